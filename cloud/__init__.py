@@ -1,0 +1,1 @@
+"""The receiver and the fleet's pages: everything that runs where the blocks arrive."""

@@ -1,0 +1,1 @@
+"""The gateway: everything that runs on the factory floor and needs no cloud."""

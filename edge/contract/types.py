@@ -1,0 +1,298 @@
+"""The few types that travel between rooms, and between edge and cloud.
+
+All are frozen and slotted; units stand last in names (``rul_h``, ``read_ns``). Times are integers of nanoseconds: wall
+times since the Unix epoch (UTC), monotonic times since an arbitrary start that is the same within one boot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+Value = float | int | bool | str | None
+"""One reading's value. None where, and only where, the quality is bad."""
+
+
+class Quality(IntEnum):
+    """How far a value may be believed; one byte, status in the top two bits, cause below.
+
+    A failed read is a value with a bad quality, never a missing row. The causes of the bad ones are the ledger's:
+    ``bus`` (no answer, CRC error, foreign or late reply, line down), ``device`` (it answered with an exception, or says
+    that it has no value), ``decode`` (the reply cannot mean what the profile says).
+    """
+
+    GOOD = 0x00
+    UNCERTAIN = 0x40
+    BAD_BUS = 0x80
+    BAD_DEVICE = 0x81
+    BAD_DECODE = 0x82
+
+    @property
+    def is_bad(self) -> bool:
+        return self >= Quality.BAD_BUS
+
+    @property
+    def cause(self) -> Cause | None:
+        """The ledger's word for a bad quality, else None."""
+        return _CAUSE_OF_QUALITY.get(self)
+
+
+class Cause(StrEnum):
+    """Why a reading is bad (the first three) or was dropped (the rest, and decode where a block is corrupt)."""
+
+    BUS = "bus"
+    DEVICE = "device"
+    DECODE = "decode"
+    DISK = "disk"
+    CLOCK = "clock"
+    POWER = "power"
+    CAP = "cap"
+
+
+_CAUSE_OF_QUALITY = {
+    Quality.BAD_BUS: Cause.BUS,
+    Quality.BAD_DEVICE: Cause.DEVICE,
+    Quality.BAD_DECODE: Cause.DECODE,
+}
+
+
+class Lane(IntEnum):
+    """What goes up first. A block belongs to one lane."""
+
+    URGENT = 0
+    TELEMETRY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One poll of one asset, as columns: ``tags``, ``values``, ``quality`` and ``source_ns`` have equal length.
+
+    ``source_ns`` is when each value was true at its source, by the device's own time stamp where it has one, else the
+    arrival of the reply; ``read_ns`` and ``mono_ns`` are the gateway's wall and monotonic clocks at the poll's end;
+    ``trusted`` says whether the wall clock was known to be right then.
+    """
+
+    asset: str
+    tags: tuple[str, ...]
+    values: tuple[Value, ...]
+    quality: tuple[Quality, ...]
+    source_ns: tuple[int, ...]
+    read_ns: int
+    mono_ns: int
+    trusted: bool = True
+
+    def __post_init__(self) -> None:
+        assert len(self.tags) == len(self.values) == len(self.quality) == len(self.source_ns)
+
+    def good(self) -> dict[str, Value]:
+        """Values of good quality by tag."""
+        return {t: v for t, v, q in zip(self.tags, self.values, self.quality, strict=True) if q == Quality.GOOD}
+
+
+class Urgency(StrEnum):
+    """What the remaining useful life asks for, judged on the lower end of its interval."""
+
+    UNKNOWN = "UNKNOWN"
+    NORMAL = "NORMAL"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+    @property
+    def rank(self) -> int:
+        return list(Urgency).index(self)
+
+
+URGENCY_CRITICAL_BELOW_H = 48.0
+URGENCY_WARNING_BELOW_H = 168.0
+
+
+def urgency_of(rul_low_h: float | None) -> Urgency:
+    """CRITICAL under 48 h, WARNING under a week, NORMAL above, UNKNOWN without an interval."""
+    if rul_low_h is None:
+        return Urgency.UNKNOWN
+    if rul_low_h < URGENCY_CRITICAL_BELOW_H:
+        return Urgency.CRITICAL
+    return Urgency.WARNING if rul_low_h < URGENCY_WARNING_BELOW_H else Urgency.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One signal's share (0..1) in a verdict, in a sentence that an operator understands."""
+
+    tag: str
+    share: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gateway judges of one asset; never a bare number.
+
+    ``health`` runs from 100 (as new) to 0 (failed); ``anomaly`` is the score over its threshold (1.0 is the threshold).
+    The remaining useful life, in hours of the machine's own hour meter, comes with a calibrated interval, or all three
+    are None and ``note`` says why there is not enough evidence. ``coverage`` is the share (0..1) of the expected
+    readings in the window that were good. ``bundle`` is the hash of the bundle that judged, empty where none did.
+    """
+
+    asset: str
+    at_ns: int
+    bundle: str
+    health: float | None
+    anomaly: float | None
+    anomalous: bool
+    rul_h: float | None
+    rul_low_h: float | None
+    rul_high_h: float | None
+    urgency: Urgency
+    reasons: tuple[Reason, ...]
+    coverage: float
+    note: str = ""
+
+
+class Priority(StrEnum):
+    """How fast an operator must answer."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class AlarmState(StrEnum):
+    """States of IEC 62682: active or not, acknowledged or not. ``NORMAL`` is neither."""
+
+    NORMAL = "normal"
+    UNACKNOWLEDGED = "unacknowledged"
+    ACKNOWLEDGED = "acknowledged"
+    RETURNED = "returned"
+
+    @property
+    def is_active(self) -> bool:
+        return self in (AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm after one change of its state. ``asset`` and ``rule`` together name it; ``since_ns`` is its raising."""
+
+    asset: str
+    rule: str
+    tag: str
+    priority: Priority
+    state: AlarmState
+    since_ns: int
+    at_ns: int
+    value: float | None
+    sentence: str
+    cause: str = ""
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A declared loss: ``count`` good readings of one tag that were taken and will never arrive."""
+
+    asset: str
+    tag: str
+    cause: Cause
+    count: int
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What became of one tag's readings in one hour (``hour_ns`` is its start). See ``balanced``.
+
+    ``acknowledged`` and ``pending`` are filled where the row is printed, from the cursor; on the wire ``kept`` stands for
+    their sum with ``thinned`` and ``dropped``.
+    """
+
+    asset: str
+    tag: str
+    hour_ns: int
+    offered: int = 0
+    bad_bus: int = 0
+    bad_device: int = 0
+    bad_decode: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    acknowledged: int = 0
+    pending: int = 0
+    thinned: int = 0
+    dropped_disk: int = 0
+    dropped_clock: int = 0
+    dropped_power: int = 0
+    dropped_cap: int = 0
+    dropped_decode: int = 0
+
+    @property
+    def bad(self) -> int:
+        return self.bad_bus + self.bad_device + self.bad_decode
+
+    @property
+    def good(self) -> int:
+        return self.offered - self.bad
+
+    @property
+    def dropped(self) -> int:
+        return self.dropped_disk + self.dropped_clock + self.dropped_power + self.dropped_cap + self.dropped_decode
+
+    @property
+    def balanced(self) -> bool:
+        """``good = kept + unchanged`` and ``kept = acknowledged + pending + thinned + dropped``."""
+        return (
+            self.good == self.kept + self.unchanged
+            and self.kept == self.acknowledged + self.pending + self.thinned + self.dropped
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """What one signal means: its unit (UCUM-like, empty for none), a title for people, its kind and decimals to show.
+
+    ``kind`` is one of vibration, temperature, speed, load, power, pressure, flow, counter, hours, state, other.
+    """
+
+    tag: str
+    unit: str
+    title: str
+    kind: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One machine as the gateway knows it; sent at every start so that the cloud can name what it shows."""
+
+    asset: str
+    name: str
+    asset_class: str
+    tags: tuple[Tag, ...]
+    period_ms: int
+    at_ns: int
+
+
+Record = Asset | Verdict | Alarm | Dropped | LedgerRow
+"""What travels in a block beside readings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The name of a block: ``epoch`` (32 hex digits) is made when a store is created, ``seq`` counts from 1 in it."""
+
+    gateway: str
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """What the receiver holds durably: every ``seq`` up to ``through``, and those in ``also`` beyond it.
+
+    ``refused`` names blocks that it will never take, with the reason: they are declared lost by the gateway.
+    """
+
+    epoch: str
+    through: int
+    also: tuple[int, ...] = ()
+    refused: tuple[tuple[int, str], ...] = ()

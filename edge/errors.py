@@ -1,0 +1,46 @@
+"""Errors that a person must act on. Each says where, what is wrong, and what to do next.
+
+::
+
+    BabbittError
+      ConfigError     the site file, a profile or a column map says something that cannot be
+      LineError       a port or serial device cannot be opened
+      StoreError      the store cannot be opened or is another program's
+      BundleError     a model bundle is missing, altered or made for something else
+      BlockError      bytes that are not a block, or not one that this version reads
+
+Operating trouble (no answer, disk full, link down) is never an exception between rooms: it is a ``Quality``, a
+``Dropped`` or an ``Outcome``. A broken invariant is an ``assert``.
+"""
+
+from __future__ import annotations
+
+
+class BabbittError(Exception):
+    """``where: problem (hint)``; the command line prints it on one line and exits with ``exit_code``."""
+
+    exit_code = 1
+
+    def __init__(self, where: str, problem: str, hint: str = "") -> None:
+        self.where, self.problem, self.hint = where, problem, hint
+        super().__init__(f"{where}: {problem}" + (f" ({hint})" if hint else ""))
+
+
+class ConfigError(BabbittError):
+    exit_code = 2
+
+
+class LineError(BabbittError):
+    exit_code = 3
+
+
+class StoreError(BabbittError):
+    exit_code = 4
+
+
+class BundleError(BabbittError):
+    exit_code = 5
+
+
+class BlockError(BabbittError):
+    exit_code = 6

@@ -1,0 +1,128 @@
+"""The architecture on one screen: the few small protocols through which rooms of one floor meet.
+
+The runtime builds one implementation of each and hands it to the constructors of those who need it.
+``tests/laws`` holds one suite for each port and runs it over every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge.config.profile import Point
+from edge.contract.types import Ack, Batch, Cause, Dropped, Lane, LedgerRow, Quality, Record, Value
+
+
+class Clock(Protocol):
+    """Time, passed in so that a test can bend it."""
+
+    def wall_ns(self) -> int: ...
+    def mono_ns(self) -> int: ...
+    def trusted(self) -> bool: ...
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one point gave. ``value`` is None where ``quality`` is bad, and ``detail`` then says why, in a few words."""
+
+    value: Value
+    quality: Quality
+    detail: str = ""
+
+
+class Driver(Protocol):
+    """One protocol on one line. ``read`` gives one answer a point, in order, within the deadline, whatever happens.
+
+    Trouble on the bus is an ``Answer`` with a bad quality, never an exception. ``open`` raises ``LineError``.
+    """
+
+    async def open(self) -> None: ...
+    async def read(self, unit: int, points: Sequence[Point]) -> list[Answer]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """One sealed block as it lies in the journal: the bytes are forwarded verbatim."""
+
+    seq: int
+    lane: Lane
+    readings: int
+    data: bytes
+
+
+class Journal(Protocol):
+    """The gateway's durable store. Everything appended is counted in the ledger before anything else happens to it.
+
+    ``append`` and ``record`` only put into bounded memory; ``commit`` seals and makes durable. What a crash takes
+    between the two is declared at the next start (cause ``power``).
+    """
+
+    epoch: str
+
+    def offer(self, asset: str, tags: Sequence[str]) -> None:
+        """Count a poll that is about to be asked, so that a crash before its answer is known at the next start."""
+
+    def append(self, batch: Batch) -> None:
+        """Take one answered poll. Each ``append`` follows one ``offer`` of the same asset and tags."""
+
+    def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
+        """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` is sealed at the next ``commit`` in a block of its own."""
+
+    def commit(self) -> int:
+        """Seal what has come into blocks, write them in one FULL transaction, return how many readings became durable."""
+
+    def pending(self, *, limit_bytes: int) -> list[StoredBlock]:
+        """Unacknowledged blocks to send next: urgent first, then by age; at least one where there is any."""
+
+    def backlog(self) -> tuple[int, int]:
+        """How many blocks and readings await acknowledgement."""
+
+    def acknowledge(self, ack: Ack) -> None:
+        """Move the cursor. Only this lets retention trim. Blocks refused by the receiver are declared dropped."""
+
+    def declare(self, dropped: Dropped) -> None: ...
+    def ledger(self) -> list[LedgerRow]: ...
+    def close(self) -> None: ...
+
+
+class Link(Protocol):
+    """The way up. ``send`` returns the receiver's acknowledgement, or raises ``LinkDown`` after its deadline."""
+
+    async def send(self, blocks: Sequence[StoredBlock], *, backlog_blocks: int, backlog_readings: int) -> Ack: ...
+    async def close(self) -> None: ...
+
+
+class LinkDown(Exception):
+    """The receiver could not be reached or asked us to wait. ``retry_after_s`` is its wish, where it had one."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class PanelView:
+    """What an operator sees: lamps (``off``, ``on`` or ``blink``) and the display's lines, already cut to its width."""
+
+    green: str
+    amber: str
+    red: str
+    lines: tuple[str, ...]
+
+
+class Panel(Protocol):
+    """Lamps and a character display. ``show`` never blocks for long and never raises: a lamp outlives its display."""
+
+    columns: int
+    rows: int
+
+    def show(self, view: PanelView) -> None: ...
+    def close(self) -> None: ...
+
+
+__all__ = [
+    "Answer", "Cause", "Clock", "Driver", "Journal", "Link", "LinkDown", "Panel", "PanelView", "StoredBlock",
+]
