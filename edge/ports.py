@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge.config.profile import Point
-from edge.contract.types import Ack, Batch, Cause, Dropped, Lane, LedgerRow, Quality, Record, Value
+from edge.config.profile import Profile
+from edge.contract.types import Ack, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value
 
 
 class Clock(Protocol):
@@ -33,13 +33,13 @@ class Answer:
 
 
 class Driver(Protocol):
-    """One protocol on one line. ``read`` gives one answer a point, in order, within the deadline, whatever happens.
+    """One protocol on one line. ``read`` gives one answer for each of ``profile.point``, in order, whatever happens.
 
     Trouble on the bus is an ``Answer`` with a bad quality, never an exception. ``open`` raises ``LineError``.
     """
 
     async def open(self) -> None: ...
-    async def read(self, unit: int, points: Sequence[Point]) -> list[Answer]: ...
+    async def read(self, unit: int, profile: Profile) -> list[Answer]: ...
     async def close(self) -> None: ...
 
 
@@ -83,8 +83,16 @@ class Journal(Protocol):
     def acknowledge(self, ack: Ack) -> None:
         """Move the cursor. Only this lets retention trim. Blocks refused by the receiver are declared dropped."""
 
-    def declare(self, dropped: Dropped) -> None: ...
-    def ledger(self) -> list[LedgerRow]: ...
+    def declare(self, dropped: Dropped) -> None:
+        """Count a loss in the ledger and tell the receiver."""
+
+    def ledger(self) -> list[LedgerRow]:
+        """Every tag and hour, with ``acknowledged`` and ``pending`` as of now."""
+
+    def keep(self, name: str, state: bytes) -> None:
+        """Remember a room's state (durable with the next ``commit``), so that a restart continues."""
+
+    def kept(self, name: str) -> bytes | None: ...
     def close(self) -> None: ...
 
 
@@ -122,7 +130,3 @@ class Panel(Protocol):
     def show(self, view: PanelView) -> None: ...
     def close(self) -> None: ...
 
-
-__all__ = [
-    "Answer", "Cause", "Clock", "Driver", "Journal", "Link", "LinkDown", "Panel", "PanelView", "StoredBlock",
-]

@@ -1,7 +1,0 @@
-"""The command line's root."""
-import click
-
-
-@click.group()
-def main() -> None:
-    """Babbitt."""

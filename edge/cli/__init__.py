@@ -1,0 +1,53 @@
+"""The command line: ``babbitt GROUP COMMAND``. Groups are imported only when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+from edge.errors import BabbittError
+
+# numpy's linear algebra would start a thread and 8 MB of buffers for each core; a gateway needs neither.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+_OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
+
+
+class _Lazy(click.Group):
+    """Finds groups by name: the edge's own, and those that other packages register as ``babbitt.commands``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted({*_OWN, *(point.name for point in entry_points(group="babbitt.commands"))})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        target = _OWN.get(cmd_name)
+        for point in entry_points(group="babbitt.commands", name=cmd_name):
+            target = target or point.value
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="babbitt")
+def babbitt() -> None:
+    """Babbitt: an edge-first industrial gateway with a digital twin.
+
+    Start with `babbitt demo`: a plant, a gateway and a cloud on this machine, and their story in three minutes.
+    """
+
+
+def main() -> None:
+    """Run a command; an error that a person must act on is one line on stderr and its own exit code."""
+    try:
+        babbitt()
+    except BabbittError as error:
+        click.secho(f"babbitt: {error}", err=True, fg="red")
+        sys.exit(error.exit_code)

@@ -1,0 +1,90 @@
+"""A question and an answer, as JSON lines over a Unix socket: how the command line asks a running plant or gateway.
+
+The socket is made with mode 0600: whoever may read the process's files may ask it. A request is one line
+``{"command": name, ...arguments}``; the answer is one line, ``{"error": text}`` where it cannot be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from edge.errors import BabbittError
+
+LINE_BYTES_MAX = 1024 * 1024
+ANSWER_TIMEOUT_S = 5.0
+
+Handler = Callable[..., dict[str, Any]]
+
+
+@contextlib.asynccontextmanager
+async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[None]:
+    """Answer at ``path`` while the context lasts. A stale socket of a process that is gone is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _alive(path):
+        raise BabbittError(str(path), "another process answers here", "stop it, or name another folder")
+    path.unlink(missing_ok=True)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
+            line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
+            writer.write(json.dumps(_dispatch(line, handlers)).encode() + b"\n")
+            await asyncio.wait_for(writer.drain(), ANSWER_TIMEOUT_S)
+        writer.close()
+
+    old = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
+    finally:
+        os.umask(old)
+    try:
+        yield
+    finally:
+        server.close()
+        path.unlink(missing_ok=True)
+
+
+def ask(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    """Ask the process that answers at ``path``. Raises ``BabbittError`` where none does, or where it refuses."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_TIMEOUT_S)
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+            with connection.makefile("rb") as stream:
+                answer = json.loads(stream.readline(LINE_BYTES_MAX))
+    except (OSError, ValueError) as error:
+        raise BabbittError(str(path), f"nobody answers: {error}", "is it running, with this configuration?") from error
+    if "error" in answer:
+        raise BabbittError(str(path), str(answer["error"]))
+    assert isinstance(answer, dict)
+    return answer
+
+
+def _alive(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _dispatch(line: bytes, handlers: dict[str, Handler]) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+        handler = handlers[request.pop("command")]
+        return handler(**request)
+    except KeyError:
+        return {"error": f"unknown command; known: {', '.join(sorted(handlers))}"}
+    except (ValueError, TypeError, AttributeError) as error:
+        return {"error": f"bad request: {error}"}
+    except BabbittError as error:
+        return {"error": str(error)}
