@@ -1,0 +1,46 @@
+"""What every test may ask for: the real data sets, a free port, and a browser. In CI a skip is a failure."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SKIPS_ALLOWED = {
+    line.split("#")[0].strip()
+    for line in (ROOT / "tests/skips_allowed.txt").read_text(encoding="utf-8").splitlines()
+    if line.split("#")[0].strip()
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment, misc]
+    if report.skipped and os.environ.get("CI") and item.nodeid not in SKIPS_ALLOWED and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {call.excinfo.value if call.excinfo else 'no reason'}"
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The real data sets: ``BABBITT_DATA``, or ``../shared/data`` beside the project."""
+    folder = Path(os.environ.get("BABBITT_DATA") or ROOT.parent / "shared/data")
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}; name them with BABBITT_DATA")
+    return folder
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

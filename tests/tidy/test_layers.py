@@ -1,0 +1,113 @@
+"""Rooms keep to their floor: who may import whom, as literals, so that widening one is a visible diff."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+EDGE_FLOORS: dict[str, int] = {
+    "contract": 0, "features": 0,
+    "errors": 1, "config": 1, "ports": 1, "clock": 1, "registers": 1, "local_socket": 1,
+    "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "plant": 2,
+    "supervise": 2, "runtime": 3, "cli": 4,
+}  # fmt: skip
+CLOUD_FLOORS: dict[str, int] = {
+    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "web": 3, "runtime": 4, "cli": 5, "demo": 5,
+}  # fmt: skip
+# What of edge the cloud may know; a longer list for rooms that need it.
+EDGE_FOR_CLOUD = {"contract", "features", "errors"}
+EDGE_FOR_CLOUD_ROOM = {
+    "learn": {"contract", "features", "errors", "plant", "config"},  # trains on simulated fleets
+    "demo": {"errors", "local_socket"},  # asks the processes that it started
+    "cli": {"errors", "config"},
+}
+# What lies on the ground floor, and what else each side must never load on a gateway without being asked.
+CONTRACT_LIBRARIES = {"numpy", "zstandard"}
+# Rooms of one floor that may know each other after all, each with its reason.
+NEIGHBOURS = {
+    ("edge", "features", "contract"),  # none today would be better: features name contract types only
+    ("edge", "ports", "config"),
+    ("edge", "registers", "config"),
+    ("edge", "config", "errors"),
+    ("edge", "local_socket", "errors"),
+    ("edge", "contract", "errors"),
+}
+
+
+def modules(top: str) -> list[Path]:
+    return sorted((ROOT / top).rglob("*.py"))
+
+
+def room(path: Path, top: str) -> str:
+    part = path.relative_to(ROOT / top).parts[0]
+    return part.removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize(("top", "floors"), [("edge", EDGE_FLOORS), ("cloud", CLOUD_FLOORS)])
+def test_rooms_import_lower_floors_only(top: str, floors: dict[str, int]) -> None:
+    wrong = []
+    for path in modules(top):
+        here = room(path, top)
+        if here == "__init__":
+            continue
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] != top or len(parts) < 2:
+                continue
+            there = parts[1]
+            lower = floors[there] < floors[here]
+            if there != here and not lower and (top, here, there) not in NEIGHBOURS:
+                wrong.append(f"{path.relative_to(ROOT)}: {here} (F{floors[here]}) imports {there} (F{floors[there]})")
+    assert not wrong, "\n".join(sorted(set(wrong)))
+
+
+def test_edge_never_imports_cloud() -> None:
+    wrong = [str(p.relative_to(ROOT)) for p in modules("edge") if any(n.split(".")[0] == "cloud" for n in imported(p))]
+    assert not wrong
+
+
+def test_cloud_knows_little_of_edge() -> None:
+    wrong = []
+    for path in modules("cloud"):
+        allowed = EDGE_FOR_CLOUD_ROOM.get(room(path, "cloud"), EDGE_FOR_CLOUD)
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] == "edge" and len(parts) > 1 and parts[1] not in allowed:
+                wrong.append(f"{path.relative_to(ROOT)}: {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("ground", ["contract", "features"])
+def test_the_ground_floor_needs_numpy_and_zstd_only(ground: str) -> None:
+    import sys
+
+    allowed = CONTRACT_LIBRARIES | sys.stdlib_module_names | {"edge"}
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in modules(f"edge/{ground}")
+        for name in imported(path)
+        if name.split(".")[0] not in allowed
+    }
+    assert not wrong
+
+
+def test_every_room_has_a_floor() -> None:
+    for top, floors in (("edge", EDGE_FLOORS), ("cloud", CLOUD_FLOORS)):
+        rooms = {room(path, top) for path in modules(top)} - {"__init__"}
+        assert rooms <= set(floors), f"give {rooms - set(floors)} a floor"
+        assert set(floors) <= rooms | {"supervise"}, f"no such room: {set(floors) - rooms}"
