@@ -11,12 +11,16 @@ from edge.config.load import load
 from edge.contract.types import Priority
 from edge.errors import ConfigError
 
+RESERVED_RULES = frozenset({"no_data", "anomaly", "rul"})
+"""Ids of the alarms that every watched asset has without a rule in a file."""
+
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A limit on one tag. Give ``above`` or ``below`` (value strictly past the limit raises).
 
     It clears only when the value is back by more than ``deadband`` (in the tag's unit), and raises or clears only after
-    the condition has held for the delay. ``sentence`` may use {name}, {value}, {unit} and {limit}.
+    the condition has held for the delay. ``sentence`` may use {name}, {value}, {unit} and {limit}. ``enabled_by`` names a
+    tag of state without which the limit means nothing: a stopped pump has no flow, and that is no alarm.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -28,6 +32,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadband: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     on_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     off_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    enabled_by: str = ""
     cause: str = ""
     action: str = ""
 
@@ -52,7 +57,21 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load_asset_class(path: Path) -> AssetClass:
     """Read and check one class. Raises ``ConfigError``."""
     asset_class = load(path, AssetClass)
+    seen: set[str] = set()
     for i, rule in enumerate(asset_class.rule):
+        here = f"`rule[{i}]` ({rule.id})"
         if (rule.above is None) == (rule.below is None):
-            raise ConfigError(str(path), f"`rule[{i}]` ({rule.id}): wants one limit", "give `above` or `below`")
+            raise ConfigError(str(path), f"{here}: wants one limit", "give `above` or `below`")
+        if rule.id in seen or rule.id in RESERVED_RULES:
+            raise ConfigError(str(path), f"{here}: the id is taken", f"not {', '.join(sorted(seen | RESERVED_RULES))}")
+        seen.add(rule.id)
+        _check_sentence(str(path), here, rule.sentence)
     return asset_class
+
+
+def _check_sentence(where: str, here: str, sentence: str) -> None:
+    try:
+        sentence.format(name="", value="", unit="", limit="")
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        hint = "use {name}, {value}, {unit} and {limit}"
+        raise ConfigError(where, f"{here}: `sentence` cannot be filled: {error}", hint) from error
