@@ -173,7 +173,15 @@ def load_site(path: Path) -> Site:
                 found = _find(path, folders, "devices", unit.profile, f"asset[{i}].unit[{j}].profile")
                 profiles[unit.profile] = load_profile(found)
     _check_tags(path, file, profiles)
-    return Site(path=path.resolve(), file=file, profiles=profiles, classes=classes)
+    lines = tuple(_absolute(path, line) for line in file.line)
+    return Site(path=path.resolve(), file=msgspec.structs.replace(file, line=lines), profiles=profiles, classes=classes)
+
+
+def _absolute(site: Path, line: Line) -> Line:
+    """A serial device named relative to the site file, as a pty of a simulated plant is, by its whole path."""
+    if isinstance(line, ModbusRtu):
+        return msgspec.structs.replace(line, device=str((site.parent / line.device).absolute()))
+    return line
 
 
 def _find(site: Path, folders: list[Path], room: str, name: str, key: str) -> Path:

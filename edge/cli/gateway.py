@@ -1,0 +1,140 @@
+"""``babbitt gateway``: run one, ask a running one, read its ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.config.site import Site, load_site
+from edge.errors import StoreError
+from edge.local_socket import ask
+
+CONFIG = click.argument("config", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+
+
+@click.group()
+def gateway() -> None:
+    """Poll machines, keep every reading, judge their health, show it, send it up.
+
+    \b
+    CONFIG is the site file that plant and gateway share. A first one to copy:
+      firmware_profiles/sites/demo.toml
+    """
+
+
+@gateway.command()
+@CONFIG
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
+def run(config: Path, log_level: str) -> None:
+    """Run the gateway of CONFIG until Ctrl-C or SIGTERM.
+
+    \b
+    Example:
+      babbitt gateway run site.toml
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    site = load_site(config)
+    from edge.runtime import run as run_gateway
+
+    asyncio.run(run_gateway(site, ready=lambda: click.echo(f"gateway {site.file.gateway.id} is running", err=True)))
+
+
+@gateway.command()
+@CONFIG
+@JSON
+def status(config: Path, as_json: bool) -> None:
+    """Ask the running gateway of CONFIG how it is."""
+    site = load_site(config)
+    answer = ask(socket_path(site), "status")
+    if as_json:
+        click.echo(json.dumps(answer))
+    else:
+        for line in _status_lines(answer):
+            click.echo(line)
+
+
+@gateway.command()
+@CONFIG
+@click.argument("asset")
+@click.argument("rule")
+def acknowledge(config: Path, asset: str, rule: str) -> None:
+    """Acknowledge the alarm RULE of ASSET at the running gateway.
+
+    \b
+    Example:
+      babbitt gateway acknowledge site.toml spindle-1 rul-critical
+    """
+    answer = ask(socket_path(load_site(config)), "acknowledge", asset=asset, rule=rule)
+    click.echo("acknowledged" if answer["acknowledged"] else "nothing to acknowledge: no such unacknowledged alarm")
+    sys.exit(0 if answer["acknowledged"] else 1)
+
+
+@gateway.command()
+@CONFIG
+@JSON
+@click.option("--by-tag", is_flag=True, help="One row a tag and hour instead of the sum.")
+def ledger(config: Path, as_json: bool, by_tag: bool) -> None:
+    """What became of every reading: offered = good + bad, good = kept + unchanged, kept = acknowledged + pending +
+    thinned + dropped.
+
+    Reads the store itself, so it answers whether the gateway runs or not. Exit code 1 if the equation does not hold.
+    """
+    from edge.journal import read_ledger, totals
+
+    site = load_site(config)
+    path = store_path(site)
+    if not path.exists():
+        raise StoreError(str(path), "no store here yet", "run the gateway of this configuration first")
+    rows = read_ledger(path)
+    summary = totals(rows)
+    balanced = all(row.balanced for row in rows)
+    if as_json:
+        click.echo(json.dumps({**summary, "balanced": balanced, "rows": [_row(r) for r in rows] if by_tag else len(rows)}))
+    else:
+        for row in rows if by_tag else []:
+            click.echo(f"{row.asset:16} {row.tag:24} {row.hour_ns // 10**9:12} offered {row.offered:8} good {row.good:8}")
+        for name, count in summary.items():
+            click.echo(f"{name:16} {count:>14,}")
+        click.echo(f"{'balanced':16} {'yes' if balanced else 'NO':>14}")
+    sys.exit(0 if balanced else 1)
+
+
+def socket_path(site: Site) -> Path:
+    return data_dir(site) / "gateway.sock"
+
+
+def store_path(site: Site) -> Path:
+    return data_dir(site) / "store.db"
+
+
+def data_dir(site: Site) -> Path:
+    return site.resolve(site.file.gateway.data_dir)
+
+
+def _row(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__slots__}
+
+
+def _status_lines(answer: dict[str, Any]) -> list[str]:
+    up = answer["uplink"]
+    lines = [
+        f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
+        f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
+        f"{'UNIT':28}{'LINE':14}{'POLLS':>9}{'FAILED':>8}  STATE",
+    ]
+    for unit in answer["units"]:
+        name = f"{unit['asset']}/{unit['unit']}"
+        lines.append(f"{name:28}{unit['line']:14}{unit['polls']:>9}{unit['failures']:>8}  {unit['detail'] or 'good'}")
+    for verdict in answer["verdicts"]:
+        lines.append(f"{verdict['asset']:28}{verdict['urgency']:14}{verdict['words']}")
+    for alarm in answer["alarms"]:
+        lines.append(f"! {alarm['priority']:7}{alarm['sentence']}")
+    return lines
