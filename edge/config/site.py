@@ -75,7 +75,7 @@ class ModbusRtu(_Strict, tag_field="kind", tag="modbus-rtu"):
 Line = ModbusTcp | ModbusRtu
 
 
-class Unit(_Strict):
+class Unit(_Strict, kw_only=True):
     """One device of an asset: which line, which unit id on it, which profile, how often."""
 
     line: Name
@@ -84,7 +84,7 @@ class Unit(_Strict):
     period_ms: Annotated[int, msgspec.Meta(ge=10, le=86_400_000)] = 1000
 
 
-class Asset(_Strict, rename={"class_": "class"}):
+class Asset(_Strict, kw_only=True, rename={"class_": "class"}):
     id: Name
     name: str = ""
     class_: str = "generic"
