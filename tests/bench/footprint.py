@@ -1,0 +1,106 @@
+"""What a running gateway weighs: resident memory with Modbus alone and with inference, and the time it takes to start.
+
+Each figure comes from the real process polling the real simulated plant over TCP and a pty; the rivals are a bare
+Python with asyncio, started and weighed the same way in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from cloud.demo.processes import Child, free_port, write_site
+from edge.errors import BabbittError
+from edge.local_socket import ask
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GOALS = {"rss_mb_modbus": 45.0, "rss_mb_inference": 80.0, "start_s": 1.5}
+
+
+def site(folder: Path, *, inference: bool) -> Path:
+    def change(tables: dict[str, Any]) -> None:
+        del tables["uplink"]
+        tables["gateway"]["inference"] = inference
+        tables["gateway"]["data_dir"] = f"gateway-{inference}"
+        tables["panel"]["kind"] = "none"
+        tables["line"][0]["port"] = port
+
+    port = free_port(5020)
+    target = folder / f"site-{inference}.toml"
+    write_site(ROOT / "firmware_profiles/sites/demo.toml", target, change)
+    return target
+
+
+def until(answers: Any, deadline_s: float = 30.0) -> float:
+    started = time.monotonic()
+    while time.monotonic() - started < deadline_s:
+        try:
+            if answers():
+                return time.monotonic() - started
+        except BabbittError:
+            pass
+        time.sleep(0.01)
+    raise SystemExit("nothing answered in time")
+
+
+def weigh(folder: Path, *, inference: bool, seconds: float) -> tuple[float, float]:
+    """Resident megabytes after ``seconds`` of polling, and seconds from the start to the first good reading."""
+    path = site(folder, inference=inference)
+    plant = Child("plant", ["plant", "run", str(path)], folder / "plant.log")
+    try:
+        until(lambda: ask(folder / "plant/plant.sock", "status"))
+        gateway = Child("gateway", ["gateway", "run", str(path)], folder / "gateway.log")
+        try:
+            socket = folder / f"gateway-{inference}/gateway.sock"
+            start_s = until(lambda: ask(socket, "status")["ledger"]["good"] > 0)
+            time.sleep(seconds)
+            gateway.sample_rss()
+            return gateway.rss_mb_max, start_s
+        finally:
+            gateway.end()
+    finally:
+        plant.end()
+
+
+def bare() -> tuple[float, float]:
+    """A Python that has only asyncio running: resident megabytes and seconds to there."""
+    code = "import asyncio, sys; asyncio.run(asyncio.sleep(0)); print(open('/proc/self/statm').read().split()[1])"
+    started = time.monotonic()
+    pages = int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout)
+    return pages * 4096 / 1e6, time.monotonic() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--seconds", type=float, default=8.0, help="how long to poll before weighing (default 8)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each kind, interleaved; medians are printed")
+    options = parser.parse_args()
+    measured: dict[str, list[float]] = {name: [] for name in (*GOALS, "bare_mb", "bare_s")}
+    for _ in range(options.runs):
+        with tempfile.TemporaryDirectory(prefix="babbitt-footprint-") as folder:
+            modbus_mb, _start = weigh(Path(folder), inference=False, seconds=options.seconds)
+            inference_mb, start_s = weigh(Path(folder), inference=True, seconds=options.seconds)
+        bare_mb, bare_s = bare()
+        for name, value in zip(measured, (modbus_mb, inference_mb, start_s, bare_mb, bare_s), strict=True):
+            measured[name].append(value)
+    median = {name: statistics.median(values) for name, values in measured.items()}
+    for name, goal in GOALS.items():
+        rival = median["bare_s"] if name == "start_s" else median["bare_mb"]
+        unit = "s" if name == "start_s" else "MB"
+        if options.json:
+            row = {"name": name, "value": round(median[name], 2), "unit": unit, "goal": goal, "rival": round(rival, 2)}
+            print(json.dumps(row))
+        else:
+            print(f"{name:18} {median[name]:8.2f} {unit:3} goal <= {goal:g}, bare Python with asyncio {rival:.2f}")
+
+
+if __name__ == "__main__":
+    main()
