@@ -84,7 +84,9 @@ def _fields_near(kind: type, keys: str, data: Any) -> list[str]:
 
 
 def _member(info: msgspec.inspect.Type, here: Any) -> msgspec.inspect.Type:
-    """Of a union of tagged structs the one that ``here`` names, else its first struct."""
+    """Of a union of tagged structs the one that ``here`` names, else its first struct; descriptions are taken off."""
+    if isinstance(info, msgspec.inspect.Metadata):
+        info = info.type
     if not isinstance(info, msgspec.inspect.UnionType):
         return info
     structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]

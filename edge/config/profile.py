@@ -1,4 +1,4 @@
-"""A device profile: one TOML file under ``firmware_profiles/devices`` says what a device is and where its values live."""
+"""A device profile: one TOML file under ``firmware_profiles/devices`` says what a device is and where values live."""
 
 from __future__ import annotations
 

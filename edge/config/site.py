@@ -1,9 +1,8 @@
-"""The site file: one TOML file that a plant, a gateway and its panel are run from. Every limit is a number in it."""
+"""Loading a site: the one TOML file that a plant, a gateway and its panel are run from, with all that it names."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,129 +10,26 @@ import edge
 from edge.config.asset_class import AssetClass, load_asset_class
 from edge.config.load import load
 from edge.config.profile import Profile, load_profile
+from edge.config.tables import (
+    Asset,
+    Breaker,
+    Gateway,
+    Line,
+    Machine,
+    ModbusRtu,
+    ModbusTcp,
+    Panel,
+    Plant,
+    SiteFile,
+    Unit,
+    Uplink,
+)
 from edge.errors import ConfigError
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class Gateway(_Strict):
-    """``commit_interval_ms`` is how often telemetry is sealed and synced; alarms are committed at once."""
-
-    id: Name
-    data_dir: str = "var/gateway"
-    commit_interval_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)] = 1000
-    store_mb_max: Annotated[int, msgspec.Meta(ge=8)] = 2048
-    verdict_interval_ms: Annotated[int, msgspec.Meta(ge=100, le=3_600_000)] = 1000
-    inference: bool = True
-
-
-class Uplink(_Strict):
-    """``token_file`` holds this gateway's token (mode 0600); requests carry at most ``request_kb_max``."""
-
-    url: str
-    token_file: str
-    interval_ms: Annotated[int, msgspec.Meta(ge=50, le=60_000)] = 200
-    request_kb_max: Annotated[int, msgspec.Meta(ge=16, le=8192)] = 512
-    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
-    backoff_s_max: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
-
-
-class Breaker(_Strict):
-    """After ``failures`` in a row a unit is asked only after a pause that doubles from ``first_s`` to ``max_s``."""
-
-    failures: PositiveInt = 3
-    first_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    max_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
-
-
-class ModbusTcp(_Strict, tag_field="kind", tag="modbus-tcp"):
-    name: Name
-    host: str = "127.0.0.1"
-    port: Port = 502
-    timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=60_000)] = 500
-    breaker: Breaker = Breaker()
-
-
-class ModbusRtu(_Strict, tag_field="kind", tag="modbus-rtu"):
-    """``timeout_ms`` is what the unit may take beyond the time that the wire needs for both frames."""
-
-    name: Name
-    device: str
-    baud: Annotated[int, msgspec.Meta(ge=300, le=921_600)] = 19_200
-    parity: Literal["N", "E", "O"] = "E"
-    stop_bits: Literal[1, 2] = 1
-    timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=60_000)] = 300
-    breaker: Breaker = Breaker()
-
-
-Line = ModbusTcp | ModbusRtu
-
-
-class Unit(_Strict, kw_only=True):
-    """One device of an asset: which line, which unit id on it, which profile, how often."""
-
-    line: Name
-    unit: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
-    profile: str
-    period_ms: Annotated[int, msgspec.Meta(ge=10, le=86_400_000)] = 1000
-
-
-class Asset(_Strict, kw_only=True, rename={"class_": "class"}):
-    id: Name
-    name: str = ""
-    class_: str = "generic"
-    unit: Annotated[tuple[Unit, ...], msgspec.Meta(min_length=1)]
-
-
-class Panel(_Strict):
-    """``kind``: ``none``, ``terminal`` (drawn with ANSI colours), ``png`` (``png_path``, by luma.emulator) or ``pi``."""
-
-    kind: Literal["none", "terminal", "png", "pi"] = "none"
-    columns: Literal[16, 20] = 20
-    rows: Literal[2, 4] = 4
-    png_path: str = ""
-    green_gpio: int = 17
-    amber_gpio: int = 27
-    red_gpio: int = 22
-    i2c_address: int = 0x27
-
-
-class Machine(_Strict):
-    """What the simulated plant puts behind one asset: a simulated machine, or a recording with its column map."""
-
-    asset: Name
-    model: Literal["spindle", "pump", "extruder", "recording"]
-    seed: int = 1
-    life_h: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """Hours from the onset of wear to failure; None draws it from the machine's own distribution."""
-    recording: str = ""
-    map: str = ""
-
-
-class Plant(_Strict):
-    """Used by ``babbitt plant`` alone. ``speed``: how many machine seconds pass in one second of wall time."""
-
-    speed: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 1.0
-    state_dir: str = "var/plant"
-    machine: tuple[Machine, ...] = ()
-
-
-class SiteFile(_Strict):
-    """The file as it is written. ``profiles`` names a further folder with ``devices/`` and ``assets/`` of one's own."""
-
-    gateway: Gateway
-    line: Annotated[tuple[Line, ...], msgspec.Meta(min_length=1)]
-    asset: Annotated[tuple[Asset, ...], msgspec.Meta(min_length=1)]
-    uplink: Uplink | None = None
-    panel: Panel = Panel()
-    plant: Plant = Plant()
-    profiles: str = ""
+__all__ = [
+    "Asset", "Breaker", "Gateway", "Line", "Machine", "ModbusRtu", "ModbusTcp", "Panel", "Plant", "Site", "SiteFile",
+    "Unit", "Uplink", "load_site", "profiles_root",
+]  # fmt: skip
 
 
 class Site(msgspec.Struct, frozen=True):

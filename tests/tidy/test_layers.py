@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 EDGE_FLOORS: dict[str, int] = {
-    "contract": 0, "features": 0,
-    "errors": 1, "config": 1, "ports": 1, "clock": 1, "registers": 1, "local_socket": 1,
+    "errors": -1, "contract": 0, "features": 0,
+    "config": 1, "ports": 1, "clock": 1, "registers": 1, "local_socket": 1,
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "plant": 2,
     "supervise": 2, "runtime": 3, "cli": 4,
 }  # fmt: skip
@@ -29,12 +29,8 @@ EDGE_FOR_CLOUD_ROOM = {
 CONTRACT_LIBRARIES = {"numpy", "zstandard"}
 # Rooms of one floor that may know each other after all, each with its reason.
 NEIGHBOURS = {
-    ("edge", "features", "contract"),  # none today would be better: features name contract types only
-    ("edge", "ports", "config"),
-    ("edge", "registers", "config"),
-    ("edge", "config", "errors"),
-    ("edge", "local_socket", "errors"),
-    ("edge", "contract", "errors"),
+    ("edge", "ports", "config"),  # a driver is handed the profile that it reads by
+    ("edge", "registers", "config"),  # packing follows a profile's point
 }
 
 

@@ -1,0 +1,97 @@
+"""Makes the site file's reference from its structs: ``python -m edge.config.reference > edge/config/README.md``."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from edge.config.tables import Asset, Breaker, Gateway, ModbusRtu, ModbusTcp, Panel, Plant, SiteFile, Uplink
+from edge.config.tables import Machine as PlantMachine
+from edge.config.tables import Unit as AssetUnit
+
+_TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
+    ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink), ('[[line]] kind = "modbus-tcp"', ModbusTcp),
+    ('[[line]] kind = "modbus-rtu"', ModbusRtu), ("breaker of a line", Breaker), ("[[asset]]", Asset),
+    ("unit of an asset", AssetUnit), ("[panel]", Panel), ("[plant]", Plant), ("machine of the plant", PlantMachine),
+)  # fmt: skip
+
+_HEAD = """# The site file
+
+One TOML file runs a gateway, and beside it a simulated plant; a whole one to copy is
+[`firmware_profiles/sites/demo.toml`](../../firmware_profiles/sites/demo.toml). A wrong file gives one error that names
+the file, the key, what was found and what is accepted. This page is made from the structs in `tables.py` by
+`python -m edge.config.reference`.
+"""
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    return "\n".join([_HEAD, *(_table(title, struct) for title, struct in _TABLES)])
+
+
+def _table(title: str, struct: type[msgspec.Struct]) -> str:
+    info = types.type_info(struct)
+    assert isinstance(info, types.StructType)
+    rows = [
+        f"## {title}\n",
+        (inspect.getdoc(struct) or "") + "\n",
+        "| key | accepts | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    rows += [
+        f"| `{field.encode_name}` | {_accepts(field.type)} | {_default(field)} | {_meaning(field.type)} |"
+        for field in info.fields
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _default(field: types.Field) -> str:
+    if field.required:
+        return "**required**"
+    if isinstance(field.default, msgspec.Struct):
+        return "its own defaults"
+    if field.default is None:
+        return "none"
+    return (
+        f"`{field.default!r}`".replace("'", '"').replace("True", "true").replace("False", "false").replace("()", "[]")
+    )
+
+
+def _meaning(kind: types.Type) -> str:
+    schema: dict[str, Any] = getattr(kind, "extra_json_schema", None) or {}
+    return str(schema.get("description", ""))
+
+
+def _accepts(kind: types.Type) -> str:
+    match kind:
+        case types.Metadata():
+            return _accepts(kind.type)
+        case types.LiteralType():
+            return ", ".join(f"`{v!r}`".replace("'", '"') for v in kind.values)
+        case types.BoolType():
+            return "true, false"
+        case types.IntType() | types.FloatType():
+            return ("whole number" if isinstance(kind, types.IntType) else "number") + _bounds(kind)
+        case types.StrType():
+            return "text"
+        case types.UnionType():
+            return " or ".join(_accepts(t) for t in kind.types if not isinstance(t, types.NoneType))
+        case types.VarTupleType():
+            return f"list of {_accepts(kind.item_type)}"
+        case types.StructType():
+            return f"table ({kind.cls.__name__})"
+        case _:
+            raise AssertionError(f"no words for {kind}")
+
+
+def _bounds(kind: types.IntType | types.FloatType) -> str:
+    low = f"≥ {kind.ge:g}" if kind.ge is not None else f"> {kind.gt:g}" if kind.gt is not None else ""
+    high = f"≤ {kind.le:g}" if kind.le is not None else ""
+    return f" {' and '.join(part for part in (low, high) if part)}" if low or high else ""
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,156 @@
+"""The site file's tables: what a person may write, with what each key means, its limits and its default.
+
+``edge/config/README.md`` is made from these (``python -m edge.config.reference``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every table is frozen, and a key that it does not know is an error."""
+
+
+class Gateway(Strict, frozen=True, kw_only=True):
+    """The gateway itself."""
+
+    id: Annotated[Name, Meta(description="The gateway's name in the fleet; its token belongs to it.")]
+    data_dir: Annotated[str, Meta(description="Folder of the store, relative to the site file.")] = "var/gateway"
+    commit_interval_ms: Annotated[
+        int, Meta(ge=50, le=60_000, description="How often telemetry is sealed and synced; alarms are at once.")
+    ] = 1000
+    store_mb_max: Annotated[int, Meta(ge=8, description="Over this the oldest telemetry is dropped, and declared.")] = (
+        2048
+    )
+    verdict_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000, description="How often each asset is judged.")] = (
+        1000
+    )
+    inference: Annotated[bool, Meta(description="Whether to judge at all; without, models are not even loaded.")] = True
+
+
+class Uplink(Strict, frozen=True, kw_only=True):
+    """The way to the cloud. Without this table the gateway keeps everything for itself."""
+
+    url: Annotated[str, Meta(pattern=r"^https?://[^/]", description="The receiver's address.")]
+    token_file: Annotated[
+        str, Meta(description="File with this gateway's token, mode 0600, relative to the site file.")
+    ]
+    interval_ms: Annotated[int, Meta(ge=50, le=60_000, description="How often to look for what awaits sending.")] = 200
+    request_kb_max: Annotated[int, Meta(ge=16, le=8192, description="The most that one request carries.")] = 512
+    timeout_s: Annotated[float, Meta(gt=0, le=120, description="How long one request may take.")] = 10.0
+    backoff_s_max: Annotated[
+        float, Meta(gt=0, le=3600, description="The longest pause between tries, with jitter.")
+    ] = 30.0
+
+
+class Breaker(Strict, frozen=True, kw_only=True):
+    """Keeps a dead unit from stalling its line: after some failures it is asked only after growing pauses."""
+
+    failures: Annotated[int, Meta(ge=1, description="Failures in a row that open it.")] = 3
+    first_s: Annotated[float, Meta(gt=0, description="The first pause; each further one doubles.")] = 1.0
+    max_s: Annotated[float, Meta(gt=0, description="The longest pause.")] = 30.0
+
+
+class ModbusTcp(Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
+    """A Modbus TCP server: a PLC, or a serial gateway with several units behind it."""
+
+    name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
+    host: Annotated[str, Meta(description="Host name or address.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port.")] = 502
+    timeout_ms: Annotated[int, Meta(ge=10, le=60_000, description="How long one request may take.")] = 500
+    breaker: Annotated[Breaker, Meta(description="See Breaker.")] = Breaker()
+
+
+class ModbusRtu(Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
+    """A serial line with Modbus RTU units."""
+
+    name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
+    device: Annotated[str, Meta(description="Serial device, such as /dev/ttyUSB0.")]
+    baud: Annotated[int, Meta(ge=300, le=921_600, description="Bits a second.")] = 19_200
+    parity: Annotated[Literal["N", "E", "O"], Meta(description="None, even (the standard's default) or odd.")] = "E"
+    stop_bits: Annotated[Literal[1, 2], Meta(description="Stop bits; the standard wants 2 without parity.")] = 1
+    timeout_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="What a unit may take beyond the wire time of both frames.")
+    ] = 300
+    breaker: Annotated[Breaker, Meta(description="See Breaker.")] = Breaker()
+
+
+Line = ModbusTcp | ModbusRtu
+
+
+class Unit(Strict, frozen=True, kw_only=True):
+    """One device of an asset."""
+
+    line: Annotated[Name, Meta(description="The line that it hangs on.")]
+    unit: Annotated[int, Meta(ge=0, le=255, description="Its Modbus unit id.")] = 1
+    profile: Annotated[str, Meta(description="Its device profile: a file of firmware_profiles/devices.")]
+    period_ms: Annotated[int, Meta(ge=10, le=86_400_000, description="How often it is polled.")] = 1000
+
+
+class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
+    """One machine."""
+
+    id: Annotated[Name, Meta(description="Its name in data, alarms and addresses.")]
+    name: Annotated[str, Meta(description="Its name for people; the id by default.")] = ""
+    class_: Annotated[str, Meta(description="Its class: a file of firmware_profiles/assets.")] = "generic"
+    unit: Annotated[tuple[Unit, ...], Meta(min_length=1, description="The devices that measure it.")]
+
+
+class Panel(Strict, frozen=True, kw_only=True):
+    """Lamps and display."""
+
+    kind: Annotated[
+        Literal["none", "terminal", "png", "pi"],
+        Meta(description="Nothing, drawn in the terminal, drawn to a PNG file, or a Raspberry Pi's pins and I2C."),
+    ] = "none"
+    columns: Annotated[Literal[16, 20], Meta(description="The display's width.")] = 20
+    rows: Annotated[Literal[2, 4], Meta(description="The display's height.")] = 4
+    png_path: Annotated[str, Meta(description="Where `png` draws, relative to the site file.")] = "panel.png"
+    green_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the green lamp.")] = 17
+    amber_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the amber lamp.")] = 27
+    red_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the red lamp.")] = 22
+    i2c_address: Annotated[int, Meta(ge=3, le=119, description="The display's address on I2C bus 1.")] = 0x27
+
+
+class Machine(Strict, frozen=True, kw_only=True):
+    """What the simulated plant puts behind one asset."""
+
+    asset: Annotated[Name, Meta(description="The asset whose registers it fills.")]
+    model: Annotated[
+        Literal["spindle", "pump", "extruder", "recording"], Meta(description="A simulated machine, or a recording.")
+    ]
+    seed: Annotated[int, Meta(ge=0, description="The same seed gives the same machine.")] = 1
+    life_h: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Hours from the onset of wear to failure; drawn from the machine's distribution by default."),
+    ] = None
+    recording: Annotated[str, Meta(description="CSV or Parquet file to replay, relative to the site file.")] = ""
+    map: Annotated[str, Meta(description="Its column map, a TOML file; see `babbitt plant profile`.")] = ""
+
+
+class Plant(Strict, frozen=True, kw_only=True):
+    """The simulated plant, used by `babbitt plant` alone."""
+
+    speed: Annotated[float, Meta(gt=0, le=1e6, description="Machine seconds that pass in one second.")] = 1.0
+    state_dir: Annotated[str, Meta(description="Folder of its control socket, relative to the site file.")] = (
+        "var/plant"
+    )
+    machine: Annotated[tuple[Machine, ...], Meta(description="The machines.")] = ()
+
+
+class SiteFile(Strict, frozen=True, kw_only=True):
+    """The file as it is written."""
+
+    gateway: Annotated[Gateway, Meta(description="The gateway itself.")]
+    line: Annotated[tuple[Line, ...], Meta(min_length=1, description="The buses.")]
+    asset: Annotated[tuple[Asset, ...], Meta(min_length=1, description="The machines and what measures them.")]
+    uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
+    panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
+    plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
+    profiles: Annotated[str, Meta(description="A folder of your own with `devices/` and `assets/`.")] = ""

@@ -1,0 +1,98 @@
+"""The site file: whole files load; each wrong one gives one error: file, key, what was found, what is accepted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edge.config.reference import reference
+from edge.config.site import ModbusRtu, load_site, profiles_root
+from edge.errors import ConfigError
+
+DEMO = profiles_root() / "sites/demo.toml"
+
+
+def altered(folder: Path, old: str, new: str) -> Path:
+    text = DEMO.read_text(encoding="utf-8")
+    assert old in text, "the test's own premise"
+    path = folder / "site.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_the_demonstration_site_loads() -> None:
+    site = load_site(DEMO)
+    assert [asset.id for asset in site.file.asset] == ["spindle-1", "pump-1", "extruder-1"]
+    assert set(site.profiles) == {"plant-spindle", "plant-pump", "plant-extruder"}
+
+
+def test_a_serial_device_is_found_from_the_site_file(tmp_path: Path) -> None:
+    line = load_site(altered(tmp_path, "speed = 20000.0", "speed = 1.0")).line("extrusion")
+    assert isinstance(line, ModbusRtu)
+    assert line.device == str(tmp_path / "extrusion.tty")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "found", "accepted"),
+    [
+        ("port = 5020", "prot = 5020", "line[0]", "prot", "host, port, timeout_ms"),
+        ("baud = 115200", "bauds = 1", "line[1]", "bauds", "device, baud, parity"),
+        ("port = 5020", 'port = "5020"', "line[0].port", "'5020'", "int"),
+        ("port = 5020", "port = 70000", "line[0].port", "70000", "65535"),
+        ("baud = 115200", "baud = 12", "line[1].baud", "12", "300"),
+        ('kind = "modbus-tcp"', 'kind = "modbus-udp"', "line[0].kind", "modbus-udp", ""),
+        ('parity = "N"', 'parity = "X"', "line[1].parity", "X", ""),
+        ('id = "demo-gateway"', 'id = "a b"', "gateway.id", "a b", ""),
+        ('line = "hall", unit = 1', 'line = "hull", unit = 1', "asset[0].unit[0].line", "hull", "hall, extrusion"),
+        ('profile = "plant-pump"', 'profile = "plant-pmp"', "asset[1].unit[0].profile", "plant-pmp", "plant-pump"),
+        ('class = "cnc_spindle"', 'class = "spindle"', "asset[0].class", "spindle", "cnc_spindle"),
+        ('id = "pump-1"', 'id = "spindle-1"', "asset", "spindle-1", "name of its own"),
+        ('asset = "pump-1", model', 'asset = "pump-9", model', "plant.machine[1].asset", "pump-9", "pump-1"),
+        ('url = "http://127.0.0.1:8555"', 'url = "127.0.0.1:8555"', "uplink.url", "127.0.0.1:8555", ""),
+        ("period_ms = 200", "period_ms = 1", "asset[0].unit[0].period_ms", "1", "10"),
+    ],
+)
+def test_a_wrong_file_names_file_key_found_and_accepted(
+    tmp_path: Path, old: str, new: str, key: str, found: str, accepted: str
+) -> None:
+    path = altered(tmp_path, old, new)
+    with pytest.raises(ConfigError) as caught:
+        load_site(path)
+    text = str(caught.value)
+    assert str(path) in text
+    assert f"`{key}" in text
+    assert found in text
+    assert accepted in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"[gateway\n", "not TOML"), (b"\xff\xfe", "cannot be read"), (b"", "gateway"), (b"#" * 5_000_000, "larger")],
+)
+def test_what_is_no_site_file_is_said_so(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "site.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        load_site(path)
+
+
+def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "none.toml")) + ": no such file"):
+        load_site(tmp_path / "none.toml")
+
+
+def test_the_reference_page_is_made_from_the_structs() -> None:
+    page = profiles_root().parent / "edge/config/README.md"
+    assert page.read_text(encoding="utf-8") == reference(), (
+        "run: python -m edge.config.reference > edge/config/README.md"
+    )
+
+
+def test_every_key_has_its_meaning() -> None:
+    rows = [line for line in reference().splitlines() if line.startswith("| `")]
+    assert len(rows) > 50
+    assert not [row for row in rows if row.rstrip("| ").endswith(("default", "|"))]
+    assert all(len(row.split("|")[4].strip()) > 3 for row in rows)
