@@ -1,4 +1,4 @@
-"""An asset class: one TOML file under ``firmware_profiles/assets`` says what a kind of machine should be watched for."""
+"""An asset class: one TOML file under ``firmware_profiles/assets`` says what to watch a kind of machine for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.config.load import load
 from edge.contract.types import Priority
 from edge.errors import ConfigError
 
-RESERVED_RULES = frozenset({"no_data", "anomaly", "rul"})
+RESERVED_RULES = frozenset({"no_data", "anomaly", "rul_warning", "rul_critical"})
 """Ids of the alarms that every watched asset has without a rule in a file."""
 
 
@@ -19,8 +19,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A limit on one tag. Give ``above`` or ``below`` (value strictly past the limit raises).
 
     It clears only when the value is back by more than ``deadband`` (in the tag's unit), and raises or clears only after
-    the condition has held for the delay. ``sentence`` may use {name}, {value}, {unit} and {limit}. ``enabled_by`` names a
-    tag of state without which the limit means nothing: a stopped pump has no flow, and that is no alarm.
+    the condition has held for the delay. ``sentence`` may use {name}, {value}, {unit} and {limit}. ``enabled_by`` names
+    a tag of state without which the limit means nothing: a stopped pump has no flow, and that is no alarm.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -40,8 +40,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``bundle`` names the folder under ``firmware_profiles/bundles`` with the models that judge this class.
 
-    ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them; ``watch`` the tags
-    that tell its health.
+    ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them; ``watch`` the
+    tags that tell its health.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]

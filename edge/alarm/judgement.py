@@ -1,0 +1,112 @@
+"""What a verdict says in alarms: an anomaly asks for a look, a short remaining life for a plan or for a stop.
+
+An alarm clears only when the verdict is back by a margin and for a while, so that a figure that wavers about its limit
+is one alarm. A verdict without enough evidence neither raises nor clears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from edge.alarm.entry import Entry
+from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, Priority, Urgency, Verdict
+
+CLEAR_MARGIN = 0.1
+"""How far (as a share of the limit) a verdict must be back before its alarm clears."""
+
+OFF_DELAY_NS = 5 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a verdict says about one alarm. The words matter only where it holds."""
+
+    rule: str
+    holds: bool | None
+    tag: str = ""
+    value: float | None = None
+    sentence: str = ""
+    cause: str = ""
+    action: str = ""
+
+
+def entries(asset: str, name: str) -> dict[str, Entry]:
+    """The alarms that verdicts can raise, by rule."""
+    kinds = {
+        "anomaly": (Priority.MEDIUM, f"{name} behaves like itself again"),
+        "rul_warning": (
+            Priority.MEDIUM,
+            f"{name} has more than {URGENCY_WARNING_BELOW_H:.0f} running hours left again",
+        ),
+        "rul_critical": (
+            Priority.HIGH,
+            f"{name} has more than {URGENCY_CRITICAL_BELOW_H:.0f} running hours left again",
+        ),
+    }
+    return {
+        rule: Entry(asset, rule, "", priority, on_ns=0, off_ns=OFF_DELAY_NS, name=name, ended=ended)
+        for rule, (priority, ended) in kinds.items()
+    }
+
+
+def findings(verdict: Verdict, name: str, standing: Mapping[str, Entry]) -> Iterator[Finding]:
+    """What ``verdict`` says about each of ``entries``; ``standing`` tells which of them are active."""
+    yield _anomaly(verdict, name, active=standing["anomaly"].is_active)
+    yield _remaining_life(
+        verdict, name, "rul_warning", URGENCY_WARNING_BELOW_H, active=standing["rul_warning"].is_active
+    )
+    yield _remaining_life(
+        verdict, name, "rul_critical", URGENCY_CRITICAL_BELOW_H, active=standing["rul_critical"].is_active
+    )
+
+
+def _anomaly(verdict: Verdict, name: str, *, active: bool) -> Finding:
+    if verdict.anomaly is None:
+        return Finding("anomaly", None)
+    if not verdict.anomalous and (not active or verdict.anomaly < 1.0 - CLEAR_MARGIN):
+        return Finding("anomaly", holds=False)
+    tag, words = _top_reason(verdict)
+    return Finding(
+        "anomaly",
+        holds=verdict.anomalous or active,
+        tag=tag,
+        value=verdict.anomaly,
+        sentence=f"{name} behaves unlike itself ({verdict.anomaly:.1f} times its limit)"
+        + (f": {words}" if words else ""),
+        cause=words,
+        action="look and listen at the machine; compare with its last good shift",
+    )
+
+
+def _remaining_life(verdict: Verdict, name: str, rule: str, limit_h: float, *, active: bool) -> Finding:
+    low_h, rul_h, high_h = verdict.rul_low_h, verdict.rul_h, verdict.rul_high_h
+    if low_h is None or rul_h is None or high_h is None or verdict.urgency is Urgency.UNKNOWN:
+        return Finding(rule, None)
+    clear_at_h = limit_h * (1.0 + CLEAR_MARGIN)
+    if not (low_h < limit_h or (active and low_h <= clear_at_h)):
+        return Finding(rule, holds=False)
+    tag, words = _top_reason(verdict)
+    action = (
+        f"plan the stop within {low_h:.0f} running hours and have the spare part at hand"
+        if limit_h == URGENCY_CRITICAL_BELOW_H
+        else "order the spare part and plan a stop this week"
+    )
+    return Finding(
+        rule,
+        holds=True,
+        tag=tag,
+        value=rul_h,
+        sentence=f"{name} has about {rul_h:.0f} running hours left ({low_h:.0f} to {high_h:.0f})"
+        + (f": {words}" if words else ""),
+        cause=words,
+        action=action,
+    )
+
+
+def _top_reason(verdict: Verdict) -> tuple[str, str]:
+    """The tag and the words of what weighs most."""
+    if not verdict.reasons:
+        return "", ""
+    top = max(verdict.reasons, key=lambda reason: reason.share)
+    return top.tag, top.words

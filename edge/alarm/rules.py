@@ -1,0 +1,40 @@
+"""Limits: what one reading says about one rule. Pure; delays and memory live in ``states`` and ``desk``.
+
+A reading of bad quality says nothing: it neither raises nor clears.
+"""
+
+from __future__ import annotations
+
+from edge.config.asset_class import Rule
+from edge.contract.types import Quality, Value
+
+
+def usable(value: Value, quality: Quality) -> float | None:
+    """The value as a number where a limit may be laid on it: not bad, a number, and not NaN."""
+    if quality >= Quality.BAD_BUS or isinstance(value, bool | str | None):
+        return None
+    number = float(value)
+    return number if number == number else None
+
+
+def holds(rule: Rule, value: float | None, *, active: bool, enabled: bool | None = True) -> bool | None:
+    """Whether the rule's condition holds, or None where the reading does not tell.
+
+    Strictly past the limit raises. Once the alarm is active it holds on until the value is back by more than the
+    deadband, so that a limit of 80 with a deadband of 1 clears only below 79. ``enabled`` is the state that the rule
+    depends on: false means that the limit does not apply now, None that the state is unknown.
+    """
+    if enabled is False:
+        return False
+    if value is None or enabled is None:
+        return None
+    if rule.above is not None:
+        return value >= rule.above - rule.deadband if active else value > rule.above
+    assert rule.below is not None
+    return value <= rule.below + rule.deadband if active else value < rule.below
+
+
+def limit_of(rule: Rule) -> float:
+    limit = rule.above if rule.above is not None else rule.below
+    assert limit is not None
+    return limit
