@@ -1,0 +1,262 @@
+"""A bundle: what a gateway judges one class of machine with. A folder of ``manifest.json`` and ``.tflite`` files.
+
+The manifest says which class and features the models are for, how features are scaled and where they are valid, what
+fleet the models learned from, how well they did as float and as int8, and the conformal margins of the interval. It
+holds the SHA-256 of every file; the bundle's own hash is the SHA-256 of the manifest in canonical form (sorted keys, no
+spaces, without the key ``hash``), so that one hash names everything and nothing in it depends on time or place.
+
+What it survives: a missing, truncated or altered file, a manifest of a later version or other class, features that the
+running code does not compute, numbers that cannot be. All of these are refused with a ``BundleError`` that says what to
+do; nothing is half-loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import BundleError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_FILE_BYTES_MAX = 4 * 1024 * 1024
+_FILES_MAX = 16
+_FEATURES_MAX = 1024
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What a model is fed: ``clip((feature - centre) / spread, -limit, limit)``, each [features]."""
+
+    centre: Array
+    spread: Array
+    limit: float
+
+    def apply(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Scaled features of one row [features] or many [rows, features]."""
+        scaled = (np.asarray(features, dtype=np.float64) - self.centre) / self.spread
+        return np.clip(scaled, -self.limit, self.limit).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"centre": self.centre.tolist(), "spread": self.spread.tolist(), "limit": self.limit}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Conformal margins of the predicted life score, as a function of that prediction: knots ``at``, ascending.
+
+    The interval is ``[score - low(score), score + high(score)]``, interpolated between knots; ``coverage`` is what it
+    was calibrated for, by machines and not by rows.
+    """
+
+    coverage: float
+    at: Array
+    low: Array
+    high: Array
+
+    def around(self, score: float) -> tuple[float, float]:
+        below = float(np.interp(score, self.at, self.low))
+        above = float(np.interp(score, self.at, self.high))
+        return score - below, score + above
+
+    def as_json(self) -> dict[str, Any]:
+        return {"coverage": self.coverage, "at": self.at.tolist(), "low": self.low.tolist(), "high": self.high.tolist()}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. ``files`` holds the models' bytes by the manifest's names; ``hash`` names it in verdicts.
+
+    ``features`` is the feature specification as plain data. ``valid`` gives each feature's range in training
+    [2, features]. The life score runs from 0 (failed) to 1 (``rul_cap_h`` or more), logarithmic in hours between.
+    """
+
+    asset_class: str
+    hash: str
+    created_by: str
+    features: Mapping[str, Any]
+    names: tuple[str, ...]
+    valid: Array
+    pace_max_h: float
+    life_scaling: Scaling
+    life_model: str
+    rul_cap_h: float
+    interval: Interval
+    novelty_scaling: Scaling
+    novelty_model: str
+    novelty_threshold: float
+    false_alarm_rate: float
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+
+
+def life_score(rul_h: Array, cap_h: float) -> Array:
+    """Hours to the score that models are trained on: ``log1p(min(rul, cap)) / log1p(cap)``, 0..1."""
+    return np.log1p(np.clip(rul_h, 0.0, cap_h)) / math.log1p(cap_h)
+
+
+def hours_of(score: float, cap_h: float) -> float:
+    """The inverse of ``life_score``; scores outside 0..1 give 0 and the cap."""
+    return math.expm1(min(max(score, 0.0), 1.0) * math.log1p(cap_h))
+
+
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) over the canonical form. Raises ``ValueError`` for numbers that are not finite."""
+    hashed = {key: value for key, value in manifest.items() if key != "hash"}
+    canonical = json.dumps(hashed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def save_bundle(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Write the folder (made if missing; other files in it stay) and return the bundle's hash. Same input, same bytes.
+
+    The manifest is written last and renamed into place: a folder whose writing was cut off does not load.
+    """
+    listed = {name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in files.items()}
+    full = {"format": FORMAT, **manifest, "files": listed}
+    full["hash"] = manifest_hash(full)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    part = folder / f"{MANIFEST}.part"
+    part.write_text(json.dumps(full, sort_keys=True, indent=1, ensure_ascii=True) + "\n", encoding="ascii")
+    part.replace(folder / MANIFEST)
+    return str(full["hash"])
+
+
+def load_bundle(folder: Path, *, asset_class: str | None = None) -> Bundle:
+    """Read and verify a bundle; ``asset_class`` is what it must be for. Raises ``BundleError``."""
+    manifest = _read_manifest(folder)
+    where = str(folder)
+    version = manifest.get("format")
+    if version != FORMAT:
+        later = isinstance(version, int) and version > FORMAT
+        hint = "update this gateway first" if later else "train it again with `babbitt cloud train`"
+        raise BundleError(where, f"bundle format {version!r}, this version reads {FORMAT}", hint)
+    if manifest.get("hash") != _hash_of(where, manifest):
+        raise BundleError(where, "the manifest was altered: its hash is another", "copy the whole bundle again")
+    files = _read_files(folder, manifest)
+    try:
+        bundle = _assemble(manifest, files)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(where, f"the manifest cannot mean a bundle: {error!r}", "train it again") from error
+    if asset_class is not None and bundle.asset_class != asset_class:
+        problem = f"made for class {bundle.asset_class!r}, asked to judge {asset_class!r}"
+        raise BundleError(where, problem, "name the right bundle in the asset class")
+    return bundle
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    data = _read(folder / MANIFEST)
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(str(folder / MANIFEST), f"not JSON: {error}", "copy the whole bundle again") from error
+    if not isinstance(manifest, dict):
+        raise BundleError(str(folder / MANIFEST), "not a manifest", "copy the whole bundle again")
+    return manifest
+
+
+def _read(path: Path) -> bytes:
+    hint = "copy the whole bundle again, or train it with `babbitt cloud train`"
+    try:
+        if path.stat().st_size > _FILE_BYTES_MAX:
+            raise BundleError(str(path), f"larger than {_FILE_BYTES_MAX} bytes", hint)
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise BundleError(str(path), "no such file", hint) from error
+    except OSError as error:
+        raise BundleError(str(path), f"cannot be read: {error}", hint) from error
+
+
+def _hash_of(where: str, manifest: Mapping[str, Any]) -> str:
+    try:
+        return manifest_hash(manifest)
+    except ValueError as error:
+        raise BundleError(where, f"the manifest holds a number that is none: {error}", "train it again") from error
+
+
+def _read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or not 0 < len(listed) <= _FILES_MAX:
+        raise BundleError(str(folder), "the manifest lists no files", "train it again")
+    files: dict[str, bytes] = {}
+    for name, entry in listed.items():
+        # A name is a name: no path may lead out of the folder.
+        if Path(name).name != name or not isinstance(entry, dict):
+            raise BundleError(str(folder), f"{name!r} is no file of a bundle", "train it again")
+        data = _read(folder / name)
+        if hashlib.sha256(data).hexdigest() != entry.get("sha256"):
+            raise BundleError(str(folder / name), "altered: its SHA-256 is not the manifest's", "copy the bundle again")
+        files[name] = data
+    return files
+
+
+def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
+    names = tuple(str(name) for name in manifest["features"]["names"])
+    if not 0 < len(names) <= _FEATURES_MAX:
+        raise ValueError("no features, or too many")
+    life, novelty = manifest["life"], manifest["novelty"]
+    for model in (life["model"], novelty["model"]):
+        if model not in files:
+            raise ValueError(f"model {model!r} is not among the files")
+    valid = np.stack([_vector(manifest["features"]["valid"][key], len(names)) for key in ("low", "high")])
+    return Bundle(
+        asset_class=str(manifest["asset_class"]),
+        hash=str(manifest["hash"]),
+        created_by=str(manifest["created_by"]),
+        features=dict(manifest["features"]["spec"]),
+        names=names,
+        valid=valid,
+        pace_max_h=_positive(manifest["features"]["pace_max_h"]),
+        life_scaling=_scaling(life["scaling"], len(names)),
+        life_model=str(life["model"]),
+        rul_cap_h=_positive(life["rul_cap_h"]),
+        interval=_interval(life["interval"]),
+        novelty_scaling=_scaling(novelty["scaling"], len(names)),
+        novelty_model=str(novelty["model"]),
+        novelty_threshold=_positive(novelty["threshold"]),
+        false_alarm_rate=float(novelty["false_alarm_rate"]),
+        files=dict(files),
+        manifest=dict(manifest),
+    )
+
+
+def _scaling(data: Mapping[str, Any], size: int) -> Scaling:
+    spread = _vector(data["spread"], size)
+    if not (spread > 0.0).all():
+        raise ValueError("a spread is not positive")
+    return Scaling(_vector(data["centre"], size), spread, _positive(data["limit"]))
+
+
+def _interval(data: Mapping[str, Any]) -> Interval:
+    at = _vector(data["at"])
+    if at.size == 0 or not (np.diff(at) > 0.0).all():
+        raise ValueError("the interval's knots do not ascend")
+    low, high = _vector(data["low"], at.size), _vector(data["high"], at.size)
+    if not ((low >= 0.0).all() and (high >= 0.0).all()):
+        raise ValueError("a margin is negative")
+    return Interval(_positive(data["coverage"]), at, low, high)
+
+
+def _vector(data: Any, size: int | None = None) -> Array:
+    vector = np.asarray(data, dtype=np.float64)
+    if vector.ndim != 1 or (size is not None and vector.size != size) or not np.isfinite(vector).all():
+        raise ValueError(f"wanted {'some' if size is None else size} finite numbers")
+    return vector
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < math.inf:
+        raise ValueError(f"{value!r} is no positive number")
+    return float(value)
