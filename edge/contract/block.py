@@ -1,0 +1,300 @@
+"""The block: a sealed, compressed run of readings and records, the same bytes on the card, on the wire and in the cloud.
+
+The format is specified byte by byte in the README beside this file. A block that was altered, cut short, made by a
+later version or made to harm is refused with a BlockError and costs no more than the limits below; nothing else is
+ever raised for bytes from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zstandard
+
+from edge.contract import columns, kinds, records, series
+from edge.contract.frames import pack_frames, unpack_frames
+from edge.contract.series import Column, Series, Shape, Table
+from edge.contract.types import Batch, Key, Lane, Quality, Record
+from edge.errors import BlockError
+
+__all__ = [
+    "Block", "Column", "Header", "Series", "decode_block", "encode_block", "pack_frames", "peek", "unpack_frames",
+]  # fmt: skip
+
+MAGIC = b"BABT"
+VERSION = 1
+READINGS_MAX = 2**20
+ROWS_MAX = 2**18
+PAYLOAD_BYTES_MAX = 2**25
+DIRECTORY_BYTES_MAX = 2**22
+_DIGEST_BYTES = 16
+_LEVEL = 3
+_CHUNK_BYTES_MIN = 256
+
+_HEAD = struct.Struct("<4sBBBB16s16sQqIIIII")
+"""magic, version, flags, lane, gateway's bytes, epoch, boot, seq, sealed_ns, readings, good, records, raw, packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a block says of itself in clear.
+
+    ``readings`` counts values asked for, good or bad; ``good`` those that came with a value. ``digest`` tells two
+    blocks with the same key but different contents apart.
+    """
+
+    key: Key
+    boot: str
+    lane: Lane
+    sealed_ns: int
+    readings: int
+    good: int
+    records: int
+    digest: bytes
+    raw_bytes: int = field(compare=False)
+    at: int = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block, opened."""
+
+    header: Header
+    series: tuple[Series, ...]
+    records: tuple[Record, ...]
+
+    def batches(self) -> Iterator[Batch]:
+        """Every poll: series after series, each in the order in which it was taken."""
+        return itertools.chain.from_iterable(one.batches() for one in self.series)
+
+
+def encode_block(
+    key: Key, *, boot: str, lane: Lane, sealed_ns: int, batches: Sequence[Batch], records: Sequence[Record]
+) -> bytes:
+    """Seal batches and records. ``key.epoch`` and ``boot`` are 32 hex digits (a hyphenated UUID will do for ``boot``).
+
+    Raises BlockError where they are more than one block holds; batches that break the contract of ``Batch`` are an
+    AssertionError.
+    """
+    readings = sum(len(batch.tags) for batch in batches)
+    _check_size("readings", readings, READINGS_MAX)
+    _check_size("polls", len(batches), ROWS_MAX)
+    table = series.tabulate(batches)
+    chunks = _payload(table, records)
+    raw = sum(map(len, chunks))
+    _check_size("bytes", raw, PAYLOAD_BYTES_MAX)
+    packed = _compress(chunks, raw)
+    gateway = key.gateway.encode()
+    assert 0 < len(gateway) < 256 and 0 <= key.seq < 2**64
+    head = _HEAD.pack(
+        MAGIC, VERSION, 0, lane, len(gateway), _sixteen(key.epoch), _sixteen(boot.replace("-", "")),
+        key.seq, sealed_ns, readings, table.good, len(records), raw, len(packed),
+    )  # fmt: skip
+    return _sealed(head + gateway + packed)
+
+
+def _sealed(data: bytes) -> bytes:
+    return data + hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
+
+
+def _check_size(what: str, found: int, limit: int) -> None:
+    if found > limit:
+        raise BlockError("block", f"{found} {what}; a block holds {limit}", "seal more often")
+
+
+def _sixteen(digits: str) -> bytes:
+    number = bytes.fromhex(digits)
+    assert len(number) == 16 and number.hex() == digits, f"{digits!r} is not 32 lower-case hex digits"
+    return number
+
+
+def _payload(table: Table, found: Sequence[Record]) -> list[bytes]:
+    """The payload's parts, cut where statistics change."""
+    directory = _directory(table, found)
+    _check_size("bytes of names and records", len(directory), DIRECTORY_BYTES_MAX)
+    full = table.kinds != kinds.NONE
+    packed = columns.pack(table.cells, table.lengths[full])
+    codes = table.kinds.astype(np.uint8)
+    codes[full] |= packed.sloped.astype(np.uint8) * np.uint8(kinds.SLOPED)
+    heads = [codes.tobytes(), packed.base_bits.tobytes(), packed.step_bits.tobytes()]
+    return [struct.pack("<I", len(directory)) + directory, table.quality, *heads, *packed.chunks]
+
+
+def _directory(table: Table, found: Sequence[Record]) -> bytes:
+    """Names, shapes and records as JSON. Each tuple of tags is written once, however many assets have it."""
+    schemas: dict[tuple[str, ...], int] = {}
+    shapes = [
+        [s.asset, schemas.setdefault(s.tags, len(schemas)), s.rows, int(s.spread), int(s.flawed)] for s in table.shapes
+    ]
+    directory = {
+        "schemas": list(schemas),
+        "series": shapes,
+        "texts": table.texts,
+        "scales": table.scales,
+        "records": [records.to_json(record) for record in found],
+    }
+    return json.dumps(directory, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _compress(chunks: Sequence[bytes], raw: int) -> bytes:
+    """One zstd frame; a new compressed block, with symbol statistics of its own, where a chunk of some size begins."""
+    stream = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compressobj(size=raw)
+    out, waiting = [], 0
+    for chunk in chunks:
+        if len(chunk) >= _CHUNK_BYTES_MIN and waiting >= _CHUNK_BYTES_MIN:
+            out.append(stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
+            waiting = 0
+        out.append(stream.compress(chunk))
+        waiting += len(chunk)
+    out.append(stream.flush())
+    return b"".join(out)
+
+
+def peek(data: bytes) -> Header:
+    """The header of a block whose magic, version, lengths and checksum are right. Raises BlockError."""
+    if len(data) < 5 or data[:4] != MAGIC:
+        raise BlockError("block", "the bytes are not a block")
+    if data[4] != VERSION:
+        raise BlockError(
+            "block", f"made in version {data[4]} of the format, this program reads version {VERSION}", "update it"
+        )
+    if len(data) < _HEAD.size:
+        raise BlockError("block", f"cut short: {len(data)} bytes are less than a header")
+    (_, _, flags, lane, name_bytes, epoch, boot, seq, sealed_ns, readings, good, count, raw, packed) = (
+        _HEAD.unpack_from(data)
+    )
+    at = _HEAD.size + name_bytes
+    if len(data) != at + packed + _DIGEST_BYTES:
+        raise BlockError("block", f"{len(data)} bytes where its header says {at + packed + _DIGEST_BYTES}")
+    digest = hashlib.blake2b(memoryview(data)[:-_DIGEST_BYTES], digest_size=_DIGEST_BYTES).digest()
+    if digest != data[-_DIGEST_BYTES:]:
+        raise BlockError("block", "its checksum is wrong: bytes were altered")
+    if flags or lane not in tuple(Lane) or not name_bytes:
+        raise BlockError("block", "its header has flags, a lane or a gateway that version 1 does not know")
+    if readings > READINGS_MAX or good > readings or raw > PAYLOAD_BYTES_MAX or count > raw:
+        raise BlockError("block", "its header counts more than a block holds")
+    try:
+        gateway = data[_HEAD.size : at].decode()
+    except UnicodeDecodeError:
+        raise BlockError("block", "the gateway's name is not UTF-8") from None
+    key = Key(gateway, epoch.hex(), seq)
+    return Header(key, boot.hex(), Lane(lane), sealed_ns, readings, good, count, digest, raw_bytes=raw, at=at)
+
+
+def decode_block(data: bytes) -> Block:
+    """Open a block: numbers as numpy arrays. Raises BlockError, having allocated no more than the limits allow."""
+    header = peek(data)
+    payload = _Payload(_decompress(memoryview(data)[header.at : -_DIGEST_BYTES], header.raw_bytes))
+    directory = _parse(payload)
+    shapes = _shapes(directory)
+    readings = sum(shape.rows * len(shape.tags) for shape in shapes)
+    if readings != header.readings or sum(shape.rows for shape in shapes) > ROWS_MAX:
+        raise BlockError("block", "its directory and its header count different readings")
+    if len(directory["records"]) != header.records:
+        raise BlockError("block", "its directory and its header count different records")
+    table = _table(payload, shapes, _texts(directory["texts"]), _scales(directory["scales"]))
+    if payload.rest or table.good != header.good:
+        raise BlockError("block", "its payload is longer than its columns, or counts different good readings")
+    return Block(header, series.untabulate(table), tuple(records.from_json(record) for record in directory["records"]))
+
+
+class _Payload:
+    """The decompressed bytes, read once from front to back."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+
+    @property
+    def rest(self) -> int:
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        if count > self.rest:
+            raise BlockError("block", "its payload ends early")
+        self._at += count
+        return self._data[self._at - count : self._at]
+
+
+def _decompress(packed: memoryview, raw: int) -> bytes:
+    try:
+        # The decompressor believes the size that the frame states, so that is checked first.
+        if zstandard.frame_content_size(packed) != raw:
+            raise BlockError("block", "its payload and its header state different sizes")
+        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=raw, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise BlockError("block", f"its payload does not decompress: {error}") from None
+
+
+def _parse(payload: _Payload) -> dict[str, Any]:
+    (size,) = struct.unpack("<I", payload.take(4))
+    if size > DIRECTORY_BYTES_MAX:
+        raise BlockError("block", f"a directory of {size} bytes; the limit is {DIRECTORY_BYTES_MAX}")
+    try:
+        directory = json.loads(payload.take(size))
+    except (ValueError, RecursionError):
+        raise BlockError("block", "its directory is not JSON") from None
+    lists = ("schemas", "series", "texts", "scales", "records")
+    if not isinstance(directory, dict) or sorted(directory) != sorted(lists):
+        raise BlockError("block", "its directory has other keys than version 1")
+    if not all(isinstance(directory[name], list) for name in lists):
+        raise BlockError("block", "its directory holds something else than lists")
+    return directory
+
+
+def _shapes(directory: dict[str, Any]) -> list[Shape]:
+    schemas = [tuple(_texts(tags)) for tags in directory["schemas"]]
+    shapes = []
+    for entry in directory["series"]:
+        match entry:
+            case [str(asset), int(schema), int(rows), 0 | 1 as spread, 0 | 1 as flawed]:
+                if 0 <= schema < len(schemas) and 0 < rows <= ROWS_MAX:
+                    shapes.append(Shape(asset, schemas[schema], rows, spread == 1, flawed == 1))
+                    continue
+        raise BlockError("block", "a series in its directory cannot be")
+    return shapes
+
+
+def _texts(found: Any) -> list[str]:
+    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+        raise BlockError("block", "its directory holds a name that is no text")
+    return found
+
+
+def _scales(found: list[Any]) -> list[kinds.Scale]:
+    scales = []
+    for entry in found:
+        match entry:
+            case ["times" | "over" | "over32" as op, float(factor), float(offset)] if factor:
+                scales.append(kinds.Scale(op, factor, offset))
+            case _:
+                raise BlockError("block", "a scale in its directory cannot be")
+    return scales
+
+
+def _table(payload: _Payload, shapes: list[Shape], texts: list[str], scales: list[kinds.Scale]) -> Table:
+    """Columns as whole numbers, with every kind checked against what it may hold."""
+    quality = payload.take(sum(shape.rows * len(shape.tags) for shape in shapes if shape.flawed))
+    if not set(quality) <= set(Quality):
+        raise BlockError("block", "a quality that version 1 does not know")
+    lengths, control = series.layout(shapes, quality)
+    codes = np.frombuffer(payload.take(len(lengths)), np.uint8)
+    found = (codes & (kinds.SLOPED - 1)).astype(np.int64)
+    full = lengths > 0
+    expected = np.full(control, kinds.INT)
+    expected[2 * len(shapes) : 3 * len(shapes)] = kinds.BOOL
+    beyond = (found > kinds.MIXED) & ((found < kinds.SCALED) | (found >= kinds.SCALED + len(scales)))
+    if (found[:control] != expected).any() or beyond.any() or ((found == kinds.NONE) != ~full).any():
+        raise BlockError("block", "a column is of a kind that cannot be")
+    count = int(full.sum())
+    base_bits, step_bits = (np.frombuffer(payload.take(count), np.uint8) for _ in range(2))
+    cells = columns.unpack(payload.take, lengths[full], codes[full] >= kinds.SLOPED, base_bits, step_bits)
+    if (cells[np.repeat(found == kinds.BOOL, lengths)] >> 1).any():
+        raise BlockError("block", "a boolean that is neither 0 nor 1")
+    return Table(shapes, texts, scales, quality, found, lengths, cells, int(lengths[control:].sum()))

@@ -1,0 +1,189 @@
+"""Values of any kind as whole numbers, and back to the bit.
+
+Plant data are whole numbers in disguise: registers times a scale, decimals, single precision widened to double. What
+kind a column is gets found out from its values alone and is proved on every one of them, so that a guess can cost
+bytes but never a bit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.contract.columns import Flags, Ints, spans
+from edge.contract.types import Value
+from edge.errors import BlockError
+
+Floats = NDArray[np.float64]
+
+NONE, BOOL, INT, FLOAT64, FLOAT32, TEXT, MIXED = range(7)
+SCALED = 16
+"""Kinds from here on are entries of the block's list of scales."""
+SLOPED = 0x80
+SCALES_MAX = SLOPED - SCALED
+_DIGITS_MAX = 400
+"""Longest decimal spelling of a whole number beyond 64 bits."""
+
+
+class Scale(NamedTuple):
+    """``times``: number x factor + offset; ``over``: number / factor; ``over32``: the same, rounded to single precision."""
+
+    op: Literal["times", "over", "over32"]
+    factor: float
+    offset: float = 0.0
+
+    def apply(self, numbers: Floats) -> Floats:
+        if self.op == "times":
+            return numbers * self.factor + self.offset
+        quotients = numbers / self.factor
+        return quotients.astype(np.float32).astype(np.float64) if self.op == "over32" else quotients
+
+
+class Family(NamedTuple):
+    """Scales that are tried together, simplest first, and the largest number for which one is believed."""
+
+    scales: tuple[Scale, ...]
+    limit: float
+
+
+_SINGLES = Family(tuple(Scale("over32", 10.0**k) for k in range(6)), 2.0**22)
+_DECIMALS = Family(tuple(Scale("over", 10.0**k) for k in range(8)), 2.0**48)
+_PRODUCTS = Family(
+    tuple(Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)), 2.0**48
+)
+_CELLS_AT_ONCE = 8192
+
+
+class Scales:
+    """The block's list of scales while it is written."""
+
+    def __init__(self) -> None:
+        self._index: dict[Scale, int] = {}
+
+    def kind(self, scale: Scale) -> int | None:
+        """The kind that names ``scale``, or None where the list is full."""
+        if scale not in self._index and len(self._index) == SCALES_MAX:
+            return None
+        return SCALED + self._index.setdefault(scale, len(self._index))
+
+    def entries(self) -> list[Scale]:
+        return list(self._index)
+
+
+def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints, Ints]:
+    """One kind a column and one whole number a cell; ``values`` float64[sum(lengths)], no column empty."""
+    kinds = np.full(len(lengths), FLOAT64)
+    cells = _ordered64(values)
+    with np.errstate(all="ignore"):
+        narrow = values.astype(np.float32)
+        single = narrow.astype(np.float64).view(np.int64) == values.view(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    is_single = np.logical_and.reduceat(single, starts)
+    where = np.repeat(is_single, lengths)
+    kinds[is_single] = FLOAT32
+    cells[where] = _ordered32(narrow[where])
+    _fit(values, lengths, np.flatnonzero(is_single), _SINGLES, scales, kinds, cells)
+    _fit(values, lengths, np.flatnonzero(~is_single), _DECIMALS, scales, kinds, cells)
+    _fit(values, lengths, np.flatnonzero(kinds == FLOAT64), _PRODUCTS, scales, kinds, cells)
+    return kinds, cells
+
+
+def _fit(
+    values: Floats, lengths: Ints, columns: Ints, family: Family, scales: Scales, kinds: Ints, cells: Ints
+) -> None:
+    """Give each of ``columns`` the first scale of ``family`` that gives back its every bit; writes kinds and cells."""
+    starts = np.cumsum(lengths) - lengths
+    groups = (np.cumsum(lengths[columns]) // _CELLS_AT_ONCE).tolist()
+    for _, members in itertools.groupby(range(len(columns)), key=groups.__getitem__):
+        part = columns[list(members)]
+        where = spans(starts[part], lengths[part])
+        found, numbers = _first_exact(values[where], lengths[part], family)
+        for index in sorted(set(found.tolist()) - {-1}):
+            kind = scales.kind(family.scales[index])
+            if kind is not None:
+                hit = found == index
+                kinds[part[hit]] = kind
+                inside = np.repeat(hit, lengths[part])
+                cells[where[inside]] = numbers[index, inside].astype(np.int64)
+
+
+def _first_exact(values: Floats, lengths: Ints, family: Family) -> tuple[Ints, Floats]:
+    """For each column the index of its first exact scale or -1, and the numbers under every scale."""
+    factors = np.array([[scale.factor] for scale in family.scales])
+    op = family.scales[0].op
+    with np.errstate(all="ignore"):
+        # Adding 0.0 turns -0.0, which a whole number cannot hold, into 0.0: the proof below then fails for -0.0.
+        numbers = np.rint(values / factors if op == "times" else values * factors) + 0.0
+        back = numbers * factors if op == "times" else numbers / factors
+        if op == "over32":
+            back = back.astype(np.float32).astype(np.float64)
+        exact = (back.view(np.int64) == values.view(np.int64)) & (np.abs(numbers) <= family.limit)
+    starts = np.cumsum(lengths) - lengths
+    whole: Flags = np.logical_and.reduceat(exact, starts, axis=1)
+    return np.where(whole.any(axis=0), whole.argmax(axis=0), -1), numbers
+
+
+def ints_to_floats(kind: int, cells: Ints, scales: Sequence[Scale]) -> Floats:
+    """The doubles of one float kind. Raises BlockError where a number is beyond its kind."""
+    if kind == FLOAT64:
+        return _unordered64(cells)
+    if kind == FLOAT32:
+        if len(cells) and (cells.max() >= 2**31 or cells.min() < -(2**31)):
+            raise BlockError("block", "a single-precision value has more than 32 bits")
+        return _unordered32(cells)
+    with np.errstate(all="ignore"):
+        return scales[kind - SCALED].apply(cells.astype(np.float64))
+
+
+def _ordered64(values: Floats) -> Ints:
+    """Bits of doubles in an order that rises with the value: neighbours in value are neighbours in number."""
+    bits = values.view(np.int64)
+    return bits ^ ((bits >> 63) & np.int64(2**63 - 1))
+
+
+def _unordered64(cells: Ints) -> Floats:
+    return (cells ^ ((cells >> 63) & np.int64(2**63 - 1))).view(np.float64)
+
+
+def _ordered32(values: NDArray[np.float32]) -> Ints:
+    bits = values.view(np.int32).astype(np.int64)
+    return bits ^ ((bits >> 63) & np.int64(2**31 - 1))
+
+
+def _unordered32(cells: Ints) -> Floats:
+    bits = (cells ^ ((cells >> 63) & np.int64(2**31 - 1))).astype(np.int32)
+    return bits.view(np.float32).astype(np.float64)
+
+
+def spell(value: Value) -> str:
+    """One value of a mixed column as text whose first letter is its type."""
+    if isinstance(value, bool):
+        return f"b{value:d}"
+    if isinstance(value, int):
+        text = f"i{value}"
+        assert len(text) <= _DIGITS_MAX, "a whole number of more than 1,300 bits"
+        return text
+    if isinstance(value, float):
+        return "f" + struct.pack(">d", value).hex()
+    assert isinstance(value, str), f"{value!r} with a quality that is not bad"
+    return "s" + value
+
+
+def unspell(text: str) -> Value:
+    """The value that ``spell`` was given. Raises BlockError."""
+    letter, rest = text[:1], text[1:]
+    if letter == "s":
+        return rest
+    if letter == "b" and rest in ("0", "1"):
+        return rest == "1"
+    digits = rest.removeprefix("-")
+    if letter == "i" and len(rest) < _DIGITS_MAX and digits.isascii() and digits.isdigit():
+        return int(rest)
+    if letter == "f" and len(rest) == 16 and not rest.strip("0123456789abcdef"):
+        return cast(float, struct.unpack(">d", bytes.fromhex(rest))[0])
+    raise BlockError("block", "a value in a mixed column has no type")

@@ -1,0 +1,114 @@
+"""Records (assets, verdicts, alarms, declarations, ledger rows) as plain JSON objects, and strictly back.
+
+An object has the type's name under ``type`` and exactly the type's fields. A float that is not finite is the text
+``NaN``, ``Infinity`` or ``-Infinity``, which JSON numbers cannot hold.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
+from functools import cache
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Reason, Record, Tag, Verdict
+from edge.errors import BlockError
+
+_TYPES: dict[str, type[Any]] = {
+    "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow,
+}  # fmt: skip
+_NAMES = {cls: name for name, cls in _TYPES.items()}
+_NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+Json = Any
+"""What the json module gives: checked field by field before it is believed."""
+
+
+def to_json(record: Record) -> dict[str, Json]:
+    """The record as an object that json.dumps takes with ``allow_nan=False``."""
+    return {"type": _NAMES[type(record)], **_object(record)}
+
+
+def _object(record: object) -> dict[str, Json]:
+    return {name: _plain(getattr(record, name)) for name in _fields(type(record))}
+
+
+def _plain(value: object) -> Json:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, tuple):
+        return [_object(item) for item in value]
+    return value
+
+
+def from_json(found: Json) -> Record:
+    """The record that ``to_json`` was given. Raises BlockError naming the record's type and field."""
+    if not isinstance(found, dict) or not isinstance(found.get("type"), str) or found["type"] not in _TYPES:
+        raise BlockError("block", "a record is of no known type")
+    name = found["type"]
+    return cast(Record, _read(_TYPES[name], {key: value for key, value in found.items() if key != "type"}, name))
+
+
+def _read(cls: type[Any], found: Json, where: str) -> Any:
+    readers = _fields(cls)
+    if not isinstance(found, dict) or found.keys() != readers.keys():
+        raise BlockError("block", f"the fields of a record ({where}) are not those of its type")
+    return cls(**{name: read(found[name], f"{where}.{name}") for name, read in readers.items()})
+
+
+@cache
+def _fields(cls: type[Any]) -> dict[str, Callable[[Json, str], Any]]:
+    hints = get_type_hints(cls)
+    return {field.name: _reader(hints[field.name]) for field in fields(cls)}
+
+
+def _reader(hint: Any) -> Callable[[Json, str], Any]:
+    """How to read one field of the type ``hint``; only the kinds of field that the contract's types have."""
+    if get_origin(hint) is types.UnionType:
+        inner = _reader(get_args(hint)[0])
+        return lambda found, where: None if found is None else inner(found, where)
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        assert item in (Reason, Tag)
+        return lambda found, where: tuple(_read(item, one, where) for one in _checked(found, list, where))
+    if issubclass(hint, StrEnum):
+        return lambda found, where: _member(hint, found, where)
+    return {str: _text, bool: _flag, int: _whole, float: _number}[hint]
+
+
+def _checked(found: Json, kind: type[Any], where: str) -> Any:
+    if type(found) is not kind:
+        raise BlockError("block", f"{where} of a record is no {kind.__name__}")
+    return found
+
+
+def _text(found: Json, where: str) -> str:
+    return cast(str, _checked(found, str, where))
+
+
+def _flag(found: Json, where: str) -> bool:
+    return cast(bool, _checked(found, bool, where))
+
+
+def _whole(found: Json, where: str) -> int:
+    number = cast(int, _checked(found, int, where))
+    if not -(2**63) <= number < 2**63:
+        raise BlockError("block", f"{where} of a record is beyond 64 bits")
+    return number
+
+
+def _number(found: Json, where: str) -> float:
+    if isinstance(found, str) and found in _NON_FINITE:
+        return _NON_FINITE[found]
+    if type(found) is int:
+        return float(_whole(found, where))
+    return cast(float, _checked(found, float, where))
+
+
+def _member(enum: type[StrEnum], found: Json, where: str) -> StrEnum:
+    if not isinstance(found, str) or found not in enum.__members__.values():
+        raise BlockError("block", f"{where} of a record is no {enum.__name__}")
+    return enum(found)
