@@ -1,0 +1,324 @@
+"""Runs the story: starts the three processes, makes things happen to them, watches, and counts at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from cloud.demo import tally
+from cloud.demo.processes import Child, free_port, write_site
+from cloud.demo.relay import Relay
+from cloud.demo.screen import draw
+from cloud.demo.story import OUTAGE_S, Step, Story, tell, tell_recording
+from edge.errors import BabbittError
+from edge.local_socket import ask
+
+DEFAULT_STORY_S = 150.0
+READY_WITHIN_S = 45.0
+DRAINED_WITHIN_S = 20.0
+FRAME_S = 0.25
+PROFILES = Path(__file__).resolve().parent.parent.parent / "firmware_profiles"
+WORN = "spindle-1"
+SILENCED = "extruder-1"
+
+
+def run(
+    *, seconds: float | None, headless: bool, speed: float | None, recording: Path | None, as_json: bool,
+    keep: Path | None,
+) -> None:  # fmt: skip
+    """Run the demo in a folder of its own; exits with 1 if the ledger does not balance at the end."""
+    story_s = seconds or DEFAULT_STORY_S
+    story = tell(story_s, speed) if recording is None else tell_recording(story_s, speed or 1.0)
+    with _folder(keep) as folder:
+        demo = Demo(folder=folder, story=story, recording=recording, seconds=seconds, headless=headless, quiet=as_json)
+        summary = asyncio.run(demo.run())
+    if as_json:
+        click.echo(json.dumps(summary))
+    else:
+        _print_summary(summary)
+    sys.exit(0 if summary["ledger_balanced"] else 1)
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="babbitt-demo-") as folder:
+        yield Path(folder)
+
+
+@dataclass
+class Demo:
+    """One run. ``status`` and ``stats`` are the last that gateway and cloud said of themselves."""
+
+    folder: Path
+    story: Story
+    recording: Path | None
+    seconds: float | None
+    headless: bool
+    quiet: bool
+    status: dict[str, Any] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    told: list[tuple[float, str]] = field(default_factory=list)
+    urgencies: list[str] = field(default_factory=list)
+    children: list[Child] = field(default_factory=list)
+    cut_ns: tuple[int, int] | None = None
+
+    async def run(self) -> dict[str, Any]:
+        """The whole story; returns the summary. Whatever happens, no process is left behind."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        try:
+            await self._start(stop)
+            clock = tally.PageClock(self.page)
+            listening = asyncio.create_task(clock.listen())
+            try:
+                await self._play(stop)
+            finally:
+                listening.cancel()
+            return await self._end(clock)
+        finally:
+            for child in reversed(self.children):
+                child.end()
+            await self.relay.stop()
+
+    async def _start(self, stop: asyncio.Event) -> None:
+        port = free_port(8555)
+        self.page = f"http://127.0.0.1:{port}"
+        self.relay = Relay(port)
+        await self.relay.start()
+        self.site = self.folder / "site.toml"
+        tokens = self.folder / "cloud.tokens"
+        await self._quick(
+            "cloud", "token", "demo-gateway", "--tokens", str(tokens), "--out", str(self.folder / "gateway.token")
+        )
+        if self.recording is not None:
+            await self._write_recording_site()
+        else:
+            self._write_site()
+        self.cloud = self._spawn(
+            "cloud", "serve", "--port", str(port), "--data", str(self.folder / "cloud"), "--tokens", str(tokens)
+        )
+        self._spawn("plant", "run", str(self.site))
+        await self._until(stop, "the plant", lambda: ask(self.folder / "plant/plant.sock", "status"))
+        await self._until(stop, "the cloud", self._ask_cloud)
+        self.gateway = self._spawn("gateway", "run", str(self.site), "--log-level", "info")
+        await self._until(stop, "the gateway", self._ask_gateway)
+        await self._until(stop, "the first reading", self._first_reading)
+        if not self.quiet:
+            click.secho(f"open {self.page}", fg="cyan", bold=True)
+
+    def _write_site(self) -> None:
+        def change(tables: dict[str, Any]) -> None:
+            tables["uplink"]["url"] = f"http://127.0.0.1:{self.relay.port}"
+            tables["line"][0]["port"] = free_port(tables["line"][0]["port"])
+            tables["plant"]["speed"] = self.story.speed
+
+        write_site(PROFILES / "sites/demo.toml", self.site, change)
+
+    async def _write_recording_site(self) -> None:
+        assert self.recording is not None
+        profiles = self.folder / "profiles"
+        (profiles / "devices").mkdir(parents=True, exist_ok=True)
+        column_map = self.folder / "recording.map.toml"
+        await self._quick(
+            "plant", "profile", str(self.recording.resolve()), "-o", str(profiles / "devices/recording.toml"),
+            "--map-out", str(column_map),
+        )  # fmt: skip
+
+        def change(tables: dict[str, Any]) -> None:
+            tables["uplink"]["url"] = f"http://127.0.0.1:{self.relay.port}"
+            tables["profiles"] = str(profiles)
+            tables["line"] = [{**tables["line"][0], "port": free_port(tables["line"][0]["port"])}]
+            tables["asset"] = [{
+                "id": "recording", "name": self.recording.name if self.recording else "", "class": "generic",
+                "unit": [{"line": "hall", "unit": 1, "profile": "recording", "period_ms": 200}],
+            }]  # fmt: skip
+            tables["plant"]["speed"] = self.story.speed
+            tables["plant"]["machine"] = [{
+                "asset": "recording", "model": "recording", "map": str(column_map),
+                "recording": str(self.recording.resolve()) if self.recording else "",
+            }]  # fmt: skip
+
+        write_site(PROFILES / "sites/demo.toml", self.site, change)
+
+    async def _play(self, stop: asyncio.Event) -> None:
+        """Until the seconds are over or a signal comes: do the steps when they are due, look at everything, draw."""
+        started = time.monotonic()
+        steps = list(self.story.steps)
+        console = Console(stderr=self.quiet)
+        live = None if self.headless else Live(console=console, refresh_per_second=8, screen=console.is_terminal)
+        with live or contextlib.nullcontext():
+            tick = 0
+            while not stop.is_set():
+                elapsed_s = time.monotonic() - started
+                if self.seconds is not None and elapsed_s >= self.seconds:
+                    break
+                while steps and steps[0].at_s <= elapsed_s:
+                    await self._do(steps.pop(0), elapsed_s)
+                await self._look(elapsed_s)
+                if live is not None:
+                    live.update(draw(
+                        page=self.page, elapsed_s=elapsed_s, seconds=self.seconds, speed=self.story.speed,
+                        status=self.status, stats=self.stats, told=self.told, cable_whole=self.relay.whole, tick=tick,
+                    ))  # fmt: skip
+                tick += 1
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), FRAME_S)
+
+    async def _do(self, step: Step, elapsed_s: float) -> None:
+        self._tell(elapsed_s, step.words)
+        if step.action == "cut":
+            self.relay.cut()
+            self.cut_ns = (time.time_ns(), time.time_ns() + int(2 * OUTAGE_S * 1e9))
+        elif step.action == "mend":
+            self.relay.mend()
+        elif step.action == "wear":
+            await self._fault(WORN, "wear", life_h=self.story.life_h)
+        elif step.action == "silence":
+            await self._fault(SILENCED, "dead_unit")
+        elif step.action == "speak":
+            await self._fault(SILENCED, "repair")
+        elif step.action == "repair":
+            await self._fault(WORN, "repair")
+
+    async def _look(self, elapsed_s: float) -> None:
+        """Ask gateway and cloud how they are; say what changed."""
+        for child in self.children:
+            child.check()
+            child.sample_rss()
+        known = {a["rule"] + a["asset"] for a in self.status.get("alarms", [])}
+        await asyncio.to_thread(self._ask_gateway)
+        for alarm in self.status["alarms"]:
+            if alarm["rule"] + alarm["asset"] not in known:
+                self._tell(elapsed_s, f"alarm ({alarm['priority']}): {alarm['sentence']}")
+        backlog = self.status["uplink"]["backlog_readings"]
+        if self.cut_ns is not None and self.relay.whole and backlog < 500 and time.time_ns() < self.cut_ns[1]:
+            self.cut_ns = (self.cut_ns[0], time.time_ns())
+            self._tell(elapsed_s, "the backlog is through: nothing is missing")
+        await asyncio.to_thread(self._ask_cloud)
+        for urgency in self._shown_urgencies():
+            if urgency not in self.urgencies:
+                self.urgencies.append(urgency)
+                self._tell(elapsed_s, f"the fleet page shows {urgency}")
+
+    def _shown_urgencies(self) -> list[str]:
+        return [asset["urgency"] for asset in self.fleet.get("assets", []) if asset.get("urgency")]
+
+    async def _end(self, clock: tally.PageClock) -> dict[str, Any]:
+        """Stop the gateway like anybody would, then compare its ledger with what the cloud holds."""
+        self.relay.mend()
+        deadline = time.monotonic() + DRAINED_WITHIN_S
+        while self.status["uplink"]["backlog_readings"] > 500 and time.monotonic() < deadline:
+            await asyncio.sleep(FRAME_S)
+            await asyncio.to_thread(self._ask_gateway)
+        served = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
+        code = await asyncio.to_thread(self.gateway.end)
+        self.children.remove(self.gateway)
+        if code != 0:
+            raise BabbittError("gateway", f"ended with {code} on SIGTERM", f"see {self.gateway.log}")
+        ledger = json.loads(await self._quick("gateway", "ledger", str(self.site), "--json", may_fail=True))
+        await asyncio.to_thread(self._ask_cloud)
+        counts = tally.readings(ledger, self.stats)
+        return {
+            "readings": counts,
+            "ledger_balanced": tally.balanced(ledger, counts),
+            "served_by_plant": sum(n for tags in served["served"].values() for n in tags.values()),
+            "verdicts": self.stats["verdicts"],
+            "alarms": self.stats["alarms"],
+            "urgencies_seen": self.urgencies,
+            "latency_ms": {
+                "poll_to_alarm_p99": _rounded(self.status["latency_ms"]["poll_to_alarm_p99"]),
+                "poll_to_page_p99": _rounded(clock.p99_ms(exclude=self.cut_ns)),
+            },
+            "rss_mb": {"gateway": round(self.gateway.rss_mb_max, 1), "cloud": round(self.cloud.rss_mb_max, 1)},
+            "page": self.page,
+        }  # fmt: skip
+
+    async def _fault(self, asset: str, kind: str, **arguments: float) -> None:
+        await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind, **arguments)
+
+    def _tell(self, elapsed_s: float, words: str) -> None:
+        self.told.append((elapsed_s, words))
+        if self.headless and not self.quiet:
+            click.echo(f"{elapsed_s:6.1f} s  {words}")
+        elif self.headless:
+            click.echo(f"{elapsed_s:6.1f} s  {words}", err=True)
+
+    def _ask_gateway(self) -> None:
+        self.status = ask(self.folder / "gateway/gateway.sock", "status")
+
+    def _ask_cloud(self) -> None:
+        try:
+            self.stats = httpx.get(f"{self.page}/api/v1/stats", timeout=5.0).raise_for_status().json()
+            self.fleet: dict[str, Any] = httpx.get(f"{self.page}/api/v1/fleet", timeout=5.0).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise BabbittError(self.page, f"the cloud does not answer: {error}") from error
+
+    def _first_reading(self) -> None:
+        self._ask_cloud()
+        if not self.stats["received_good"]:
+            raise BabbittError(self.page, "no reading has come yet")
+
+    def _spawn(self, *arguments: str) -> Child:
+        child = Child(arguments[0], list(arguments), self.folder / f"{arguments[0]}.log")
+        self.children.append(child)
+        return child
+
+    async def _until(self, stop: asyncio.Event, what: str, attempt: Any) -> None:
+        """Call ``attempt`` until it raises no ``BabbittError``; a process that ends, or the deadline, ends the wait."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not stop.is_set():
+            for child in self.children:
+                child.check()
+            try:
+                await asyncio.to_thread(attempt)
+                return
+            except BabbittError as error:
+                if time.monotonic() > deadline:
+                    raise BabbittError(what, f"not there after {READY_WITHIN_S:.0f} s: {error}") from error
+            await asyncio.sleep(0.1)
+        raise BabbittError("demo", "stopped before it had begun")
+
+    async def _quick(self, *arguments: str, may_fail: bool = False) -> str:
+        """Run a ``babbitt`` command to its end and return what it printed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edge.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), READY_WITHIN_S)
+        if process.returncode != 0 and not may_fail:
+            raise BabbittError("babbitt " + " ".join(arguments[:2]), err.decode().strip() or "failed")
+        return out.decode()
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _print_summary(summary: dict[str, Any]) -> None:
+    click.echo()
+    for name, count in summary["readings"].items():
+        click.echo(f"{name:14}{count:>12,}")
+    click.echo(f"{'balanced':14}{'yes' if summary['ledger_balanced'] else 'NO':>12}")
+    latency = summary["latency_ms"]
+    click.echo(
+        f"poll to alarm p99 {latency['poll_to_alarm_p99']} ms, poll to page p99 {latency['poll_to_page_p99']} ms"
+    )
+    click.echo(f"urgencies shown: {', '.join(summary['urgencies_seen']) or 'none'}")
