@@ -1,4 +1,4 @@
-"""The block: a sealed, compressed run of readings and records, the same bytes on the card, on the wire and in the cloud.
+"""The block: a sealed, compressed run of readings and records, the same bytes on card, on the wire and in the cloud.
 
 The format is specified byte by byte in the README beside this file. A block that was altered, cut short, made by a
 later version or made to harm is refused with a BlockError and costs no more than the limits below; nothing else is
@@ -36,7 +36,8 @@ PAYLOAD_BYTES_MAX = 2**25
 DIRECTORY_BYTES_MAX = 2**22
 _DIGEST_BYTES = 16
 _LEVEL = 3
-_CHUNK_BYTES_MIN = 256
+_CHUNK_BYTES_MIN = 128
+_TO_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 _HEAD = struct.Struct("<4sBBBB16s16sQqIIIII")
 """magic, version, flags, lane, gateway's bytes, epoch, boot, seq, sealed_ns, readings, good, records, raw, packed."""
@@ -92,7 +93,8 @@ def encode_block(
     _check_size("bytes", raw, PAYLOAD_BYTES_MAX)
     packed = _compress(chunks, raw)
     gateway = key.gateway.encode()
-    assert 0 < len(gateway) < 256 and 0 <= key.seq < 2**64
+    assert 0 < len(gateway) < 256, "a gateway's name has 1 to 255 bytes"
+    assert 0 <= key.seq < 2**64
     head = _HEAD.pack(
         MAGIC, VERSION, 0, lane, len(gateway), _sixteen(key.epoch), _sixteen(boot.replace("-", "")),
         key.seq, sealed_ns, readings, table.good, len(records), raw, len(packed),
@@ -111,7 +113,7 @@ def _check_size(what: str, found: int, limit: int) -> None:
 
 def _sixteen(digits: str) -> bytes:
     number = bytes.fromhex(digits)
-    assert len(number) == 16 and number.hex() == digits, f"{digits!r} is not 32 lower-case hex digits"
+    assert (len(number), number.hex()) == (16, digits), f"{digits!r} is not 32 lower-case hex digits"
     return number
 
 
@@ -120,10 +122,10 @@ def _payload(table: Table, found: Sequence[Record]) -> list[bytes]:
     directory = _directory(table, found)
     _check_size("bytes of names and records", len(directory), DIRECTORY_BYTES_MAX)
     full = table.kinds != kinds.NONE
-    packed = columns.pack(table.cells, table.lengths[full])
+    packed = columns.pack(table.cells, table.lengths[full], table.kinds[full])
     codes = table.kinds.astype(np.uint8)
     codes[full] |= packed.sloped.astype(np.uint8) * np.uint8(kinds.SLOPED)
-    heads = [codes.tobytes(), packed.base_bits.tobytes(), packed.step_bits.tobytes()]
+    heads = [codes.tobytes(), packed.widths.tobytes()]
     return [struct.pack("<I", len(directory)) + directory, table.quality, *heads, *packed.chunks]
 
 
@@ -140,21 +142,22 @@ def _directory(table: Table, found: Sequence[Record]) -> bytes:
         "scales": table.scales,
         "records": [records.to_json(record) for record in found],
     }
-    return json.dumps(directory, separators=(",", ":"), allow_nan=False).encode()
+    return _TO_JSON.encode(directory).encode()
 
 
 def _compress(chunks: Sequence[bytes], raw: int) -> bytes:
     """One zstd frame; a new compressed block, with symbol statistics of its own, where a chunk of some size begins."""
     stream = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compressobj(size=raw)
-    out, waiting = [], 0
+    out: list[bytes] = []
+    waiting: list[bytes] = []
+    size = 0
     for chunk in chunks:
-        if len(chunk) >= _CHUNK_BYTES_MIN and waiting >= _CHUNK_BYTES_MIN:
-            out.append(stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK))
-            waiting = 0
-        out.append(stream.compress(chunk))
-        waiting += len(chunk)
-    out.append(stream.flush())
-    return b"".join(out)
+        if len(chunk) >= _CHUNK_BYTES_MIN and size >= _CHUNK_BYTES_MIN:
+            out += [stream.compress(b"".join(waiting)), stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
+            waiting, size = [], 0
+        waiting.append(chunk)
+        size += len(chunk)
+    return b"".join([*out, stream.compress(b"".join(waiting)), stream.flush()])
 
 
 def peek(data: bytes) -> Header:
@@ -292,9 +295,8 @@ def _table(payload: _Payload, shapes: list[Shape], texts: list[str], scales: lis
     beyond = (found > kinds.MIXED) & ((found < kinds.SCALED) | (found >= kinds.SCALED + len(scales)))
     if (found[:control] != expected).any() or beyond.any() or ((found == kinds.NONE) != ~full).any():
         raise BlockError("block", "a column is of a kind that cannot be")
-    count = int(full.sum())
-    base_bits, step_bits = (np.frombuffer(payload.take(count), np.uint8) for _ in range(2))
-    cells = columns.unpack(payload.take, lengths[full], codes[full] >= kinds.SLOPED, base_bits, step_bits)
+    widths = np.frombuffer(payload.take(int(full.sum())), np.uint8)
+    cells = columns.unpack(payload.take, lengths[full], found[full], codes[full] >= kinds.SLOPED, widths)
     if (cells[np.repeat(found == kinds.BOOL, lengths)] >> 1).any():
         raise BlockError("block", "a boolean that is neither 0 nor 1")
     return Table(shapes, texts, scales, quality, found, lengths, cells, int(lengths[control:].sum()))

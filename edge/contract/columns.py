@@ -26,71 +26,77 @@ _SLOPE_BITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """``base_bits`` and ``step_bits``: the widest first value's and step's bits, one a column; ``chunks``: the planes.
+    """``sloped`` bool[C], ``widths`` uint8[C] (bytes of the first value x 16 + bytes of the widest step), ``chunks``.
 
-    Joined, ``chunks`` are the format's bytes; where one ends, statistics change, which is a hint for the compressor.
+    Joined, ``chunks`` are the planes as the format has them; where one ends, statistics change, which is a hint for the
+    compressor.
     """
 
     sloped: Flags
-    base_bits: Bytes
-    step_bits: Bytes
+    widths: Bytes
     chunks: list[bytes]
 
 
 def spans(starts: Ints, lengths: Ints) -> Ints:
     """The indices ``starts[i] .. starts[i] + lengths[i]`` of every run, one run after the other."""
-    ends = np.cumsum(lengths)
+    ends = lengths.cumsum()
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - ends + lengths, lengths)
+    runs: Ints = np.arange(total) + (starts - ends + lengths).repeat(lengths)
+    return runs
 
 
-def pack(cells: Ints, lengths: Ints) -> Packed:
-    """Columns as planes; ``cells`` int64[sum(lengths)], every length at least 1."""
+def pack(cells: Ints, lengths: Ints, kinds: Ints) -> Packed:
+    """Columns as planes; ``cells`` int64[sum(lengths)], every length at least 1, ``kinds`` below 128."""
     if not len(lengths):
-        none = np.zeros(0, np.uint8)
-        return Packed(np.zeros(0, np.bool_), none, none, [])
-    ends = np.cumsum(lengths)
+        return Packed(np.zeros(0, np.bool_), np.zeros(0, np.uint8), [])
+    ends = lengths.cumsum()
     starts = ends - lengths
     bases = cells[starts]
-    steps = np.diff(cells, prepend=cells[:1])
+    steps = np.empty_like(cells)
+    steps[0] = 0
+    np.subtract(cells[1:], cells[:-1], out=steps[1:])
     steps[starts] = 0
     slopes = (cells[ends - 1] - bases) // np.maximum(lengths - 1, 1)
-    level = steps - np.repeat(slopes, lengths)
+    level = steps - slopes.repeat(lengths)
     level[starts] = 0
-    bits = _widest(zigzag(steps), starts)
-    level_bits = _widest(zigzag(level), starts)
+    codes, level_codes = zigzag(steps), zigzag(level)
+    bits = _bit_length(np.maximum.reduceat(codes, starts))
+    level_bits = _bit_length(np.maximum.reduceat(level_codes, starts))
     sloped = (bits - level_bits) * (lengths - 1) > _SLOPE_BITS
-    steps = np.where(np.repeat(sloped, lengths), level, steps)
-    bits = np.where(sloped, level_bits, bits)
-    inner = np.ones(len(cells), np.bool_)
-    inner[starts] = False
-    base = zigzag(bases)
-    base_bits = _bit_length(base)
-    chunks = _planes(base, np.ones(len(lengths), np.int64), base_bits)
-    slope = zigzag(slopes[sloped])
-    chunks += _planes(slope, np.ones(len(slope), np.int64), np.full(len(slope), 64))
-    chunks += _planes(zigzag(steps[inner]), lengths - 1, bits)
-    return Packed(sloped, base_bits.astype(np.uint8), bits.astype(np.uint8), chunks)
+    codes = np.where(sloped.repeat(lengths), level_codes, codes)
+    base_codes = zigzag(bases)
+    base_bytes = (_bit_length(base_codes) + 7) // 8
+    step_bytes = (np.where(sloped, level_bits, bits) + 7) // 8
+    order = _order(base_bytes, kinds)
+    chunks = _planes(base_codes[order], np.ones(len(order), np.int64), base_bytes[order], kinds[order])
+    chunks.append(_rows(zigzag(slopes[sloped])).T.tobytes())
+    order = _order(step_bytes, kinds)
+    inner = spans(starts[order] + 1, lengths[order] - 1)
+    chunks += _planes(codes[inner], lengths[order] - 1, step_bytes[order], kinds[order])
+    return Packed(sloped, (base_bytes * 16 + step_bytes).astype(np.uint8), chunks)
 
 
-def unpack(take: Callable[[int], bytes], lengths: Ints, sloped: Flags, base_bits: Bytes, step_bits: Bytes) -> Ints:
+def unpack(take: Callable[[int], bytes], lengths: Ints, kinds: Ints, sloped: Flags, widths: Bytes) -> Ints:
     """The cells that ``pack`` was given; ``take(n)`` gives the next ``n`` bytes. Raises BlockError."""
-    if base_bits.max(initial=0) > 64 or step_bits.max(initial=0) > 64:
-        raise BlockError("block", "a column claims numbers of more than 64 bits")
-    if not len(lengths):
-        return np.zeros(0, np.int64)
-    ones = np.ones(len(lengths), np.int64)
-    bases = unzigzag(_unplanes(take, ones, base_bits))
-    count = int(sloped.sum())
+    base_bytes, step_bytes = (widths >> 4).astype(np.int64), (widths & 15).astype(np.int64)
+    if base_bytes.max(initial=0) > 8 or step_bytes.max(initial=0) > 8:
+        raise BlockError("block", "a column claims numbers of more than 8 bytes")
+    bases = np.empty(len(lengths), np.int64)
+    order = _order(base_bytes, kinds)
+    bases[order] = unzigzag(_unplanes(take, np.ones(len(order), np.int64), base_bytes[order]))
     slopes = np.zeros(len(lengths), np.int64)
-    slopes[sloped] = unzigzag(_unplanes(take, ones[:count], np.full(count, 64, np.uint8)))
-    starts = np.cumsum(lengths) - lengths
+    count = int(sloped.sum())
+    slope_planes = np.frombuffer(take(8 * count), np.uint8).reshape(8, count)
+    slopes[sloped] = unzigzag(np.ascontiguousarray(slope_planes.T).view("<u8").ravel())
+    starts = lengths.cumsum() - lengths
     steps = np.zeros(int(lengths.sum()), np.int64)
-    inner = np.ones(len(steps), np.bool_)
-    inner[starts] = False
-    steps[inner] = unzigzag(_unplanes(take, lengths - 1, step_bits)) + np.repeat(slopes, lengths - 1)
-    sums = np.cumsum(steps)
-    return sums + np.repeat(bases - sums[starts], lengths)
+    order = _order(step_bytes, kinds)
+    inner = spans(starts[order] + 1, lengths[order] - 1)
+    steps[inner] = unzigzag(_unplanes(take, lengths[order] - 1, step_bytes[order]))
+    steps += slopes.repeat(lengths)
+    sums = steps.cumsum()
+    cells: Ints = sums + (bases - sums[starts]).repeat(lengths)
+    return cells
 
 
 def zigzag(numbers: Ints) -> Unsigned:
@@ -99,11 +105,8 @@ def zigzag(numbers: Ints) -> Unsigned:
 
 
 def unzigzag(codes: Unsigned) -> Ints:
-    return ((codes >> np.uint64(1)) ^ (np.uint64(0) - (codes & np.uint64(1)))).view(np.int64)
-
-
-def _widest(codes: Unsigned, starts: Ints) -> Ints:
-    return _bit_length(np.maximum.reduceat(codes, starts))
+    numbers: Ints = ((codes >> np.uint64(1)) ^ (np.uint64(0) - (codes & np.uint64(1)))).view(np.int64)
+    return numbers
 
 
 def _bit_length(codes: Unsigned) -> Ints:
@@ -111,31 +114,41 @@ def _bit_length(codes: Unsigned) -> Ints:
     return np.minimum(np.frexp(codes.astype(np.float64))[1], 64).astype(np.int64)
 
 
-def _planes(codes: Unsigned, lengths: Ints, bits: Ints) -> list[bytes]:
-    """Byte p of every code whose column is wider than 8 p bits, for p = 0 … 7, columns sorted by width.
+def _order(widths: Ints, kinds: Ints) -> Ints:
+    """By width, then by kind, then as they were: columns of like noise stand side by side in a plane."""
+    return np.argsort(widths * 128 + kinds, kind="stable")
 
-    Sorting puts columns of like noise side by side, and a plane of high bytes is short and nearly constant.
+
+def _rows(codes: Unsigned) -> Bytes:
+    """Eight bytes a code, the least significant first."""
+    return codes.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+
+
+def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[bytes]:
+    """Byte p of every code whose column is wider than p bytes, for p = 0 … 7; one chunk a plane, width and kind.
+
+    Columns come in ``_order``, so that every plane is a run of rows up to the last.
     """
-    order = np.argsort(bits, kind="stable")
-    codes = codes[spans((np.cumsum(lengths) - lengths)[order], lengths[order])]
-    ends = np.concatenate(([0], np.cumsum(lengths[order])))
-    table = codes.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
-    edges = ends[np.searchsorted(bits[order], np.arange(0, 72, 8), "right")].tolist()
-    chunks = []
-    for plane in range(8):
-        top, rest = edges[plane], edges[plane + 1]
-        chunks += [table[top:rest, plane].tobytes(), table[rest:, plane].tobytes()]
-    return [chunk for chunk in chunks if chunk]
+    rows = _rows(codes)
+    keys = widths * 128 + kinds
+    last = np.append(keys[1:] != keys[:-1], True).nonzero()[0]
+    ends = lengths.cumsum()[last].tolist()
+    groups = list(zip([0, *ends], ends, widths[last].tolist(), strict=False))
+    return [
+        rows[start:end, plane].tobytes()
+        for plane in range(groups[-1][2])
+        for start, end, width in groups
+        if width > plane and end > start
+    ]
 
 
-def _unplanes(take: Callable[[int], bytes], lengths: Ints, bits: Bytes) -> Unsigned:
-    order = np.argsort(bits, kind="stable")
-    ends = np.concatenate(([0], np.cumsum(lengths[order])))
-    edges = ends[np.searchsorted(bits[order], np.arange(0, 64, 8), "right")].tolist()
+def _unplanes(take: Callable[[int], bytes], lengths: Ints, widths: Ints) -> Unsigned:
+    ends = np.concatenate(([0], lengths.cumsum()))
+    edges = ends[widths.searchsorted(np.arange(8), "right")].tolist()
     total = int(ends[-1])
-    table = np.zeros((total, 8), np.uint8)
+    rows = np.zeros((total, 8), np.uint8)
     for plane, first in enumerate(edges):
-        table[first:, plane] = np.frombuffer(take(total - first), np.uint8)
-    codes = np.empty(total, np.uint64)
-    codes[spans((np.cumsum(lengths) - lengths)[order], lengths[order])] = table.view("<u8").ravel()
+        if first < total:
+            rows[first:, plane] = np.frombuffer(take(total - first), np.uint8)
+    codes: Unsigned = rows.view("<u8").ravel()
     return codes

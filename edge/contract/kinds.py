@@ -7,7 +7,6 @@ bytes but never a bit.
 
 from __future__ import annotations
 
-import itertools
 import struct
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, cast
@@ -26,12 +25,13 @@ SCALED = 16
 """Kinds from here on are entries of the block's list of scales."""
 SLOPED = 0x80
 SCALES_MAX = SLOPED - SCALED
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 _DIGITS_MAX = 400
 """Longest decimal spelling of a whole number beyond 64 bits."""
 
 
 class Scale(NamedTuple):
-    """``times``: number x factor + offset; ``over``: number / factor; ``over32``: the same, rounded to single precision."""
+    """``times``: number x factor + offset; ``over``: number / factor; ``over32``: that, rounded to single precision."""
 
     op: Literal["times", "over", "over32"]
     factor: float
@@ -44,19 +44,14 @@ class Scale(NamedTuple):
         return quotients.astype(np.float32).astype(np.float64) if self.op == "over32" else quotients
 
 
-class Family(NamedTuple):
-    """Scales that are tried together, simplest first, and the largest number for which one is believed."""
-
-    scales: tuple[Scale, ...]
-    limit: float
-
-
-_SINGLES = Family(tuple(Scale("over32", 10.0**k) for k in range(6)), 2.0**22)
-_DECIMALS = Family(tuple(Scale("over", 10.0**k) for k in range(8)), 2.0**48)
-_PRODUCTS = Family(
-    tuple(Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)), 2.0**48
+_SINGLES = tuple(Scale("over32", 10.0**k) for k in range(6))
+_DOUBLES = (
+    *(Scale("over", 10.0**k) for k in range(8)),
+    *(Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)),
 )
-_CELLS_AT_ONCE = 8192
+_SINGLE_LIMIT, _DOUBLE_LIMIT = 2.0**22, 2.0**48
+"""Largest numbers for which a scale is believed: beyond them any float is a multiple of it, and nothing is gained."""
+_CELLS_AT_ONCE = 4096
 
 
 class Scales:
@@ -77,54 +72,54 @@ class Scales:
 
 def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints, Ints]:
     """One kind a column and one whole number a cell; ``values`` float64[sum(lengths)], no column empty."""
-    kinds = np.full(len(lengths), FLOAT64)
-    cells = _ordered64(values)
+    starts = lengths.cumsum() - lengths
     with np.errstate(all="ignore"):
         narrow = values.astype(np.float32)
         single = narrow.astype(np.float64).view(np.int64) == values.view(np.int64)
-    starts = np.cumsum(lengths) - lengths
-    is_single = np.logical_and.reduceat(single, starts)
-    where = np.repeat(is_single, lengths)
-    kinds[is_single] = FLOAT32
-    cells[where] = _ordered32(narrow[where])
-    _fit(values, lengths, np.flatnonzero(is_single), _SINGLES, scales, kinds, cells)
-    _fit(values, lengths, np.flatnonzero(~is_single), _DECIMALS, scales, kinds, cells)
-    _fit(values, lengths, np.flatnonzero(kinds == FLOAT64), _PRODUCTS, scales, kinds, cells)
+        # What a processor makes of a NaN's payload while narrowing is its own affair, so NaNs stay as they are.
+        is_single = np.logical_and.reduceat(single & (values == values), starts)
+        inside = is_single.repeat(lengths)
+        kinds = np.where(is_single, FLOAT32, FLOAT64)
+        cells = np.where(inside, _ordered32(narrow), _ordered64(values))
+        for columns, family in ((is_single.nonzero()[0], _SINGLES), ((~is_single).nonzero()[0], _DOUBLES)):
+            for part in _portions(columns, lengths):
+                where = spans(starts[part], lengths[part])
+                found, numbers = _first_exact(values[where], lengths[part], family)
+                for index in set(found.tolist()) - {-1}:
+                    kind = scales.kind(family[index])
+                    if kind is not None:
+                        hit = found == index
+                        kinds[part[hit]] = kind
+                        inside = hit.repeat(lengths[part])
+                        cells[where[inside]] = numbers[index, inside].astype(np.int64)
     return kinds, cells
 
 
-def _fit(
-    values: Floats, lengths: Ints, columns: Ints, family: Family, scales: Scales, kinds: Ints, cells: Ints
-) -> None:
-    """Give each of ``columns`` the first scale of ``family`` that gives back its every bit; writes kinds and cells."""
-    starts = np.cumsum(lengths) - lengths
-    groups = (np.cumsum(lengths[columns]) // _CELLS_AT_ONCE).tolist()
-    for _, members in itertools.groupby(range(len(columns)), key=groups.__getitem__):
-        part = columns[list(members)]
-        where = spans(starts[part], lengths[part])
-        found, numbers = _first_exact(values[where], lengths[part], family)
-        for index in sorted(set(found.tolist()) - {-1}):
-            kind = scales.kind(family.scales[index])
-            if kind is not None:
-                hit = found == index
-                kinds[part[hit]] = kind
-                inside = np.repeat(hit, lengths[part])
-                cells[where[inside]] = numbers[index, inside].astype(np.int64)
+def _portions(columns: Ints, lengths: Ints) -> list[Ints]:
+    """Columns in portions of some thousand cells, so that trying many scales needs little memory at a time."""
+    portion = lengths[columns].cumsum() // _CELLS_AT_ONCE
+    cuts = (portion[1:] != portion[:-1]).nonzero()[0] + 1
+    return [part for part in np.split(columns, cuts) if len(part)] if len(cuts) else [columns] if len(columns) else []
 
 
-def _first_exact(values: Floats, lengths: Ints, family: Family) -> tuple[Ints, Floats]:
-    """For each column the index of its first exact scale or -1, and the numbers under every scale."""
-    factors = np.array([[scale.factor] for scale in family.scales])
-    op = family.scales[0].op
-    with np.errstate(all="ignore"):
-        # Adding 0.0 turns -0.0, which a whole number cannot hold, into 0.0: the proof below then fails for -0.0.
-        numbers = np.rint(values / factors if op == "times" else values * factors) + 0.0
-        back = numbers * factors if op == "times" else numbers / factors
-        if op == "over32":
-            back = back.astype(np.float32).astype(np.float64)
-        exact = (back.view(np.int64) == values.view(np.int64)) & (np.abs(numbers) <= family.limit)
-    starts = np.cumsum(lengths) - lengths
-    whole: Flags = np.logical_and.reduceat(exact, starts, axis=1)
+def _first_exact(values: Floats, lengths: Ints, family: Sequence[Scale]) -> tuple[Ints, Floats]:
+    """For each column the index of the first scale that gives back its every bit, or -1; the numbers for each scale."""
+    quotients = sum(scale.op != "times" for scale in family)
+    factors = np.array([[scale.factor] for scale in family])
+    numbers = np.empty((len(family), len(values)))
+    np.multiply(values, factors[:quotients], out=numbers[:quotients])
+    np.divide(values, factors[quotients:], out=numbers[quotients:])
+    np.rint(numbers, out=numbers)
+    # This turns -0.0, which a whole number cannot hold, into 0.0; the proof below then fails for it.
+    numbers += 0.0
+    back = np.empty_like(numbers)
+    np.divide(numbers[:quotients], factors[:quotients], out=back[:quotients])
+    np.multiply(numbers[quotients:], factors[quotients:], out=back[quotients:])
+    limit = _DOUBLE_LIMIT
+    if family is _SINGLES:
+        back, limit = back.astype(np.float32).astype(np.float64), _SINGLE_LIMIT
+    exact = (back.view(np.int64) == values.view(np.int64)) & (np.abs(numbers) <= limit)
+    whole: Flags = np.logical_and.reduceat(exact, lengths.cumsum() - lengths, axis=1)
     return np.where(whole.any(axis=0), whole.argmax(axis=0), -1), numbers
 
 

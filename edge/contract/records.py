@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import fields
 from enum import StrEnum
 from functools import cache
@@ -32,7 +32,7 @@ def to_json(record: Record) -> dict[str, Json]:
     return {"type": _NAMES[type(record)], **_object(record)}
 
 
-def _object(record: object) -> dict[str, Json]:
+def _object(record: Any) -> dict[str, Json]:
     return {name: _plain(getattr(record, name)) for name in _fields(type(record))}
 
 
@@ -60,7 +60,8 @@ def _read(cls: type[Any], found: Json, where: str) -> Any:
 
 
 @cache
-def _fields(cls: type[Any]) -> dict[str, Callable[[Json, str], Any]]:
+def _fields(cls: Hashable) -> dict[str, Callable[[Json, str], Any]]:
+    assert isinstance(cls, type)
     hints = get_type_hints(cls)
     return {field.name: _reader(hints[field.name]) for field in fields(cls)}
 

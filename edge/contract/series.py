@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the directory says of a series. ``spread``: each tag has source times of its own; ``flawed``: not all good."""
+    """A series in the directory. ``spread``: each tag has source times of its own; ``flawed``: not all good."""
 
     asset: str
     tags: tuple[str, ...]
@@ -155,67 +155,68 @@ def _source_cells(group: Sequence[Batch], spread: bool) -> Ints:
 
 
 class _Values:
-    """Value columns while they are gathered by Python type, so that each type is turned into arrays once."""
+    """Value columns while they are gathered, so that each Python type is turned into an array once."""
 
     def __init__(self) -> None:
         self.texts: dict[str, int] = {}
         self.scales = k.Scales()
         self._columns: list[Sequence[Value]] = []
-        self._types: dict[type, list[int]] = {}
+        self._types: list[type] = []
 
     def add(self, group: Sequence[Batch], flawed: bool) -> None:
         rows = [batch.values for batch in group]
         columns: list[Sequence[Value]] = list(zip(*rows, strict=True))
+        patterns = {tuple(map(type, row)) for row in rows}
         if flawed:
             assert all((v is None) == (q >= _BAD) for b in group for v, q in zip(b.values, b.quality, strict=True))
             columns = [[value for value in column if value is not None] for column in columns]
-        patterns = {tuple(map(type, row)) for row in rows}
-        types = [_type_of(c) for c in columns] if flawed or len(patterns) > 1 else patterns.pop()
-        for index, kind in enumerate(types, start=len(self._columns)):
-            self._types.setdefault(kind, []).append(index)
+        self._types += [_type_of(c) for c in columns] if flawed or len(patterns) > 1 else patterns.pop()
         self._columns += columns
 
     def encode(self, lengths: Ints) -> tuple[Ints, Ints]:
-        """Kinds and cells of all columns that were added."""
+        """Kinds and cells of all columns that were added, whose lengths are ``lengths``."""
         kinds = np.full(len(lengths), k.NONE)
         cells = np.zeros(int(lengths.sum()), np.int64)
-        starts = np.cumsum(lengths) - lengths
-        mixed = self._types.pop(object, [])
-        for kind, members in self._types.items():
-            inside = np.array(members)
+        starts = lengths.cumsum() - lengths
+        for kind, inside in self._by_type():
             where = spans(starts[inside], lengths[inside])
-            flat = itertools.chain.from_iterable(self._columns[index] for index in members)
+            flat = itertools.chain.from_iterable(map(self._columns.__getitem__, inside.tolist()))
             if kind is float:
                 numbers = np.fromiter(flat, np.float64, len(where))
                 kinds[inside], cells[where] = k.floats_to_ints(numbers, lengths[inside], self.scales)
             elif kind is int:
-                mixed += self._ints(members, starts, lengths, kinds, cells)
+                kinds[inside], cells[where] = k.INT, np.fromiter(flat, np.int64, len(where))
             elif kind is bool:
                 kinds[inside], cells[where] = k.BOOL, np.fromiter(flat, np.int64, len(where))
             elif kind is str:
                 kinds[inside], cells[where] = k.TEXT, self._indices(flat, len(where))
+            elif kind is object:
+                kinds[inside], cells[where] = k.MIXED, self._indices(map(k.spell, flat), len(where))
             else:
                 assert kind is type(None), f"a value of type {kind.__name__}"
                 assert not len(where), "a value of None with a quality that is not bad"
-        for index in mixed:
-            spelled = map(k.spell, self._columns[index])
-            start = starts[index]
-            kinds[index] = k.MIXED
-            cells[start : start + lengths[index]] = self._indices(spelled, int(lengths[index]))
         return kinds, cells
 
-    def _ints(self, members: list[int], starts: Ints, lengths: Ints, kinds: Ints, cells: Ints) -> list[int]:
-        """Write columns of whole numbers; gives back those with numbers beyond 64 bits."""
-        fit, beyond = members, list[int]()
-        try:
-            flat = np.array([value for index in fit for value in self._columns[index]], np.int64)
-        except OverflowError:
-            fit = [i for i in members if all(-(2**63) <= value < 2**63 for value in self._columns[i])]  # type: ignore[operator]
-            beyond = sorted(set(members) - set(fit))
-            flat = np.array([value for index in fit for value in self._columns[index]], np.int64)
-        inside = np.array(fit, np.int64)
-        kinds[inside], cells[spans(starts[inside], lengths[inside])] = k.INT, flat
-        return beyond
+    def _by_type(self) -> Iterator[tuple[type, Ints]]:
+        """Each type with its columns; whole numbers beyond 64 bits make a column a mixed one."""
+        codes = {kind: code for code, kind in enumerate([object, *{*self._types} - {object}])}
+        found = np.fromiter(map(codes.__getitem__, self._types), np.int64, len(self._types))
+        if int in codes:
+            for index in self._beyond((found == codes[int]).nonzero()[0].tolist()):
+                found[index] = codes[object]
+        for kind, code in codes.items():
+            inside = (found == code).nonzero()[0]
+            if len(inside):
+                yield kind, inside
+
+    def _beyond(self, columns: list[int]) -> list[int]:
+        """Which of these columns of whole numbers hold one beyond 64 bits."""
+        held: list[Sequence[Any]] = [self._columns[index] for index in columns]
+        if max(map(max, held)) <= k.INT_MAX and min(map(min, held)) >= k.INT_MIN:
+            return []
+        return [
+            i for i, column in zip(columns, held, strict=True) if max(column) > k.INT_MAX or min(column) < k.INT_MIN
+        ]
 
     def _indices(self, texts: Iterator[Any], count: int) -> Ints:
         known = self.texts
@@ -231,67 +232,78 @@ def _type_of(column: Sequence[Value]) -> type:
 
 def untabulate(table: Table) -> tuple[Series, ...]:
     """The series of a table whose sizes have been checked. Raises BlockError where a cell is beyond its kind."""
-    starts = (np.cumsum(table.lengths) - table.lengths).tolist()
-    count, cells = len(table.shapes), table.cells
-    floats = _floats(table)
-    column, value_column = 3 * count, 3 * count + sum(shape.sources for shape in table.shapes)
-    at, series = 0, []
+    reader = _Reader(table)
+    count, cells, ends = len(table.shapes), table.cells, [0, *table.lengths.cumsum().tolist()]
+    source_column = 3 * count
+    column = source_column + sum(shape.sources for shape in table.shapes)
+    at, found = 0, []
     for index, shape in enumerate(table.shapes):
         rows, width = shape.rows, len(shape.tags)
-        read, mono, trusted = (cells[starts[index + count * part] :][:rows] for part in range(3))
-        source = cells[starts[column] :][: rows * shape.sources].reshape(shape.sources, rows)
-        column += shape.sources
-        quality = np.zeros((width, rows), np.uint8)
+        read, mono, trusted = (cells[ends[index + count * part] :][:rows] for part in range(3))
+        source = cells[ends[source_column] :][: rows * shape.sources].reshape(shape.sources, rows)
+        source_column += shape.sources
         if shape.flawed:
             quality = np.frombuffer(table.quality, np.uint8, rows * width, at).reshape(width, rows)
             at += rows * width
-        columns = tuple(
-            _column(table, floats, c, starts[c], quality[c - value_column] < _BAD if shape.flawed else None, rows)
-            for c in range(value_column, value_column + width)
+            columns = [reader.holed(column + tag, quality[tag] < _BAD) for tag in range(width)]
+        else:
+            quality = np.zeros((width, rows), np.uint8)
+            columns = [reader.full(column + tag) for tag in range(width)]
+        column += width
+        source_ns = (source.cumsum(axis=0) + read).T
+        if not shape.spread:
+            source_ns = source_ns.repeat(width, axis=1)
+        found.append(
+            Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns, quality.T, tuple(columns))
         )
-        value_column += width
-        source_ns = np.broadcast_to((np.cumsum(source, axis=0) + read).T, (rows, width))
-        series.append(Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns, quality.T, columns))
-    return tuple(series)
+    return tuple(found)
+
+
+class _Reader:
+    """Columns of values by their number in the table."""
+
+    def __init__(self, table: Table) -> None:
+        self._texts = table.texts
+        self._kinds = table.kinds.tolist()
+        self._ends = [0, *table.lengths.cumsum().tolist()]
+        flags, floats = table.cells != 0, _floats(table)
+        self._cells: dict[int, Flags | Ints | NDArray[np.float64]] = dict.fromkeys(set(self._kinds), floats)
+        self._cells |= {k.BOOL: flags, k.INT: table.cells, k.TEXT: table.cells, k.MIXED: table.cells}
+
+    def full(self, column: int) -> Column:
+        """A column that has a value in every row."""
+        kind = self._kinds[column]
+        cells = self._cells[kind][self._ends[column] : self._ends[column + 1]]
+        if kind == k.TEXT:
+            return self._listed(cells)
+        if kind == k.MIXED:
+            return [k.unspell(text) for text in self._listed(cells)]
+        return cells
+
+    def holed(self, column: int, present: Flags) -> Column:
+        """A column that has values only where ``present``."""
+        values = self.full(column)
+        if isinstance(values, list):
+            found = iter(values)
+            return [next(found) if here else "" for here in present.tolist()]
+        full: Any = np.full(len(present), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+        full[present] = values
+        return cast(Column, full)
+
+    def _listed(self, cells: NDArray[Any]) -> list[str]:
+        indices = cells.tolist()
+        if indices and not 0 <= min(indices) <= max(indices) < len(self._texts):
+            raise BlockError("block", "a text is not in the block's list")
+        return [self._texts[index] for index in indices]
 
 
 def _floats(table: Table) -> NDArray[np.float64]:
     """Doubles at the place of every cell of a float kind; anything elsewhere."""
     floats = np.zeros(len(table.cells))
-    starts = np.cumsum(table.lengths) - table.lengths
-    for kind in np.unique(table.kinds).tolist():
+    starts = table.lengths.cumsum() - table.lengths
+    for kind in set(table.kinds.tolist()):
         if kind in (k.FLOAT64, k.FLOAT32) or kind >= k.SCALED:
             inside = table.kinds == kind
             where = spans(starts[inside], table.lengths[inside])
             floats[where] = k.ints_to_floats(kind, table.cells[where], table.scales)
     return floats
-
-
-def _column(
-    table: Table, floats: NDArray[np.float64], column: int, start: int, present: Flags | None, rows: int
-) -> Column:
-    kind = int(table.kinds[column])
-    cells = table.cells[start : start + int(table.lengths[column])]
-    if kind in (k.TEXT, k.MIXED):
-        return _texts(table.texts, kind, cells, present, rows)
-    empty: float | int | bool
-    if kind == k.BOOL:
-        array, empty = cells != 0, False
-    elif kind == k.INT:
-        array, empty = cells, 0
-    else:
-        array, empty = floats[start : start + len(cells)], np.nan
-    if present is None:
-        return array
-    full = np.full(rows, empty, array.dtype)
-    full[present] = array
-    return full
-
-
-def _texts(texts: list[str], kind: int, cells: Ints, present: Flags | None, rows: int) -> Column:
-    if len(cells) and not (0 <= cells.min() and cells.max() < len(texts)):
-        raise BlockError("block", "a text is not in the block's list")
-    found = iter([texts[index] if kind == k.TEXT else k.unspell(texts[index]) for index in cells.tolist()])
-    if present is None:
-        return list(found)
-    return [next(found) if here else "" for here in present.tolist()]
