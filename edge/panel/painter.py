@@ -1,0 +1,71 @@
+"""Paints views on a thread of its own: a slow display, a hung bus or a stopped terminal never holds up the caller.
+
+There is one place for one view, and a newer one takes it: nobody wants to see what was. Trouble with the display is
+logged once, and its recovery once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from edge.ports import PanelView
+
+CLOSE_S_MAX = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Painter:
+    """``paint`` draws one view and may raise any of ``trouble``; ``what`` names the display in the log."""
+
+    def __init__(
+        self, paint: Callable[[PanelView], None], *, what: str, trouble: tuple[type[Exception], ...] = (OSError,)
+    ) -> None:
+        self._paint, self._what, self._trouble = paint, what, trouble
+        self._wanted: PanelView | None = None
+        self._closing = False
+        self._failing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name=f"babbitt.panel.{what}", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last painting failed: the same view is then worth another try."""
+        return self._failing
+
+    def show(self, view: PanelView) -> None:
+        """Have ``view`` painted next, in place of one that still waits. Returns at once."""
+        with self._changed:
+            self._wanted = view
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Paint what waits and end; give up after ``CLOSE_S_MAX`` seconds (the thread is a daemon)."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(CLOSE_S_MAX)
+
+    def _run(self) -> None:
+        while (view := self._next()) is not None:
+            try:
+                self._paint(view)
+            except self._trouble as error:
+                if not self._failing:
+                    log.warning("panel: the %s cannot show anything: %s; lamps and alarms go on", self._what, error)
+                self._failing = True
+            else:
+                if self._failing:
+                    log.info("panel: the %s shows again", self._what)
+                self._failing = False
+
+    def _next(self) -> PanelView | None:
+        """Wait for a view; None at the end, after the last one."""
+        with self._changed:
+            while self._wanted is None and not self._closing:
+                self._changed.wait()
+            view, self._wanted = self._wanted, None
+            return view

@@ -1,0 +1,195 @@
+"""What lamps and display show: pure, from what stands to a ``PanelView``.
+
+It promises: the worst comes first; green means that every machine is normal and its data are fresh, never less; data
+that stopped have a sign of their own (green off, amber blinking, "NO DATA"); every line is ASCII that an HD44780 can
+show and exactly as wide as the display.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.contract.types import Alarm, AlarmState, Priority, Urgency, Verdict
+from edge.panel.text import count, fitting, heading, hours, terse, to_ascii, wrap
+from edge.ports import PanelView
+
+PAGE_S = 2.5
+"""How long one page stays."""
+
+NO_DATA_RULE = "no_data"
+_RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
+_RANK_OF_URGENCY = {Urgency.CRITICAL: 0, Urgency.WARNING: 1}
+_MARKS = {0: ("CRITICAL", "CRIT"), 1: ("WARNING", "WARN"), 2: ("NOTICE", "NOTE")}
+
+
+@dataclass(frozen=True, slots=True)
+class PanelState:
+    """All that the panel tells of. ``names`` gives every asset by id, in the order to page through.
+
+    ``stale`` holds the assets of which nothing current is known; ``uplink_up`` is None where no uplink is configured;
+    ``elapsed_s`` runs on the monotonic clock and turns the pages; ``acknowledge_hint`` says how to acknowledge, where
+    the panel has a button for it.
+    """
+
+    alarms: Sequence[Alarm]
+    verdicts: Mapping[str, Verdict]
+    names: Mapping[str, str]
+    stale: Collection[str]
+    uplink_up: bool | None
+    backlog_readings: int
+    elapsed_s: float
+    acknowledge_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One matter: its rank (0 is the worst), its heading, and groups of lines that belong on one page."""
+
+    rank: int
+    heading: str
+    groups: tuple[tuple[str, ...], ...]
+
+    def pages(self, rows: int) -> Iterator[tuple[str, ...]]:
+        for group in self.groups:
+            for i in range(0, len(group), rows - 1):
+                yield (self.heading, *group[i : i + rows - 1])
+
+
+def compose(state: PanelState, *, columns: int, rows: int) -> PanelView:
+    """The view at this moment: matters take turns, the worst first; with all machines normal, each tells of itself."""
+    machines = [card for asset in state.names for card in _asset_cards(state, asset, columns, rows)]
+    uplink = [_uplink_card(state, columns)] if state.uplink_up is False else []
+    cards = sorted(machines, key=lambda card: card.rank) + uplink
+    if not machines:
+        cards += _calm_cards(state, columns, rows)
+    pages = [page for card in cards for page in card.pages(rows)]
+    page = pages[int(state.elapsed_s / PAGE_S) % len(pages)]
+    green, amber, red = lamps(state)
+    return PanelView(green, amber, red, _lines(page, columns, rows))
+
+
+def stopped(columns: int, rows: int) -> PanelView:
+    """What is left when the gateway ends: a panel that no longer watches never shows green."""
+    return PanelView("off", "off", "off", _lines(("GATEWAY STOPPED", "not watching"), columns, rows))
+
+
+def lamps(state: PanelState) -> tuple[str, str, str]:
+    """Green, amber and red, each ``off``, ``on`` or ``blink``.
+
+    Red: an active alarm of high priority, which blinks until acknowledged, or a critical verdict. Amber blinks where
+    data are stale, and is on for other alarms, for one that returned unseen, for a warning, and for an uplink that is
+    down. Green speaks of the machines alone.
+    """
+    high = [a for a in state.alarms if a.priority is Priority.HIGH and a.state.is_active]
+    urgencies = {verdict.urgency for asset, verdict in state.verdicts.items() if asset not in state.stale}
+    unseen = any(a.state is AlarmState.UNACKNOWLEDGED for a in high)
+    red = "blink" if unseen else "on" if high or Urgency.CRITICAL in urgencies else "off"
+    stale = bool(state.stale) or any(a.rule == NO_DATA_RULE and a.state.is_active for a in state.alarms)
+    troubled = len(high) < len(state.alarms) or Urgency.WARNING in urgencies
+    amber = "blink" if stale else "on" if troubled or state.uplink_up is False else "off"
+    green = "off" if stale or troubled or red != "off" or not state.names else "on"
+    return green, amber, red
+
+
+def _asset_cards(state: PanelState, asset: str, columns: int, rows: int) -> Iterator[Card]:
+    """What is to be said of one asset that is not as it should be: of its silence, and of its trouble."""
+    alarms = [a for a in state.alarms if a.asset == asset]
+    silence = next((a for a in alarms if a.rule == NO_DATA_RULE), None)
+    verdict = state.verdicts.get(asset)
+    if asset in state.stale or silence is not None:
+        yield _silence_card(state, asset, silence, columns, rows)
+        verdict = None
+    troubles = [a for a in alarms if a is not silence]
+    if troubles or (verdict is not None and verdict.urgency in _RANK_OF_URGENCY):
+        yield _trouble_card(state, asset, troubles, verdict, columns, rows)
+
+
+def _silence_card(state: PanelState, asset: str, alarm: Alarm | None, columns: int, rows: int) -> Card:
+    if alarm is None:
+        return Card(1, heading(state.names[asset], ("NO DATA", "NODATA"), columns), (("waiting for data",),))
+    if not alarm.state.is_active:
+        return _returned_card(state, alarm, columns, rows)
+    groups = [wrap(alarm.cause, columns, _lines_max(rows)), wrap(alarm.action, columns, _lines_max(rows))]
+    title = heading(state.names[asset], ("NO DATA", "NODATA"), columns)
+    return Card(_RANK[alarm.priority], title, _groups(state, [alarm], groups))
+
+
+def _trouble_card(
+    state: PanelState, asset: str, alarms: Sequence[Alarm], verdict: Verdict | None, columns: int, rows: int
+) -> Card:
+    active = sorted((a for a in alarms if a.state.is_active), key=lambda a: (_RANK[a.priority], a.since_ns))
+    urgency_rank = _RANK_OF_URGENCY.get(verdict.urgency, 2) if verdict is not None else 2
+    if not active and urgency_rank == 2:
+        return _returned_card(state, alarms[0], columns, rows)
+    rank = min([urgency_rank, *(_RANK[a.priority] for a in active)])
+    lines_max = _lines_max(rows)
+    groups = [_verdict_lines(verdict, columns, rows)] if verdict is not None else []
+    # What a verdict's alarms say, the verdict's own lines have said.
+    limit = next(
+        (a for a in active if verdict is None or a.rule not in ("anomaly", "rul_warning", "rul_critical")), None
+    )
+    if limit is not None:
+        words = limit.sentence.removeprefix(state.names[asset]).strip()
+        groups.append(wrap(words, columns, lines_max))
+    if active:
+        groups.append(wrap(active[0].action, columns, lines_max))
+    return Card(rank, heading(state.names[asset], _MARKS[rank], columns), _groups(state, active, groups))
+
+
+def _returned_card(state: PanelState, alarm: Alarm, columns: int, rows: int) -> Card:
+    """An alarm that ended before anybody saw it."""
+    name = state.names[alarm.asset]
+    words = alarm.sentence.removeprefix(name).lstrip(" :")
+    groups = [wrap(words, columns, _lines_max(rows))]
+    return Card(2, heading(name, ("RETURNED", "RTN"), columns), _groups(state, [alarm], groups))
+
+
+def _uplink_card(state: PanelState, columns: int) -> Card:
+    waiting = count(state.backlog_readings)
+    title = fitting((f"UPLINK DOWN {waiting} rdg", "UPLINK DOWN"), columns)
+    kept = "kept in the gateway" if waiting in title else f"{waiting} rdg kept"
+    return Card(3, title, ((kept,),))
+
+
+def _calm_cards(state: PanelState, columns: int, rows: int) -> list[Card]:
+    total = len(state.names)
+    uplink = {True: "uplink ok", False: "uplink down", None: "no uplink"}[state.uplink_up]
+    if state.uplink_up and state.backlog_readings:
+        uplink = fitting((f"uplink ok {count(state.backlog_readings)} rdg", uplink), columns)
+    cards = [Card(4, heading("ALL NORMAL", (f"{total}/{total} OK", f"{total} OK", "OK"), columns), ((uplink,),))]
+    for asset, name in state.names.items():
+        verdict = state.verdicts.get(asset)
+        lines = _verdict_lines(verdict, columns, rows) if verdict is not None else ["no verdict yet"]
+        cards.append(Card(4, heading(name, ("NORMAL", "OK"), columns), (tuple(lines),)))
+    return cards if total else [Card(4, "NO ASSETS", (("",),))]
+
+
+def _verdict_lines(verdict: Verdict, columns: int, rows: int) -> list[str]:
+    """Remaining life or health first, then what weighs most, or why there is no judgement."""
+    if verdict.rul_h is not None and verdict.rul_low_h is not None and verdict.rul_high_h is not None:
+        rul, low, high = hours(verdict.rul_h), hours(verdict.rul_low_h), hours(verdict.rul_high_h)
+        first = fitting((f"RUL {rul}h ({low}-{high})", f"RUL {rul}h {low}-{high}", f"RUL {rul}h"), columns)
+    elif verdict.health is not None:
+        first = f"health {verdict.health:.0f} %"
+    else:
+        return wrap(verdict.note or "not enough evidence", columns, _lines_max(rows))
+    return [first, *wrap(terse(verdict.reasons[0].words) if verdict.reasons else "", columns, max(rows - 2, 2))]
+
+
+def _groups(state: PanelState, alarms: Sequence[Alarm], groups: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    kept = [tuple(group) for group in groups if group]
+    unseen = any(a.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED) for a in alarms)
+    if unseen and state.acknowledge_hint:
+        kept.append((state.acknowledge_hint,))
+    return tuple(kept) or (("",),)
+
+
+def _lines_max(rows: int) -> int:
+    """How long a text may grow: a page on four rows, two pages on two."""
+    return max(rows - 1, 2)
+
+
+def _lines(page: Sequence[str], columns: int, rows: int) -> tuple[str, ...]:
+    lines = [to_ascii(line)[:columns].ljust(columns) for line in page]
+    return tuple(lines + [" " * columns] * (rows - len(lines)))
