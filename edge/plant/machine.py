@@ -75,7 +75,7 @@ class Machine(ABC):
     hour meter; None waits for ``begin_wear``.
     """
 
-    model: ClassVar[str]
+    model: str
     reference_rpm: ClassVar[float]
     reference_load: ClassVar[float]
     bearing_rise_c: ClassVar[float]
@@ -153,6 +153,12 @@ class Machine(ABC):
         words += [f"unbalance {self._unbalance_mm_s:g} mm/s"] if self._unbalance_mm_s else []
         words += [f"sensor_drift {tag} {rate:g}/h" for tag, (_, rate) in self._drifts.items()]
         return (*words, *(f"stuck_sensor {tag}" for tag in self._stuck))
+
+    def asked(self, tags: tuple[str, ...]) -> None:  # noqa: B027 - nothing to do, in every machine
+        """A machine goes on by time alone, whoever asks."""
+
+    def served(self, tags: tuple[str, ...]) -> None:  # noqa: B027
+        """And whoever was answered."""
 
     def begin_wear(self, life_h: float | None = None) -> None:
         self.wear.begin(life_h)
