@@ -84,6 +84,8 @@ class Machine(ABC):
 
     def __init__(self, seed: int, *, life_h: float | None = None, onset_h: float | None = None) -> None:
         self.noise = noise = Noise(seed)
+        # Sensors have chance of their own, so that what happens to a machine does not depend on who reads it.
+        self.sensor_noise = Noise(seed, stream=1)
         self.clock_h = 0.0
         self.hour_meter_h = 0.0
         self.running = True
@@ -174,7 +176,8 @@ class Machine(ABC):
 
     def stick_sensor(self, tag: str) -> None:
         """From now on the sensor of ``tag`` says what it says now."""
-        self._stuck[self._sensor(tag)] = self.signals()[tag]
+        sensor = self._sensor(tag)
+        self._stuck[sensor] = self.signals()[sensor]
 
     def repair(self) -> None:
         """New bearing, balanced, sensors replaced; the hour meter and the counters go on."""
@@ -209,7 +212,7 @@ class Machine(ABC):
         return (self.bearing_rise_c * (0.4 + 0.6 * load) + 34.0 * growth(self.wear.damage, HEAT_GROWTH)) * speed
 
     def _measured(self) -> dict[str, Value]:
-        normal = self.noise.normal
+        normal = self.sensor_noise.normal
         shaken = STANDSTILL
         if self.running:
             shaken = vibration(

@@ -60,8 +60,8 @@ class Spindle(Machine):
         power_kw = torque_nm * self._rpm * math.tau / 60.0 / 1000.0 / 0.9 + 0.4
         return {
             "load_percent": 100.0 * self._load_fraction,
-            "power_kw": power_kw * near_one(0.01, self.noise.normal()),
-            "torque_nm": torque_nm * near_one(0.01, self.noise.normal()),
+            "power_kw": power_kw * near_one(0.01, self.sensor_noise.normal()),
+            "torque_nm": torque_nm * near_one(0.01, self.sensor_noise.normal()),
         } | self._parts.signals()
 
 
@@ -93,7 +93,7 @@ class Pump(Machine):
         self._volume_m3 += 3600.0 * self.hydraulics.flow_m3_s(rpm / self.RATED_RPM) * run_h
 
     def _process_signals(self) -> dict[str, Value]:
-        n, normal = self._rpm / self.RATED_RPM, self.noise.normal
+        n, normal = self._rpm / self.RATED_RPM, self.sensor_noise.normal
         friction_kw = 0.25 * growth(self.wear.damage, 3.0) * n + (0.15 if self.running else 0.0)
         flow_m3_s, head_m = self.hydraulics.flow_m3_s(n), self.hydraulics.head_m(n) if self.running else 0.0
         suction_bar = 0.45 + 0.05 * self._level.value - 0.1 * (flow_m3_s / self.hydraulics.rated_m3_s) ** 2
@@ -136,7 +136,7 @@ class Extruder(Machine):
         self._parts.make(self.PARTS_PER_H * self._jobs.level(self.clock_h) * run_h, self.wear.damage)
 
     def _process_signals(self) -> dict[str, Value]:
-        normal = self.noise.normal
+        normal = self.sensor_noise.normal
         speed = self._rpm / self.reference_rpm
         viscosity = math.exp(-0.015 * (self._melt_c.value - self.MELT_C))
         friction = 0.03 * growth(self.wear.damage, 3.0) if self.running else 0.0

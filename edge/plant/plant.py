@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.config.site import Line, Machine, ModbusTcp, Site
 from edge.errors import BabbittError, ConfigError
-from edge.local_socket import answering
+from edge.local_socket import Handler, answering
 from edge.plant import machines
 from edge.plant.column_map import guessed_map, load_map
 from edge.plant.recording import Recording, read_columns
@@ -99,7 +99,7 @@ class Plant:
             for station in self._stations.values():
                 station.source.step(dt_h)
 
-    def commands(self) -> dict[str, Callable[..., dict[str, Any]]]:
+    def commands(self) -> dict[str, Handler]:
         return {"status": self.status, "fault": self.fault, "set_speed": self.set_speed, "speed": self.set_speed}
 
     def status(self) -> dict[str, Any]:

@@ -13,10 +13,13 @@ import numpy as np
 
 
 class Noise:
-    """Standard normal and uniform numbers from a seed, drawn in blocks because a call costs more than a number."""
+    """Standard normal and uniform numbers from a seed, drawn in blocks because a call costs more than a number.
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.default_rng(seed)
+    Streams of one seed are independent of each other.
+    """
+
+    def __init__(self, seed: int, stream: int = 0) -> None:
+        self._generator = np.random.default_rng([seed, stream])
         self._normals: list[float] = []
 
     def normal(self) -> float:
