@@ -1,0 +1,230 @@
+"""Modbus RTU on a serial line: our own frames, with the silence that the standard asks for.
+
+The framing is our own because pymodbus' asynchronous client breaks the silent interval (t3.5) on nine polls of ten, and
+a slave that takes two frames for one answers neither. Here the silence is measured from the last byte that was heard or
+sent, by anyone, and kept before every question.
+
+Survived, each as an answer of bad quality with its reason: silence, CRC errors, cut and merged frames, noise before and
+after a reply, late replies of other units, a line that never falls silent, an adapter that is unplugged (it is opened
+again with a growing pause). A device that is missing or busy when the line is opened is the operator's: ``LineError``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import stat
+import termios
+import time
+from pathlib import Path
+
+import serial
+
+from edge.config.profile import Profile
+from edge.config.site import ModbusRtu
+from edge.drivers.backoff import Backoff
+from edge.drivers.modbus_conversation import Conversation
+from edge.drivers.modbus_frames import Reply, Request, find_rtu_reply, rtu_frame, silent, what_came_instead
+from edge.errors import LineError
+from edge.ports import Answer, Clock
+
+FAST_BAUD = 19_200
+FAST_SILENCE_NS = 1_750_000
+"""Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, 2.5.1.1)."""
+REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 5.0
+HEARD_BYTES_MAX = 1024
+LOOP_TICK_NS = 1_000_000
+"""An event loop's timers are rounded up to this; what is shorter is slept outside of it, lest the line idle."""
+_PTY_MAJORS = range(136, 144)
+_OPEN_TROUBLE: dict[int | None, tuple[str, str]] = {
+    errno.ENOENT: ("no such device", "is the adapter plugged in?"),
+    errno.EACCES: ("no permission", "add this user to the group `dialout`"),
+    errno.EAGAIN: ("another program uses it", "stop that program first"),
+    errno.EBUSY: ("another program uses it", "stop that program first"),
+}
+"""Problem and hint by the error's number: pyserial's own exceptions carry it, but not as Python's subclasses."""
+
+
+def character_ns(line: ModbusRtu) -> int:
+    """Wire time of one character: start bit, eight data bits, parity, stop bits."""
+    return (9 + (line.parity != "N") + line.stop_bits) * 10**9 // line.baud
+
+
+def silence_ns(line: ModbusRtu) -> int:
+    """The silent interval t3.5 between two frames."""
+    return FAST_SILENCE_NS if line.baud > FAST_BAUD else 7 * character_ns(line) // 2
+
+
+class ModbusRtuDriver:
+    """The ``Driver`` of one serial line, and the only one who may use the device while it is open."""
+
+    def __init__(self, line: ModbusRtu, clock: Clock) -> None:
+        self._line = line
+        self._clock = clock
+        self._conversation = Conversation(self._ask, clock, numbered=False)
+        self._backoff = Backoff(clock, REOPEN_FIRST_S, REOPEN_MAX_S)
+        self._port: _Port | None = None
+
+    async def open(self) -> None:
+        """Open the device exclusively. Raises ``LineError``."""
+        try:
+            self._port = _Port(self._line, self._clock)
+        except (OSError, termios.error) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            problem, hint = _OPEN_TROUBLE.get(
+                number,
+                (f"cannot be opened: {error}", f"does it take {self._line.baud} baud, parity {self._line.parity}?"),
+            )
+            raise LineError(self._line.device, problem, hint) from error
+
+    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+        return await self._conversation.read(unit, profile)
+
+    async def close(self) -> None:
+        if self._port is not None:
+            self._port.close()
+            self._port = None
+
+    async def _ask(self, unit: int, request: Request) -> Reply:
+        if self._port is None or self._port.lost:
+            trouble = self._reopen()
+            if trouble:
+                return silent(trouble)
+        port = self._port
+        assert port is not None
+        frame = rtu_frame(unit, request.pdu)
+        allowed_ms = self._line.timeout_ms + character_ns(self._line) * (len(frame) + request.rtu_reply_bytes) / 1e6
+        if not await port.fall_silent(allowed_ms / 1000):
+            return silent(port.lost or f"the line did not fall silent within {allowed_ms:.0f} ms")
+        port.send(frame)
+        reply = find_rtu_reply(request, unit, port.heard)
+        try:
+            async with asyncio.timeout(allowed_ms / 1000):
+                while reply is None and not port.lost:
+                    await port.more()
+                    reply = find_rtu_reply(request, unit, port.heard)
+        except TimeoutError:
+            reply = what_came_instead(request, unit, port.heard, allowed_ms)
+        return reply or silent(port.lost)
+
+    def _reopen(self) -> str:
+        """Open again what was lost, unless the last attempt is too fresh; the trouble in words, empty where none."""
+        lost = self._port.lost if self._port is not None else "not open"
+        if not self._backoff.allows():
+            return self._backoff.trouble
+        if self._port is not None:
+            self._port.close()
+        try:
+            self._port = _Port(self._line, self._clock)
+        except (OSError, termios.error) as error:
+            return self._backoff.failed(f"{lost}, cannot be opened again: {error.args[-1]}")
+        self._backoff.succeeded()
+        return ""
+
+
+class _Port:
+    """The open device: what was heard since the last question, and since when the line has been silent.
+
+    Raises ``OSError`` or ``termios.error`` where the device cannot be opened or set. Afterwards ``lost`` says why it is
+    no longer usable, or is empty.
+    """
+
+    def __init__(self, line: ModbusRtu, clock: Clock) -> None:
+        self._clock = clock
+        self._silence_ns = silence_ns(line)
+        self._character_ns = character_ns(line)
+        self._serial = _opened(line)
+        self._fd = self._serial.fileno()
+        self._active_ns = clock.mono_ns()
+        self._arrived = asyncio.Event()
+        self.heard = bytearray()
+        self.lost = ""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._fd, self._hear)
+
+    def close(self) -> None:
+        if self._serial.is_open:
+            self._loop.remove_reader(self._fd)
+            with contextlib.suppress(OSError, termios.error):
+                self._serial.close()
+
+    async def fall_silent(self, within_s: float) -> bool:
+        """Wait until nobody has sent for t3.5; drop what was heard until then. False after ``within_s``, or if lost."""
+        give_up_ns = self._clock.mono_ns() + int(within_s * 1e9) + self._silence_ns
+        while not self.lost:
+            now_ns = self._clock.mono_ns()
+            rest_ns = self._active_ns + self._silence_ns - now_ns
+            if rest_ns <= 0:
+                self._hear()
+                if self._active_ns <= now_ns:
+                    self.heard.clear()
+                    return not self.lost
+            elif now_ns > give_up_ns:
+                return False
+            elif rest_ns > LOOP_TICK_NS:
+                await self._clock.sleep(rest_ns // LOOP_TICK_NS * LOOP_TICK_NS / 1e9)
+            else:
+                _rest(rest_ns)
+        return False
+
+    def send(self, frame: bytes) -> None:
+        """Hand the frame to the line. Its last byte leaves one wire time later."""
+        try:
+            taken = os.write(self._fd, frame)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            self._lose(error)
+            return
+        if taken < len(frame):
+            # Half a frame would be read as the head of the next one; the unit's own t3.5 discards it.
+            with contextlib.suppress(OSError, termios.error):
+                self._serial.reset_output_buffer()
+        self._active_ns = self._clock.mono_ns() + len(frame) * self._character_ns
+
+    async def more(self) -> None:
+        """Wait for further bytes, or until the device is lost."""
+        self._arrived.clear()
+        await self._arrived.wait()
+
+    def _hear(self) -> None:
+        try:
+            data = os.read(self._fd, HEARD_BYTES_MAX)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error)
+            return
+        if not data:
+            self._lose(OSError("hung up"))
+            return
+        self._active_ns = self._clock.mono_ns()
+        self.heard += data
+        del self.heard[:-HEARD_BYTES_MAX]
+        self._arrived.set()
+
+    def _lose(self, error: OSError) -> None:
+        self.lost = f"serial device lost: {(error.strerror or str(error)).lower()}"
+        self._arrived.set()
+        self.close()
+
+
+def _opened(line: ModbusRtu) -> serial.Serial:
+    """The device, locked, raw and non-blocking. A pty has no parity and refuses to be asked for one: it gets none."""
+    status = Path(line.device).stat()
+    pty = stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
+    return serial.Serial(
+        line.device,
+        baudrate=line.baud,
+        parity=serial.PARITY_NONE if pty else line.parity,
+        stopbits=line.stop_bits,
+        timeout=0,
+        exclusive=True,
+    )
+
+
+def _rest(rest_ns: int) -> None:
+    """Sleep less than a tick of the event loop, outside of it."""
+    time.sleep(rest_ns / 1e9)
