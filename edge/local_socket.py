@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from edge.errors import BabbittError
 LINE_BYTES_MAX = 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
 
-Handler = Callable[..., dict[str, Any]]
+Answer = dict[str, Any]
+Handler = Callable[..., Answer] | Callable[..., Awaitable[Answer]]
 
 
 @contextlib.asynccontextmanager
@@ -34,7 +35,7 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
             line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
-            writer.write(json.dumps(_dispatch(line, handlers)).encode() + b"\n")
+            writer.write(json.dumps(await _dispatch(line, handlers)).encode() + b"\n")
             await asyncio.wait_for(writer.drain(), ANSWER_TIMEOUT_S)
         writer.close()
 
@@ -50,7 +51,7 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
         path.unlink(missing_ok=True)
 
 
-def ask(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
+def ask(path: Path, command: str, **arguments: Any) -> Answer:
     """Ask the process that answers at ``path``. Raises ``BabbittError`` where none does, or where it refuses."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -77,11 +78,11 @@ def _alive(path: Path) -> bool:
         return True
 
 
-def _dispatch(line: bytes, handlers: dict[str, Handler]) -> dict[str, Any]:
+async def _dispatch(line: bytes, handlers: dict[str, Handler]) -> Answer:
     try:
         request = json.loads(line)
-        handler = handlers[request.pop("command")]
-        return handler(**request)
+        answer = handlers[request.pop("command")](**request)
+        return answer if isinstance(answer, dict) else await answer
     except KeyError:
         return {"error": f"unknown command; known: {', '.join(sorted(handlers))}"}
     except (ValueError, TypeError, AttributeError) as error:

@@ -74,6 +74,9 @@ class Journal(Protocol):
     def commit(self) -> int:
         """Seal what has come into blocks, write them in one FULL transaction, return how many readings became durable."""
 
+    def report(self) -> None:
+        """Let the next ``commit`` send the ledger's rows, however short ago they were sent."""
+
     def pending(self, *, limit_bytes: int) -> list[StoredBlock]:
         """Unacknowledged blocks to send next: urgent first, then by age; at least one where there is any."""
 

@@ -97,10 +97,14 @@ def ledger(config: Path, as_json: bool, by_tag: bool) -> None:
     summary = totals(rows)
     balanced = all(row.balanced for row in rows)
     if as_json:
-        click.echo(json.dumps({**summary, "balanced": balanced, "rows": [_row(r) for r in rows] if by_tag else len(rows)}))
+        click.echo(
+            json.dumps({**summary, "balanced": balanced, "rows": [_row(r) for r in rows] if by_tag else len(rows)})
+        )
     else:
         for row in rows if by_tag else []:
-            click.echo(f"{row.asset:16} {row.tag:24} {row.hour_ns // 10**9:12} offered {row.offered:8} good {row.good:8}")
+            click.echo(
+                f"{row.asset:16} {row.tag:24} {row.hour_ns // 10**9:12} offered {row.offered:8} good {row.good:8}"
+            )
         for name, count in summary.items():
             click.echo(f"{name:16} {count:>14,}")
         click.echo(f"{'balanced':16} {'yes' if balanced else 'NO':>14}")

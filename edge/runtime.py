@@ -1,0 +1,278 @@
+"""Builds every room and hands each what it needs. The only module that knows them all; it decides nothing.
+
+One reading's way is in ``Gateway._deliver``: alarm and lamp first (no disk and no network between a fault and the
+lamp), then judgement, then the journal. What the uplink sends is already durable, since it reads the journal alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from edge.alarm import AlarmDesk, Watched
+from edge.clock import SystemClock
+from edge.config.site import Site, profiles_root
+from edge.contract.types import Alarm, Asset, Batch, Lane, Tag, Verdict
+from edge.infer import load_judges
+from edge.journal import open_journal, totals
+from edge.local_socket import Handler, answering
+from edge.panel import PanelState, compose, make_panel
+from edge.poll import Poller
+from edge.ports import Journal
+from edge.supervise import supervised
+from edge.uplink import HttpLink, Uplink
+
+log = logging.getLogger("babbitt.gateway")
+
+PANEL_TICK_S = 0.1
+STATE_INTERVAL_S = 10.0
+DRAIN_AT_END_S = 3.0
+LATENCIES_KEPT = 20_000
+
+
+async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
+    """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first."""
+    gateway = Gateway(site)
+    try:
+        async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
+            await gateway.run(ready)
+    finally:
+        gateway.close()
+
+
+class Gateway:
+    """The rooms of one running gateway."""
+
+    def __init__(self, site: Site) -> None:
+        file = site.file
+        self._site = site
+        self._clock = SystemClock()
+        self._started_ns = self._clock.mono_ns()
+        self._restarts: Counter[str] = Counter()
+        self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._verdicts: dict[str, Verdict] = {}
+        self._lamp = asyncio.Event()
+        self._urgent = asyncio.Event()
+        folder = site.resolve(file.gateway.data_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._judges = load_judges(site, profiles_root() / "bundles") if file.gateway.inference else {}
+        self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path or "panel.png"))
+        self._link = None
+        if file.uplink is not None:
+            self._link = HttpLink(file.uplink, token_file=site.resolve(file.uplink.token_file), gateway=file.gateway.id)
+        self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
+        self._desk = AlarmDesk(
+            [
+                Watched(a.id, a.name or a.id, site.classes[a.class_], min(u.period_ms for u in a.unit))
+                for a in file.asset
+            ]
+        )
+        self._uplink = None
+        if self._link is not None and file.uplink is not None:
+            self._uplink = Uplink(self._journal, self._link, file.uplink, clock=self._clock, random=random.Random())
+        self._poller = Poller(site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver)
+        self._restore()
+
+    async def run(self, ready: Callable[[], None] | None) -> None:
+        """Poll until a signal comes, then commit, give the uplink a moment, and end."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        self._introduce()
+        async with asyncio.TaskGroup() as group:
+            rooms = [
+                ("commit", self._commit_forever), ("alarm", self._tick_forever), ("panel", self._show_forever),
+                *([("infer", self._judge_forever)] if self._judges else []),
+                *([("uplink", self._uplink.run)] if self._uplink else []),
+            ]  # fmt: skip
+            tasks = [
+                group.create_task(supervised(name, task, self._clock, self._restarts), name=f"babbitt.{name}")
+                for name, task in rooms
+            ]
+            polling = group.create_task(supervised("poll", self._poller.run, self._clock, self._restarts))
+            if ready is not None:
+                ready()
+            await stop.wait()
+            log.info("stopping")
+            polling.cancel()
+            await asyncio.wait([polling])
+            await asyncio.to_thread(self._journal.report)
+            await self._commit()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_AT_END_S):
+                    await self._drained()
+            for task in tasks:
+                task.cancel()
+        if self._link is not None:
+            await self._link.close()
+
+    def close(self) -> None:
+        self._journal.close()
+        self._panel.close()
+
+    def commands(self) -> dict[str, Handler]:
+        return {"status": self.status, "acknowledge": self.acknowledge}
+
+    def _deliver(self, batch: Batch) -> None:
+        changed = self._desk.observe(batch)
+        self._announce(changed)
+        self._alarm_ms.append((self._clock.mono_ns() - batch.mono_ns) / 1e6)
+        judge = self._judges.get(batch.asset)
+        if judge is not None:
+            judge.observe(batch)
+        self._journal.append(batch)
+
+    def _announce(self, alarms: list[Alarm]) -> None:
+        """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
+        for alarm in alarms:
+            log.info("alarm %s %s: %s", alarm.state.value, alarm.asset, alarm.sentence)
+            self._journal.record(alarm, lane=Lane.URGENT)
+        if alarms:
+            self._lamp.set()
+            self._urgent.set()
+
+    async def _commit_forever(self) -> None:
+        """One commit an interval, and one at once for each alarm."""
+        interval_s = self._site.file.gateway.commit_interval_ms / 1000
+        kept_ns = self._clock.mono_ns()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), interval_s)
+            self._urgent.clear()
+            if self._clock.mono_ns() - kept_ns > STATE_INTERVAL_S * 1e9:
+                kept_ns = self._clock.mono_ns()
+                self._keep()
+            await self._commit()
+
+    async def _commit(self) -> None:
+        await asyncio.to_thread(self._journal.commit)
+        if self._uplink is not None:
+            self._uplink.nudge()
+
+    async def _judge_forever(self) -> None:
+        interval_s = self._site.file.gateway.verdict_interval_ms / 1000
+        while True:
+            await self._clock.sleep(interval_s)
+            for judge in self._judges.values():
+                verdict = judge.verdict(self._clock.wall_ns())
+                if verdict is not None:
+                    self._verdicts[verdict.asset] = verdict
+                    self._journal.record(verdict)
+                    self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
+
+    async def _tick_forever(self) -> None:
+        """Delays elapse and data grow stale without any reading coming in."""
+        while True:
+            await self._clock.sleep(PANEL_TICK_S)
+            self._announce(self._desk.tick(self._clock.wall_ns(), mono_ns=self._clock.mono_ns()))
+
+    async def _show_forever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lamp.wait(), PANEL_TICK_S)
+            self._lamp.clear()
+            self._panel.show(self._view())
+
+    async def _drained(self) -> None:
+        while self._uplink is not None and self._journal.backlog()[0]:
+            await self._clock.sleep(0.05)
+
+    def _introduce(self) -> None:
+        """Tell the receiver what each asset and tag means."""
+        for asset in self._site.file.asset:
+            points = [p for u in asset.unit for p in self._site.profiles[u.profile].point]
+            self._journal.record(Asset(
+                asset=asset.id, name=asset.name or asset.id, asset_class=asset.class_,
+                tags=tuple(Tag(p.tag, p.unit, p.title or p.tag, p.kind, p.decimals) for p in points),
+                period_ms=min(u.period_ms for u in asset.unit), at_ns=self._clock.wall_ns(),
+            ))  # fmt: skip
+
+    def _keep(self) -> None:
+        self._journal.keep("alarm", self._desk.state())
+        for asset, judge in self._judges.items():
+            self._journal.keep(f"judge/{asset}", judge.state())
+
+    def _restore(self) -> None:
+        state = self._journal.kept("alarm")
+        if state is not None:
+            self._desk.restore(state)
+        for asset, judge in self._judges.items():
+            state = self._journal.kept(f"judge/{asset}")
+            if state is not None:
+                judge.restore(state)
+
+    def _view(self) -> Any:
+        return compose(
+            PanelState(
+                alarms=self._desk.standing(), verdicts=self._verdicts, names=self._desk.names(),
+                stale=self._desk.stale(), uplink_up=self._uplink is None or self._uplink.state.up,
+                backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
+            ),
+            columns=self._panel.columns, rows=self._panel.rows,
+        )  # fmt: skip
+
+    def acknowledge(self, asset: str, rule: str) -> dict[str, Any]:
+        alarms = self._desk.acknowledge(asset, rule, self._clock.wall_ns())
+        self._announce(alarms)
+        return {"acknowledged": len(alarms)}
+
+    async def status(self) -> dict[str, Any]:
+        """What a person or the demo asks a running gateway: plain data."""
+        blocks, readings = self._journal.backlog()
+        state = self._uplink.state if self._uplink is not None else None
+        view = self._view()
+        return {
+            "gateway": self._site.file.gateway.id,
+            "uptime_s": (self._clock.mono_ns() - self._started_ns) / 1e9,
+            "rss_mb": rss_mb(),
+            "cpu_s": time.process_time(),
+            "panel": {"green": view.green, "amber": view.amber, "red": view.red, "lines": list(view.lines)},
+            "uplink": {
+                "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",
+                "backlog_blocks": blocks, "backlog_readings": readings,
+            },
+            "units": [
+                {
+                    "asset": u.asset, "line": u.line, "unit": u.unit, "polls": u.polls, "failures": u.failures,
+                    "breaker": u.breaker, "detail": u.detail,
+                }
+                for u in self._poller.status()
+            ],
+            "verdicts": [
+                {
+                    "asset": v.asset, "urgency": v.urgency.value, "health": v.health, "anomaly": v.anomaly,
+                    "rul_h": v.rul_h, "rul_low_h": v.rul_low_h, "rul_high_h": v.rul_high_h, "words": v.note or
+                    "; ".join(r.words for r in v.reasons[:1]),
+                }
+                for v in self._verdicts.values()
+            ],
+            "alarms": [
+                {"asset": a.asset, "rule": a.rule, "priority": a.priority.value, "state": a.state.value,
+                 "sentence": a.sentence}
+                for a in self._desk.standing()
+            ],
+            "ledger": totals(await asyncio.to_thread(self._journal.ledger)),
+            "latency_ms": {"poll_to_alarm_p99": percentile(self._alarm_ms, 0.99)},
+            "restarts": dict(self._restarts),
+        }  # fmt: skip
+
+
+def percentile(samples: deque[float], share: float) -> float | None:
+    """The nearest-rank percentile, None of nothing."""
+    ranked = sorted(samples)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else None
+
+
+def rss_mb() -> float:
+    """This process's resident memory."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
