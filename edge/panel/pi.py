@@ -36,7 +36,8 @@ class PiPanel:
         connect: Callable[[], Any] | None = None,
         look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
-        self.columns, self.rows = config.columns, config.rows
+        self.columns: int = config.columns
+        self.rows: int = config.rows
         self._lamps = _lamps(config, pin_factory)
         self._display = _Display(config, connect, look_again_s)
         self._shown: PanelView | None = None
