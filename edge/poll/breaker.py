@@ -1,7 +1,7 @@
 """When a unit that does not answer may be asked again. Pure: time is handed in.
 
-Is: after ``failures`` in a row a pause, doubling from ``first_s`` to ``max_s``; one poll after each pause tries again; one
-answer ends it. Is not: a judgement of the line; each unit of each line has its own.
+Is: after ``failures`` in a row a pause, doubling from ``first_s`` to ``max_s``; one poll after each pause tries again;
+one answer ends it. Is not: a judgement of the line; each unit of each line has its own.
 """
 
 from __future__ import annotations

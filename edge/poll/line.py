@@ -1,8 +1,8 @@
 """The owner of one line: the only task that uses its driver.
 
-Every due poll is offered once and delivered once, in this order and with one value for every tag, whatever happens: asked;
-overrun (the line had no time, at most one poll a unit waits); left alone by the breaker; or stopped at the end. So the
-ledger counts what was due, not what went well. Trouble on the bus never ends the task.
+Every due poll is offered once and delivered once, in this order and with one value for every tag, whatever happens:
+asked; overrun (the line had no time, at most one poll a unit waits); left alone by the breaker; or stopped at the end.
+So the ledger counts what was due, not what went well. Trouble on the bus never ends the task.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Deliver = Callable[[Batch], None]
 class UnitStatus:
     """How one unit of one asset is doing, for the panel and the page.
 
-    ``polls`` were due since the start; of them ``failures`` gave nothing, ``overruns`` and ``left_alone`` being those of
-    them that were never asked. ``detail`` is the last trouble, empty after a poll without any.
+    ``polls`` were due since the start; of them ``failures`` gave nothing, ``overruns`` and ``left_alone`` being those
+    that were never asked. ``detail`` is the last trouble, empty after a poll without any.
     """
 
     asset: str
@@ -98,7 +98,8 @@ class LineOwner:
         while True:
             now_ns = self._clock.mono_ns()
             # Who failed last time lets the living go first: a timeout must not make them late.
-            i, due_ns = schedule.next(now_ns, [unit.breaker.failures > 0 for unit in self.units])
+            suspects = [unit.breaker.failures > 0 and unit.breaker.allows(now_ns) for unit in self.units]
+            i, due_ns = schedule.next(now_ns, suspects)
             if due_ns > now_ns:
                 await self._clock.sleep((due_ns - now_ns) / 1e9)
                 continue
@@ -142,7 +143,7 @@ class LineOwner:
             self._finish(unit, answers)
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
-        """Tell the breaker whether the unit lives: a refusal is a sign of life, trouble of the bus everywhere is none."""
+        """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""
         now_ns = self._clock.mono_ns()
         if all(answer.quality == Quality.BAD_BUS for answer in answers):
             unit.breaker.failed(now_ns)

@@ -27,7 +27,7 @@ class Poller:
         ]
 
     async def run(self) -> None:
-        """Open every line, then poll until cancelled. Raises ``LineError`` where a line cannot be opened at the start."""
+        """Open every line, then poll until cancelled. Raises ``LineError`` where one cannot be opened."""
         opened: list[LineOwner] = []
         try:
             for owner in self._owners:

@@ -1,7 +1,7 @@
 """When each unit of one line is due. Pure: time is handed in.
 
-The due times of a unit are ``start + phase + k * period``, whatever its polls take: no drift. Phases are spread over the
-period, so that the units of a line do not all fall due at once. A unit has at most one poll pending: of several due
+The due times of a unit are ``start + phase + k * period``, whatever its polls take: no drift. Phases are spread over
+the period, so that the units of a line do not all fall due at once. A unit has at most one poll pending: of several due
 times that went by, the last is asked and the others are overrun.
 """
 
