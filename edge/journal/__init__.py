@@ -1,0 +1,54 @@
+"""The journal: the gateway's durable store. Every reading that was asked for is counted, and every loss is declared.
+
+What it promises
+
+- What ``commit`` returned for is on the disk: one transaction in SQLite's WAL with ``synchronous=FULL`` writes sealed
+  blocks, the ledger, the rooms' states and the counters together, so that they never disagree.
+- The ledger balances at every moment: ``offered = good + bad``, ``good = kept + unchanged``, ``kept = acknowledged
+  + pending + thinned + dropped``. ``pending`` is counted from the blocks themselves, not derived from the equation.
+- A sequence number is never used twice, and what was acknowledged is never handed out again.
+
+Which faults it survives
+
+- SIGKILL between two commits: the recorder (a mapped file) counts what was lost; it is declared with cause power at the
+  next opening. A poll that was asked when the kill came is declared too, answered or not.
+- A power cut: committed blocks are there. The recorder may be stale; the gap is declared by its times, and by its
+  count as far as that is known.
+- A disk that is full or refuses: sealed blocks wait in bounded memory; beyond the bound the oldest telemetry is
+  dropped and declared with cause disk.
+- A store that is broken is set aside by a rename and a new one with a new epoch begins; the recorder knows what waited
+  in the old one (cause disk). A block that the disk altered is declared with cause decode and never sent.
+- Another program's database, or another gateway's store, is refused and left as it is.
+- Over its cap the store drops the oldest telemetry, declared with cause cap; alarms go last.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.config.site import Gateway
+from edge.contract.types import LedgerRow
+from edge.journal.counts import totals
+from edge.journal.groups import Groups
+from edge.journal.journal import Limits, SqliteJournal
+from edge.journal.ledger import stored_rows
+from edge.journal.schema import connect_read_only
+from edge.ports import Clock
+
+__all__ = ["Limits", "SqliteJournal", "open_journal", "read_ledger", "totals"]
+
+
+def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:
+    """Open the store at ``path``, made where there is none. Raises ``StoreError``."""
+    limits = Limits(store_bytes_max=gateway.store_mb_max * 1024 * 1024)
+    return SqliteJournal(path, gateway=gateway.id, clock=clock, limits=limits)
+
+
+def read_ledger(path: Path) -> list[LedgerRow]:
+    """The ledger as the last commit left it, of a gateway that runs or not. Changes nothing. Raises ``StoreError``."""
+    connection = connect_read_only(path)
+    try:
+        connection.execute("BEGIN")
+        return stored_rows(connection, Groups(connection).by_id)
+    finally:
+        connection.close()

@@ -1,0 +1,72 @@
+"""The store's files and who owns them: one process at a time, by a lock that ends with the process."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from edge.errors import StoreError
+from edge.journal import schema
+
+log = logging.getLogger("babbitt.journal")
+
+
+class Files:
+    """``path`` is the database; beside it lie the recorder and the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recorder = path.with_name(path.name + ".recorder")
+        self._lock: int | None = None
+
+    def connect(self, *, gateway: str, had_recorder: bool) -> tuple[sqlite3.Connection, bool]:
+        """The open store, made where there was none, and whether a former one could not be read any more.
+
+        A recorder without a readable store beside it tells that there was one. Raises ``StoreError``.
+        """
+        kind = schema.identify(self.path)
+        lost = kind in ("none", "unknown") and had_recorder
+        if kind != "unknown" or not lost:
+            schema.refuse(self.path, kind)
+        try:
+            self._own()
+            if kind == "ours":
+                try:
+                    return schema.connect(self.path), False
+                except sqlite3.OperationalError:
+                    raise
+                except sqlite3.DatabaseError as error:
+                    lost = True
+                    self.set_aside(str(error))
+            elif kind == "unknown":
+                self.set_aside("its first bytes are not a database's")
+            schema.create(self.path, gateway=gateway)
+            return schema.connect(self.path), lost
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                str(self.path), f"cannot be opened: {error}", "is the disk full, or the folder not writable?"
+            ) from error
+
+    def set_aside(self, problem: str) -> None:
+        """Quarantine a store that cannot be read."""
+        aside = schema.quarantine(self.path)
+        log.error("%s is broken (%s) and was set aside as %s", self.path, problem, aside.name)
+
+    def release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _own(self) -> None:
+        self._lock = os.open(
+            self.path.with_name(self.path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640
+        )
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                str(self.path), "in use by another process", "stop it, or name another data_dir"
+            ) from error

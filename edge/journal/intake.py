@@ -1,0 +1,171 @@
+"""What has come in since the last commit: bounded memory between the event loop and the disk.
+
+Every call here is made from the event loop, except ``swap``, which a commit makes from its own thread: the one lock is
+held for a few microseconds by either, so a poll never waits for the disk. A poll is counted in the recorder before
+it is put anywhere, in an order in which a kill between any two steps can only declare a loss too many.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record
+from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, tally
+from edge.journal.recorder import ANSWERED, ASKED, LAST_NS, Cells
+
+READINGS_MAX = 400_000
+RECORDS_MAX = 20_000
+STATE_BYTES_MAX = 16 * 1024 * 1024
+
+GroupOf = Callable[[str, tuple[str, ...]], ScanGroup]
+CellsOf = Callable[[ScanGroup], Cells]
+
+
+@dataclass(slots=True)
+class Intake:
+    """One commit's worth. ``spilled`` counts what the bound on memory dropped, ``records_lost`` the records."""
+
+    polls: deque[tuple[ScanGroup, Batch]] = field(default_factory=deque)
+    readings: int = 0
+    urgent: deque[Record] = field(default_factory=deque)
+    telemetry: deque[Record] = field(default_factory=deque)
+    declared: dict[tuple[str, str, Cause], Dropped] = field(default_factory=dict)
+    spilled: Tallies = field(default_factory=dict)
+    records_lost: int = 0
+    states: dict[str, bytes] = field(default_factory=dict)
+    counts: dict[ScanGroup, Cells] = field(default_factory=dict)
+
+
+class Door:
+    """Where the event loop hands things in."""
+
+    def __init__(
+        self, group_of: GroupOf, cells_of: CellsOf, states: dict[str, bytes], *, readings_max: int = READINGS_MAX
+    ) -> None:
+        self._lock = threading.Lock()
+        self._group_of, self._cells_of, self._states = group_of, cells_of, states
+        self._groups: dict[tuple[str, tuple[str, ...]], tuple[ScanGroup, Cells]] = {}
+        self._open = Intake()
+        self._readings_max = readings_max
+
+    def offer(self, asset: str, tags: tuple[str, ...]) -> None:
+        with self._lock:
+            self._cells(asset, tags)[1].polls[ASKED] += 1
+
+    def append(self, batch: Batch) -> None:
+        with self._lock:
+            group, cells = self._cells(batch.asset, batch.tags)
+            assert cells.polls[ANSWERED] < cells.polls[ASKED], "an answer to a poll that was never offered"
+            cells.polls[LAST_NS] = batch.read_ns
+            cells.polls[ANSWERED] += 1
+            if max(batch.quality, default=Quality.GOOD) >= Quality.BAD_BUS:
+                for tag, quality in enumerate(batch.quality):
+                    if quality >= Quality.BAD_BUS:
+                        cells.bad[BAD_FIELD_OF[quality], tag] += 1
+            self._open.polls.append((group, batch))
+            self._open.readings += len(batch.tags)
+            self._spill()
+
+    def record(self, record: Record, lane: Lane) -> None:
+        with self._lock:
+            records = self._open.urgent if lane is Lane.URGENT else self._open.telemetry
+            if len(records) >= RECORDS_MAX:
+                records.popleft()
+                self._open.records_lost += 1
+            records.append(record)
+
+    def declare(self, dropped: Dropped) -> None:
+        with self._lock:
+            cells = self._cells(dropped.asset, (dropped.tag,))[1]
+            cells.polls[LAST_NS] = dropped.to_ns
+            cells.polls[ASKED] += dropped.count
+            cells.polls[ANSWERED] += dropped.count
+            add_dropped(self._open.declared, dropped)
+
+    def keep(self, name: str, state: bytes) -> None:
+        assert len(state) <= STATE_BYTES_MAX
+        with self._lock:
+            self._states[name] = self._open.states[name] = state
+
+    def kept(self, name: str) -> bytes | None:
+        with self._lock:
+            return self._states.get(name)
+
+    def swap(self) -> Intake:
+        """Take everything, with a snapshot of the counters that it answers for."""
+        with self._lock:
+            taken, self._open = self._open, Intake()
+            taken.counts = {
+                group: Cells(cells.polls.copy(), cells.bad.copy(), cells.waiting)
+                for group, cells in self._groups.values()
+            }
+            return taken
+
+    def give_back(self, intake: Intake) -> None:
+        """Put back what a commit could not even account for: it comes before what has come in since."""
+        with self._lock:
+            later, self._open = self._open, intake
+            intake.polls.extend(later.polls)
+            intake.readings += later.readings
+            intake.urgent.extend(later.urgent)
+            intake.telemetry.extend(later.telemetry)
+            intake.records_lost += later.records_lost
+            for dropped in later.declared.values():
+                add_dropped(intake.declared, dropped)
+            for key, polls in later.spilled.items():
+                intake.spilled.setdefault(key, Tally()).merge(polls)
+            intake.states.update(later.states)
+            self._spill()
+
+    def peek(self) -> Tallies:
+        """What has come in and not been committed, counted; spilled and declared readings are left for the commit."""
+        with self._lock:
+            polls = list(self._open.polls)
+        return tally(polls)
+
+    def cells(self, group: ScanGroup) -> Cells:
+        """The counters of ``group``, for what the store's side counts in them (``waiting``)."""
+        with self._lock:
+            return self._cells(group.asset, group.tags)[1]
+
+    def abandon(self) -> list[tuple[ScanGroup, int]]:
+        """Polls that were asked and never answered: taken out of the counters, for the caller to account for."""
+        with self._lock:
+            left = []
+            for group, cells in self._groups.values():
+                count = int(cells.polls[ASKED] - cells.polls[ANSWERED])
+                if count:
+                    left.append((group, count))
+                    cells.polls[ANSWERED] += count
+                    cells.bad[0] += count
+            return left
+
+    def _cells(self, asset: str, tags: tuple[str, ...]) -> tuple[ScanGroup, Cells]:
+        known = self._groups.get((asset, tags))
+        if known is None:
+            group = self._group_of(asset, tags)
+            known = self._groups[asset, tags] = (group, self._cells_of(group))
+        return known
+
+    def _spill(self) -> None:
+        if self._open.readings <= self._readings_max:
+            return
+        oldest = []
+        while self._open.readings > self._readings_max:
+            group, batch = self._open.polls.popleft()
+            self._open.readings -= len(batch.tags)
+            oldest.append((group, batch))
+        tally(oldest, into=self._open.spilled)
+
+
+def add_dropped(declared: dict[tuple[str, str, Cause], Dropped], dropped: Dropped) -> None:
+    """Merge one declaration into those of the same tag and cause."""
+    key = (dropped.asset, dropped.tag, dropped.cause)
+    old = declared.get(key)
+    declared[key] = dropped if old is None else Dropped(
+        dropped.asset, dropped.tag, dropped.cause, old.count + dropped.count,
+        min(old.from_ns, dropped.from_ns), max(old.to_ns, dropped.to_ns),
+    )  # fmt: skip

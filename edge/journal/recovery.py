@@ -1,0 +1,105 @@
+"""What a crash took, from the difference between the recorder and the last commit.
+
+- Good readings that were answered and not committed: kept, and dropped for power.
+- Bad ones: bad by their cause; only their rows are missing.
+- Polls that were asked and whose answer never came to the store: the device may have served them, so they are declared
+  dropped for power too. At most one a poller and kill, this errs on the side of declaring too much.
+- After a power cut or a reboot the recorder is no more than a lower bound: every scan group in use is declared by its
+  times, with the count that is known, which may be 0.
+- Where the store itself was broken, the recorder also knows how much of the former runs waited in it (cause disk).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edge.contract.types import Cause, Dropped
+from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, unpack_counts
+from edge.journal.ledger import Ledger
+from edge.journal.recorder import ANSWERED, ASKED, COUNT_MAX, LAST_NS, Recording, Taken, taken_since
+
+Group = Callable[[str, tuple[str, ...]], ScanGroup]
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The store's own row as the former run left it."""
+
+    epoch: str
+    run: int
+    boot: str
+    clean: bool
+    committed_ns: int
+    counted: dict[str, list[Any]]
+
+
+def declare_crash(
+    last: LastRun, recording: Recording | None, *, boot: str, now_ns: int, group: Group, ledger: Ledger
+) -> list[Dropped]:
+    """Account for what the former run lost after its last commit; returns the declarations to send."""
+    if last.clean or not last.run:
+        return []
+    believed = recording is not None and (recording.epoch, recording.run) == (last.epoch, last.run)
+    certain = believed and boot == last.boot
+    declared: list[Dropped] = []
+    seen: set[int] = set()
+    for recorded in recording.groups if recording is not None and believed else ():
+        scanned = group(recorded.asset, recorded.tags)
+        seen.add(scanned.id)
+        answered, bad = _counted(last, scanned)
+        taken = taken_since(recorded.cells, answered, bad)
+        if taken.empty and certain:
+            continue
+        to_ns = _believable(int(recorded.cells.polls[LAST_NS]), last.committed_ns, now_ns)
+        lost = _account(ledger, scanned, taken, from_ns=last.committed_ns, to_ns=to_ns)
+        declared += [dropped for dropped in lost if dropped.count or not certain]
+    if not certain:
+        declared += [
+            Dropped(scanned.asset, tag, Cause.POWER, 0, last.committed_ns, max(now_ns, last.committed_ns))
+            for scanned in ledger.groups_in_use(last.committed_ns)
+            if scanned.id not in seen
+            for tag in scanned.tags
+        ]
+    return declared
+
+
+def declare_broken_store(recording: Recording | None, *, now_ns: int, group: Group, ledger: Ledger) -> list[Dropped]:
+    """Account in a new store for everything that waited in the broken one, as far as the recorder knows it."""
+    declared: list[Dropped] = []
+    for recorded in recording.groups if recording is not None else ():
+        cells = recorded.cells
+        answered = int(np.clip(cells.polls[ANSWERED], 0, COUNT_MAX))
+        in_flight = int(np.clip(cells.polls[ASKED] - cells.polls[ANSWERED], 0, COUNT_MAX))
+        good = answered - cells.bad.sum(axis=0) + cells.waiting + in_flight
+        to_ns = _believable(int(cells.polls[LAST_NS]), 0, now_ns)
+        for tag, count in zip(recorded.tags, good.tolist(), strict=True):
+            dropped = Dropped(recorded.asset, tag, Cause.DISK, min(max(count, 0), COUNT_MAX), to_ns, to_ns)
+            if dropped.count:
+                ledger.declared(group(recorded.asset, (tag,)), dropped)
+                declared.append(dropped)
+    return declared
+
+
+def _account(ledger: Ledger, group: ScanGroup, taken: Taken, *, from_ns: int, to_ns: int) -> list[Dropped]:
+    bad = {(int(f), int(t)): int(taken.bad[f, t]) for f, t in np.argwhere(taken.bad)}
+    lost = Tally(polls=taken.answered + taken.unanswered, bad=bad)
+    good = ledger.answered(group, hour_of(to_ns), lost, dropped=Cause.POWER)
+    return [
+        Dropped(group.asset, tag, Cause.POWER, count, from_ns, max(from_ns, to_ns))
+        for tag, count in zip(group.tags, good.tolist(), strict=True)
+    ]
+
+
+def _counted(last: LastRun, group: ScanGroup) -> tuple[int, Counts]:
+    tags = len(group.tags)
+    answered, *bad = last.counted.get(str(group.id), [0, 0, 0, 0])
+    return answered, np.stack([unpack_counts(row, tags) for row in bad])
+
+
+def _believable(at_ns: int, committed_ns: int, now_ns: int) -> int:
+    """A poll's time where the counter holds one, else the last moment that is known."""
+    return at_ns if at_ns > 0 else committed_ns or now_ns

@@ -1,0 +1,167 @@
+"""The store's file: how it is made, how it is known to be ours, and what happens to it when it is broken.
+
+A store is made under another name and renamed when it is whole, so that it exists either fully or not at all. Its
+``application_id`` is read from the file's first bytes before SQLite touches anything: another program's database is
+refused and left exactly as it was. A store of ours that SQLite cannot read is renamed beside itself, never deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+
+from edge.errors import StoreError
+
+APPLICATION_ID = 0x42414242  # "BABB"
+SCHEMA_VERSION = 1
+SQLITE_MAGIC = b"SQLite format 3\0"
+# Checking a whole file reads all of it; past this size only its structure is opened.
+CHECKED_BYTES_MAX = 64 * 1024 * 1024
+BUSY_TIMEOUT_S = 5.0
+WAL_BYTES_MAX = 8 * 1024 * 1024
+
+TABLES = """
+CREATE TABLE store (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    epoch TEXT NOT NULL,                     -- 32 hex digits, made with the store
+    gateway TEXT NOT NULL,
+    run INTEGER NOT NULL,                    -- how many times it was opened
+    boot TEXT NOT NULL,                      -- the machine's boot in which it was opened last
+    clean INTEGER NOT NULL,                  -- 1 after close()
+    last_seq INTEGER NOT NULL,
+    committed_ns INTEGER NOT NULL,
+    counted TEXT NOT NULL                    -- JSON: what of the recorder's counts this run has made durable
+) STRICT;
+CREATE TABLE scan_group (                    -- one asset's tags that are polled together
+    id INTEGER PRIMARY KEY,
+    asset TEXT NOT NULL,
+    tags TEXT NOT NULL,                      -- JSON list
+    UNIQUE (asset, tags)
+) STRICT;
+CREATE TABLE block (                         -- sealed and not yet acknowledged
+    seq INTEGER PRIMARY KEY,
+    lane INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    sealed_ns INTEGER NOT NULL,
+    from_ns INTEGER NOT NULL,
+    to_ns INTEGER NOT NULL,
+    account TEXT NOT NULL,                   -- JSON: its good readings by scan group and hour
+    data BLOB NOT NULL
+) STRICT;
+CREATE INDEX block_urgent ON block (seq) WHERE lane = 0;
+CREATE TABLE ledger (
+    hour_ns INTEGER NOT NULL,
+    scan_group INTEGER NOT NULL,
+    counts TEXT NOT NULL,                    -- JSON: a count a field, or a list with one a tag
+    PRIMARY KEY (hour_ns, scan_group)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE state (
+    name TEXT PRIMARY KEY,
+    data BLOB NOT NULL
+) STRICT;
+"""
+
+
+def identify(path: Path) -> str:
+    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown`` where no database begins."""
+    if not path.exists():
+        return "none"
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise StoreError(
+            str(path), f"cannot be read: {error.strerror}", "name a file that the gateway may use"
+        ) from error
+    if not head:
+        return "none"
+    if len(head) < 100 or not head.startswith(SQLITE_MAGIC):
+        return "unknown"
+    if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        return "foreign"
+    return "newer" if int.from_bytes(head[60:64], "big") > SCHEMA_VERSION else "ours"
+
+
+def refuse(path: Path, kind: str) -> None:
+    """Raise ``StoreError`` for what is not ours to open."""
+    if kind == "newer":
+        raise StoreError(str(path), "made by a newer version", "install that version, or name another data_dir")
+    if kind in ("foreign", "unknown"):
+        raise StoreError(str(path), "not a store of this program; left untouched", "name another data_dir, or move it")
+
+
+def create(path: Path, *, gateway: str) -> None:
+    """Make an empty store with an epoch of its own."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.executescript(f"BEGIN; {TABLES} COMMIT;")
+        connection.execute("INSERT INTO store VALUES (1, ?, ?, 0, '', 1, 0, 0, '{}')", (uuid.uuid4().hex, gateway))
+    finally:
+        connection.close()
+    new.rename(path)
+    sync_folder(path.parent)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a store of ours for writing. Raises ``sqlite3.DatabaseError`` where it is broken."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")
+        if path.stat().st_size <= CHECKED_BYTES_MAX:
+            (word,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if word != "ok":
+                raise sqlite3.DatabaseError(word)
+        connection.execute("SELECT epoch FROM store WHERE id = 1").fetchone()[0]
+    except (sqlite3.Error, TypeError) as error:
+        connection.close()
+        if isinstance(error, TypeError):
+            raise sqlite3.DatabaseError("the store's own row is missing") from error
+        raise
+    return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open a store that perhaps another process is writing. Raises ``StoreError``."""
+    kind = identify(path)
+    if kind == "none":
+        raise StoreError(str(path), "there is no store", "run the gateway once, or name its data_dir")
+    refuse(path, kind)
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+        connection.execute("SELECT 1 FROM store").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(str(path), f"cannot be read: {error}", "is it readable, and its folder writable?") from error
+    return connection
+
+
+def quarantine(path: Path) -> Path:
+    """Rename a broken store and its WAL beside itself; returns the new name."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}-{uuid.uuid4().hex[:4]}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    sync_folder(path.parent)
+    return aside
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

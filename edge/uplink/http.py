@@ -1,0 +1,165 @@
+"""The ``Link`` port over HTTP: one request carries many blocks, its answer says what is held for good.
+
+Survives: a receiver that is away, slow, busy (it says how long to wait) or that answers nonsense; all of these are
+``LinkDown``. ``Refused`` is the receiver's own word that it will not take these bytes. A proxy's error page is
+not the receiver's word: blocks are never given up for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import msgspec
+
+from edge.config.site import Uplink as UplinkConfig
+from edge.contract.block import pack_frames, peek
+from edge.contract.types import Ack
+from edge.errors import ConfigError
+from edge.ports import LinkDown, StoredBlock
+
+CONTENT_TYPE = "application/vnd.babbitt.blocks"
+ANSWER_BYTES_MAX = 256 * 1024
+RETRY_AFTER_S_MAX = 3600.0
+TOKEN_BYTES_MAX = 4096
+DETAIL_CHARS_MAX = 200
+REFUSING = frozenset({400, 413})
+
+Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Why = Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+class Refused(LinkDown):
+    """The receiver will not take this request. It may take a smaller one."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the receiver says of a request that it took."""
+
+    epoch: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+    through: Seq
+    also: Annotated[list[Seq], msgspec.Meta(max_length=20_000)] = []
+    refused: Annotated[list[tuple[Seq, Why]], msgspec.Meta(max_length=20_000)] = []
+
+
+class HttpLink:
+    """Blocks to ``{url}/api/v1/blocks``. Keeps one connection; the environment's proxies are not used."""
+
+    def __init__(self, uplink: UplinkConfig, *, token_file: Path, gateway: str) -> None:
+        """Raises ``ConfigError`` where the token cannot be used."""
+        self._timeout_s = uplink.timeout_s
+        self._url = uplink.url.rstrip("/") + "/api/v1/blocks"
+        self._headers = {
+            "Authorization": f"Bearer {read_token(token_file)}",
+            "Babbitt-Gateway": gateway,
+            "Content-Type": CONTENT_TYPE,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        try:
+            parsed = httpx.URL(self._url)
+        except httpx.InvalidURL as error:
+            raise ConfigError("uplink.url", f"{uplink.url!r} is no address: {error}") from error
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise ConfigError("uplink.url", f"{uplink.url!r} is no address", "for example https://fleet.example:8443")
+        self._client = httpx.AsyncClient(
+            # Plain HTTP needs no certificates, and loading them costs memory and time.
+            verify=parsed.scheme == "https",
+            timeout=httpx.Timeout(uplink.timeout_s),
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60.0),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def send(self, blocks: Sequence[StoredBlock], *, backlog_blocks: int, backlog_readings: int) -> Ack:
+        """Post ``blocks`` in one request. Raises ``LinkDown``, or ``Refused``, within the configured timeout."""
+        assert blocks
+        headers = self._headers | {
+            "Babbitt-Epoch": peek(blocks[0].data).key.epoch,
+            "Babbitt-Backlog-Blocks": str(backlog_blocks),
+            "Babbitt-Backlog-Readings": str(backlog_readings),
+        }
+        body = pack_frames([block.data for block in blocks])
+        try:
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._client.stream("POST", self._url, content=body, headers=headers) as response,
+            ):
+                answer = await _read(response)
+        except TimeoutError as error:
+            raise LinkDown(f"no answer within {self._timeout_s:g} s") from error
+        except httpx.HTTPError as error:
+            raise LinkDown(_words(error)) from error
+        if response.status_code != 200:
+            raise _refusal(response, answer)
+        return parse_answer(answer)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def read_token(path: Path) -> str:
+    """The gateway's token. Raises ``ConfigError`` where the file is missing, open to others, or holds none."""
+    where = f"uplink.token_file: {path}"
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()[: TOKEN_BYTES_MAX + 1]
+    except OSError as error:
+        raise ConfigError(where, f"cannot be read: {error.strerror}", "put this gateway's token there") from error
+    if mode & 0o077:
+        raise ConfigError(where, f"others may read it (mode {mode & 0o777:04o})", f"chmod 600 {path}")
+    token = data.strip()
+    if not token or len(data) > TOKEN_BYTES_MAX or not all(0x21 <= byte <= 0x7E for byte in token):
+        raise ConfigError(where, "holds no token", "one line of printable ASCII, as the receiver gave it")
+    return token.decode("ascii")
+
+
+def parse_answer(data: bytes) -> Ack:
+    """The receiver's acknowledgement, strictly. Raises ``LinkDown`` for anything else."""
+    try:
+        answer = msgspec.json.decode(data, type=Answer)
+    except msgspec.DecodeError as error:
+        raise LinkDown(f"the answer is not the receiver's: {error}") from error
+    return Ack(answer.epoch, answer.through, tuple(answer.also), tuple(answer.refused))
+
+
+async def _read(response: httpx.Response) -> bytes:
+    parts, size = [], 0
+    async for part in response.aiter_raw():
+        size += len(part)
+        if size > ANSWER_BYTES_MAX:
+            raise LinkDown(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _refusal(response: httpx.Response, answer: bytes) -> LinkDown:
+    """What a status other than 200 means. Only the receiver's own errors are JSON with an ``error``."""
+    status = response.status_code
+    said = _error_text(answer)
+    reason = f"{status} {response.reason_phrase}" + (f": {said}" if said else "")
+    if status in REFUSING and said:
+        return Refused(reason)
+    return LinkDown(reason, retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")))
+
+
+def _error_text(answer: bytes) -> str:
+    try:
+        said = json.loads(answer)
+    except (ValueError, RecursionError):
+        return ""
+    text = said.get("error") if isinstance(said, dict) else None
+    return text[:DETAIL_CHARS_MAX] if isinstance(text, str) else ""
+
+
+def _retry_after_s(header: str) -> float | None:
+    """Seconds only: a date means nothing on a machine whose clock may be wrong."""
+    return min(float(header), RETRY_AFTER_S_MAX) if header.isascii() and header.isdigit() else None
+
+
+def _words(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__
