@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -41,8 +42,11 @@ class Site(msgspec.Struct, frozen=True):
     classes: dict[str, AssetClass]
 
     def resolve(self, path: str) -> Path:
-        """A path of the file, which is relative to the file's folder."""
-        return (self.path.parent / path).resolve()
+        """A path of the file, which is relative to the file's folder.
+
+        Links are not followed: a serial port's link points elsewhere after the port was plugged in again.
+        """
+        return Path(os.path.normpath(self.path.parent / path))
 
     def line(self, name: str) -> Line:
         return next(line for line in self.file.line if line.name == name)

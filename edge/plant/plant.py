@@ -87,6 +87,10 @@ class Plant:
     def units(self, line: str) -> dict[int, Unit]:
         return self._units[line]
 
+    def source(self, asset: str) -> Source:
+        """What stands behind ``asset``."""
+        return self._stations[asset].source
+
     async def turn(self) -> None:
         """Let machine time pass, ``speed`` times as fast as the loop's clock."""
         loop = asyncio.get_running_loop()
