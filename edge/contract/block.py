@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,9 +31,9 @@ __all__ = [
 
 MAGIC = b"BABT"
 VERSION = 1
-READINGS_MAX = 2**20
+READINGS_MAX = 2**18
 ROWS_MAX = 2**18
-PAYLOAD_BYTES_MAX = 2**25
+PAYLOAD_BYTES_MAX = 2**24
 DIRECTORY_BYTES_MAX = 2**22
 _DIGEST_BYTES = 16
 _LEVEL = 3
@@ -240,7 +241,7 @@ def _parse(payload: _Payload) -> dict[str, Any]:
     if size > DIRECTORY_BYTES_MAX:
         raise BlockError("block", f"a directory of {size} bytes; the limit is {DIRECTORY_BYTES_MAX}")
     try:
-        directory = json.loads(payload.take(size))
+        directory = json.loads(payload.take(size), parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise BlockError("block", "its directory is not JSON") from None
     lists = ("schemas", "series", "texts", "scales", "records")
@@ -249,6 +250,10 @@ def _parse(payload: _Payload) -> dict[str, Any]:
     if not all(isinstance(directory[name], list) for name in lists):
         raise BlockError("block", "its directory holds something else than lists")
     return directory
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _shapes(directory: dict[str, Any]) -> list[Shape]:
@@ -274,7 +279,7 @@ def _scales(found: list[Any]) -> list[kinds.Scale]:
     scales = []
     for entry in found:
         match entry:
-            case ["times" | "over" | "over32" as op, float(factor), float(offset)] if factor:
+            case ["times" | "over" | "over32" as op, float(factor), float(offset)] if 0 < abs(factor) < math.inf:
                 scales.append(kinds.Scale(op, factor, offset))
             case _:
                 raise BlockError("block", "a scale in its directory cannot be")

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import fields
 from enum import StrEnum
-from functools import cache
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Reason, Record, Tag, Verdict
@@ -33,7 +32,7 @@ def to_json(record: Record) -> dict[str, Json]:
 
 
 def _object(record: Any) -> dict[str, Json]:
-    return {name: _plain(getattr(record, name)) for name in _fields(type(record))}
+    return {name: _plain(getattr(record, name)) for name in _READERS[type(record)]}
 
 
 def _plain(value: object) -> Json:
@@ -53,17 +52,10 @@ def from_json(found: Json) -> Record:
 
 
 def _read(cls: type[Any], found: Json, where: str) -> Any:
-    readers = _fields(cls)
+    readers = _READERS[cls]
     if not isinstance(found, dict) or found.keys() != readers.keys():
         raise BlockError("block", f"the fields of a record ({where}) are not those of its type")
     return cls(**{name: read(found[name], f"{where}.{name}") for name, read in readers.items()})
-
-
-@cache
-def _fields(cls: Hashable) -> dict[str, Callable[[Json, str], Any]]:
-    assert isinstance(cls, type)
-    hints = get_type_hints(cls)
-    return {field.name: _reader(hints[field.name]) for field in fields(cls)}
 
 
 def _reader(hint: Any) -> Callable[[Json, str], Any]:
@@ -106,10 +98,20 @@ def _number(found: Json, where: str) -> float:
         return _NON_FINITE[found]
     if type(found) is int:
         return float(_whole(found, where))
-    return cast(float, _checked(found, float, where))
+    if not math.isfinite(_checked(found, float, where)):
+        raise BlockError("block", f"{where} of a record is beyond any float")
+    return cast(float, found)
 
 
 def _member(enum: type[StrEnum], found: Json, where: str) -> StrEnum:
     if not isinstance(found, str) or found not in enum.__members__.values():
         raise BlockError("block", f"{where} of a record is no {enum.__name__}")
     return enum(found)
+
+
+_READERS: dict[type[Any], dict[str, Callable[[Json, str], Any]]] = {
+    cls: {field.name: _reader(hints[field.name]) for field in fields(cls)}
+    for cls in (*_TYPES.values(), Reason, Tag)
+    if (hints := get_type_hints(cls))
+}
+"""How to read each field of each type, in the order of its fields."""

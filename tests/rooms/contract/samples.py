@@ -1,0 +1,166 @@
+"""What a block may hold, for the tests of its codec: batches and records of every kind, and an envelope of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import zstandard
+from hypothesis import strategies as st
+
+from edge.contract.block import encode_block
+from edge.contract.types import (
+    Alarm,
+    AlarmState,
+    Asset,
+    Batch,
+    Cause,
+    Dropped,
+    Key,
+    Lane,
+    LedgerRow,
+    Priority,
+    Quality,
+    Reason,
+    Record,
+    Tag,
+    Urgency,
+    Value,
+    Verdict,
+)  # fmt: skip
+
+KEY = Key("press-hall-1", "00112233445566778899aabbccddeeff", 42)
+BOOT = "ffeeddccbbaa99887766554433221100"
+
+int64 = st.integers(-(2**63), 2**63 - 1)
+texts = st.text(max_size=12)
+any_bits = st.integers(0, 2**64 - 1).map(lambda bits: struct.unpack("<d", struct.pack("<Q", bits))[0])
+floats = st.one_of(
+    st.floats(),
+    st.floats(width=32),
+    st.floats(-1e6, 1e6).map(lambda v: round(v, 2)),
+    st.integers(-4096, 4096).map(lambda raw: raw * 0.1),
+    st.integers(-4096, 4096).map(lambda raw: struct.unpack("<f", struct.pack("<f", raw / 100))[0]),
+    st.sampled_from([0.0, -0.0, 5e-324, -5e-324, math.inf, -math.inf, math.nan, 1.7976931348623157e308]),
+    any_bits,
+)
+integers = st.one_of(int64, st.integers(0, 4095), st.integers(0, 2**64 - 1), st.integers(-(2**200), 2**200))
+values: st.SearchStrategy[Any] = st.one_of(st.booleans(), integers, floats, texts)
+column_kinds = st.sampled_from([st.booleans(), integers, int64, floats, st.floats(width=32), texts, values])
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[Batch]:
+    """Some polls of one asset; each tag keeps to a kind of value, or to none."""
+    asset = draw(st.sampled_from(["pump-1", "pump-2", "Säge\x00", ""]))
+    tags = tuple(draw(st.lists(texts, max_size=5)))
+    kinds = [draw(column_kinds) for _ in tags]
+    sound, together = draw(st.booleans()), draw(st.booleans())
+    qualities = st.just(Quality.GOOD) if sound else st.sampled_from(Quality)
+    batches = []
+    for _ in range(draw(st.integers(1, 6))):
+        quality = tuple(draw(qualities) for _ in tags)
+        found = tuple(None if q.is_bad else draw(kind) for q, kind in zip(quality, kinds, strict=True))
+        source = (draw(int64),) * len(tags) if together else tuple(draw(int64) for _ in tags)
+        batches.append(Batch(asset, tags, found, quality, source, draw(int64), draw(int64), draw(st.booleans())))
+    return batches
+
+
+batch_lists = st.lists(series(), max_size=4).map(lambda runs: [batch for run in runs for batch in run])
+
+_numbers = st.one_of(st.none(), st.floats())
+_counts = st.integers(0, 2**63 - 1)
+_tags = st.builds(Tag, texts, texts, texts, texts, st.integers(0, 9))
+_reasons = st.builds(Reason, texts, st.floats(), texts)
+records: st.SearchStrategy[Record] = st.one_of(
+    st.builds(Asset, texts, texts, texts, st.lists(_tags, max_size=3).map(tuple), st.integers(0, 10**6), int64),
+    st.builds(
+        Verdict, texts, int64, texts, _numbers, _numbers, st.booleans(), _numbers, _numbers, _numbers,
+        st.sampled_from(Urgency), st.lists(_reasons, max_size=3).map(tuple), st.floats(), texts,
+    ),
+    st.builds(
+        Alarm, texts, texts, texts, st.sampled_from(Priority), st.sampled_from(AlarmState), int64, int64, _numbers,
+        texts, texts, texts,
+    ),
+    st.builds(Dropped, texts, texts, st.sampled_from(Cause), _counts, int64, int64),
+    st.builds(LedgerRow, texts, texts, int64, *[_counts] * 14),
+)  # fmt: skip
+
+
+def sealed(batches: Sequence[Batch], found: Sequence[Record] = (), lane: Lane = Lane.TELEMETRY) -> bytes:
+    """The block of these, under a name that does not matter."""
+    return encode_block(KEY, boot=BOOT, lane=lane, sealed_ns=1_790_000_000_000_000_000, batches=batches, records=found)
+
+
+def plain(batch: Batch) -> tuple[Any, ...]:
+    """A batch so that two are equal if every bit and every type of them is."""
+    return (
+        batch.asset, batch.tags, tuple(exact(value) for value in batch.values), batch.quality, batch.source_ns,
+        batch.read_ns, batch.mono_ns, batch.trusted,
+    )  # fmt: skip
+
+
+def exact(value: Value) -> tuple[str, object]:
+    """1, 1.0 and True differ, and so do two NaNs with different payloads."""
+    return type(value).__name__, struct.pack(">d", value) if isinstance(value, float) else value
+
+
+def grouped(batches: Sequence[Batch]) -> list[Batch]:
+    """Batches as a block gives them back: series after series, by the first of each."""
+    groups: dict[object, list[Batch]] = {}
+    for batch in batches:
+        groups.setdefault((batch.asset, batch.tags), []).append(batch)
+    return [batch for group in groups.values() for batch in group]
+
+
+def plant(machines: int = 2, rows: int = 10) -> list[Batch]:
+    """Polls as a plant gives them, of every kind of value and with some that failed."""
+    tags = ("speed_rpm", "load_percent", "bearing_temperature_c", "running", "parts_total", "program")
+    batches = []
+    for row in range(rows):
+        for machine in range(machines):
+            failed = (row + machine) % 7 == 3
+            read_ns = 1_790_000_000_000_000_000 + row * 200_000_000 + machine * 1_234_567 + (row * 7919) % 50_021
+            found: tuple[Value, ...] = (
+                1480 + (row * 37) % 11, ((row * 53) % 700) * 0.1, 61.5 + row / 8, row % 5 != 0, 10_000 + row,
+                f"O{row // 4:04d}",
+            )  # fmt: skip
+            batches.append(
+                Batch(
+                    f"machine-{machine}", tags,
+                    values=(None,) * len(tags) if failed else found,
+                    quality=(Quality.BAD_BUS if failed else Quality.GOOD,) * len(tags),
+                    source_ns=(read_ns - 3_000_000,) * len(tags),
+                    read_ns=read_ns, mono_ns=read_ns - 1_789_999_000_000_000_000 + row, trusted=row > 2,
+                )
+            )  # fmt: skip
+    return batches
+
+
+HEAD = struct.Struct("<4sBBBB16s16sQqIIIII")
+
+
+def resealed(data: bytes, *, payload: bytes | None = None, frame: bytes | None = None, **changes: Any) -> bytes:
+    """The block with another payload or other numbers in its envelope, and a checksum that is right nevertheless."""
+    names = (
+        "magic", "version", "flags", "lane", "name", "epoch", "boot", "seq", "sealed_ns", "readings", "good",
+        "records", "raw", "packed",
+    )  # fmt: skip
+    head = dict(zip(names, HEAD.unpack_from(data), strict=True))
+    start = HEAD.size + head["name"]
+    if payload is not None:
+        frame = zstandard.ZstdCompressor(level=1).compress(payload)
+        head["raw"] = len(payload)
+    if frame is None:
+        frame = data[start : start + head["packed"]]
+    head["packed"] = len(frame)
+    body = HEAD.pack(*(head | changes).values()) + data[HEAD.size : start] + frame
+    return body + hashlib.blake2b(body, digest_size=16).digest()
+
+
+def payload_of(data: bytes) -> bytes:
+    """A block's payload, decompressed."""
+    return zstandard.ZstdDecompressor().decompress(data[HEAD.size + data[7] : -16])

@@ -1,0 +1,277 @@
+"""Bytes that are not a block, or not one that was meant well, are a BlockError and cost little."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from edge.contract.block import (
+    DIRECTORY_BYTES_MAX,
+    PAYLOAD_BYTES_MAX,
+    READINGS_MAX,
+    ROWS_MAX,
+    decode_block,
+    encode_block,
+    peek,
+)  # fmt: skip
+from edge.contract.types import Alarm, AlarmState, Batch, Dropped, Key, Lane, Priority, Quality
+from edge.errors import BlockError
+from tests.rooms.contract.samples import BOOT, HEAD, KEY, payload_of, plant, resealed, sealed
+
+ALARM = Alarm("machine-0", "high", "speed_rpm", Priority.HIGH, AlarmState.UNACKNOWLEDGED, 1, 2, 3.5, "Too fast.")
+BLOCK = sealed(plant(), [ALARM])
+
+
+def opened_or_refused(data: bytes) -> None:
+    """Any exception but BlockError fails the test."""
+    try:
+        list(decode_block(data).batches())
+    except BlockError:
+        pass
+
+
+def with_directory(change: Any) -> bytes:
+    """The sample block after ``change`` was applied to its directory, sealed again; "OVERFLOW" stands for 1e999."""
+    payload = payload_of(BLOCK)
+    (size,) = struct.unpack_from("<I", payload)
+    directory = json.loads(payload[4 : 4 + size])
+    text = json.dumps(change(directory) or directory).replace('"OVERFLOW"', "1e999").encode()
+    return resealed(BLOCK, payload=struct.pack("<I", len(text)) + text + payload[4 + size :])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=300))
+@example(b"")
+@example(b"BABT")
+@example(b"BABT\x01")
+def test_arbitrary_bytes(data: bytes) -> None:
+    with pytest.raises(BlockError):
+        decode_block(data)
+
+
+def test_the_sample_is_opened_when_it_is_left_alone() -> None:
+    assert decode_block(resealed(BLOCK)) .header == peek(BLOCK)  # fmt: skip
+    assert decode_block(with_directory(lambda d: None)).records == (ALARM,)
+
+
+def test_every_truncation() -> None:
+    for length in range(len(BLOCK)):
+        with pytest.raises(BlockError):
+            peek(BLOCK[:length])
+
+
+def test_every_flipped_bit() -> None:
+    for bit in range(len(BLOCK) * 8):
+        data = bytearray(BLOCK)
+        data[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BlockError):
+            peek(bytes(data))
+
+
+def test_something_behind_the_block() -> None:
+    with pytest.raises(BlockError):
+        peek(BLOCK + b"\0")
+
+
+def test_a_later_version_is_named() -> None:
+    with pytest.raises(BlockError, match=r"version 7 .*reads version 1"):
+        peek(resealed(BLOCK, version=7))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"flags": 1}, {"lane": 2}, {"readings": READINGS_MAX + 1}, {"readings": 2**32 - 1, "good": 2**32 - 1},
+        {"good": 121}, {"good": 0}, {"records": 2}, {"records": 2**32 - 1}, {"raw": PAYLOAD_BYTES_MAX + 1},
+        {"raw": 2**32 - 1}, {"raw": 0}, {"readings": 0, "good": 0},
+    ],
+)  # fmt: skip
+def test_an_envelope_that_lies(changes: dict[str, Any]) -> None:
+    with pytest.raises(BlockError):
+        decode_block(resealed(BLOCK, **changes))
+
+
+def test_a_gateway_without_a_name_or_with_one_that_is_no_text() -> None:
+    data = bytearray(BLOCK)
+    data[HEAD.size] = 0xFF
+    with pytest.raises(BlockError, match="UTF-8"):
+        peek(resealed(bytes(data)))
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_opened() -> None:
+    bomb = zstandard.ZstdCompressor().compress(bytes(2**28))
+    for raw in (2**28, PAYLOAD_BYTES_MAX, 100):
+        with pytest.raises(BlockError):
+            decode_block(resealed(BLOCK, frame=bomb, raw=raw))
+
+
+def test_a_frame_that_does_not_state_its_size() -> None:
+    frame = zstandard.ZstdCompressor(write_content_size=False).compress(payload_of(BLOCK))
+    with pytest.raises(BlockError):
+        decode_block(resealed(BLOCK, frame=frame))
+
+
+def test_a_second_frame_behind_the_first() -> None:
+    frame = zstandard.ZstdCompressor().compress(payload_of(BLOCK))
+    with pytest.raises(BlockError):
+        decode_block(resealed(BLOCK, frame=frame + frame))
+
+
+DIRECTORIES: dict[str, Any] = {
+    "not an object": lambda d: [1],
+    "a key too many": lambda d: d | {"more": []},
+    "a key too few": lambda d: {k: v for k, v in d.items() if k != "texts"},
+    "no list": lambda d: d | {"texts": {}},
+    "a tag that is no text": lambda d: d | {"schemas": [[1, 2, 3, 4, 5, 6]]},
+    "a schema that is no list": lambda d: d | {"schemas": ["abcdef"]},
+    "a schema that is not there": lambda d: d | {"series": [["machine-0", 5, 10, 0, 1]]},
+    "rows without end": lambda d: d | {"series": [["machine-0", 0, 2**62, 0, 1]]},
+    "rows beyond any number": lambda d: d | {"series": [["machine-0", 0, 10**400, 0, 1]]},
+    "no rows": lambda d: d | {"series": [["machine-0", 0, 0, 0, 0]]},
+    "rows that are no number": lambda d: d | {"series": [["machine-0", 0, "10", 0, 1]]},
+    "rows of no tags": lambda d: d | {"schemas": [*d["schemas"], []], "series": [*d["series"], ["x", 1, ROWS_MAX, 0, 0]]},
+    "many series": lambda d: d | {"series": d["series"] * 10_000},
+    "a scale by nothing": lambda d: d | {"scales": [["times", 0.0, 0.0]] * 3},
+    "a scale that is text": lambda d: d | {"scales": [["times", "0.1", 0.0]] * 3},
+    "an unknown operation": lambda d: d | {"scales": [["power", 2.0, 0.0]] * 3},
+    "a scale beyond any number": lambda d: d | {"scales": [["times", float("inf"), 0.0]] * 3},
+    "a scale that is no number": lambda d: d | {"scales": [["times", float("nan"), 0.0]] * 3},
+    "scales that are missing": lambda d: d | {"scales": []},
+    "texts that are missing": lambda d: d | {"texts": []},
+    "a record too many": lambda d: d | {"records": d["records"] * 2},
+    "a record of no type": lambda d: d | {"records": [{}]},
+    "a record of an unknown type": lambda d: d | {"records": [{"type": "poem"}]},
+    "a record whose type is no text": lambda d: d | {"records": [{"type": []}]},
+    "a record that is no object": lambda d: d | {"records": ["alarm"]},
+    "a record with a field too few": lambda d: d | {"records": [{"type": "alarm", "asset": "a"}]},
+    "a record with a field too many": lambda d: d | {"records": [d["records"][0] | {"more": 1}]},
+    "a time that is a float": lambda d: d | {"records": [d["records"][0] | {"at_ns": 1.5}]},
+    "a time that is a boolean": lambda d: d | {"records": [d["records"][0] | {"at_ns": True}]},
+    "a time beyond 64 bits": lambda d: d | {"records": [d["records"][0] | {"at_ns": 2**63}]},
+    "a value that is text": lambda d: d | {"records": [d["records"][0] | {"value": "high"}]},
+    "a value that JSON has no number for": lambda d: d | {"records": [d["records"][0] | {"value": float("nan")}]},
+    "a value that overflows": lambda d: d | {"records": [d["records"][0] | {"value": "OVERFLOW"}]},
+    "a scale that overflows": lambda d: d | {"scales": [["times", "OVERFLOW", 0.0]] * 3},
+    "a value beyond any double": lambda d: d | {"records": [d["records"][0] | {"value": 10**400}]},
+    "a state that is unknown": lambda d: d | {"records": [d["records"][0] | {"state": "asleep"}]},
+    "a state that is a list": lambda d: d | {"records": [d["records"][0] | {"state": []}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", DIRECTORIES.values(), ids=DIRECTORIES.keys())
+def test_a_directory_that_lies(change: Any) -> None:
+    with pytest.raises(BlockError):
+        list(decode_block(with_directory(change)).batches())
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b"{", b"\xff", b"", b'{"a": NaN}', b"1" * 10_000, b"[" + b"1" * 5000 + b"]"]
+)
+def test_a_directory_that_is_no_json(text: bytes) -> None:
+    with pytest.raises(BlockError):
+        decode_block(resealed(BLOCK, payload=struct.pack("<I", len(text)) + text))
+
+
+def test_a_directory_longer_than_the_limit() -> None:
+    with pytest.raises(BlockError, match=str(DIRECTORY_BYTES_MAX)):
+        decode_block(
+            resealed(BLOCK, payload=struct.pack("<I", DIRECTORY_BYTES_MAX + 1) + bytes(DIRECTORY_BYTES_MAX + 1))
+        )
+
+
+def test_payloads_mutated_under_a_right_checksum() -> None:
+    """A forged block may open, to other contents, or be refused; the seed is printed where anything else happens."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)  # noqa: S311
+    payload = payload_of(BLOCK)
+    for _ in range(1500):
+        data = bytearray(payload)
+        for _ in range(rng.choice((1, 1, 2, 5))):
+            data[rng.randrange(len(data))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        if rng.random() < 0.2:
+            del data[rng.randrange(len(data)) :]
+        opened_or_refused(resealed(BLOCK, payload=bytes(data)))
+
+
+def test_compressed_bytes_mutated_under_a_right_checksum() -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)  # noqa: S311
+    start = HEAD.size + len(KEY.gateway)
+    for _ in range(1500):
+        data = bytearray(BLOCK[start:-16])
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        opened_or_refused(resealed(BLOCK, frame=bytes(data)))
+
+
+def test_a_block_cannot_ask_for_much_memory(tmp_path: Path) -> None:
+    """The largest block of constant columns, some kilobytes long, opens in a process that may have 400 MB in all."""
+    tags = tuple(f"t{i}" for i in range(4))
+    good, none = (Quality.GOOD,) * 4, (0,) * 4
+    batches = [Batch("a", tags, none, good, none, 0, 0) for _ in range(READINGS_MAX // 4)]
+    path = tmp_path / "large.block"
+    path.write_bytes(sealed(batches))
+    assert path.stat().st_size < 1000
+    script = (
+        "import sys; from edge.contract.block import decode_block as d; print(d(open(sys.argv[1], 'rb').read()).header)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False, timeout=60,
+        env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20,) * 2),
+    )  # fmt: skip
+    assert f"readings={READINGS_MAX}" in done.stdout, done.stderr
+
+
+def test_more_than_a_block_holds_is_refused_when_it_is_made() -> None:
+    wide = Batch("a", ("t",) * 2**12, (1,) * 2**12, (Quality.GOOD,) * 2**12, (0,) * 2**12, 0, 0)
+    with pytest.raises(BlockError, match="seal more often"):
+        sealed([wide] * (READINGS_MAX // 2**12 + 1))
+    with pytest.raises(BlockError, match="polls"):
+        sealed([Batch("a", (), (), (), (), 0, 0)] * (ROWS_MAX + 1))
+    with pytest.raises(BlockError, match="names and records"):
+        sealed([], [Dropped("a" * 1000, "t", "disk", 1, 2, 3)] * (DIRECTORY_BYTES_MAX // 1000))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        Batch("a", ("t",), (None,), (Quality.GOOD,), (0,), 0, 0),
+        Batch("a", ("t",), (None,), (Quality.UNCERTAIN,), (0,), 0, 0),
+        Batch("a", ("t",), (1,), (Quality.BAD_BUS,), (0,), 0, 0),
+        Batch("a", ("t",), (b"",), (Quality.GOOD,), (0,), 0, 0),  # type: ignore[arg-type]
+    ],
+)
+def test_a_batch_that_breaks_its_contract_is_a_programmers_mistake(batch: Batch) -> None:
+    with pytest.raises(AssertionError):
+        sealed([batch])
+
+
+@pytest.mark.parametrize(
+    ("key", "boot"),
+    [
+        (Key("", KEY.epoch, 1), BOOT), (Key("g" * 256, KEY.epoch, 1), BOOT), (Key("g", "00" * 15, 1), BOOT),
+        (Key("g", KEY.epoch.upper(), 1), BOOT), (Key("g", KEY.epoch, -1), BOOT), (Key("g", KEY.epoch, 1), "00" * 17),
+    ],
+)  # fmt: skip
+def test_a_name_that_cannot_be_is_a_programmers_mistake(key: Key, boot: str) -> None:
+    with pytest.raises(AssertionError):
+        encode_block(key, boot=boot, lane=Lane.URGENT, sealed_ns=0, batches=[], records=[])
+
+
+def test_a_boot_as_the_kernel_writes_it() -> None:
+    boot = "8c3a7f0e-52a4-4c51-9a67-0123456789ab"
+    data = encode_block(KEY, boot=boot, lane=Lane.URGENT, sealed_ns=0, batches=[], records=[])
+    assert peek(data).boot == boot.replace("-", "")
