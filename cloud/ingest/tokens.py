@@ -1,0 +1,114 @@
+"""Who may send: a file of lines ``gateway-id sha256-of-its-token``. Only hashes are kept; there is no default token.
+
+This is the seam where device certificates will follow: ``Tokens.owner`` is all that the receiver asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import stat
+from pathlib import Path
+
+from edge.errors import ConfigError
+
+GATEWAY = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")
+_LINE = re.compile(r"^(\S+)\s+([0-9a-f]{64})$")
+_HINT = "make one with: babbitt cloud token GATEWAY --tokens FILE --out TOKEN_FILE"
+
+log = logging.getLogger(__name__)
+
+
+def digest_of(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Tokens:
+    """The file's tokens; read again whenever the file changes, so that a new gateway needs no restart."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ``ConfigError`` for a file that is missing, readable by others, or malformed."""
+        self._path = path
+        self._digests = read(path)
+        self._stamp = self._look()
+
+    def owner(self, token: str, claimed: str) -> str | None:
+        """The gateway that ``token`` belongs to, or None; ``claimed`` is asked first. In constant time a gateway."""
+        self._refresh()
+        digest = digest_of(token)
+        for gateway in (claimed, *self._digests):
+            if any(hmac.compare_digest(digest, known) for known in self._digests.get(gateway, ())):
+                return gateway
+        return None
+
+    def _look(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _refresh(self) -> None:
+        """A file that cannot be read now leaves the tokens as they were."""
+        try:
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                self._digests = read(self._path)
+        except (OSError, ConfigError) as error:
+            if self._stamp != (0, 0, 0):
+                log.warning("tokens stay as they were: %s", error)
+                self._stamp = (0, 0, 0)
+
+
+def read(path: Path) -> dict[str, tuple[str, ...]]:
+    """Digests by gateway; a gateway may have several while its token is changed. Raises ``ConfigError``."""
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise ConfigError(str(path), "there is no tokens file", _HINT) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"cannot be read: {error}", _HINT) from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(str(path), f"others may read it (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}")
+    digests: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _LINE.match(line.strip())
+        if match is None or not GATEWAY.match(match[1]):
+            raise ConfigError(f"{path}:{number}", "wants `gateway-id sha256-hex`", _HINT)
+        digests[match[1]] = (*digests.get(match[1], ()), match[2])
+    return digests
+
+
+def make(path: Path, gateway: str) -> str:
+    """Make a token for ``gateway``, append its hash to the file (made with mode 0600), and return it, once."""
+    if not GATEWAY.match(gateway):
+        raise ConfigError("gateway", f"{gateway!r} is no gateway id", "letters, digits, dot, dash, underscore")
+    if path.exists():
+        read(path)
+    token = secrets.token_urlsafe(32)
+    _write(path, f"{gateway} {digest_of(token)}\n", os.O_APPEND)
+    return token
+
+
+def write_secret(path: Path, token: str) -> None:
+    """Write a token to a new file that only its owner may read. Raises ``ConfigError`` where the file exists."""
+    _write(path, token + "\n", os.O_EXCL)
+
+
+def _write(path: Path, text: str, flags: int) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise ConfigError(str(path), "exists already", "name a new file, or remove this one") from error
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be written: {error.strerror}") from error

@@ -1,0 +1,134 @@
+"""What a request's body holds: each block is checked on its own, so that a bad one harms no other.
+
+Bounded whatever arrives: frames, bytes a frame, and what all blocks of a request may unfold to together. Blocks beyond
+that are left for the gateway to send again, since it was not told that they are held.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cloud.store.writer import Duplicate, Refusal
+from edge.contract.block import MAGIC, VERSION, Block, Header, decode_block, peek
+from edge.contract.types import Key
+from edge.errors import BlockError
+
+READINGS_AT_ONCE_MAX = 2**21
+RAW_BYTES_AT_ONCE_MAX = 2**26
+SEQ_MAX = 2**63 - 1
+_UNCHECKED_KEY = struct.Struct("<4sB3x16s16xQ")
+"""Where a block of version 1 says its epoch and seq; believed only as a hint, see ``Suspects``."""
+
+Holds = Callable[[Key, bytes], Literal["no", "same", "other"]]
+
+
+class ForeignBlockError(Exception):
+    """A sound block of another gateway or epoch than the request's: nothing of the request is taken."""
+
+
+@dataclass(slots=True)
+class Verified:
+    """``fresh`` are to be stored; ``refused`` names, for the gateway, blocks that will never be taken.
+
+    ``held`` are the request's blocks that are, or are about to be, stored, by number. ``unreadable`` gives places in
+    the request (from 0) of blocks that cannot be read; those not also in ``refused`` are worth sending once more.
+    """
+
+    fresh: list[tuple[bytes, Block]] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    unreadable: list[tuple[int, str]] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    held: dict[int, bytes] = field(default_factory=dict)
+
+
+class Suspects:
+    """Remembers which unreadable blocks came before, byte for byte.
+
+    A bit that flipped on the way does not flip again: the same block, sent anew, will be sound. Only bytes that come
+    unreadable a second time are damaged where they come from, and only those are refused for good.
+    """
+
+    def __init__(self, *, limit: int = 4096) -> None:
+        self._limit = limit
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def again(self, data: bytes) -> bool:
+        digest = hashlib.sha256(data).digest()
+        known = digest in self._seen
+        self._seen[digest] = None
+        self._seen.move_to_end(digest)
+        if len(self._seen) > self._limit:
+            self._seen.popitem(last=False)
+        return known
+
+
+def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, holds: Holds, suspects: Suspects) -> Verified:
+    """Sort a request's blocks. Raises ``ForeignBlockError``."""
+    verified = Verified()
+    damaged: list[tuple[bytes, str]] = []
+    readings = raw_bytes = 0
+    for place, data in enumerate(frames):
+        try:
+            header = peek(data)
+            _check_owner(header, gateway, epoch)
+            if not _is_new(header, data, holds, verified):
+                continue
+            readings, raw_bytes = readings + header.readings, raw_bytes + header.raw_bytes
+            if verified.fresh and (readings > READINGS_AT_ONCE_MAX or raw_bytes > RAW_BYTES_AT_ONCE_MAX):
+                break
+            verified.fresh.append((data, decode_block(data)))
+            verified.held[header.key.seq] = data
+        except BlockError as error:
+            verified.unreadable.append((place, error.problem))
+            verified.refusals.append(Refusal(_kind(data), error.problem))
+            damaged.append((data, error.problem))
+    for data, problem in damaged:
+        seq = _claimed_seq(data, epoch)
+        key = Key(gateway, epoch, seq or 0)
+        if suspects.again(data) and seq is not None and seq not in verified.held and holds(key, data) == "no":
+            verified.refused.append((seq, problem))
+    return verified
+
+
+def _check_owner(header: Header, gateway: str, epoch: str) -> None:
+    if header.key.gateway != gateway:
+        raise ForeignBlockError(f"a block of gateway {header.key.gateway!r} in a request of {gateway!r}")
+    if header.key.epoch != epoch:
+        raise ForeignBlockError(f"a block of epoch {header.key.epoch} in a request of epoch {epoch}")
+    if not 1 <= header.key.seq <= SEQ_MAX:
+        raise BlockError("block", f"its number {header.key.seq} cannot be")
+
+
+def _is_new(header: Header, data: bytes, holds: Holds, verified: Verified) -> bool:
+    seq = header.key.seq
+    earlier = verified.held.get(seq)
+    found = holds(header.key, data) if earlier is None else "same" if earlier == data else "other"
+    if found == "same":
+        verified.duplicates.append(Duplicate(header.key, header.readings))
+        verified.held[seq] = data
+    elif found == "other":
+        problem = "another block is held under its number"
+        verified.refused.append((seq, problem))
+        verified.refusals.append(Refusal("conflict", problem))
+    return found == "no"
+
+
+def _kind(data: bytes) -> str:
+    """One word for counting."""
+    if data[: len(MAGIC)] != MAGIC:
+        return "foreign"
+    return "malformed" if data[len(MAGIC) : len(MAGIC) + 1] == bytes([VERSION]) else "version"
+
+
+def _claimed_seq(data: bytes, epoch: str) -> int | None:
+    if len(data) < _UNCHECKED_KEY.size:
+        return None
+    magic, version, claimed_epoch, seq = _UNCHECKED_KEY.unpack_from(data)
+    sound = magic == MAGIC and version == VERSION and claimed_epoch.hex() == epoch and 1 <= seq <= SEQ_MAX
+    return seq if sound else None

@@ -1,0 +1,289 @@
+"""Questions to the store. Reads its own snapshot beside the writer; may be called from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from cloud.store.schema import database, open_for_reading
+from edge.contract.types import Alarm, AlarmState, Asset, LedgerRow, Quality, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    gateway: str
+    first_seen_ns: int
+    last_seen_ns: int
+    backlog_blocks: int
+    backlog_readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRow:
+    """An asset at a glance; ``record`` is what the gateway told of it, ``verdict`` the newest one."""
+
+    id: int
+    gateway: str
+    asset: str
+    record: Asset | None
+    verdict: Verdict | None
+    last_read_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRow:
+    """A tag's newest reading, and its newest good one where they differ."""
+
+    tag: str
+    value: float | int | str | None
+    quality: Quality
+    source_ns: int
+    read_ns: int
+    good_value: float | int | str | None
+    good_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    at_ns: int
+    urgency: str
+    health: float | None
+    anomaly: float | None
+    rul_h: float | None
+    rul_low_h: float | None
+    rul_high_h: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RollupRow:
+    """One tag in one span; ``low``, ``high`` and ``mean`` are None where nothing in it was a good number."""
+
+    tag: str
+    start_s: int
+    count: int
+    good: int
+    bad_bus: int
+    bad_device: int
+    bad_decode: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    last: float | None
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRow:
+    tag: str
+    cause: str
+    count: int
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerPair:
+    """What a gateway's journal says of a tag and hour, and what is held of it here.
+
+    ``told_seq`` is the block that said it, ``held_seq`` the newest block with readings of it, ``through`` up to where
+    the stream is held without a gap. ``told`` is None where the gateway has said nothing yet.
+    """
+
+    tag: str
+    hour_s: int
+    told: LedgerRow | None
+    told_seq: int
+    held_good: int
+    held_bad: int
+    held_seq: int
+    through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Counts of what is held, made from the blocks themselves; of readings unless a name says otherwise.
+
+    ``duplicates`` came again and were recognised by their block's key, so they were not stored twice;
+    ``duplicate_readings_stored`` stand in two blocks under different keys, which must not happen. ``refused`` counts
+    blocks and requests, by one word each in ``refused_by``.
+    """
+
+    received: int
+    received_good: int
+    received_bad: int
+    duplicates: int
+    duplicate_readings_stored: int
+    dropped: int
+    blocks: int
+    duplicate_blocks: int
+    verdicts: int
+    alarms: int
+    refused: int
+    refused_by: dict[str, int]
+    gateways: int
+    assets: int
+    backlog_readings: int
+
+
+_STANDING = (str(AlarmState.UNACKNOWLEDGED), str(AlarmState.ACKNOWLEDGED), str(AlarmState.RETURNED))
+
+
+class Reader:
+    """One read-only connection behind a lock; each method is one snapshot of the store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._connection = open_for_reading(database(folder))
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def gateways(self) -> list[GatewayRow]:
+        sql = "SELECT gateway, first_seen_ns, last_seen_ns, backlog_blocks, backlog_readings FROM gateway"
+        return [GatewayRow(*row) for row in self._all(f"{sql} ORDER BY gateway")]
+
+    def assets(self) -> list[AssetRow]:
+        return [_asset(row) for row in self._all(f"{_ASSETS} ORDER BY gateway.gateway, asset.asset")]
+
+    def asset(self, gateway: str, asset: str) -> AssetRow | None:
+        rows = self._all(f"{_ASSETS} WHERE gateway.gateway=? AND asset.asset=?", (gateway, asset))
+        return _asset(rows[0]) if rows else None
+
+    def latest(self, asset: int) -> list[LatestRow]:
+        rows = self._all(
+            "SELECT tag.tag, value, quality, source_ns, read_ns, good_value, good_ns"
+            " FROM latest JOIN tag ON tag.id = latest.tag WHERE tag.asset=? ORDER BY tag.id",
+            (asset,),
+        )
+        return [LatestRow(r[0], r[1], Quality(r[2]), *r[3:]) for r in rows]
+
+    def standing(self, asset: int | None = None) -> list[tuple[int, Alarm]]:
+        """Alarms that are not normal, by asset id, newest first; of every asset where none is named."""
+        where, values = ("AND asset=?", (asset,)) if asset is not None else ("", ())
+        rows = self._all(
+            f"SELECT asset, record FROM alarm WHERE state IN (?,?,?) {where} ORDER BY at_ns DESC",
+            (*_STANDING, *values),
+        )
+        return [(row[0], msgspec.json.decode(row[1], type=Alarm)) for row in rows]
+
+    def alarm_changes(self, asset: int, *, limit: int) -> list[Alarm]:
+        """The latest changes of an asset's alarms, newest first."""
+        rows = self._all("SELECT record FROM alarm_change WHERE asset=? ORDER BY at_ns DESC LIMIT ?", (asset, limit))
+        return [msgspec.json.decode(row[0], type=Alarm) for row in rows]
+
+    def verdicts(self, asset: int, from_ns: int, to_ns: int) -> list[VerdictRow]:
+        return [VerdictRow(*row) for row in self._all(
+            "SELECT at_ns, urgency, health, anomaly, rul_h, rul_low_h, rul_high_h FROM verdict"
+            " WHERE asset=? AND at_ns BETWEEN ? AND ? ORDER BY at_ns", (asset, from_ns, to_ns),
+        )]  # fmt: skip
+
+    def healths(self, asset: int, *, limit: int) -> list[float]:
+        """The newest health figures, oldest of them first."""
+        rows = self._all(
+            "SELECT health FROM verdict WHERE asset=? AND health IS NOT NULL ORDER BY at_ns DESC LIMIT ?",
+            (asset, limit),
+        )
+        return [row[0] for row in reversed(rows)]
+
+    def spans(self, asset: int, from_ns: int, to_ns: int, *, limit: int) -> list[int]:
+        """Ids of blocks that hold readings of the asset between the two times, at most ``limit`` of them."""
+        rows = self._all(
+            "SELECT DISTINCT block FROM span WHERE asset=? AND hour_s BETWEEN ? AND ?"
+            " AND last_ns >= ? AND first_ns <= ? LIMIT ?",
+            (asset, from_ns // 10**9 // 3600 * 3600, to_ns // 10**9, from_ns, to_ns, limit),
+        )
+        return sorted(row[0] for row in rows)
+
+    def blocks(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes of these blocks."""
+        found = []
+        for at in range(0, len(ids), 500):
+            part = ids[at : at + 500]
+            marks = ",".join("?" * len(part))
+            found += [row[0] for row in self._all(f"SELECT bytes FROM block WHERE id IN ({marks}) ORDER BY id", part)]
+        return found
+
+    def rollups(
+        self, asset: int, tags: Sequence[str], width: Literal["minute", "hour"], from_s: int, to_s: int
+    ) -> list[RollupRow]:
+        marks = ",".join("?" * len(tags))
+        rows = self._all(
+            "SELECT tag.tag, start_s, count, good, bad_bus, bad_device, bad_decode,"
+            " CASE WHEN finite > 0 THEN total / finite END, low, high, last, last_ns"
+            f" FROM {width} AS r JOIN tag ON tag.id = r.tag"
+            f" WHERE tag.asset=? AND tag.tag IN ({marks}) AND start_s BETWEEN ? AND ? ORDER BY tag.id, start_s",
+            (asset, *tags, from_s, to_s),
+        )
+        return [RollupRow(*row) for row in rows]
+
+    def dropped(self, asset: int, from_ns: int, to_ns: int) -> list[DroppedRow]:
+        return [DroppedRow(*row) for row in self._all(
+            "SELECT tag.tag, cause, sum(count), from_ns, to_ns FROM dropped JOIN tag ON tag.id = dropped.tag"
+            " WHERE tag.asset=? AND to_ns >= ? AND from_ns <= ? GROUP BY tag.id, cause, from_ns, to_ns"
+            " ORDER BY from_ns", (asset, from_ns, to_ns),
+        )]  # fmt: skip
+
+    def ledger(self, asset: int) -> list[LedgerPair]:
+        """Every tag, hour and stream of which something was told or is held."""
+        rows = self._all(
+            "WITH pair AS (SELECT tag, hour_s, stream FROM held UNION SELECT tag, hour_s, stream FROM ledger)"
+            " SELECT tag.tag, pair.hour_s, record, coalesce(seq, 0), coalesce(held.good, 0), coalesce(held.bad, 0),"
+            " coalesce(last_seq, 0), through FROM pair JOIN tag ON tag.id = pair.tag"
+            " JOIN stream ON stream.id = pair.stream"
+            " LEFT JOIN held ON (held.tag, held.hour_s, held.stream) = (pair.tag, pair.hour_s, pair.stream)"
+            " LEFT JOIN ledger ON (ledger.tag, ledger.hour_s, ledger.stream) = (pair.tag, pair.hour_s, pair.stream)"
+            " WHERE tag.asset=? ORDER BY tag.id, pair.hour_s",
+            (asset,),
+        )
+        return [
+            LedgerPair(r[0], r[1], msgspec.json.decode(r[2], type=LedgerRow) if r[2] else None, *r[3:]) for r in rows
+        ]
+
+    def stats(self) -> Stats:
+        names = (
+            "good",
+            "bad",
+            "duplicate_readings",
+            "stored_twice",
+            "blocks",
+            "duplicate_blocks",
+            "verdicts",
+            "alarms",
+        )
+        sums = ", ".join(f"coalesce(sum({name}), 0)" for name in names)
+        with self._lock:
+            row = self._connection.execute(f"SELECT {sums} FROM stream").fetchone()
+            refused = dict(self._connection.execute("SELECT kind, sum(blocks) FROM refusal GROUP BY kind"))
+            gateways, backlog, assets, dropped = self._connection.execute(
+                "SELECT (SELECT count(*) FROM gateway), (SELECT coalesce(sum(backlog_readings), 0) FROM gateway),"
+                " (SELECT count(*) FROM asset), (SELECT coalesce(sum(count), 0) FROM dropped)"
+            ).fetchone()
+        good, bad, duplicates, twice, blocks, duplicate_blocks, verdicts, alarms = row
+        return Stats(
+            received=good + bad, received_good=good, received_bad=bad, duplicates=duplicates,
+            duplicate_readings_stored=twice, dropped=dropped, blocks=blocks, duplicate_blocks=duplicate_blocks,
+            verdicts=verdicts, alarms=alarms, refused=sum(refused.values()), refused_by=refused, gateways=gateways,
+            assets=assets, backlog_readings=backlog,
+        )  # fmt: skip
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+
+
+_ASSETS = (
+    "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0)"
+    " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"
+)
+
+
+def _asset(row: tuple[Any, ...]) -> AssetRow:
+    record = msgspec.json.decode(row[3], type=Asset) if row[3] else None
+    verdict = msgspec.json.decode(row[4], type=Verdict) if row[4] else None
+    return AssetRow(row[0], row[1], row[2], record, verdict, row[5])

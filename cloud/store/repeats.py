@@ -1,0 +1,66 @@
+"""Counts readings that stand in two blocks, whatever the blocks' keys say: a check on exactly-once from outside of it.
+
+A poll is known by its asset, its tags, the machine's boot and both clocks. Only blocks whose times overlap can share
+one, and in a healthy stream none do; so nothing is opened again unless something is amiss.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from cloud.store.derive import Names, Stored
+from cloud.store.rollup import HOUR_S, SECOND_NS
+from edge.contract.block import Block, Series, decode_block
+
+BLOCK_SPAN_NS_MAX = 61 * SECOND_NS
+"""A gateway seals at least once a minute, so an older beginning cannot reach here."""
+
+Polls = set[tuple[tuple[str, ...], str, int, int]]
+
+
+def stored_twice(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored]) -> int:
+    """How many readings of these blocks, whose spans are written, stand in another block as well."""
+    new = {one.id for one in stored}
+    count = 0
+    for place, one in enumerate(stored):
+        for series in one.block.series:
+            asset = names.asset(one.gateway, series.asset)
+            others = _overlapping(connection, asset, series) - {one.id}
+            if not others:
+                continue
+            earlier = [s.block for s in stored[:place] if s.id in others]
+            earlier += [_opened(connection, block) for block in sorted(others - new)]
+            mine = _polls(series, one.block.header.boot)
+            count += len(mine & _of_asset(earlier, series.asset)) * len(series.tags)
+    return count
+
+
+def _overlapping(connection: sqlite3.Connection, asset: int, series: Series) -> set[int]:
+    first, last = int(series.read_ns.min()), int(series.read_ns.max())
+    start = first - BLOCK_SPAN_NS_MAX
+    return {
+        row[0]
+        for row in connection.execute(
+            "SELECT block FROM span WHERE asset=? AND hour_s BETWEEN ? AND ? AND first_ns BETWEEN ? AND ? AND last_ns >= ?",
+            (asset, start // SECOND_NS // HOUR_S * HOUR_S, last // SECOND_NS, start, last, first),
+        )
+    }
+
+
+def _opened(connection: sqlite3.Connection, block: int) -> Block:
+    return decode_block(connection.execute("SELECT bytes FROM block WHERE id=?", (block,)).fetchone()[0])
+
+
+def _of_asset(blocks: Iterable[Block], asset: str) -> Polls:
+    found: Polls = set()
+    for block in blocks:
+        for series in block.series:
+            if series.asset == asset:
+                found |= _polls(series, block.header.boot)
+    return found
+
+
+def _polls(series: Series, boot: str) -> Polls:
+    times = zip(series.read_ns.tolist(), series.mono_ns.tolist(), strict=True)
+    return {(series.tags, boot, read_ns, mono_ns) for read_ns, mono_ns in times}

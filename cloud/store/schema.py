@@ -1,0 +1,194 @@
+"""The store's file: one SQLite database in WAL mode. Blocks are the truth; every other table is derived from them.
+
+``block`` holds what gateways sealed, byte for byte, once by (gateway, epoch, seq). The rest can be dropped and made
+anew from it (``cloud.store.rebuild``), except what never was in a block: when a gateway was last seen, what it said of
+its backlog, and how many blocks came twice or were refused.
+
+Times are integers: ``_ns`` since the Unix epoch, ``_s`` the start of a minute or an hour.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from edge.errors import StoreError
+
+APPLICATION_ID = 0x42414243  # "BABC": tells this file from a gateway's and from another program's
+MAGIC = b"SQLite format 3\0"
+VERSION = 1
+BUSY_TIMEOUT_MS = 2000
+
+TRUTH = """
+CREATE TABLE gateway(
+    id INTEGER PRIMARY KEY, gateway TEXT NOT NULL UNIQUE,
+    first_seen_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,
+    backlog_blocks INTEGER NOT NULL DEFAULT 0, backlog_readings INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- One journal of one gateway: every seq up to `through` is held. `stored_twice`: readings that stand in two blocks.
+CREATE TABLE stream(
+    id INTEGER PRIMARY KEY, gateway INTEGER NOT NULL REFERENCES gateway, epoch TEXT NOT NULL,
+    through INTEGER NOT NULL DEFAULT 0,
+    blocks INTEGER NOT NULL DEFAULT 0, good INTEGER NOT NULL DEFAULT 0, bad INTEGER NOT NULL DEFAULT 0,
+    verdicts INTEGER NOT NULL DEFAULT 0, alarms INTEGER NOT NULL DEFAULT 0,
+    stored_twice INTEGER NOT NULL DEFAULT 0,
+    duplicate_blocks INTEGER NOT NULL DEFAULT 0, duplicate_readings INTEGER NOT NULL DEFAULT 0,
+    UNIQUE(gateway, epoch)
+) STRICT;
+CREATE TABLE block(
+    id INTEGER PRIMARY KEY, stream INTEGER NOT NULL REFERENCES stream, seq INTEGER NOT NULL,
+    received_ns INTEGER NOT NULL, readings INTEGER NOT NULL, bytes BLOB NOT NULL,
+    UNIQUE(stream, seq)
+) STRICT;
+CREATE TABLE refusal(
+    gateway TEXT NOT NULL, kind TEXT NOT NULL, blocks INTEGER NOT NULL, last_ns INTEGER NOT NULL, detail TEXT NOT NULL,
+    PRIMARY KEY(gateway, kind)
+) STRICT, WITHOUT ROWID;
+-- Names get numbers here. They stay when the derived tables are made anew, so that numbers keep their meaning.
+CREATE TABLE asset(
+    id INTEGER PRIMARY KEY, gateway INTEGER NOT NULL REFERENCES gateway, asset TEXT NOT NULL,
+    UNIQUE(gateway, asset)
+) STRICT;
+CREATE TABLE tag(
+    id INTEGER PRIMARY KEY, asset INTEGER NOT NULL REFERENCES asset, tag TEXT NOT NULL,
+    UNIQUE(asset, tag)
+) STRICT;
+"""
+
+_ROLLUP = """
+CREATE TABLE {name}(
+    tag INTEGER NOT NULL, start_s INTEGER NOT NULL,
+    count INTEGER NOT NULL, good INTEGER NOT NULL,
+    bad_bus INTEGER NOT NULL, bad_device INTEGER NOT NULL, bad_decode INTEGER NOT NULL,
+    finite INTEGER NOT NULL, total REAL NOT NULL, low REAL, high REAL, last REAL, last_ns INTEGER NOT NULL,
+    PRIMARY KEY(tag, start_s)
+) STRICT, WITHOUT ROWID;
+"""
+
+DERIVED = (
+    """
+-- What is shown of an asset at a glance, so that an overview of a thousand is one scan. `verdict` is its newest one.
+CREATE TABLE glance(
+    asset INTEGER PRIMARY KEY, record TEXT, record_ns INTEGER NOT NULL DEFAULT 0,
+    verdict TEXT, verdict_ns INTEGER NOT NULL DEFAULT 0, last_read_ns INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- Which blocks hold readings of an asset in an hour.
+CREATE TABLE span(
+    asset INTEGER NOT NULL, hour_s INTEGER NOT NULL, first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+    block INTEGER NOT NULL,
+    PRIMARY KEY(asset, hour_s, first_ns, block)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE latest(
+    tag INTEGER PRIMARY KEY, value ANY, quality INTEGER NOT NULL, source_ns INTEGER NOT NULL, read_ns INTEGER NOT NULL,
+    good_value ANY, good_ns INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE verdict(
+    asset INTEGER NOT NULL, at_ns INTEGER NOT NULL, urgency TEXT NOT NULL,
+    health REAL, anomaly REAL, rul_h REAL, rul_low_h REAL, rul_high_h REAL, record TEXT NOT NULL,
+    PRIMARY KEY(asset, at_ns)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alarm(
+    asset INTEGER NOT NULL, rule TEXT NOT NULL, at_ns INTEGER NOT NULL, state TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(asset, rule)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alarm_change(
+    asset INTEGER NOT NULL, at_ns INTEGER NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(asset, at_ns, rule, state)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dropped(
+    tag INTEGER NOT NULL, block INTEGER NOT NULL, cause TEXT NOT NULL, count INTEGER NOT NULL,
+    from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dropped_by_tag ON dropped(tag, from_ns);
+-- What the gateway says became of a tag's readings in an hour, and what is held of them here.
+CREATE TABLE ledger(
+    stream INTEGER NOT NULL, tag INTEGER NOT NULL, hour_s INTEGER NOT NULL, seq INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(tag, hour_s, stream)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE held(
+    stream INTEGER NOT NULL, tag INTEGER NOT NULL, hour_s INTEGER NOT NULL,
+    good INTEGER NOT NULL, bad INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    PRIMARY KEY(tag, hour_s, stream)
+) STRICT, WITHOUT ROWID;
+"""
+    + _ROLLUP.format(name="minute")
+    + _ROLLUP.format(name="hour")
+)
+
+DERIVED_TABLES = (
+    "glance", "span", "latest", "verdict", "alarm", "alarm_change", "dropped", "ledger", "held", "minute", "hour",
+)  # fmt: skip
+
+
+class Lock:
+    """Holds the data folder for one process. Raises ``StoreError`` where another one has it."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(folder / "cloud.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(str(folder), f"cannot be used: {error.strerror}", "name a folder with --data") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(
+                str(folder), "another process uses this store", "stop it, or name another folder with --data"
+            ) from error
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def database(folder: Path) -> Path:
+    return folder / "cloud.sqlite3"
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """The one connection that writes; makes the tables in a new file.
+
+    Raises ``StoreError`` for a file that is another program's (it is left untouched) or of a newer version.
+    """
+    new = _is_new(path)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if new:
+            marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+            connection.executescript(f"BEGIN; {TRUTH} {DERIVED} {marks} COMMIT;")
+    except sqlite3.Error as error:
+        raise StoreError(str(path), f"cannot be opened: {error}", "name another folder with --data") from error
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA query_only=1")
+    return connection
+
+
+def _is_new(path: Path) -> bool:
+    """Read the file's first bytes before SQLite touches it. Raises ``StoreError`` for what is not ours."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        raise StoreError(str(path), f"cannot be read: {error.strerror}", "name another folder with --data") from error
+    if not head:
+        return True
+    if not head.startswith(MAGIC) or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        raise StoreError(str(path), "is another program's file; left untouched", "name another folder with --data")
+    version = int.from_bytes(head[60:64], "big")
+    if version > VERSION:
+        raise StoreError(str(path), f"has version {version}, newer than {VERSION}", "use the newer release")
+    return False

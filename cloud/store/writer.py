@@ -1,0 +1,194 @@
+"""The one writer: stores blocks once by key, derives from them, and commits before anything is acknowledged.
+
+Survives: SIGKILL and power cuts between any two statements (one FULL transaction a request, derived rows and counters
+inside it), blocks that come again, late or out of order, and a full disk (the transaction is undone, the caller told).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cloud.store.derive import Names, Stored, derive
+from cloud.store.repeats import stored_twice
+from cloud.store.schema import Lock, database, open_for_writing
+from edge.contract.block import Block
+from edge.contract.types import Alarm, Key, Quality, Verdict
+
+DETAIL_CHARS_MAX = 200
+
+
+class StoreBusyError(Exception):
+    """The disk is full or the file is locked: nothing was stored; ask again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When a gateway spoke, and what it said still waits in its journal."""
+
+    at_ns: int
+    backlog_blocks: int = 0
+    backlog_readings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A block that is held already, sent again; ``readings`` by its header."""
+
+    key: Key
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A block that was not taken: ``kind`` is one word for counting, ``detail`` says why."""
+
+    kind: str
+    detail: str
+
+
+def count_readings(block: Block) -> tuple[int, int]:
+    """Good and bad readings of a block, counted from its quality columns."""
+    bad = sum(int(np.count_nonzero(s.quality >= Quality.BAD_BUS)) for s in block.series)
+    return sum(s.quality.size for s in block.series) - bad, bad
+
+
+class Writer:
+    """Not thread-safe: belongs to one thread. Holds the data folder's lock until ``close``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = Lock(folder)
+        try:
+            self._connection = open_for_writing(database(folder))
+        except BaseException:
+            self._lock.close()
+            raise
+        self._names = Names(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._lock.close()
+
+    def holds(self, key: Key, data: bytes) -> Literal["no", "same", "other"]:
+        """Whether a block is stored under ``key``, and whether with these bytes. Raises ``StoreBusyError``."""
+        try:
+            row = self._connection.execute(
+                "SELECT bytes FROM block WHERE stream = (SELECT stream.id FROM stream JOIN gateway"
+                " ON gateway.id = stream.gateway WHERE gateway.gateway = ? AND epoch = ?) AND seq = ?",
+                (key.gateway, key.epoch, key.seq),
+            ).fetchone()
+        except sqlite3.OperationalError as error:
+            raise StoreBusyError(str(error)) from error
+        if row is None:
+            return "no"
+        return "same" if row[0] == data else "other"
+
+    def store(
+        self,
+        gateway: str,
+        epoch: str,
+        blocks: Sequence[tuple[bytes, Block]],
+        seen: Seen,
+        *,
+        duplicates: Sequence[Duplicate] = (),
+        refusals: Sequence[Refusal] = (),
+    ) -> int:
+        """Store new blocks of one stream, with all that follows from them, in one transaction; returns ``through``.
+
+        Raises ``StoreBusyError``; then nothing has changed.
+        """
+        with self._transaction():
+            gateway_id = self._gateway(gateway, seen)
+            stream = self._stream(gateway_id, epoch)
+            stored = [self._insert(stream, gateway_id, data, block, seen.at_ns) for data, block in blocks]
+            derive(self._connection, self._names, stored)
+            self._count(stream, stored, duplicates)
+            for refusal in refusals:
+                self._refuse(gateway, refusal, seen.at_ns)
+            return self._through(stream)
+
+    def refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
+        """Count a request that was refused as a whole. Raises ``StoreBusyError``."""
+        with self._transaction():
+            self._refuse(gateway, refusal, at_ns)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._names.forget()
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreBusyError(str(error)) from error
+            raise
+
+    def _gateway(self, gateway: str, seen: Seen) -> int:
+        row = self._connection.execute(
+            "INSERT INTO gateway(gateway, first_seen_ns, last_seen_ns, backlog_blocks, backlog_readings)"
+            " VALUES (?,?,?,?,?) ON CONFLICT(gateway) DO UPDATE SET last_seen_ns = excluded.last_seen_ns,"
+            " backlog_blocks = excluded.backlog_blocks, backlog_readings = excluded.backlog_readings RETURNING id",
+            (gateway, seen.at_ns, seen.at_ns, seen.backlog_blocks, seen.backlog_readings),
+        ).fetchone()
+        return int(row[0])
+
+    def _stream(self, gateway: int, epoch: str) -> int:
+        self._connection.execute("INSERT OR IGNORE INTO stream(gateway, epoch) VALUES (?,?)", (gateway, epoch))
+        found = self._connection.execute("SELECT id FROM stream WHERE gateway=? AND epoch=?", (gateway, epoch))
+        return int(found.fetchone()[0])
+
+    def _insert(self, stream: int, gateway: int, data: bytes, block: Block, at_ns: int) -> Stored:
+        good, bad = count_readings(block)
+        cursor = self._connection.execute(
+            "INSERT INTO block(stream, seq, received_ns, readings, bytes) VALUES (?,?,?,?,?)",
+            (stream, block.header.key.seq, at_ns, good + bad, data),
+        )
+        assert cursor.lastrowid is not None
+        return Stored(id=cursor.lastrowid, stream=stream, gateway=gateway, block=block)
+
+    def _count(self, stream: int, stored: Sequence[Stored], duplicates: Sequence[Duplicate]) -> None:
+        counts = [count_readings(one.block) for one in stored]
+        records = [record for one in stored for record in one.block.records]
+        self._connection.execute(
+            "UPDATE stream SET blocks = blocks + ?, good = good + ?, bad = bad + ?, verdicts = verdicts + ?,"
+            " alarms = alarms + ?, stored_twice = stored_twice + ?, duplicate_blocks = duplicate_blocks + ?,"
+            " duplicate_readings = duplicate_readings + ? WHERE id = ?",
+            (
+                len(stored), sum(good for good, _ in counts), sum(bad for _, bad in counts),
+                sum(isinstance(record, Verdict) for record in records),
+                sum(isinstance(record, Alarm) for record in records),
+                stored_twice(self._connection, self._names, stored),
+                len(duplicates), sum(d.readings for d in duplicates), stream,
+            ),
+        )  # fmt: skip
+
+    def _refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
+        self._connection.execute(
+            "INSERT INTO refusal VALUES (?,?,1,?,?) ON CONFLICT(gateway, kind) DO UPDATE SET"
+            " blocks = blocks + 1, last_ns = excluded.last_ns, detail = excluded.detail",
+            (gateway, refusal.kind, at_ns, refusal.detail[:DETAIL_CHARS_MAX]),
+        )
+
+    def _through(self, stream: int) -> int:
+        """Move the mark over every seq that is held without a gap."""
+        through = before = int(
+            self._connection.execute("SELECT through FROM stream WHERE id=?", (stream,)).fetchone()[0]
+        )
+        for (seq,) in self._connection.execute(
+            "SELECT seq FROM block WHERE stream=? AND seq>? ORDER BY seq", (stream, before)
+        ):
+            if seq != through + 1:
+                break
+            through = seq
+        if through != before:
+            self._connection.execute("UPDATE stream SET through=? WHERE id=?", (through, stream))
+        return through
