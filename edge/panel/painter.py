@@ -18,12 +18,20 @@ log = logging.getLogger(__name__)
 
 
 class Painter:
-    """``paint`` draws one view and may raise any of ``trouble``; ``what`` names the display in the log."""
+    """``paint`` draws one view and may raise any of ``trouble``; ``what`` names the display in the log.
+
+    Between two paintings at least ``pause_s`` pass, so that a count that runs does not cost a core.
+    """
 
     def __init__(
-        self, paint: Callable[[PanelView], None], *, what: str, trouble: tuple[type[Exception], ...] = (OSError,)
+        self,
+        paint: Callable[[PanelView], None],
+        *,
+        what: str,
+        pause_s: float,
+        trouble: tuple[type[Exception], ...] = (OSError,),
     ) -> None:
-        self._paint, self._what, self._trouble = paint, what, trouble
+        self._paint, self._what, self._pause_s, self._trouble = paint, what, pause_s, trouble
         self._wanted: PanelView | None = None
         self._closing = False
         self._failing = False
@@ -61,6 +69,8 @@ class Painter:
                 if self._failing:
                     log.info("panel: the %s shows again", self._what)
                 self._failing = False
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, self._pause_s)
 
     def _next(self) -> PanelView | None:
         """Wait for a view; None at the end, after the last one."""

@@ -19,6 +19,7 @@ from edge.ports import PanelView
 
 BLINK_S = 0.4
 LOOK_AGAIN_S = 5.0
+PAUSE_S = 0.1
 I2C_PORT = 1
 
 
@@ -41,7 +42,9 @@ class PiPanel:
         self._lamps = _lamps(config, pin_factory)
         self._display = _Display(config, connect, look_again_s)
         self._shown: PanelView | None = None
-        self._painter = Painter(self._display.paint, what="display", trouble=(OSError, self._display.error))
+        self._painter = Painter(
+            self._display.paint, what="display", pause_s=PAUSE_S, trouble=(OSError, self._display.error)
+        )
 
     def show(self, view: PanelView) -> None:
         if self._shown is None or (view.green, view.amber, view.red) != self._lit(self._shown):

@@ -18,6 +18,8 @@ from edge.ports import PanelView
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+PAUSE_S = 0.2
+
 
 class PngPanel:
     """Writes each view to ``path``. Raises ``ConfigError`` where luma.lcd is not installed."""
@@ -32,7 +34,7 @@ class PngPanel:
         self._path = path
         self._draw = picture.draw
         self._shown: PanelView | None = None
-        self._painter = Painter(self._paint, what=f"picture {path}")
+        self._painter = Painter(self._paint, what=f"picture {path}", pause_s=PAUSE_S)
 
     def show(self, view: PanelView) -> None:
         if view != self._shown or self._painter.is_failing:

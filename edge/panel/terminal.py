@@ -18,6 +18,7 @@ _DARK = {"red": 52, "amber": 58, "green": 22}
 _BACKLIGHT, _DOTS = 148, 22
 """Colours of the 256-colour palette."""
 TOLD_MAX = 64
+PAUSE_S = 0.05
 
 
 class TerminalPanel:
@@ -31,10 +32,10 @@ class TerminalPanel:
         self._told: set[tuple[str, ...]] = set()
         self._lamps: tuple[str, str, str] | None = None
         self._shown: PanelView | None = None
-        self._painter = Painter(self._paint, what="terminal", trouble=(OSError, ValueError))
+        self._painter = Painter(self._paint, what="terminal", pause_s=PAUSE_S, trouble=(OSError, ValueError))
 
     def show(self, view: PanelView) -> None:
-        if view != self._shown:
+        if view != self._shown or self._painter.is_failing:
             self._shown = view
             self._painter.show(view)
 
@@ -84,11 +85,9 @@ def _tower(view: PanelView, height: int) -> list[str]:
     tall = height // 3
     lines = []
     for colour, lamp in (("red", view.red), ("amber", view.amber), ("green", view.green)):
-        lit = lamp != "off"
-        shade = _LIT[colour] if lit else _DARK[colour]
+        shade = _DARK[colour] if lamp == "off" else _LIT[colour]
         blink = f"{CSI}5m" if lamp == "blink" else ""
-        sign = {"off": "      ", "on": "██████", "blink": "██████"}[lamp]
-        lines += [f"{blink}{CSI}38;5;{shade};48;5;{_DARK[colour]}m{sign}{CSI}0m"] * tall
+        lines += [f"{blink}{CSI}38;5;{shade};48;5;{_DARK[colour]}m██████{CSI}0m"] * tall
     return lines + [f"{CSI}38;5;240m  ▐▌  {CSI}0m"] * (height - len(lines))
 
 

@@ -17,6 +17,9 @@ from edge.ports import PanelView
 PAGE_S = 2.5
 """How long one page stays."""
 
+LINES_MAX = 3
+"""How long a text may grow: one page on four rows, three on two."""
+
 NO_DATA_RULE = "no_data"
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 _RANK_OF_URGENCY = {Urgency.CRITICAL: 0, Urgency.WARNING: 1}
@@ -58,11 +61,11 @@ class Card:
 
 def compose(state: PanelState, *, columns: int, rows: int) -> PanelView:
     """The view at this moment: matters take turns, the worst first; with all machines normal, each tells of itself."""
-    machines = [card for asset in state.names for card in _asset_cards(state, asset, columns, rows)]
+    machines = [card for asset in state.names for card in _asset_cards(state, asset, columns)]
     uplink = [_uplink_card(state, columns)] if state.uplink_up is False else []
     cards = sorted(machines, key=lambda card: card.rank) + uplink
     if not machines:
-        cards += _calm_cards(state, columns, rows)
+        cards += _calm_cards(state, columns)
     pages = [page for card in cards for page in card.pages(rows)]
     page = pages[int(state.elapsed_s / PAGE_S) % len(pages)]
     green, amber, red = lamps(state)
@@ -92,56 +95,53 @@ def lamps(state: PanelState) -> tuple[str, str, str]:
     return green, amber, red
 
 
-def _asset_cards(state: PanelState, asset: str, columns: int, rows: int) -> Iterator[Card]:
+def _asset_cards(state: PanelState, asset: str, columns: int) -> Iterator[Card]:
     """What is to be said of one asset that is not as it should be: of its silence, and of its trouble."""
     alarms = [a for a in state.alarms if a.asset == asset]
-    silence = next((a for a in alarms if a.rule == NO_DATA_RULE), None)
+    silence = next((a for a in alarms if a.rule == NO_DATA_RULE and a.state.is_active), None)
     verdict = state.verdicts.get(asset)
     if asset in state.stale or silence is not None:
-        yield _silence_card(state, asset, silence, columns, rows)
+        yield _silence_card(state, asset, silence, columns)
         verdict = None
     troubles = [a for a in alarms if a is not silence]
     if troubles or (verdict is not None and verdict.urgency in _RANK_OF_URGENCY):
-        yield _trouble_card(state, asset, troubles, verdict, columns, rows)
+        yield _trouble_card(state, asset, troubles, verdict, columns)
 
 
-def _silence_card(state: PanelState, asset: str, alarm: Alarm | None, columns: int, rows: int) -> Card:
+def _silence_card(state: PanelState, asset: str, alarm: Alarm | None, columns: int) -> Card:
     if alarm is None:
         return Card(1, heading(state.names[asset], ("NO DATA", "NODATA"), columns), (("waiting for data",),))
-    if not alarm.state.is_active:
-        return _returned_card(state, alarm, columns, rows)
-    groups = [wrap(alarm.cause, columns, _lines_max(rows)), wrap(alarm.action, columns, _lines_max(rows))]
+    groups = [wrap(alarm.cause, columns, LINES_MAX), wrap(alarm.action, columns, LINES_MAX)]
     title = heading(state.names[asset], ("NO DATA", "NODATA"), columns)
     return Card(_RANK[alarm.priority], title, _groups(state, [alarm], groups))
 
 
 def _trouble_card(
-    state: PanelState, asset: str, alarms: Sequence[Alarm], verdict: Verdict | None, columns: int, rows: int
+    state: PanelState, asset: str, alarms: Sequence[Alarm], verdict: Verdict | None, columns: int
 ) -> Card:
     active = sorted((a for a in alarms if a.state.is_active), key=lambda a: (_RANK[a.priority], a.since_ns))
     urgency_rank = _RANK_OF_URGENCY.get(verdict.urgency, 2) if verdict is not None else 2
     if not active and urgency_rank == 2:
-        return _returned_card(state, alarms[0], columns, rows)
+        return _returned_card(state, alarms[0], columns)
     rank = min([urgency_rank, *(_RANK[a.priority] for a in active)])
-    lines_max = _lines_max(rows)
-    groups = [_verdict_lines(verdict, columns, rows)] if verdict is not None else []
+    groups = [_verdict_lines(verdict, columns)] if verdict is not None else []
     # What a verdict's alarms say, the verdict's own lines have said.
     limit = next(
         (a for a in active if verdict is None or a.rule not in ("anomaly", "rul_warning", "rul_critical")), None
     )
     if limit is not None:
         words = limit.sentence.removeprefix(state.names[asset]).strip()
-        groups.append(wrap(words, columns, lines_max))
+        groups.append(wrap(words, columns, LINES_MAX))
     if active:
-        groups.append(wrap(active[0].action, columns, lines_max))
+        groups.append(wrap(active[0].action, columns, LINES_MAX))
     return Card(rank, heading(state.names[asset], _MARKS[rank], columns), _groups(state, active, groups))
 
 
-def _returned_card(state: PanelState, alarm: Alarm, columns: int, rows: int) -> Card:
+def _returned_card(state: PanelState, alarm: Alarm, columns: int) -> Card:
     """An alarm that ended before anybody saw it."""
     name = state.names[alarm.asset]
     words = alarm.sentence.removeprefix(name).lstrip(" :")
-    groups = [wrap(words, columns, _lines_max(rows))]
+    groups = [wrap(words, columns, LINES_MAX)]
     return Card(2, heading(name, ("RETURNED", "RTN"), columns), _groups(state, [alarm], groups))
 
 
@@ -152,20 +152,18 @@ def _uplink_card(state: PanelState, columns: int) -> Card:
     return Card(3, title, ((kept,),))
 
 
-def _calm_cards(state: PanelState, columns: int, rows: int) -> list[Card]:
+def _calm_cards(state: PanelState, columns: int) -> list[Card]:
     total = len(state.names)
     uplink = {True: "uplink ok", False: "uplink down", None: "no uplink"}[state.uplink_up]
-    if state.uplink_up and state.backlog_readings:
-        uplink = fitting((f"uplink ok {count(state.backlog_readings)} rdg", uplink), columns)
     cards = [Card(4, heading("ALL NORMAL", (f"{total}/{total} OK", f"{total} OK", "OK"), columns), ((uplink,),))]
     for asset, name in state.names.items():
         verdict = state.verdicts.get(asset)
-        lines = _verdict_lines(verdict, columns, rows) if verdict is not None else ["no verdict yet"]
+        lines = _verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
         cards.append(Card(4, heading(name, ("NORMAL", "OK"), columns), (tuple(lines),)))
     return cards if total else [Card(4, "NO ASSETS", (("",),))]
 
 
-def _verdict_lines(verdict: Verdict, columns: int, rows: int) -> list[str]:
+def _verdict_lines(verdict: Verdict, columns: int) -> list[str]:
     """Remaining life or health first, then what weighs most, or why there is no judgement."""
     if verdict.rul_h is not None and verdict.rul_low_h is not None and verdict.rul_high_h is not None:
         rul, low, high = hours(verdict.rul_h), hours(verdict.rul_low_h), hours(verdict.rul_high_h)
@@ -173,8 +171,8 @@ def _verdict_lines(verdict: Verdict, columns: int, rows: int) -> list[str]:
     elif verdict.health is not None:
         first = f"health {verdict.health:.0f} %"
     else:
-        return wrap(verdict.note or "not enough evidence", columns, _lines_max(rows))
-    return [first, *wrap(terse(verdict.reasons[0].words) if verdict.reasons else "", columns, max(rows - 2, 2))]
+        return wrap(verdict.note or "not enough evidence", columns, LINES_MAX)
+    return [first, *wrap(terse(verdict.reasons[0].words) if verdict.reasons else "", columns, 2)]
 
 
 def _groups(state: PanelState, alarms: Sequence[Alarm], groups: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
@@ -183,11 +181,6 @@ def _groups(state: PanelState, alarms: Sequence[Alarm], groups: Sequence[Sequenc
     if unseen and state.acknowledge_hint:
         kept.append((state.acknowledge_hint,))
     return tuple(kept) or (("",),)
-
-
-def _lines_max(rows: int) -> int:
-    """How long a text may grow: a page on four rows, two pages on two."""
-    return max(rows - 1, 2)
 
 
 def _lines(page: Sequence[str], columns: int, rows: int) -> tuple[str, ...]:

@@ -1,0 +1,134 @@
+"""The law of the Panel port, over every implementation: it shows the newest view, never blocks, never raises."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+from luma.core.interface.serial import pcf8574
+from PIL import Image, ImageChops
+
+from edge.config.site import Panel as PanelConfig
+from edge.panel import NoPanel, make_panel, stopped
+from edge.panel.pi import PiPanel
+from edge.panel.picture import draw
+from edge.panel.png import PngPanel
+from edge.panel.terminal import TerminalPanel
+from edge.ports import Panel, PanelView
+from tests.rooms.panel.backpack import Backpack
+
+
+@dataclass
+class Case:
+    """A panel that works, one whose display cannot be reached, and a look at what the first one shows."""
+
+    panel: Panel
+    broken: Callable[[], Panel]
+    shows: Callable[[PanelView], bool]
+
+
+def _terminal(path: Path) -> Case:
+    out = io.StringIO()
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    def shows(view: PanelView) -> bool:
+        last = (out.getvalue().splitlines() or [""])[-1]
+        return view.lines[0].strip() in last and f"red {view.red}" in last
+
+    return Case(TerminalPanel(20, 4, out), lambda: TerminalPanel(20, 4, Gone()), shows)
+
+
+def _png(path: Path) -> Case:
+    def shows(view: PanelView) -> bool:
+        if not (path / "panel.png").exists():
+            return False
+        with Image.open(path / "panel.png") as image:
+            return ImageChops.difference(image.convert("RGB"), draw(view)).getbbox() is None
+
+    (path / "file").write_text("")
+    return Case(PngPanel(20, 4, path / "panel.png"), lambda: PngPanel(20, 4, path / "file" / "panel.png"), shows)
+
+
+def _pi(path: Path) -> Case:
+    backpack, config = Backpack(), PanelConfig(kind="pi")
+
+    def panel(bus: Backpack) -> PiPanel:
+        return PiPanel(
+            config, pin_factory=MockFactory(), connect=lambda: pcf8574(bus=bus, address=0x27, pulse_time=1e-6)
+        )
+
+    return Case(
+        panel(backpack), lambda: panel(Backpack(plugged=False)), lambda view: backpack.text(20, 4) == view.lines
+    )
+
+
+def _none(path: Path) -> Case:
+    return Case(NoPanel(20, 4), lambda: NoPanel(20, 4), lambda view: True)
+
+
+@pytest.fixture(params=[_terminal, _png, _pi, _none], ids=lambda make: make.__name__.strip("_"))
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    made: Case = request.param(tmp_path)
+    yield made
+    made.panel.close()
+
+
+def view(number: int, *, red: str = "off") -> PanelView:
+    return PanelView("off" if red != "off" else "on", "off", red, (f"VIEW {number}".ljust(20), *[" " * 20] * 3))
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10.0
+    while not true():
+        assert time.monotonic() < deadline, "it was not shown in time"
+        time.sleep(0.01)
+
+
+def test_it_shows_what_it_is_given(case: Case) -> None:
+    assert (case.panel.columns, case.panel.rows) == (20, 4)
+    for shown in (view(1), view(2, red="blink"), view(3, red="on")):
+        case.panel.show(shown)
+        wait_for(lambda shown=shown: case.shows(shown))  # type: ignore[misc]
+
+
+def test_of_many_views_the_newest_is_shown_and_nobody_waits(case: Case) -> None:
+    slowest_s = 0.0
+    for number in range(200):
+        begin = time.perf_counter()
+        case.panel.show(view(number))
+        slowest_s = max(slowest_s, time.perf_counter() - begin)
+    wait_for(lambda: case.shows(view(199)))
+    assert slowest_s < 0.5, "the bound is loose for a busy machine; a full display alone takes longer than all of these"
+
+
+def test_it_ends_without_a_light(case: Case) -> None:
+    case.panel.show(view(1))
+    case.panel.close()
+    assert case.shows(stopped(20, 4))
+
+
+def test_a_display_that_cannot_be_reached_stops_nobody(case: Case) -> None:
+    panel = case.broken()
+    for number in range(5):
+        panel.show(view(number))
+        panel.show(view(number))
+    panel.close()
+
+
+def test_the_site_names_the_kind(tmp_path: Path) -> None:
+    out = io.StringIO()
+    kinds: dict[str, type] = {"none": NoPanel, "terminal": TerminalPanel, "png": PngPanel}
+    for kind, expected in kinds.items():
+        config = PanelConfig(kind=kind, columns=16, rows=2)  # type: ignore[arg-type]
+        panel = make_panel(config, png_path=tmp_path / "panel.png", out=out)
+        assert isinstance(panel, expected)
+        assert (panel.columns, panel.rows) == (16, 2)
+        panel.close()

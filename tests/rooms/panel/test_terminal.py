@@ -1,0 +1,112 @@
+"""The panel in a terminal, which is a real pseudo-terminal here, and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tty
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+import pytest
+
+from edge.panel.terminal import TerminalPanel
+from edge.ports import PanelView
+
+FINE = PanelView("on", "off", "off", ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
+BAD = PanelView("off", "on", "blink", ("SPINDLE 1   CRITICAL", "RUL 31h (18-44)".ljust(20), " " * 20, " " * 20))
+
+
+@dataclass
+class Terminal:
+    master: int
+    out: TextIO
+
+    def written(self, views: list[PanelView]) -> str:
+        """What a panel writes that shows ``views`` in turn, each as soon as the one before is painted, and closes."""
+        panel = TerminalPanel(20, 4, self.out)
+        text = ""
+        for view in views:
+            panel.show(view)
+            text += self._read_picture()
+        panel.close()
+        return text + self._read_picture()
+
+    def _read_picture(self) -> str:
+        data = b""
+        while not data.endswith(b"\x1b[?2026l"):
+            data += os.read(self.master, 65536)
+        return data.decode()
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    with os.fdopen(slave, "w", encoding="utf-8") as out:
+        yield Terminal(master, out)
+    os.close(master)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b(\[[0-9;?]*[a-zA-Z]|[78])", "", text)
+
+
+def test_it_draws_lamps_and_display(terminal: Terminal) -> None:
+    text = terminal.written([BAD])
+    assert "SPINDLE 1   CRITICAL" in plain(text)
+    assert "\x1b[5m\x1b[38;5;196" in text, "red blinks"
+    assert "\x1b[38;5;214" in text, "amber is lit"
+    assert "\x1b[38;5;46" not in text, "green is dark"
+
+
+def test_it_draws_in_place_and_leaves_the_log_alone(terminal: Terminal) -> None:
+    text = terminal.written([FINE, BAD])
+    assert "\n" not in text, "nothing scrolls"
+    assert text.count("\x1b[2J") == 1, "cleared once, so nothing flickers"
+    assert text.count("\x1b[?2026h") == text.count("\x1b[?2026l") == 3
+    assert text.count("\x1b7") == text.count("\x1b8"), "the cursor goes back to the log"
+    assert "\x1b[8r" in text, "the log scrolls below"
+    rows = [int(row) for row in re.findall(r"\x1b\[(\d+);1H ", text)]
+    assert rows == [1, 2, 3, 4, 5, 6] * 3
+
+
+def test_it_gives_the_terminal_back(terminal: Terminal) -> None:
+    last = terminal.written([FINE]).rpartition("\x1b[?2026h")[2]
+    assert "GATEWAY STOPPED" in plain(last)
+    assert "\x1b[r" in last
+    assert "\x1b[38;5;46" not in last, "a gateway that ended shows no green"
+
+
+def test_into_a_pipe_it_tells_changes_in_plain_lines() -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, encoding="utf-8") as told, os.fdopen(write, "w", encoding="utf-8") as out:
+        panel = TerminalPanel(20, 4, out)
+        panel.show(FINE)
+        assert told.readline() == "panel: green on, amber off, red off: ALL NORMAL    3/3 OK | uplink ok\n"
+        panel.show(BAD)
+        assert told.readline() == "panel: green off, amber on, red blink: SPINDLE 1   CRITICAL | RUL 31h (18-44)\n"
+        panel.close()
+        assert told.readline() == "panel: green off, amber off, red off: GATEWAY STOPPED | not watching\n"
+
+
+def test_a_pipe_is_not_told_the_same_heading_twice() -> None:
+    told = TerminalPanel(20, 4, io.StringIO())
+    lines = [told._line(PanelView("on", "off", "off", ("ALL NORMAL".ljust(20), f"{i:20}"))) for i in range(50)]
+    assert [bool(line) for line in lines] == [True] + [False] * 49
+    told.close()
+
+
+def test_a_terminal_that_is_gone_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    out = os.fdopen(write, "w", encoding="utf-8")
+    panel = TerminalPanel(20, 4, out)
+    for _ in range(5):
+        panel.show(FINE)
+        panel.show(BAD)
+    panel.close()
+    with pytest.raises(BrokenPipeError):
+        out.close()
