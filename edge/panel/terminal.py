@@ -15,7 +15,7 @@ from edge.ports import PanelView
 CSI = "\x1b["
 _LIT = {"red": 196, "amber": 214, "green": 46}
 _DARK = {"red": 52, "amber": 58, "green": 22}
-_BACKLIGHT, _DOTS = 148, 22
+_BACKLIGHT, _DOTS, _UNLIT = 148, 22, 234
 """Colours of the 256-colour palette."""
 TOLD_MAX = 64
 PAUSE_S = 0.05
@@ -87,7 +87,9 @@ def _tower(view: PanelView, height: int) -> list[str]:
     for colour, lamp in (("red", view.red), ("amber", view.amber), ("green", view.green)):
         shade = _DARK[colour] if lamp == "off" else _LIT[colour]
         blink = f"{CSI}5m" if lamp == "blink" else ""
-        lines += [f"{blink}{CSI}38;5;{shade};48;5;{_DARK[colour]}m██████{CSI}0m"] * tall
+        # Lit and dark differ in their pattern too, for those who do not see the colours.
+        pattern = "░░░░░░" if lamp == "off" else "██████"
+        lines += [f"{blink}{CSI}38;5;{shade};48;5;{_UNLIT}m{pattern}{CSI}0m"] * tall
     return lines + [f"{CSI}38;5;240m  ▐▌  {CSI}0m"] * (height - len(lines))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,8 +12,9 @@ from gpiozero.pins.mock import MockFactory
 from luma.core.interface.serial import pcf8574
 
 from edge.config.site import Panel as PanelConfig
+from edge.config.site import profiles_root
 from edge.errors import LineError
-from edge.panel.pi import PiPanel
+from edge.panel.pi import I2C_PORT, PiPanel
 from edge.ports import PanelView
 from tests.rooms.panel.backpack import Backpack
 
@@ -135,3 +137,14 @@ def test_a_pin_that_is_taken_is_said_at_the_start(pins: MockFactory) -> None:
     with pytest.raises(LineError, match=r"panel\.amber_gpio 17.*cannot be had.*free the pin"):
         panel_on(pins, Backpack(), config=config)
     panel_on(pins, Backpack(plugged=False)).close()
+
+
+def test_the_wiring_sheet_says_what_the_defaults_are() -> None:
+    sheet = tomllib.loads((profiles_root() / "gateways" / "raspberry-pi-4.toml").read_text(encoding="utf-8"))
+    assert {lamp["name"]: lamp["gpio"] for lamp in sheet["lamp"]} == {
+        "green": CONFIG.green_gpio,
+        "amber": CONFIG.amber_gpio,
+        "red": CONFIG.red_gpio,
+    }
+    assert sheet["display"]["i2c_address"] == CONFIG.i2c_address
+    assert sheet["display"]["i2c_port"] == I2C_PORT
