@@ -30,7 +30,7 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
     path.parent.mkdir(parents=True, exist_ok=True)
     if _alive(path):
         raise BabbittError(str(path), "another process answers here", "stop it, or name another folder")
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
@@ -48,7 +48,7 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
         yield
     finally:
         server.close()
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240
 
 
 def ask(path: Path, command: str, **arguments: Any) -> Answer:

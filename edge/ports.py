@@ -69,10 +69,10 @@ class Journal(Protocol):
         """Take one answered poll. Each ``append`` follows one ``offer`` of the same asset and tags."""
 
     def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
-        """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` is sealed at the next ``commit`` in a block of its own."""
+        """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``."""
 
     def commit(self) -> int:
-        """Seal what has come into blocks, write them in one FULL transaction, return how many readings became durable."""
+        """Seal what has come into blocks, write them in one FULL transaction; returns how many readings are durable."""
 
     def report(self) -> None:
         """Let the next ``commit`` send the ledger's rows, however short ago they were sent."""

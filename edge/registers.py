@@ -49,7 +49,7 @@ def _sentinel(point: Point, registers: bytes) -> int:
 
 
 def pack(point: Point, value: float | int) -> bytes:
-    """The registers' bytes that ``unpack`` turns back into ``value`` to the point's resolution; clamped to its range."""
+    """The registers' bytes that ``unpack`` turns back into ``value`` to the point's resolution; clamped to range."""
     raw = (value - point.offset) / point.scale if (point.scale, point.offset) != (1.0, 0.0) else value
     if point.type in _LIMITS:
         low, high = _LIMITS[point.type]

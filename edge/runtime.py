@@ -15,20 +15,26 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock
+from edge.config.site import Asset as SiteAsset
 from edge.config.site import Site, profiles_root
 from edge.contract.types import Alarm, Asset, Batch, Lane, Tag, Verdict
-from edge.infer import load_judges
+from edge.drivers import make_driver
+from edge.errors import BabbittError
 from edge.journal import open_journal, totals
 from edge.local_socket import Handler, answering
-from edge.panel import PanelState, compose, make_panel
+from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
-from edge.ports import Journal
+from edge.ports import Clock, Journal, Link
 from edge.supervise import supervised
-from edge.uplink import HttpLink, Uplink
+
+if TYPE_CHECKING:
+    from edge.infer import Judge
+    from edge.uplink import Uplink
 
 log = logging.getLogger("babbitt.gateway")
 
@@ -44,8 +50,16 @@ async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
     try:
         async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
             await gateway.run(ready)
+    except* BabbittError as errors:
+        raise _first(errors) from None
     finally:
         gateway.close()
+
+
+def _first(errors: BaseExceptionGroup[BabbittError]) -> BabbittError:
+    """Of errors that came up through task groups the first: a person mends one at a time."""
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 class Gateway:
@@ -63,22 +77,16 @@ class Gateway:
         self._urgent = asyncio.Event()
         folder = site.resolve(file.gateway.data_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self._judges = load_judges(site, profiles_root() / "bundles") if file.gateway.inference else {}
-        self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path or "panel.png"))
-        self._link = None
-        if file.uplink is not None:
-            self._link = HttpLink(file.uplink, token_file=site.resolve(file.uplink.token_file), gateway=file.gateway.id)
+        self._judges = _judges(site) if file.gateway.inference else {}
+        self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
+        self._link = _link(site) if file.uplink is not None else None
+        # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
-        self._desk = AlarmDesk(
-            [
-                Watched(a.id, a.name or a.id, site.classes[a.class_], min(u.period_ms for u in a.unit))
-                for a in file.asset
-            ]
+        self._desk = AlarmDesk([_watched(site, asset) for asset in file.asset])
+        self._uplink = _uplink(site, self._journal, self._link, self._clock) if self._link is not None else None
+        self._poller = Poller(
+            site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver
         )
-        self._uplink = None
-        if self._link is not None and file.uplink is not None:
-            self._uplink = Uplink(self._journal, self._link, file.uplink, clock=self._clock, random=random.Random())
-        self._poller = Poller(site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver)
         self._restore()
 
     async def run(self, ready: Callable[[], None] | None) -> None:
@@ -116,7 +124,9 @@ class Gateway:
             await self._link.close()
 
     def close(self) -> None:
+        """A gateway that no longer watches says so, and shows no green."""
         self._journal.close()
+        self._panel.show(stopped(self._panel.columns, self._panel.rows))
         self._panel.close()
 
     def commands(self) -> dict[str, Handler]:
@@ -189,11 +199,10 @@ class Gateway:
     def _introduce(self) -> None:
         """Tell the receiver what each asset and tag means."""
         for asset in self._site.file.asset:
-            points = [p for u in asset.unit for p in self._site.profiles[u.profile].point]
+            watched = _watched(self._site, asset)
             self._journal.record(Asset(
-                asset=asset.id, name=asset.name or asset.id, asset_class=asset.class_,
-                tags=tuple(Tag(p.tag, p.unit, p.title or p.tag, p.kind, p.decimals) for p in points),
-                period_ms=min(u.period_ms for u in asset.unit), at_ns=self._clock.wall_ns(),
+                asset=watched.asset, name=watched.name, asset_class=asset.class_, tags=watched.tags,
+                period_ms=watched.period_ms, at_ns=self._clock.wall_ns(),
             ))  # fmt: skip
 
     def _keep(self) -> None:
@@ -214,7 +223,7 @@ class Gateway:
         return compose(
             PanelState(
                 alarms=self._desk.standing(), verdicts=self._verdicts, names=self._desk.names(),
-                stale=self._desk.stale(), uplink_up=self._uplink is None or self._uplink.state.up,
+                stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
                 backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
             ),
             columns=self._panel.columns, rows=self._panel.rows,
@@ -266,6 +275,41 @@ class Gateway:
         }  # fmt: skip
 
 
+def _watched(site: Site, asset: SiteAsset) -> Watched:
+    points = [(p, unit.period_ms) for unit in asset.unit for p in site.profiles[unit.profile].point]
+    return Watched(
+        asset=asset.id,
+        name=asset.name or asset.id,
+        asset_class=site.classes[asset.class_],
+        period_ms=min(period_ms for _, period_ms in points),
+        tags=tuple(Tag(p.tag, p.unit, p.title or p.tag, p.kind, p.decimals) for p, _ in points),
+        tag_period_ms={p.tag: period_ms for p, period_ms in points},
+    )
+
+
+def _link(site: Site) -> Link:
+    """The way up. Its HTTP client is loaded only where there is one."""
+    from edge.uplink import HttpLink
+
+    assert site.file.uplink is not None
+    token_file = site.resolve(site.file.uplink.token_file)
+    return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
+
+
+def _uplink(site: Site, journal: Journal, link: Link, clock: Clock) -> Uplink:
+    from edge.uplink import Uplink
+
+    assert site.file.uplink is not None
+    return Uplink(journal, link, site.file.uplink, clock=clock, random=random.SystemRandom())
+
+
+def _judges(site: Site) -> dict[str, Judge]:
+    """A judge for each asset. Models and their runtime are loaded only where there is judging."""
+    from edge.infer import load_judges
+
+    return load_judges(site, profiles_root() / "bundles")
+
+
 def percentile(samples: deque[float], share: float) -> float | None:
     """The nearest-rank percentile, None of nothing."""
     ranked = sorted(samples)
@@ -274,5 +318,5 @@ def percentile(samples: deque[float], share: float) -> float | None:
 
 def rss_mb() -> float:
     """This process's resident memory."""
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6

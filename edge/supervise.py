@@ -30,7 +30,7 @@ async def supervised(room: str, run: Callable[[], Awaitable[None]], clock: Clock
             return await run()
         except BabbittError:
             raise
-        except Exception:  # noqa: BLE001 - the one supervisor
+        except Exception:
             restarts[room] += 1
             log.exception("%s broke and starts again in %.1f s (restart %d)", room, pause_s, restarts[room])
         if clock.mono_ns() - started_ns > CALM_S * 1e9:
