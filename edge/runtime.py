@@ -15,6 +15,7 @@ import signal
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ PANEL_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
+WORKERS = 2
+"""Threads for the disk: one commits while one reads what to send. Each costs an arena of memory."""
 
 
 async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
@@ -93,6 +96,7 @@ class Gateway:
         """Poll until a signal comes, then commit, give the uplink a moment, and end."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(WORKERS, thread_name_prefix="babbitt"))
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         self._introduce()

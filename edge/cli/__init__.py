@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,19 +14,29 @@ from edge.errors import BabbittError
 # numpy's linear algebra would start a thread and 8 MB of buffers for each core; a gateway needs neither.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
 _OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
+
+
+def _others(**select: str) -> EntryPoints:
+    """What other packages registered. Reading it costs 3 MB, which a running gateway does not need."""
+    from importlib.metadata import entry_points
+
+    return entry_points(group="babbitt.commands", **select)
 
 
 class _Lazy(click.Group):
     """Finds groups by name: the edge's own, and those that other packages register as ``babbitt.commands``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted({*_OWN, *(point.name for point in entry_points(group="babbitt.commands"))})
+        return sorted({*_OWN, *(point.name for point in _others())})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         target = _OWN.get(cmd_name)
-        for point in entry_points(group="babbitt.commands", name=cmd_name):
-            target = target or point.value
+        if target is None:
+            target = next((point.value for point in _others(name=cmd_name)), None)
         if target is None:
             return None
         module, _, name = target.partition(":")

@@ -137,8 +137,5 @@ def _status_lines(answer: dict[str, Any]) -> list[str]:
     for unit in answer["units"]:
         name = f"{unit['asset']}/{unit['unit']}"
         lines.append(f"{name:28}{unit['line']:14}{unit['polls']:>9}{unit['failures']:>8}  {unit['detail'] or 'good'}")
-    for verdict in answer["verdicts"]:
-        lines.append(f"{verdict['asset']:28}{verdict['urgency']:14}{verdict['words']}")
-    for alarm in answer["alarms"]:
-        lines.append(f"! {alarm['priority']:7}{alarm['sentence']}")
-    return lines
+    lines += [f"{v['asset']:28}{v['urgency']:14}{v['words']}" for v in answer["verdicts"]]
+    return lines + [f"! {alarm['priority']:7}{alarm['sentence']}" for alarm in answer["alarms"]]
