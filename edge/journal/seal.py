@@ -55,7 +55,8 @@ class Sealer:
             if len(polls) + len(records) > 1:
                 return self._halves(lane, sealed_ns, polls, records)
             data = b""
-        self.last_seq = seq
+        else:
+            self.last_seq = seq
         tallies = tally(polls)
         return [Sealed(
             seq=seq, lane=lane, readings=sum(len(batch.tags) for _, batch in polls), sealed_ns=sealed_ns,

@@ -25,6 +25,9 @@ log = logging.getLogger("babbitt.uplink")
 T = TypeVar("T")
 
 PAUSE_S_FIRST = 0.5
+BLOCKS_PER_REQUEST_MAX = 1024
+# Single blocks refused in a row: more than these say something about the receiver, and nothing about the blocks.
+GIVEN_UP_IN_A_ROW_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ class Uplink:
         self._journal, self._link, self._config = journal, link, config
         self._clock, self._random = clock, random
         self._request_bytes_max = config.request_kb_max * 1024
-        self._blocks_max: int | None = None
+        self._blocks_max = BLOCKS_PER_REQUEST_MAX
+        self._given_up = 0
         self._woken = asyncio.Event()
         self.state = UplinkState(up=False, since_ns=clock.wall_ns(), detail="not yet connected")
 
@@ -88,17 +92,22 @@ class Uplink:
             await self._clock.sleep(self._pause_s(None))
             return
         await in_thread(lambda: self._journal.acknowledge(ack))
-        self._blocks_max = None if self._blocks_max is None else 2 * self._blocks_max
+        self._blocks_max = min(2 * self._blocks_max, BLOCKS_PER_REQUEST_MAX)
+        self._given_up = 0
         self._up(blocks)
 
     async def _refused(self, blocks: Sequence[StoredBlock], reason: str) -> None:
-        """Half as many blocks next time; one alone that is refused is declared lost."""
+        """Half as many blocks next time; one that is refused alone is declared lost, unless everything is refused."""
         self._blocks_max = max(1, len(blocks) // 2)
         if len(blocks) > 1:
             log.warning("%d blocks in one request were refused (%s); %d next", len(blocks), reason, self._blocks_max)
-            return
-        ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
-        await in_thread(lambda: self._journal.acknowledge(ack))
+        elif self._given_up < GIVEN_UP_IN_A_ROW_MAX:
+            self._given_up += 1
+            ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
+            await in_thread(lambda: self._journal.acknowledge(ack))
+        else:
+            self._down(f"every block is refused: {reason}")
+            await self._clock.sleep(self._pause_s(None))
 
     async def _idle(self) -> None:
         """Wait for a nudge, or look again after the interval."""

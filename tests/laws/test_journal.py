@@ -1,0 +1,169 @@
+"""The law of the ``Journal`` port, in any order of polls, commits, acknowledgements, refusals, kills and restarts.
+
+1. The ledger balances at every moment, row by row, and its numbers are those that were polled.
+2. What was acknowledged is never handed out again; what is handed out again is the same bytes; no number is used twice.
+3. Every good reading is in a block that was acknowledged or waits, or is declared. None is in two blocks.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edge.contract.block import decode_block, peek
+from edge.contract.types import Ack, Alarm, AlarmState, Cause, Dropped, Lane, Priority, Quality
+from edge.journal import totals
+from edge.ports import StoredBlock
+from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, poll
+
+QUALITIES = st.tuples(*[st.sampled_from(Quality)] * len(TAGS))
+
+
+class JournalLaw(RuleBasedStateMachine):
+    @initialize()
+    def open(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="journal-"))
+        self.clock = BentClock()
+        self.journal = opened(self.folder, self.clock)
+        self.number = 0
+        self.offered: Counter[str] = Counter()
+        self.good: Counter[str] = Counter()
+        self.in_flight = 0
+        self.sent: dict[int, bytes] = {}
+        self.held: dict[int, bytes] = {}
+        self.refused: set[int] = set()
+        self.numbers: set[int] = set()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        self._reopen(clean=True)
+        blocks = self.journal.pending(limit_bytes=10**9)
+        self._check_handed_out(blocks)
+        rows = totals(self.journal.ledger())
+        held = sum(good_readings(self.held.values()).values())
+        assert rows["acknowledged"] == held
+        assert rows["pending"] == sum(good_readings(blocks).values())
+        assert rows["good"] == sum(self.good.values())
+        assert rows["good"] == held + rows["pending"] + rows["dropped"]
+        self.journal.close()
+        shutil.rmtree(self.folder)
+
+    @rule(quality=QUALITIES, seconds=st.sampled_from([0.2, 1.0, 1800.0]))
+    def poll(self, quality: tuple[Quality, ...], seconds: float) -> None:
+        self.clock.pass_s(seconds)
+        self.number += 1
+        poll(self.journal, self.clock, self.number, quality)
+        self.offered.update(TAGS)
+        self.good.update(tag for tag, q in zip(TAGS, quality, strict=True) if not q.is_bad)
+
+    @rule()
+    def offer(self) -> None:
+        self.journal.offer("spindle-1", TAGS)
+        self.in_flight += 1
+
+    @rule(count=st.integers(1, 5), cause=st.sampled_from([Cause.CLOCK, Cause.DISK]))
+    def declare(self, count: int, cause: Cause) -> None:
+        at_ns = self.clock.wall_ns()
+        self.journal.declare(Dropped("spindle-1", TAGS[0], cause, count, at_ns, at_ns))
+        self.journal.commit()
+        self.offered[TAGS[0]] += count
+        self.good[TAGS[0]] += count
+
+    @rule()
+    def alarm(self) -> None:
+        at_ns = self.clock.wall_ns()
+        self.journal.record(
+            Alarm("spindle-1", "hot", TAGS[0], Priority.HIGH, AlarmState.UNACKNOWLEDGED, at_ns, at_ns, 1.0, "Too hot."),
+            lane=Lane.URGENT,
+        )
+
+    @rule(state=st.binary(max_size=8))
+    def keep_and_commit(self, state: bytes) -> None:
+        self.journal.keep("judge", state)
+        self.journal.commit()
+        self.state = state
+
+    @rule()
+    def commit(self) -> None:
+        self.journal.commit()
+
+    @rule(limit=st.sampled_from([1, 1000, 10**6]))
+    def send(self, limit: int) -> None:
+        blocks = self.journal.pending(limit_bytes=limit)
+        assert bool(blocks) == (self.journal.backlog()[0] > 0)
+        assert [b.lane for b in blocks] == sorted(b.lane for b in blocks)
+        self._check_handed_out(blocks)
+        self.sent.update((b.seq, b.data) for b in blocks)
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data())
+    def acknowledge(self, data: st.DataObject) -> None:
+        seqs = sorted(self.sent)
+        through = data.draw(st.sampled_from([0, *seqs]))
+        also = tuple(data.draw(st.sets(st.sampled_from(seqs))))
+        refused = tuple(data.draw(st.sets(st.sampled_from(seqs), max_size=1)))
+        self.journal.acknowledge(
+            Ack(self.journal.epoch, through, also, tuple((seq, "cannot be read") for seq in refused))
+        )
+        self.refused.update(refused)
+        for seq in seqs:
+            if seq in refused:
+                del self.sent[seq]
+            elif seq <= through or seq in also:
+                self.held[seq] = self.sent.pop(seq)
+
+    @rule()
+    def acknowledge_foreign(self) -> None:
+        self.journal.acknowledge(Ack("f" * 32, through=2**62))
+
+    @rule()
+    def kill(self) -> None:
+        self._reopen(clean=False)
+
+    @rule()
+    def restart(self) -> None:
+        self._reopen(clean=True)
+
+    @invariant()
+    def balanced(self) -> None:
+        if not hasattr(self, "journal"):
+            return
+        rows = self.journal.ledger()
+        assert all(row.balanced for row in rows), rows
+        sums = totals(rows)
+        assert (sums["offered"], sums["good"]) == (sum(self.offered.values()), sum(self.good.values()))
+
+    def _reopen(self, *, clean: bool) -> None:
+        """A poll in flight at the end is an answer that never came; one in flight at a kill may have been served."""
+        self.offered.update(dict.fromkeys(TAGS, self.in_flight))
+        if clean:
+            self.journal.close()
+        else:
+            killed(self.journal)
+            self.good.update(dict.fromkeys(TAGS, self.in_flight))
+        self.in_flight = 0
+        self.sent.clear()
+        self.journal = opened(self.folder, self.clock)
+        assert self.journal.kept("judge") == getattr(self, "state", None)
+
+    def _check_handed_out(self, blocks: list[StoredBlock]) -> None:
+        for block in blocks:
+            assert block.seq not in self.held
+            assert block.seq not in self.refused
+            assert peek(block.data).key.seq == block.seq
+            assert self.sent.get(block.seq, block.data) == block.data
+            for one in decode_block(block.data).batches():
+                assert one.read_ns <= self.clock.wall_ns()
+
+
+JournalLaw.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestJournalLaw = JournalLaw.TestCase

@@ -1,0 +1,245 @@
+"""Files that are not ours, files that are broken, and a disk that takes no more."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.contract.block import decode_block
+from edge.contract.types import Ack, Cause, Dropped
+from edge.errors import StoreError
+from edge.journal import Limits, SqliteJournal, read_ledger, totals
+from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, poll
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def print_of(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+def filled(folder: Path, commits: int = 3) -> SqliteJournal:
+    clock = BentClock()
+    journal = opened(folder, clock)
+    for number in range(commits):
+        clock.pass_s(1)
+        poll(journal, clock, number)
+        journal.commit()
+    return journal
+
+
+def test_another_programs_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.db") as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("INSERT INTO theirs VALUES (1)")
+    other.close()
+    before = print_of(tmp_path)
+    with pytest.raises(StoreError, match="not a store of this program; left untouched"):
+        opened(tmp_path, BentClock())
+    with pytest.raises(StoreError, match="not a store of this program"):
+        read_ledger(tmp_path / "store.db")
+    assert print_of(tmp_path) == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "store.db").write_text("minutes of the last meeting")
+    before = print_of(tmp_path)
+    with pytest.raises(StoreError, match="left untouched"):
+        opened(tmp_path, BentClock())
+    assert print_of(tmp_path) == before
+
+
+def test_a_folder_in_the_stores_place_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(StoreError, match="Is a directory"):
+        opened(tmp_path, BentClock())
+
+
+def test_a_later_versions_store_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    with sqlite3.connect(tmp_path / "store.db") as store:
+        store.execute("PRAGMA user_version = 99")
+    store.close()
+    with pytest.raises(StoreError, match="newer version"):
+        opened(tmp_path, BentClock())
+
+
+def test_another_gateways_store_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path).close()
+    with pytest.raises(StoreError, match="the store of gateway 'gw-1', not of 'gw-2'"):
+        opened(tmp_path, BentClock(), gateway="gw-2")
+    opened(tmp_path, BentClock()).close()
+
+
+def test_a_store_has_one_owner(tmp_path: Path) -> None:
+    first = opened(tmp_path, BentClock())
+    with pytest.raises(StoreError, match="in use by another process"):
+        opened(tmp_path, BentClock())
+    first.close()
+    opened(tmp_path, BentClock()).close()
+
+
+def test_there_is_no_ledger_without_a_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no store"):
+        read_ledger(tmp_path / "store.db")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("harm", ["head", "middle", "account", "gone"])
+def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path: Path, harm: str) -> None:
+    """Exactly: what an earlier run left, what this run committed, what it had not; less what was acknowledged."""
+    path = tmp_path / "store.db"
+    filled(tmp_path, commits=3).close()
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    old_epoch = journal.epoch
+    for number in (4, 5):
+        poll(journal, clock, number)
+        journal.commit()
+    first, second = [b.seq for b in journal.pending(limit_bytes=10**6) if b.readings][:2]
+    journal.acknowledge(Ack(journal.epoch, through=first, also=(second,)))
+    poll(journal, clock, 6)
+    killed(journal)
+    if harm == "gone":
+        path.unlink()
+    elif harm == "account":
+        with sqlite3.connect(path) as store:
+            store.execute("UPDATE ledger SET counts = '{\"offered\": oops'")
+        store.close()
+    else:
+        data = bytearray(path.read_bytes())
+        at = 0 if harm == "head" else 4096
+        data[at : at + 2048] = b"\xa5" * 2048
+        path.write_bytes(data)
+    broken = path.read_bytes() if path.exists() else None
+    if harm == "account":
+        # What SQLite itself cannot see is found when it is used; the next start begins anew.
+        with pytest.raises(StoreError, match="set aside"):
+            opened(tmp_path, clock)
+    again = opened(tmp_path, clock)
+    assert again.epoch != old_epoch
+    rows = again.ledger()
+    assert all(row.balanced for row in rows)
+    sums = totals(rows)
+    assert sums["dropped_disk"] == sums["offered"] == (3 + 2 + 1 - 2) * len(TAGS)
+    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    assert {(d.tag, d.cause, d.count) for d in told} == {(tag, Cause.DISK, 4) for tag in TAGS}
+    aside = [p for p in tmp_path.glob("store.db.corrupt-*") if p.suffix not in ("-wal", "-shm")]
+    assert [p.read_bytes() for p in aside] == ([broken] if broken is not None else [])
+    poll(again, clock, 7)
+    assert again.commit() == 3
+    again.close()
+
+
+def test_a_store_that_breaks_while_it_is_used_says_so_and_the_next_start_works(tmp_path: Path) -> None:
+    journal = filled(tmp_path)
+    journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal._connection.execute("PRAGMA shrink_memory")
+    path = tmp_path / "store.db"
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)
+    with path.open("r+b") as file:
+        file.write(data)
+    with pytest.raises(StoreError, match="set aside"):
+        journal.pending(limit_bytes=10**6)
+    assert journal.commit() == 0
+    again = opened(tmp_path, BentClock())
+    assert totals(again.ledger())["dropped_disk"] == 9
+
+
+def test_a_block_that_the_disk_altered_is_declared_and_never_sent(tmp_path: Path) -> None:
+    journal = filled(tmp_path)
+    (seq, data) = journal._connection.execute("SELECT seq, data FROM block LIMIT 1").fetchone()
+    altered = data[:-20] + bytes([data[-20] ^ 4]) + data[-19:]
+    journal._connection.execute("UPDATE block SET data = ? WHERE seq = ?", (altered, seq))
+    sent = journal.pending(limit_bytes=10**6)
+    assert seq not in [b.seq for b in sent]
+    assert len(sent) == 2
+    journal.commit()
+    rows = journal.ledger()
+    assert all(row.balanced for row in rows)
+    assert (totals(rows)["dropped_decode"], totals(rows)["pending"]) == (3, 6)
+    assert journal.backlog()[1] == 6
+
+
+# Files may not grow beyond a bound: what SQLite writes fails with an I/O error, as on a disk that is broken or full.
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from edge.contract.block import decode_block
+from edge.contract.types import Dropped
+from edge.journal import totals, Limits
+from tests.laws.journals import BentClock, good_readings, opened, poll
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+clock = BentClock()
+journal = opened(Path(sys.argv[1]), clock, limits=Limits(sealed_bytes_max=int(sys.argv[2])))
+poll(journal, clock, 0)
+assert journal.commit() == 3
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+for number in range(1, 101):
+    clock.pass_s(1)
+    poll(journal, clock, number)
+    assert journal.commit() == 0, "nothing is durable on a full disk"
+    assert all(row.balanced for row in journal.ledger())
+    assert totals(journal.ledger())["offered"] == 3 * (number + 1)
+assert journal.backlog() == (1, 3)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+clock.pass_s(1)
+journal.commit()
+journal.commit()
+sums = totals(journal.ledger())
+blocks = journal.pending(limit_bytes=10**9)
+told = [r for b in blocks for r in decode_block(b.data).records if isinstance(r, Dropped)]
+assert sum(good_readings(blocks).values()) == sums["pending"]
+print(sums["offered"], sums["pending"], sums["dropped_disk"], sum(d.count for d in told))
+journal.close()
+"""
+
+
+def run_on_full_disk(folder: Path, sealed_bytes_max: int) -> list[int]:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(folder), str(sealed_bytes_max)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("the store cannot be written") == 1, "a failure is logged once"
+    assert done.stderr.count("can be written again") == 1, "and so is its end"
+    return [int(word) for word in done.stdout.split()]
+
+
+def test_a_full_disk_loses_nothing_that_memory_can_hold(tmp_path: Path) -> None:
+    assert run_on_full_disk(tmp_path, 10**6) == [303, 303, 0, 0]
+
+
+def test_a_full_disk_beyond_the_bound_of_memory_is_declared(tmp_path: Path) -> None:
+    offered, pending, dropped, told = run_on_full_disk(tmp_path, 5000)
+    assert offered == 303
+    assert 0 < dropped == told
+    assert pending == offered - dropped
+    sums = totals(read_ledger(tmp_path / "store.db"))
+    assert (sums["offered"], sums["dropped_disk"]) == (303, dropped)
+
+
+def test_readings_between_two_commits_are_bounded_and_the_oldest_are_declared(tmp_path: Path) -> None:
+    """A disk that hangs inside one commit: what comes in meanwhile must not eat the memory."""
+    clock = BentClock()
+    journal = opened(tmp_path, clock, limits=Limits(readings_max=30))
+    for number in range(25):
+        clock.pass_s(1)
+        poll(journal, clock, number)
+    journal.commit()
+    rows = journal.ledger()
+    assert all(row.balanced for row in rows)
+    assert (totals(rows)["pending"], totals(rows)["dropped_disk"]) == (30, 45)
+    (block,) = journal.pending(limit_bytes=10**6)
+    assert good_readings([block])["speed_rpm"] == 10
+    assert [one.values[1] for one in decode_block(block.data).batches()] == list(range(15, 25))
+    journal.commit()
+    told = [r for b in journal.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    assert sum(r.count for r in told if isinstance(r, Dropped)) == 45
