@@ -33,6 +33,7 @@ MAGIC = b"BABT"
 VERSION = 1
 READINGS_MAX = 2**18
 ROWS_MAX = 2**18
+SERIES_MAX = 2**14
 PAYLOAD_BYTES_MAX = 2**24
 DIRECTORY_BYTES_MAX = 2**22
 _DIGEST_BYTES = 16
@@ -89,6 +90,7 @@ def encode_block(
     _check_size("readings", readings, READINGS_MAX)
     _check_size("polls", len(batches), ROWS_MAX)
     table = series.tabulate(batches)
+    _check_size("series", len(table.shapes), SERIES_MAX)
     chunks = _payload(table, records)
     raw = sum(map(len, chunks))
     _check_size("bytes", raw, PAYLOAD_BYTES_MAX)
@@ -258,6 +260,8 @@ def _no_number(text: str) -> None:
 
 def _shapes(directory: dict[str, Any]) -> list[Shape]:
     schemas = [tuple(_texts(tags)) for tags in directory["schemas"]]
+    if len(directory["series"]) > SERIES_MAX:
+        raise BlockError("block", f"its directory has more than {SERIES_MAX} series")
     shapes = []
     for entry in directory["series"]:
         match entry:

@@ -7,6 +7,7 @@ and no column is empty: the cost of a block then depends on its cells, not on ho
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ Flags = NDArray[np.bool_]
 
 _SLOPE_BITS = 64
 """What a slope costs: it must save more than this in its column."""
+_CUT_CELLS = 256
+"""Planes shorter than this are not worth statistics of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,30 +127,30 @@ def _rows(codes: Unsigned) -> Bytes:
     return codes.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
 
 
-def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[bytes]:
-    """Byte p of every code whose column is wider than p bytes, for p = 0 … 7; one chunk a plane, width and kind.
+def _first_rows(lengths: Ints, widths: Ints) -> list[int]:
+    """For each plane the first code that has a byte in it; columns come in ``_order``, so all after it have one too."""
+    ends = np.concatenate(([0], lengths.cumsum()))
+    rows: list[int] = ends[widths.searchsorted(np.arange(8), "right")].tolist()
+    return rows
 
-    Columns come in ``_order``, so that every plane is a run of rows up to the last.
-    """
+
+def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[bytes]:
+    """Byte p of every code whose column is wider than p bytes, for p = 0 … 7, cut where a new width or kind begins."""
     rows = _rows(codes)
     keys = widths * 128 + kinds
-    last = np.append(keys[1:] != keys[:-1], True).nonzero()[0]
-    ends = lengths.cumsum()[last].tolist()
-    groups = list(zip([0, *ends], ends, widths[last].tolist(), strict=False))
-    return [
-        rows[start:end, plane].tobytes()
-        for plane in range(groups[-1][2])
-        for start, end, width in groups
-        if width > plane and end > start
-    ]
+    cuts = lengths.cumsum()[:-1][keys[1:] != keys[:-1]].tolist() if len(rows) > _CUT_CELLS else []
+    chunks = []
+    for plane, first in enumerate(_first_rows(lengths, widths)):
+        if first < len(rows):
+            edges = [first, *(cut for cut in cuts if cut > first), len(rows)]
+            chunks += [rows[start:end, plane].tobytes() for start, end in itertools.pairwise(edges)]
+    return chunks
 
 
 def _unplanes(take: Callable[[int], bytes], lengths: Ints, widths: Ints) -> Unsigned:
-    ends = np.concatenate(([0], lengths.cumsum()))
-    edges = ends[widths.searchsorted(np.arange(8), "right")].tolist()
-    total = int(ends[-1])
+    total = int(lengths.sum())
     rows = np.zeros((total, 8), np.uint8)
-    for plane, first in enumerate(edges):
+    for plane, first in enumerate(_first_rows(lengths, widths)):
         if first < total:
             rows[first:, plane] = np.frombuffer(take(total - first), np.uint8)
     codes: Unsigned = rows.view("<u8").ravel()

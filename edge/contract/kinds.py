@@ -44,13 +44,31 @@ class Scale(NamedTuple):
         return quotients.astype(np.float32).astype(np.float64) if self.op == "over32" else quotients
 
 
-_SINGLES = tuple(Scale("over32", 10.0**k) for k in range(6))
-_DOUBLES = (
-    *(Scale("over", 10.0**k) for k in range(8)),
-    *(Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)),
+class _Family(NamedTuple):
+    """Scales that are tried together, simplest first: quotients, then products.
+
+    ``limit`` is the largest number believed: beyond it, it takes as many bits as the float itself, for no gain.
+    """
+
+    scales: tuple[Scale, ...]
+    factors: Floats
+    quotients: int
+    limit: float
+
+
+def _family(quotients: Sequence[Scale], products: Sequence[Scale], limit: float) -> _Family:
+    scales = (*quotients, *products)
+    return _Family(scales, np.array([[scale.factor] for scale in scales]), len(quotients), limit)
+
+
+_SINGLES = _family(
+    [Scale("over32", d) for d in (1.0, 2.0, 4.0, 8.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5)], [], 2.0**22
 )
-_SINGLE_LIMIT, _DOUBLE_LIMIT = 2.0**22, 2.0**48
-"""Largest numbers for which a scale is believed: beyond them any float is a multiple of it, and nothing is gained."""
+_DOUBLES = _family(
+    [Scale("over", d) for d in (1.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7)],
+    [Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)],
+    2.0**48,
+)
 _CELLS_AT_ONCE = 4096
 
 
@@ -86,7 +104,7 @@ def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints,
                 where = spans(starts[part], lengths[part])
                 found, numbers = _first_exact(values[where], lengths[part], family)
                 for index in set(found.tolist()) - {-1}:
-                    kind = scales.kind(family[index])
+                    kind = scales.kind(family.scales[index])
                     if kind is not None:
                         hit = found == index
                         kinds[part[hit]] = kind
@@ -98,26 +116,24 @@ def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints,
 def _portions(columns: Ints, lengths: Ints) -> list[Ints]:
     """Columns in portions of some thousand cells, so that trying many scales needs little memory at a time."""
     portion = lengths[columns].cumsum() // _CELLS_AT_ONCE
-    cuts = (portion[1:] != portion[:-1]).nonzero()[0] + 1
-    return [part for part in np.split(columns, cuts) if len(part)] if len(cuts) else [columns] if len(columns) else []
+    if not len(columns) or portion[-1] == 0:
+        return [columns] if len(columns) else []
+    return np.split(columns, (portion[1:] != portion[:-1]).nonzero()[0] + 1)
 
 
-def _first_exact(values: Floats, lengths: Ints, family: Sequence[Scale]) -> tuple[Ints, Floats]:
+def _first_exact(values: Floats, lengths: Ints, family: _Family) -> tuple[Ints, Floats]:
     """For each column the index of the first scale that gives back its every bit, or -1; the numbers for each scale."""
-    quotients = sum(scale.op != "times" for scale in family)
-    factors = np.array([[scale.factor] for scale in family])
-    numbers = np.empty((len(family), len(values)))
-    np.multiply(values, factors[:quotients], out=numbers[:quotients])
-    np.divide(values, factors[quotients:], out=numbers[quotients:])
+    _, factors, cut, limit = family
+    numbers, back = np.empty((2, len(factors), len(values)))
+    np.multiply(values, factors[:cut], out=numbers[:cut])
+    np.divide(values, factors[cut:], out=numbers[cut:])
     np.rint(numbers, out=numbers)
     # This turns -0.0, which a whole number cannot hold, into 0.0; the proof below then fails for it.
     numbers += 0.0
-    back = np.empty_like(numbers)
-    np.divide(numbers[:quotients], factors[:quotients], out=back[:quotients])
-    np.multiply(numbers[quotients:], factors[quotients:], out=back[quotients:])
-    limit = _DOUBLE_LIMIT
+    np.divide(numbers[:cut], factors[:cut], out=back[:cut])
+    np.multiply(numbers[cut:], factors[cut:], out=back[cut:])
     if family is _SINGLES:
-        back, limit = back.astype(np.float32).astype(np.float64), _SINGLE_LIMIT
+        back = back.astype(np.float32).astype(np.float64)
     exact = (back.view(np.int64) == values.view(np.int64)) & (np.abs(numbers) <= limit)
     whole: Flags = np.logical_and.reduceat(exact, lengths.cumsum() - lengths, axis=1)
     return np.where(whole.any(axis=0), whole.argmax(axis=0), -1), numbers

@@ -129,13 +129,17 @@ def measure(name: str, seconds: float, seed: int) -> dict[str, tuple[float, floa
 
 def figures(found: dict[str, tuple[float, float]]) -> list[dict[str, object]]:
     """The headline's figures with their goals and rivals, the one that counts last."""
-    sizes = {rival: round(found[rival][0], 2) for rival in RIVALS}
+    sizes = {rival: round(found[rival][0], 3) for rival in RIVALS}
     times = {rival: round(found[rival][1], 3) for rival in RIVALS}
+    rows: list[tuple[str, float, str, float, dict[str, float]]] = [
+        ("decode_us_per_reading", found["decode"][1], "us", 1.0, {}),
+        ("encode_us_per_reading", found["ours"][1], "us", 1.0, times),
+        ("stored_bytes_per_reading", found["ours"][0], "B", 1.5, sizes),
+    ]
     return [
-        {"name": "decode_us_per_reading", "value": round(found["decode"][1], 3), "unit": "us", "goal": 1.0, "rival": None},
-        {"name": "encode_us_per_reading", "value": round(found["ours"][1], 3), "unit": "us", "goal": 1.0, "rival": times},
-        {"name": "stored_bytes_per_reading", "value": round(found["ours"][0], 3), "unit": "B", "goal": 1.5, "rival": sizes},
-    ]  # fmt: skip
+        {"name": name, "value": round(value, 3), "unit": unit, "goal": goal, "rival": rival}
+        for name, value, unit, goal, rival in rows
+    ]
 
 
 def main() -> None:

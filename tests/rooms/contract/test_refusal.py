@@ -21,6 +21,7 @@ from edge.contract.block import (
     PAYLOAD_BYTES_MAX,
     READINGS_MAX,
     ROWS_MAX,
+    SERIES_MAX,
     decode_block,
     encode_block,
     peek,
@@ -140,7 +141,7 @@ DIRECTORIES: dict[str, Any] = {
     "rows beyond any number": lambda d: d | {"series": [["machine-0", 0, 10**400, 0, 1]]},
     "no rows": lambda d: d | {"series": [["machine-0", 0, 0, 0, 0]]},
     "rows that are no number": lambda d: d | {"series": [["machine-0", 0, "10", 0, 1]]},
-    "rows of no tags": lambda d: d | {"schemas": [*d["schemas"], []], "series": [*d["series"], ["x", 1, ROWS_MAX, 0, 0]]},
+    "rows of no tags": lambda d: d | {"schemas": [*d["schemas"], []], "series": [*d["series"], ["x", 1, 2**18, 0, 0]]},
     "many series": lambda d: d | {"series": d["series"] * 10_000},
     "a scale by nothing": lambda d: d | {"scales": [["times", 0.0, 0.0]] * 3},
     "a scale that is text": lambda d: d | {"scales": [["times", "0.1", 0.0]] * 3},
@@ -241,6 +242,8 @@ def test_more_than_a_block_holds_is_refused_when_it_is_made() -> None:
         sealed([wide] * (READINGS_MAX // 2**12 + 1))
     with pytest.raises(BlockError, match="polls"):
         sealed([Batch("a", (), (), (), (), 0, 0)] * (ROWS_MAX + 1))
+    with pytest.raises(BlockError, match="series"):
+        sealed([Batch(str(i), (), (), (), (), 0, 0) for i in range(SERIES_MAX + 1)])
     with pytest.raises(BlockError, match="names and records"):
         sealed([], [Dropped("a" * 1000, "t", "disk", 1, 2, 3)] * (DIRECTORY_BYTES_MAX // 1000))  # type: ignore[arg-type]
 
