@@ -104,6 +104,7 @@ class TestProcess:
         site = make_site()
         with process(site) as running:
             lines_until(running, "speed")
+            assert running.poll() is None, running.communicate()[1]
             second = subprocess.run(
                 [sys.executable, "-m", "edge.cli", "plant", "run", str(site.path)],
                 capture_output=True, text=True, timeout=START_S, check=False,
