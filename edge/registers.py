@@ -41,7 +41,10 @@ def unpack(point: Point, registers: bytes) -> tuple[Value, Quality, str]:
         return None, Quality.BAD_DECODE, f"{raw} is no measurement"
     if point.scale == 1.0 and point.offset == 0.0:
         return raw, Quality.GOOD, ""
-    return raw * point.scale + point.offset, Quality.GOOD, ""
+    value = raw * point.scale + point.offset
+    if not math.isfinite(value):
+        return None, Quality.BAD_DECODE, f"{value} is no measurement"
+    return value, Quality.GOOD, ""
 
 
 def _sentinel(point: Point, registers: bytes) -> int:

@@ -42,7 +42,6 @@ class Conversation:
         self._talks: dict[tuple[int, int], _Talk] = {}
         self._plans: dict[int, Plan] = {}
         self._unanswered: dict[int, Request] = {}
-        self._turn = 0
         self._asked_ns: dict[int, int] = {}
 
     def plan(self, profile: Profile) -> Plan:
@@ -99,18 +98,16 @@ class Conversation:
         if near == owed and len(blocks) > 1:
             near = blocks[(talk.lead + 1) % len(blocks)].request
         lengths = {owed.data_bytes} | {b.request.data_bytes for b in blocks}
-        self._turn += 1
-        reply = await self._ask(unit, step_question(near, lengths, self._turn))
+        reply = await self._ask(unit, step_question(near, lengths))
         self._asked_ns[unit] = self._clock.mono_ns()
         return reply
 
 
-def step_question(near: Request, lengths: set[int], turn: int) -> Request:
-    """A short question at ``near`` whose answer has none of ``lengths``; the next ``turn`` takes another."""
+def step_question(near: Request, lengths: set[int]) -> Request:
+    """The shortest question at ``near`` whose answer has none of ``lengths``, where there is one."""
     step = 1 if near.function >= 3 else 8
     sizes = [Request(near.function, min(near.address, 65536 - n), n) for n in range(1, 1 + 12 * step, step)]
-    fitting = [request for request in sizes if request.data_bytes not in lengths]
-    return fitting[turn % min(2, len(fitting))] if fitting else sizes[0]
+    return next((request for request in sizes if request.data_bytes not in lengths), sizes[0])
 
 
 def _lead_first(count: int, lead: int) -> list[int]:

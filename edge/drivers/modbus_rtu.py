@@ -78,6 +78,8 @@ class ModbusRtuDriver:
                 (f"cannot be opened: {error}", f"does it take {self._line.baud} baud, parity {self._line.parity}?"),
             )
             raise LineError(self._line.device, problem, hint) from error
+        # What another program asked just before may still be answered: that is dropped with the next question.
+        await self._clock.sleep(self._line.timeout_ms / 1000)
 
     async def read(self, unit: int, profile: Profile) -> list[Answer]:
         return await self._conversation.read(unit, profile)
@@ -215,7 +217,7 @@ def _opened(line: ModbusRtu) -> serial.Serial:
     """The device, locked, raw and non-blocking. A pty has no parity and refuses to be asked for one: it gets none."""
     status = Path(line.device).stat()
     pty = stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
-    return serial.Serial(
+    port = serial.Serial(
         line.device,
         baudrate=line.baud,
         parity=serial.PARITY_NONE if pty else line.parity,
@@ -223,6 +225,11 @@ def _opened(line: ModbusRtu) -> serial.Serial:
         timeout=0,
         exclusive=True,
     )
+    # pyserial sets VMIN to 0, where "nothing yet" reads like "hung up"; with 1 the first is EAGAIN.
+    settings = termios.tcgetattr(port.fileno())
+    settings[6][termios.VMIN] = 1
+    termios.tcsetattr(port.fileno(), termios.TCSANOW, settings)
+    return port
 
 
 def _rest(rest_ns: int) -> None:

@@ -174,7 +174,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        self._fail(ConnectionError(str(exc) if exc else "closed by the other side"))
+        self._fail(ConnectionError(_words(exc) if isinstance(exc, OSError) else "closed by the other side"))
 
     def _fail(self, error: ConnectionError) -> None:
         if self._waiter is not None and not self._waiter.done():

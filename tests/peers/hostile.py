@@ -1,0 +1,185 @@
+"""A Modbus device that misbehaves on demand, over TCP or on a pty. Its framing is its own, not the drivers'.
+
+A ``Misdeed`` turns one question into what the device does about it: a list of acts, each a pause and then bytes, or
+``HANG_UP``. Silence is the empty list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import socket
+import struct
+import tty
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tests.peers.image import Image
+
+HANG_UP = b"hang up"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question with the honest reply's PDU, and how this carrier frames a PDU."""
+
+    unit: int
+    transaction: int
+    function: int
+    address: int
+    count: int
+    honest: bytes
+    serial: bool
+
+    def frame(self, pdu: bytes | None = None, *, unit: int | None = None, transaction: int | None = None) -> bytes:
+        pdu = self.honest if pdu is None else pdu
+        unit = self.unit if unit is None else unit
+        if self.serial:
+            body = bytes((unit,)) + pdu
+            return body + slow_crc(body)
+        number = self.transaction if transaction is None else transaction
+        return struct.pack(">HHHB", number & 0xFFFF, 0, len(pdu) + 1, unit) + pdu
+
+
+Act = tuple[float, bytes]
+Misdeed = Callable[[Asked], list[Act]]
+
+
+def honest(asked: Asked) -> list[Act]:
+    return [(0.0, asked.frame())]
+
+
+def silent(asked: Asked) -> list[Act]:
+    return []
+
+
+def sends(data: bytes) -> Misdeed:
+    return lambda asked: [(0.0, data)]
+
+
+def slow_crc(data: bytes) -> bytes:
+    """The CRC bit by bit, as the standard's text describes it."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            lowest, crc = crc & 1, crc >> 1
+            crc ^= 0xA001 if lowest else 0
+    return struct.pack("<H", crc)
+
+
+@dataclass
+class Hostile:
+    """``misdeed`` answers the next questions; ``script`` is used up first. ``asked`` is what came, in order."""
+
+    image: Image
+    misdeed: Misdeed = honest
+    script: list[Misdeed] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    connections: int = 0
+    port: int = 0
+    device: str = ""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _last: asyncio.Task[None] | None = None
+
+    def acts(self, unit: int, transaction: int, pdu: bytes, *, serial: bool) -> list[Act]:
+        function, address, count = struct.unpack(">BHH", pdu)
+        reply = self.image.reply(function, address, count)
+        asked = Asked(unit, transaction, function, address, count, reply, serial)
+        self.asked.append(asked)
+        return (self.script.pop(0) if self.script else self.misdeed)(asked)
+
+    def perform(self, acts: list[Act], send: Callable[[bytes], None]) -> None:
+        """Do it in the background, and never before what an earlier question still gets: a device answers in order."""
+        before = self._last
+
+        async def act() -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            for pause_s, data in acts:
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+                send(data)
+
+        task = asyncio.get_running_loop().create_task(act())
+        self._last = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def over_tcp(hostile: Hostile) -> AsyncIterator[Hostile]:
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hostile.connections += 1
+        writers.add(writer)
+
+        def send(data: bytes) -> None:
+            if data is HANG_UP:
+                # A reset, not an orderly end.
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            elif not writer.is_closing():
+                writer.write(data)
+
+        try:
+            while True:
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                pdu = await reader.readexactly(length - 1)
+                hostile.perform(hostile.acts(unit, transaction, pdu, serial=False), send)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writers.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", hostile.port)
+    hostile.port = server.sockets[0].getsockname()[1]
+    try:
+        yield hostile
+    finally:
+        server.close()
+        await hostile.stop()
+        for writer in list(writers):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        await server.wait_closed()
+
+
+@asynccontextmanager
+async def on_pty(hostile: Hostile) -> AsyncIterator[Hostile]:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    hostile.device = os.ttyname(slave)
+    loop = asyncio.get_running_loop()
+    rest = bytearray()
+
+    def readable() -> None:
+        rest.extend(os.read(master, 4096))
+        while len(rest) >= 8:
+            frame, rest[:8] = bytes(rest[:8]), b""
+            assert slow_crc(frame[:6]) == frame[6:], "the driver's own frames are right"
+            hostile.perform(hostile.acts(frame[0], 0, frame[1:6], serial=True), lambda data: _put(master, data))
+
+    loop.add_reader(master, readable)
+    try:
+        yield hostile
+    finally:
+        loop.remove_reader(master)
+        await hostile.stop()
+        os.close(master)
+        os.close(slave)
+
+
+def _put(fd: int, data: bytes) -> None:
+    assert os.write(fd, data) == len(data)

@@ -1,0 +1,132 @@
+"""Starts real Modbus peers, none of them ours: pymodbus' servers and a libmodbus program, over TCP and a paced wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from edge.config.site import ModbusRtu, ModbusTcp
+from tests.peers.image import Image
+
+HERE = Path(__file__).parent
+UNIT = 17
+
+
+def tcp_line(port: int, timeout_ms: int = 1000) -> ModbusTcp:
+    return ModbusTcp(name="tcp", host="127.0.0.1", port=port, timeout_ms=timeout_ms)
+
+
+def rtu_line(device: str, baud: int = 115_200, timeout_ms: int = 400) -> ModbusRtu:
+    # Eleven bits a character, as the standard wants: without parity, two stop bits.
+    return ModbusRtu(name="rtu", device=device, baud=baud, parity="N", stop_bits=2, timeout_ms=timeout_ms)
+
+
+def sim_device(image: Image) -> SimDevice:
+    """The image as pymodbus holds it; each run of addresses is one of its blocks."""
+    blocks: list[list[SimData]] = []
+    for function in (1, 2, 3, 4):
+        table = image.tables[function]
+        runs: list[SimData] = []
+        start: int | None = None
+        for address in sorted(table):
+            if start is None:
+                start = address
+            if address + 1 not in table:
+                values = [table[a] for a in range(start, address + 1)]
+                if function < 3:
+                    runs.append(SimData(start, values=[bool(v) for v in values], datatype=DataType.BITS))
+                else:
+                    runs.append(SimData(start, values=values, datatype=DataType.REGISTERS))
+                start = None
+        kind = DataType.BITS if function < 3 else DataType.REGISTERS
+        blocks.append(runs or [SimData(9999, values=[False] if function < 3 else [0], datatype=kind)])
+    return SimDevice(UNIT, simdata=(blocks[0], blocks[1], blocks[2], blocks[3]))
+
+
+@asynccontextmanager
+async def pymodbus_tcp(image: Image, port: int = 0) -> AsyncIterator[int]:
+    server = ModbusTcpServer([sim_device(image)], address=("127.0.0.1", port))
+    assert await server.listen()
+    try:
+        transport: Any = server.transport
+        yield transport.sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def pymodbus_rtu(image: Image, device: str, baud: int) -> AsyncIterator[None]:
+    server = ModbusSerialServer([sim_device(image)], port=device, baudrate=baud)
+    assert await server.listen()
+    try:
+        yield
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def libmodbus(program: Path, image: Image, *arguments: str) -> Iterator[int]:
+    """The C program with ``image``; gives its TCP port (0 on a serial line)."""
+    with subprocess.Popen(
+        [str(program), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write("\n".join([*image.lines(), ".\n"]))
+            process.stdin.flush()
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def compiled(folder: Path) -> Path:
+    """The libmodbus program, built in ``folder``."""
+    program = folder / "libmodbus_peer"
+    compiler = shutil.which("gcc")
+    assert compiler is not None, "gcc and libmodbus-dev build the foreign peer"
+    subprocess.run([compiler, "-O1", "-o", str(program), str(HERE / "libmodbus_peer.c"), "-lmodbus"], check=True)
+    return program
+
+
+@dataclass
+class Wire:
+    """The ptys at both ends, and after its end what the wire ``saw`` of the master."""
+
+    master: str
+    slave: str
+    saw: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def wire(baud: int, bits: int = 11) -> Iterator[Wire]:
+    command = [sys.executable, str(HERE / "wire.py"), str(baud), str(bits)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        try:
+            master, slave = process.stdout.readline().split()
+            ends = Wire(master, slave)
+            yield ends
+            process.stdin.close()
+            ends.saw.update(json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+async def until(condition: Any, within_s: float = 10.0) -> None:
+    """Wait for ``condition()`` to hold. Raises ``TimeoutError``."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
