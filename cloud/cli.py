@@ -2,9 +2,81 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from pathlib import Path
+
 import click
+
+_PATH = click.Path(path_type=Path)
 
 
 @click.group()
 def cloud() -> None:
     """Receive what gateways send, show the fleet, train what gateways judge with."""
+
+
+@cloud.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=8555, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
+@click.option("--tokens", required=True, type=_PATH, help="File with the gateways' tokens; see `babbitt cloud token`.")
+@click.option("--certificate", type=_PATH, help="PEM file; turns TLS on.")
+@click.option("--key", type=_PATH, help="PEM file of the certificate's key, where it is not in the same file.")
+def serve(host: str, port: int, data: Path, tokens: Path, certificate: Path | None, key: Path | None) -> None:
+    """Receive blocks, keep them, and show the fleet's pages until Ctrl-C or SIGTERM.
+
+    \b
+    Example, all on this machine:
+      babbitt cloud token gateway-1 --tokens var/cloud.tokens --out var/gateway-1.token
+      babbitt cloud serve --tokens var/cloud.tokens
+
+    Then name the printed address and the token's file under [uplink] in the gateway's site file. Only gateways need a
+    token: whoever reaches the address can read the pages, so listen beyond this machine only in a network you trust.
+    """
+    from cloud.runtime import Settings
+    from cloud.runtime import serve as run
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings(data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key)
+    asyncio.run(run(settings, ready=lambda address: click.echo(f"fleet page: {address}")))
+
+
+@cloud.command()
+@click.argument("gateway")
+@click.option("--tokens", required=True, type=_PATH, help="File that the hash is appended to (made with mode 0600).")
+@click.option("--out", type=_PATH, help="New file for the token (mode 0600) instead of printing it.")
+def token(gateway: str, tokens: Path, out: Path | None) -> None:
+    """Make a token for GATEWAY. It is shown once; only its hash is kept.
+
+    \b
+    Example:
+      babbitt cloud token gateway-1 --tokens var/cloud.tokens --out var/gateway-1.token
+
+    A running `babbitt cloud serve` takes it at once. A second token for the same gateway is valid beside the first; to
+    withdraw one, delete its line from the file.
+    """
+    from cloud.ingest import tokens as room
+
+    if out is not None:
+        room.check_absent(out)
+    made = room.make(tokens, gateway)
+    if out is None:
+        click.echo(made)
+    else:
+        room.write_secret(out, made)
+        click.echo(f"token of {gateway} written to {out}")
+
+
+@cloud.command()
+@click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
+def rebuild(data: Path) -> None:
+    """Make every derived table anew from the raw blocks: rollups, newest values, verdicts, alarms, the ledger.
+
+    \b
+    Example, with the server stopped:
+      babbitt cloud rebuild --data var/cloud
+    """
+    from cloud.store.rebuild import rebuild as run
+
+    click.echo(f"{run(data):,} blocks read; rollups and newest values are made anew")

@@ -61,8 +61,10 @@ def export_int8(layers: Sequence[Dense], calibration: NDArray[np.floating[Any]],
     tensor = model.tensor("input", (1, layers[0].weights.shape[1]), schema.TensorType.INT8, None, [scale], [zero])
     model.begin(tensor)
     for i, layer in enumerate(layers):
-        largest = np.maximum(np.abs(layer.weights).max(axis=1), 1e-8)
-        scales = (largest / 127.0).astype(np.float32)
+        # A channel whose weights are all but zero still has a bias, which must fit 32 bits at its scale.
+        fits = np.abs(layer.bias) / (scale * 2.0**30)
+        largest = np.maximum(np.abs(layer.weights).max(axis=1) / 127.0, 1e-10)
+        scales = np.maximum(largest, fits).astype(np.float32)
         quantised = np.clip(np.round(layer.weights / scales[:, None]), -127, 127).astype(np.int8)
         bias_scales = (np.float32(scale) * scales).astype(np.float32)
         bias_numbers = np.round(layer.bias / bias_scales).astype(np.int32)

@@ -27,6 +27,10 @@ from edge.features.baseline import Baseline, fit
 Array = NDArray[np.float64]
 
 _STATE_VERSION = 1
+_RENEWED_AFTER_H, _RENEWED_AFTER_STEPS = 6.0, 4
+_CLEARLY_WORN, _QUIET = 6.0, 3.0
+"""In residual sds: an asset whose averages stood further off than the first, and whose every reading then stays within
+the second for the time above, has been repaired."""
 _ABSENT = -1.0
 """Stands for "no hour yet" in kept state: hours of a meter are never negative."""
 
@@ -115,6 +119,9 @@ class FeatureTracker:
         self._digest = hashlib.sha256(json.dumps(spec.as_json(), sort_keys=True).encode()).digest()[:8]
         self._hour = _ABSENT
         self._pace_h = 0.0
+        self._quiet_since = _ABSENT
+        self._quiet_steps = 0.0
+        self._renewals = 0.0
         self._rows = np.zeros((0, n + c))
         self._sum = np.zeros(n + c)
         self._count = np.zeros(n + c)
@@ -144,6 +151,11 @@ class FeatureTracker:
     def pace_h(self) -> float:
         """Operating hours between steps, averaged over the last ten or so."""
         return self._pace_h
+
+    @property
+    def renewals(self) -> int:
+        """How often the asset, clearly worn, came back to its baseline at once: it was repaired."""
+        return int(self._renewals)
 
     def silent_h(self) -> Array:
         """For each signal the operating hours since it last gave a usable reading, [signals]."""
@@ -200,6 +212,7 @@ class FeatureTracker:
             shift = hour - self._hour
             self._seen = np.where(self._seen == _ABSENT, _ABSENT, np.maximum(self._seen + shift, 0.0))
             self._onset = np.where(self._onset == _ABSENT, _ABSENT, np.maximum(self._onset + shift, 0.0))
+            self._quiet_since = _ABSENT
         self._hour = hour
         self._sum[:] = 0.0
         self._count[:] = 0.0
@@ -239,9 +252,24 @@ class FeatureTracker:
         self._means += weight * (residual - self._means)
         self._seen = np.where(given, hour, self._seen)
         level = np.abs(self._means[min(1, len(self._taus) - 1)]) / self.baseline.spread
-        # Off the baseline above one residual sd of the average, back on it below half: no flapping between.
-        self._onset = np.where((level > 1.0) & (self._onset == _ABSENT), hour, self._onset)
-        self._onset = np.where(level < 0.5, _ABSENT, self._onset)
+        # Off the baseline above two residual sds of the average, back on it below one: no flapping between.
+        self._onset = np.where((level > 2.0) & (self._onset == _ABSENT), hour, self._onset)
+        self._onset = np.where(level < 1.0, _ABSENT, self._onset)
+        self._notice_repair(np.abs(residual[given]) / self.baseline.spread[given], level.max(), hour)
+
+    def _notice_repair(self, residual: Array, level: float, hour: float) -> None:
+        """Averages would take days to forget a repair: forget at once, where it is plain."""
+        if level < _CLEARLY_WORN or (residual > _QUIET).any():
+            self._quiet_since = _ABSENT
+            return
+        if self._quiet_since == _ABSENT:
+            self._quiet_since, self._quiet_steps = hour, 0.0
+        self._quiet_steps += 1.0
+        if hour - self._quiet_since >= _RENEWED_AFTER_H and self._quiet_steps >= _RENEWED_AFTER_STEPS:
+            self._means[:] = 0.0
+            self._onset[:] = _ABSENT
+            self._quiet_since = _ABSENT
+            self._renewals += 1.0
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +277,8 @@ class FeatureTracker:
         """Everything that a restart needs, in 64-bit floats: restoring gives bit-equal features from then on."""
         flat = self.baseline.flat() if self.baseline is not None else np.zeros(0)
         numbers = np.concatenate([
-            (self._hour, self._pace_h), self._sum, self._count, self._means.ravel(), self._seen, self._onset,
+            (self._hour, self._pace_h, self._quiet_since, self._quiet_steps, self._renewals),
+            self._sum, self._count, self._means.ravel(), self._seen, self._onset,
             self._rows.ravel(), flat,
         ])  # fmt: skip
         head = struct.pack("<B8sBH", _STATE_VERSION, self._digest, self.ready, len(self._rows))
@@ -263,14 +292,14 @@ class FeatureTracker:
         version, digest, ready, rows = struct.unpack("<B8sBH", state[:head])
         n, c, t = len(self.spec.signals), len(self.spec.conditions), len(self.spec.taus_h)
         flat = ((1 + c) * n + n + 4 * c) if ready else 0
-        sizes = (2, n + c, n + c, t * n, n, n, rows * (n + c), flat)
+        sizes = (5, n + c, n + c, t * n, n, n, rows * (n + c), flat)
         numbers = np.frombuffer(state[head:], dtype="<f8").astype(np.float64)
         if version != _STATE_VERSION or digest != self._digest or numbers.size != sum(sizes):
             return False
         if not np.isfinite(numbers).all():
             return False
         parts = np.split(numbers, np.cumsum(sizes)[:-1])
-        self._hour, self._pace_h = (float(x) for x in parts[0])
+        self._hour, self._pace_h, self._quiet_since, self._quiet_steps, self._renewals = (float(x) for x in parts[0])
         self._sum, self._count, means, self._seen, self._onset, kept = (p.copy() for p in parts[1:7])
         self._means, self._rows = means.reshape(t, n), kept.reshape(rows, n + c)
         self.baseline = Baseline.unflat(parts[7], signals=n, conditions=c) if ready else None

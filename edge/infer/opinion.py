@@ -1,0 +1,49 @@
+"""What a judge's mind thinks of an asset, before coverage and identity make it a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edge.contract.types import Reason
+
+NOT_ENOUGH = "not enough evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Remaining useful life in hours with its interval: ``low_h <= rul_h <= high_h``."""
+
+    rul_h: float
+    low_h: float
+    high_h: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """``life`` is None where there is too little evidence; ``note`` then says what is missing."""
+
+    health: float | None = None
+    anomaly: float | None = None
+    anomalous: bool = False
+    life: Life | None = None
+    reasons: tuple[Reason, ...] = ()
+    note: str = ""
+
+
+class Mind(Protocol):
+    """One way of judging: with a bundle, or by what it has learned itself."""
+
+    tags: tuple[str, ...]
+    """Tags whose readings are the evidence; empty for all."""
+
+    def observe(self, values: Mapping[str, object]) -> None:
+        """Take one poll's good values."""
+
+    def opine(self) -> Opinion: ...
+    def kept(self) -> dict[str, Any]:
+        """What a restart needs, as plain JSON data."""
+
+    def restore(self, kept: dict[str, Any]) -> bool:
+        """Continue; False, with nothing changed, where ``kept`` is another mind's."""

@@ -1,0 +1,169 @@
+"""The mind that judges with a bundle: features by the hour meter, int8 models, a calibrated interval.
+
+It says "not enough evidence" while it learns the healthy baseline, where a signal or the hour meter is missing or has
+gone silent; where the machine leaves what the bundle was trained on, the interval widens and the note says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.contract.bundle import Bundle, hours_of
+from edge.errors import BundleError
+from edge.features.tracker import FeatureSpec, FeatureTracker, number
+from edge.infer.engine import Engine
+from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
+from edge.infer.settle import SettledAnomaly, SettledHealth, SettledLife
+from edge.infer.words import Departure, listed, reasons
+
+_SILENT_MAX_H = 12.0
+_STALLED_POLLS = 20
+"""So many polls without a step while a signal is missing: then it is said, not waited for."""
+_WIDEN = 1.5
+_RAISE_AFTER_H, _CLEAR_AFTER_H = 4.0, 12.0
+
+
+class Prognosis:
+    """One asset, one bundle. Raises ``BundleError`` where the bundle's features are not what this code computes."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        where = f"bundle {bundle.asset_class}"
+        try:
+            spec = FeatureSpec.from_json(bundle.features)
+        except (TypeError, ValueError, AssertionError) as error:
+            raise BundleError(where, f"features of another version: {error}", "train it again") from error
+        if spec.names != bundle.names:
+            raise BundleError(where, "its feature names are not those that this version computes", "train it again")
+        self._bundle, self._spec = bundle, spec
+        self._life = Engine(bundle.files[bundle.life_model], inputs=len(spec.names), where=bundle.life_model)
+        self._novelty = Engine(bundle.files[bundle.novelty_model], inputs=len(spec.names), where=bundle.novelty_model)
+        if (self._life.outputs, self._novelty.outputs) != (2, len(spec.names)):
+            raise BundleError(where, "its models give another number of outputs", "train it again")
+        self.tags = (*spec.tags, spec.hour_meter)
+        self._tracker = FeatureTracker(spec)
+        self._stalled_polls = 0
+        self._hourless_polls = 0
+        self._renew()
+
+    def _renew(self) -> None:
+        self._settled_life = SettledLife()
+        self._settled_health = SettledHealth()
+        self._settled_anomaly = SettledAnomaly(raise_after=_RAISE_AFTER_H, clear_after=_CLEAR_AFTER_H)
+        self._renewals = self._tracker.renewals
+
+    def observe(self, values: Mapping[str, object]) -> None:
+        hour = number(values.get(self._spec.hour_meter))
+        stepped = self._tracker.update(values, hour)
+        self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)
+        self._stalled_polls = 0 if stepped else min(self._stalled_polls + 1, _STALLED_POLLS)
+
+    def opine(self) -> Opinion:
+        missing = self._missing()
+        if missing:
+            return Opinion(note=f"{NOT_ENOUGH}: {missing}")
+        tracker = self._tracker
+        assert tracker.hour_h is not None
+        if tracker.renewals != self._renewals:
+            self._renew()
+        features, hour = tracker.vector(), tracker.hour_h
+        score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
+        strange = self._strange(features)
+        life = self._settled_life.settle(self._interval(score, widen=bool(strange)), hour, cap_h=self._bundle.rul_cap_h)
+        anomaly = self._anomaly(features)
+        return Opinion(
+            health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
+            anomaly=anomaly,
+            anomalous=self._settled_anomaly.settle(anomaly, hour),
+            life=life,
+            reasons=reasons(self._departures()),
+            note="; ".join(filter(None, (strange, self._beyond(life)))),
+        )
+
+    def _missing(self) -> str:
+        """What is lacking for a verdict, in words; empty where nothing is."""
+        tracker = self._tracker
+        if self._hourless_polls >= _STALLED_POLLS or (tracker.hour_h is None and self._hourless_polls):
+            return f"no good reading of {listed([self._spec.hour_meter])}"
+        if not tracker.ready:
+            absent = tracker.never_seen()
+            if self._stalled_polls >= _STALLED_POLLS and absent:
+                return f"no good reading of {listed(absent)}"
+            return f"learning the healthy baseline, {math.floor(100.0 * tracker.learned)} % done"
+        silent = tracker.silent_h()
+        quiet = [s.tag for s, h in zip(self._spec.signals, silent, strict=True) if h > _SILENT_MAX_H]
+        return f"no good reading of {listed(quiet)} for {silent.max():.0f} h" if quiet else ""
+
+    def _strange(self, features: NDArray[np.float32]) -> str:
+        """Where the asset leaves what the bundle was trained on, in words; empty where it does not."""
+        low, high = self._bundle.valid
+        outside = np.flatnonzero((features < low) | (features > high))
+        if self._tracker.pace_h > self._bundle.pace_max_h:
+            pace, trained = self._tracker.pace_h, self._bundle.pace_max_h
+            return f"polled every {pace:.1f} h of machine time, trained up to {trained:.1f} h: interval widened"
+        if outside.size == 0:
+            return ""
+        tags = list(dict.fromkeys(self._bundle.names[i].rsplit(".", 1)[0] for i in outside))
+        return f"outside what the models were trained on ({listed(tags)}): interval widened"
+
+    def _interval(self, score: float, *, widen: bool) -> Life:
+        low, high = self._bundle.interval.around(score)
+        if widen:
+            low, high = score - _WIDEN * (score - low), score + _WIDEN * (high - score)
+        cap_h = self._bundle.rul_cap_h
+        return Life(hours_of(score, cap_h), hours_of(low, cap_h), hours_of(high, cap_h))
+
+    def _beyond(self, life: Life) -> str:
+        cap_h = self._bundle.rul_cap_h
+        return f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
+
+    def _anomaly(self, features: NDArray[np.float32]) -> float:
+        row = self._bundle.novelty_scaling.apply(features)
+        error = (row - self._novelty.run(row)).astype(np.float64)
+        return float(np.sqrt(np.mean(error**2))) / self._bundle.novelty_threshold
+
+    def _departures(self) -> list[Departure]:
+        tracker = self._tracker
+        assert tracker.baseline is not None
+        means, spread, healthy = tracker.departures(), tracker.baseline.spread, tracker.baseline.coefficients[0]
+        risen_h = tracker.risen_h()
+        found = []
+        for i, signal in enumerate(self._spec.signals):
+            now = healthy[i] + means[0, i]
+            level, was = (math.exp(now), math.exp(healthy[i])) if signal.log else (now, healthy[i])
+            found.append(
+                Departure(
+                    tag=signal.tag, strength=float(means[0, i] / spread[i]), level=float(level), healthy=float(was),
+                    risen_h=float(risen_h[i]), trend=float(means[0, i] - means[-1, i]), above=signal.minus,
+                )
+            )  # fmt: skip
+        return found
+
+    def kept(self) -> dict[str, Any]:
+        return {
+            "bundle": self._bundle.hash,
+            "tracker": base64.b64encode(self._tracker.state()).decode(),
+            "polls": [self._stalled_polls, self._hourless_polls, self._renewals],
+            "life": asdict(self._settled_life),
+            "health": asdict(self._settled_health),
+            "anomaly": asdict(self._settled_anomaly),
+        }
+
+    def restore(self, kept: dict[str, Any]) -> bool:
+        """The tracker's state goes over to a new bundle that follows the same features; the models' own does not."""
+        if not self._tracker.restore(base64.b64decode(kept["tracker"])):
+            return False
+        self._renew()
+        self._stalled_polls, self._hourless_polls, renewals = kept["polls"]
+        if kept["bundle"] == self._bundle.hash:
+            self._renewals = renewals
+            self._settled_life = SettledLife(**kept["life"])
+            self._settled_health = SettledHealth(**kept["health"])
+            self._settled_anomaly = SettledAnomaly(**kept["anomaly"])
+        return True

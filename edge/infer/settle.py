@@ -1,0 +1,100 @@
+"""From one row's answer to a verdict that people can act on: life and alarm states that do not flap.
+
+Bad news is believed within hours, good news within days: a lamp that goes from red to amber and back teaches people to
+ignore it. All times are hours of the machine's own meter, so that a verdict asked for twice does not count twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, urgency_of
+from edge.infer.opinion import Life
+
+_WORSE_TAU_H, _BETTER_TAU_H = 3.0, 24.0
+_IMPROVED_BY, _IMPROVED_FOR_H = 1.25, 12.0
+_ABSENT = -1.0
+
+
+@dataclass
+class SettledLife:
+    """Smooths the three numbers of ``Life``, which also run down by themselves as hours pass.
+
+    The lower end crosses a limit of urgency upwards only after the answer stood a quarter above it for 12 hours.
+    """
+
+    hour: float = _ABSENT
+    rul_h: float = 0.0
+    low_h: float = 0.0
+    high_h: float = 0.0
+    better_since: float = _ABSENT
+
+    def settle(self, answer: Life, hour: float, *, cap_h: float) -> Life:
+        if self.hour == _ABSENT:
+            self.hour, self.rul_h, self.low_h, self.high_h = hour, answer.rul_h, answer.low_h, answer.high_h
+            return answer
+        dt_h = max(hour - self.hour, 0.0)
+        self.hour = hour
+        low_h = _toward(self.low_h, answer.low_h, dt_h)
+        self.low_h = self._held(low_h, answer.low_h, hour)
+        self.rul_h = max(_toward(self.rul_h, answer.rul_h, dt_h), self.low_h)
+        self.high_h = min(max(_toward(self.high_h, answer.high_h, dt_h), self.rul_h), cap_h)
+        return Life(self.rul_h, self.low_h, self.high_h)
+
+    def _held(self, low_h: float, answer_h: float, hour: float) -> float:
+        limits = (URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H)
+        limit = next((limit for limit in limits if self.low_h < limit), math.inf)
+        if answer_h < limit * _IMPROVED_BY:
+            self.better_since = _ABSENT
+        elif self.better_since == _ABSENT:
+            self.better_since = hour
+        improved = self.better_since != _ABSENT and hour - self.better_since >= _IMPROVED_FOR_H
+        if improved or urgency_of(low_h).rank >= urgency_of(self.low_h).rank:
+            return low_h
+        return math.nextafter(limit, 0.0)
+
+
+def _toward(before: float, answer: float, dt_h: float) -> float:
+    """``before``, less the hours that passed, drawn toward ``answer`` in the logarithm: quickly down, slowly up."""
+    now = max(before - dt_h, 0.0)
+    tau_h = _WORSE_TAU_H if answer < now else _BETTER_TAU_H
+    step = (math.log1p(answer) - math.log1p(now)) * -math.expm1(-dt_h / tau_h)
+    return math.expm1(math.log1p(now) + step)
+
+
+@dataclass
+class SettledHealth:
+    """Health that falls within hours and recovers within days; 0 to 100."""
+
+    hour: float = _ABSENT
+    health: float = 100.0
+
+    def settle(self, answer: float, hour: float) -> float:
+        dt_h = max(hour - self.hour, 0.0) if self.hour != _ABSENT else math.inf
+        self.hour = hour
+        tau_h = _WORSE_TAU_H if answer < self.health else _BETTER_TAU_H
+        self.health += (answer - self.health) * -math.expm1(-dt_h / tau_h)
+        return self.health
+
+
+@dataclass
+class SettledAnomaly:
+    """Anomalous once the score stood above 1 for ``raise_after``, normal again once it stood below 0.8 for
+    ``clear_after``, in whatever unit the positions passed in are (hours, or polls)."""
+
+    raise_after: float
+    clear_after: float
+    since: float = _ABSENT
+    anomalous: bool = False
+
+    def settle(self, score: float, position: float) -> bool:
+        towards_change = score < 0.8 if self.anomalous else score > 1.0
+        if not towards_change:
+            self.since = _ABSENT
+            return self.anomalous
+        if self.since == _ABSENT or position < self.since:
+            self.since = position
+        if position - self.since >= (self.clear_after if self.anomalous else self.raise_after):
+            self.anomalous, self.since = not self.anomalous, _ABSENT
+        return self.anomalous
