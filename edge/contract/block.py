@@ -243,7 +243,7 @@ def _parse(payload: _Payload) -> dict[str, Any]:
     if size > DIRECTORY_BYTES_MAX:
         raise BlockError("block", f"a directory of {size} bytes; the limit is {DIRECTORY_BYTES_MAX}")
     try:
-        directory = json.loads(payload.take(size), parse_constant=_no_number)
+        directory = json.loads(payload.take(size))
     except (ValueError, RecursionError):
         raise BlockError("block", "its directory is not JSON") from None
     lists = ("schemas", "series", "texts", "scales", "records")
@@ -254,10 +254,6 @@ def _parse(payload: _Payload) -> dict[str, Any]:
     return directory
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
-
-
 def _shapes(directory: dict[str, Any]) -> list[Shape]:
     schemas = [tuple(_texts(tags)) for tags in directory["schemas"]]
     if len(directory["series"]) > SERIES_MAX:
@@ -266,7 +262,7 @@ def _shapes(directory: dict[str, Any]) -> list[Shape]:
     for entry in directory["series"]:
         match entry:
             case [str(asset), int(schema), int(rows), 0 | 1 as spread, 0 | 1 as flawed]:
-                if 0 <= schema < len(schemas) and 0 < rows <= ROWS_MAX:
+                if 0 <= schema < len(schemas) and rows > 0:
                     shapes.append(Shape(asset, schemas[schema], rows, spread == 1, flawed == 1))
                     continue
         raise BlockError("block", "a series in its directory cannot be")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import struct
 from collections.abc import Sequence
@@ -164,3 +165,22 @@ def resealed(data: bytes, *, payload: bytes | None = None, frame: bytes | None =
 def payload_of(data: bytes) -> bytes:
     """A block's payload, decompressed."""
     return zstandard.ZstdDecompressor().decompress(data[HEAD.size + data[7] : -16])
+
+
+def handmade(
+    *,
+    schemas: Sequence[Sequence[str]] = (("t",),),
+    series: Sequence[Sequence[Any]] = (("a", 0, 1, 0, 0),),
+    texts: Sequence[str] = (),
+    quality: bytes = b"",
+    kinds: bytes = b"\2\2\1\2\2",
+    widths: bytes = bytes(5),
+    planes: bytes = b"",
+    readings: int = 1,
+    good: int = 1,
+) -> bytes:
+    """A block from the README's words: by default one poll of one tag, in which every number is 0."""
+    directory = {"schemas": schemas, "series": series, "texts": texts, "scales": [], "records": []}
+    text = json.dumps(directory).encode()
+    payload = struct.pack("<I", len(text)) + text + quality + kinds + widths + planes
+    return resealed(sealed([]), payload=payload, readings=readings, good=good)

@@ -28,7 +28,7 @@ from edge.contract.block import (
 )  # fmt: skip
 from edge.contract.types import Alarm, AlarmState, Batch, Dropped, Key, Lane, Priority, Quality
 from edge.errors import BlockError
-from tests.rooms.contract.samples import BOOT, HEAD, KEY, payload_of, plant, resealed, sealed
+from tests.rooms.contract.samples import BOOT, HEAD, KEY, handmade, payload_of, plant, resealed, sealed
 
 ALARM = Alarm("machine-0", "high", "speed_rpm", Priority.HIGH, AlarmState.UNACKNOWLEDGED, 1, 2, 3.5, "Too fast.")
 BLOCK = sealed(plant(), [ALARM])
@@ -91,16 +91,80 @@ def test_a_later_version_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "what"),
     [
-        {"flags": 1}, {"lane": 2}, {"readings": READINGS_MAX + 1}, {"readings": 2**32 - 1, "good": 2**32 - 1},
-        {"good": 121}, {"good": 0}, {"records": 2}, {"records": 2**32 - 1}, {"raw": PAYLOAD_BYTES_MAX + 1},
-        {"raw": 2**32 - 1}, {"raw": 0}, {"readings": 0, "good": 0},
+        ({"flags": 1}, "version 1 does not know"),
+        ({"lane": 2}, "version 1 does not know"),
+        ({"readings": READINGS_MAX + 1}, "more than a block holds"),
+        ({"good": 121}, "more than a block holds"),
+        ({"raw": PAYLOAD_BYTES_MAX + 1}, "more than a block holds"),
+        ({"records": 2**32 - 1}, "more than a block holds"),
+        ({"readings": 119}, "different readings"),
+        ({"records": 2}, "different records"),
+        ({"raw": 0, "records": 0}, "different sizes"),
+        ({"good": 0}, "different good readings"),
     ],
-)  # fmt: skip
-def test_an_envelope_that_lies(changes: dict[str, Any]) -> None:
-    with pytest.raises(BlockError):
+)
+def test_an_envelope_that_lies(changes: dict[str, Any], what: str) -> None:
+    with pytest.raises(BlockError, match=what):
         decode_block(resealed(BLOCK, **changes))
+
+
+FEW = {"schemas": [[]], "readings": 0, "good": 0}
+HANDMADE: dict[str, tuple[dict[str, Any], str]] = {
+    "a time that is text": ({"kinds": b"\5\2\1\2\2", "texts": ["x"]}, "kind"),
+    "a clock's trust that is a number": ({"kinds": b"\2\2\2\2\2"}, "kind"),
+    "a kind between those that exist": ({"kinds": b"\2\2\1\2\7"}, "kind"),
+    "a scale that is not listed": ({"kinds": b"\2\2\1\2\x10"}, "kind"),
+    "a column that claims to be empty": ({"kinds": b"\2\2\1\2\0"}, "kind"),
+    "an empty column of a kind": (
+        {"series": [("a", 0, 1, 0, 1)], "quality": b"\x80", "widths": bytes(4), "good": 0}, "kind",
+    ),
+    "an unknown quality": ({"series": [("a", 0, 1, 0, 1)], "quality": b"\x41"}, "quality"),
+    "a number of nine bytes": ({"widths": b"\x90\0\0\0\0", "planes": bytes(8)}, "8 bytes"),
+    "steps of nine bytes": ({"widths": b"\x09\0\0\0\0"}, "8 bytes"),
+    "a boolean of two": ({"kinds": b"\2\2\1\2\1", "widths": b"\0\0\0\0\x10", "planes": b"\4"}, "boolean"),
+    "a trust of two": ({"widths": b"\0\0\x10\0\0", "planes": b"\4"}, "boolean"),
+    "a single of 33 bits": (
+        {"kinds": b"\2\2\1\2\4", "widths": b"\0\0\0\0\x50", "planes": b"\0\0\0\0\1"}, "32 bits",
+    ),
+    "a text that is not listed": ({"kinds": b"\2\2\1\2\5"}, "not in the block's list"),
+    "a text before the first": (
+        {"kinds": b"\2\2\1\2\5", "texts": ["x"], "widths": b"\0\0\0\0\x10", "planes": b"\1"},
+        "not in the block's list",
+    ),
+    "a mixed value of no type": ({"kinds": b"\2\2\1\2\6", "texts": ["x1"]}, "no type"),
+    "a mixed value that is nothing": ({"kinds": b"\2\2\1\2\6", "texts": [""]}, "no type"),
+    "a mixed integer too long to be one": ({"kinds": b"\2\2\1\2\6", "texts": ["i" + "1" * 5000]}, "no type"),
+    "a mixed integer in other digits": ({"kinds": b"\2\2\1\2\6", "texts": ["i\u0661"]}, "no type"),
+    "a mixed float of capitals": ({"kinds": b"\2\2\1\2\6", "texts": ["fFFF0000000000000"]}, "no type"),
+    "a byte left over": ({"planes": b"\0"}, "longer than its columns"),
+    "a plane cut short": ({"widths": b"\x10\0\0\0\0"}, "ends early"),
+    "kinds cut short": ({"kinds": b"\2\2", "widths": b""}, "ends early"),
+    "more polls than a block holds": (
+        FEW | {"series": [("a", 0, ROWS_MAX, 0, 0)] * 2, "kinds": b"\2\2\2\2\1\1\2\2", "widths": bytes(8)},
+        "different readings",
+    ),
+    "more series than a block holds": (
+        FEW | {
+            "series": [("a", 0, 1, 0, 0)] * (SERIES_MAX + 1),
+            "kinds": b"".join(kind * (SERIES_MAX + 1) for kind in (b"\2", b"\2", b"\1", b"\2")),
+            "widths": bytes(4 * (SERIES_MAX + 1)),
+        },
+        "series",
+    ),
+}  # fmt: skip
+
+
+def test_a_block_made_by_hand_opens() -> None:
+    (batch,) = decode_block(handmade()).batches()
+    assert batch == Batch("a", ("t",), (0,), (Quality.GOOD,), (0,), 0, 0, trusted=False)
+
+
+@pytest.mark.parametrize(("parts", "what"), HANDMADE.values(), ids=HANDMADE.keys())
+def test_a_payload_that_cannot_be(parts: dict[str, Any], what: str) -> None:
+    with pytest.raises(BlockError, match=what):
+        decode_block(handmade(**parts))
 
 
 def test_a_gateway_without_a_name_or_with_one_that_is_no_text() -> None:

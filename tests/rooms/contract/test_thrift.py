@@ -45,6 +45,13 @@ def test_constants_and_even_counters_cost_their_first_value_only() -> None:
     assert many - few < 40
 
 
+def test_a_period_costs_its_jitter_only() -> None:
+    def jitter(row: int) -> int:
+        return (row * row * 7919) % 101
+
+    assert columns_of(lambda row: 5_000_000 * row + jitter(row)) <= columns_of(jitter) + 40
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.1, 0.01, 0.001, 0.05, 0.5, 0.25])
 def test_scaled_registers_cost_what_their_registers_do(scale: float) -> None:
     def raw(row: int) -> int:
