@@ -1,0 +1,120 @@
+"""Plant, cloud and gateway as real processes in a folder, for tests that look at the whole way of a reading."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cloud.demo.processes import Child, free_port, write_site
+from edge.config.site import profiles_root
+from edge.contract.block import Block, decode_block
+from edge.errors import BabbittError
+from edge.local_socket import ask
+
+DEMO = profiles_root() / "sites/demo.toml"
+
+
+def babbitt(*arguments: str) -> str:
+    """What the command printed; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class World:
+    """The demonstration's site, changed by ``change``, with the cloud and the plant running; ``start`` the gateway."""
+
+    def __init__(self, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+        self.folder, self.children = folder, list[Child]()
+        self.port = free_port(0)
+        self.site = folder / "site.toml"
+        tokens = folder / "cloud.tokens"
+
+        def changed(tables: dict[str, Any]) -> None:
+            tables["uplink"]["url"] = self.url
+            tables["panel"]["kind"] = "none"
+            tables["line"][0]["port"] = free_port(0)
+            change(tables)
+
+        write_site(DEMO, self.site, changed)
+        babbitt("cloud", "token", "demo-gateway", "--tokens", str(tokens), "--out", str(folder / "gateway.token"))
+        self.cloud = self._spawn(
+            "cloud", "serve", "--port", str(self.port), "--data", str(folder / "cloud"), "--tokens", str(tokens)
+        )
+        self.plant = self._spawn("plant", "run", str(self.site))
+        self.until(self.plant_status)
+        self.until(self.stats)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.gateway = self._spawn("gateway", "run", str(self.site))
+        self.until(lambda: self.status()["ledger"]["good"] > 0)
+
+    def plant_status(self) -> dict[str, Any]:
+        return ask(self.folder / "plant/plant.sock", "status")
+
+    def fault(self, asset: str, kind: str, **arguments: Any) -> None:
+        ask(self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind, **arguments)
+
+    def status(self) -> dict[str, Any]:
+        return ask(self.folder / "gateway/gateway.sock", "status")
+
+    def stats(self) -> dict[str, Any]:
+        return self.get("stats")
+
+    def get(self, path: str) -> dict[str, Any]:
+        try:
+            answer = httpx.get(f"{self.url}/api/v1/{path}", timeout=5).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise BabbittError("cloud", str(error)) from error
+        assert isinstance(answer, dict)
+        return answer
+
+    def until(self, attempt: Callable[[], Any], within_s: float = 30.0) -> None:
+        """Wait until ``attempt`` gives something true; fails when the time is over or a process has ended by itself."""
+        deadline = time.monotonic() + within_s
+        last = "not yet true"
+        while time.monotonic() < deadline:
+            for child in self.children:
+                child.check()
+            try:
+                if attempt():
+                    return
+            except BabbittError as error:
+                last = str(error)
+            time.sleep(0.05)
+        pytest.fail(f"not within {within_s} s: {last}")
+
+    def stop_gateway(self) -> None:
+        """SIGTERM, as anybody would."""
+        self.children.remove(self.gateway)
+        assert self.gateway.end() == 0
+
+    def blocks(self) -> Iterator[Block]:
+        """Every block in the cloud's store, decoded here, in the order of their numbers."""
+        with sqlite3.connect(f"file:{next((self.folder / 'cloud').glob('*.db'))}?mode=ro", uri=True) as database:
+            for (data,) in database.execute("SELECT bytes FROM block ORDER BY seq"):
+                yield decode_block(data)
+        database.close()
+
+    def end(self) -> None:
+        for child in reversed(self.children):
+            child.end()
+
+    def _spawn(self, *arguments: str) -> Child:
+        child = Child(arguments[0], list(arguments), self.folder / f"{arguments[0]}.log")
+        self.children.append(child)
+        return child
