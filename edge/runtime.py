@@ -14,7 +14,7 @@ import random
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,31 +101,32 @@ class Gateway:
             loop.add_signal_handler(number, stop.set)
         self._introduce()
         async with asyncio.TaskGroup() as group:
-            rooms = [
-                ("commit", self._commit_forever), ("alarm", self._tick_forever), ("panel", self._show_forever),
-                *([("infer", self._judge_forever)] if self._judges else []),
-                *([("uplink", self._uplink.run)] if self._uplink else []),
+            watching = [
+                self._room(group, name, task)
+                for name, task in (
+                    ("poll", self._poller.run), ("alarm", self._tick_forever), ("panel", self._show_forever),
+                    *([("infer", self._judge_forever)] if self._judges else []),
+                )
             ]  # fmt: skip
-            tasks = [
-                group.create_task(supervised(name, task, self._clock, self._restarts), name=f"babbitt.{name}")
-                for name, task in rooms
-            ]
-            polling = group.create_task(supervised("poll", self._poller.run, self._clock, self._restarts))
+            keeping = [self._room(group, "commit", self._commit_forever)]
+            if self._uplink is not None:
+                keeping.append(self._room(group, "uplink", self._uplink.run))
             if ready is not None:
                 ready()
             await stop.wait()
             log.info("stopping")
-            polling.cancel()
-            await asyncio.wait([polling])
+            await _ended(watching)
             await asyncio.to_thread(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_AT_END_S):
                     await self._drained()
-            for task in tasks:
-                task.cancel()
+            await _ended(keeping)
         if self._link is not None:
             await self._link.close()
+
+    def _room(self, group: asyncio.TaskGroup, name: str, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        return group.create_task(supervised(name, run, self._clock, self._restarts), name=f"babbitt.{name}")
 
     def close(self) -> None:
         """A gateway that no longer watches says so, and shows no green."""
@@ -277,6 +278,12 @@ class Gateway:
             "latency_ms": {"poll_to_alarm_p99": percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 def _watched(site: Site, asset: SiteAsset) -> Watched:

@@ -12,7 +12,11 @@ from cloud.demo.story import SECONDS_MIN
 @click.command()
 @click.option("--seconds", type=click.FloatRange(min=SECONDS_MIN), help="End after so long.  [default: on Ctrl-C]")
 @click.option("--headless", is_flag=True, help="No live view: one line for each thing that happens.")
-@click.option("--speed", type=click.FloatRange(min=1, max=1e6), help="Machine seconds in a second.  [default: to fit]")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=1, max=1e6),
+    help="Machine seconds in a second.  [default: to fit; a row a poll with --data]",
+)
 @click.option(
     "--data", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="RECORDING",
     help="Play a CSV or Parquet recording through the plant's registers instead of simulated machines.",

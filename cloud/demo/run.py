@@ -42,7 +42,7 @@ def run(
 ) -> None:  # fmt: skip
     """Run the demo in a folder of its own; exits with 1 if the ledger does not balance at the end."""
     story_s = seconds or DEFAULT_STORY_S
-    story = tell(story_s, speed) if recording is None else tell_recording(story_s, speed or 1.0)
+    story = tell(story_s, speed) if recording is None else tell_recording(story_s, speed)
     with _folder(keep) as folder:
         demo = Demo(folder=folder, story=story, recording=recording, seconds=seconds, headless=headless, quiet=as_json)
         summary = asyncio.run(demo.run())
@@ -140,7 +140,7 @@ class Demo:
         column_map = self.folder / "recording.map.toml"
         await self._quick(
             "plant", "profile", str(self.recording.resolve()), "-o", str(profiles / "devices/recording.toml"),
-            "--map-out", str(column_map),
+            "--map-out", str(column_map), "--advance", "on_read" if self.story.speed is None else "clock",
         )  # fmt: skip
 
         def change(tables: dict[str, Any]) -> None:
@@ -151,7 +151,7 @@ class Demo:
                 "id": "recording", "name": self.recording.name if self.recording else "", "class": "generic",
                 "unit": [{"line": "hall", "unit": 1, "profile": "recording", "period_ms": 200}],
             }]  # fmt: skip
-            tables["plant"]["speed"] = self.story.speed
+            tables["plant"]["speed"] = self.story.speed or 1.0
             tables["plant"]["machine"] = [{
                 "asset": "recording", "model": "recording", "map": str(column_map),
                 "recording": str(self.recording.resolve()) if self.recording else "",
@@ -176,7 +176,7 @@ class Demo:
                 await self._look(elapsed_s)
                 if live is not None:
                     live.update(draw(
-                        page=self.page, elapsed_s=elapsed_s, seconds=self.seconds, speed=self.story.speed,
+                        page=self.page, elapsed_s=elapsed_s, seconds=self.seconds, pace=self.story.pace,
                         status=self.status, stats=self.stats, told=self.told, cable_whole=self.relay.whole, tick=tick,
                     ))  # fmt: skip
                 tick += 1

@@ -21,14 +21,14 @@ STORY_LINES = 7
 
 
 def draw(
-    *, page: str, elapsed_s: float, seconds: float | None, speed: float, status: Mapping[str, Any],
+    *, page: str, elapsed_s: float, seconds: float | None, pace: str, status: Mapping[str, Any],
     stats: Mapping[str, Any], told: list[tuple[float, str]], cable_whole: bool, tick: int,
 ) -> RenderableType:  # fmt: skip
     """One frame, from plain data alone."""
     head = Text.assemble(
         ("  ", ""), (page, "bold underline cyan"), ("   the fleet's page\n", "dim"),
         (f"  {elapsed_s:5.0f} s" + (f" of {seconds:.0f}" if seconds else ""), ""),
-        (f"   1 s here is {speed / 3600:.1f} h on the machines' hour meters", "dim"),
+        (f"   {pace}", "dim"),
     )  # fmt: skip
     return Group(head, _machines(status), _floor(status, cable_whole, tick), _counts(status, stats), _story(told))
 

@@ -24,11 +24,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """``speed``: machine seconds in one second of wall time; ``life_h``: the wear's length on the hour meter."""
+    """``speed``: machine seconds in one second of wall time, and ``pace`` the same in words; ``life_h``: the wear's
+    length on the hour meter."""
 
     seconds: float
-    speed: float
+    speed: float | None
     life_h: float
+    pace: str
     steps: tuple[Step, ...]
 
     @property
@@ -55,15 +57,24 @@ def tell(seconds: float, speed: float | None) -> Story:
         Step(failure_s, "speak", "the extruder answers again"),
         Step(failure_s + 0.07 * seconds, "repair", "the spindle gets a new bearing"),
     )
-    return Story(seconds=seconds, speed=speed, life_h=life_h, steps=steps)
+    words = f"1 s here is {speed / 3600:.1f} h on the machines' hour meters"
+    return Story(seconds=seconds, speed=speed, life_h=life_h, pace=words, steps=steps)
 
 
-def tell_recording(seconds: float, speed: float) -> Story:
-    """With a recording nothing is made to happen to the machine: only the cable is cut."""
+def tell_recording(seconds: float, speed: float | None) -> Story:
+    """With a recording nothing is made to happen to the machine: only the cable is cut.
+
+    Without ``speed`` the recording does not follow the clock: each row waits to be read, so that none is missed.
+    """
     cut_s = 0.4 * seconds
     steps = (
-        Step(0, "say", "the recording plays through the plant's registers"),
+        Step(0, "say", f"the recording plays through the plant's registers, {pace(speed)}"),
         Step(cut_s, "cut", f"the cable to the cloud is cut for {OUTAGE_S:.0f} s; the gateway goes on alone"),
         Step(cut_s + OUTAGE_S, "mend", "the cable is back; the backlog follows"),
     )
-    return Story(seconds=seconds, speed=speed, life_h=0.0, steps=steps)
+    return Story(seconds=seconds, speed=speed, life_h=0.0, pace=pace(speed), steps=steps)
+
+
+def pace(speed: float | None) -> str:
+    """A recording's speed in words."""
+    return "a row a poll" if speed is None else f"{speed:g} times as fast as it was recorded"
