@@ -58,6 +58,7 @@ class PolledUnit:
     period_ns: int
     breaker: Breaker
     tags: tuple[str, ...] = ()
+    asked_ns: int = 0
     polls: int = 0
     failures: int = 0
     overruns: int = 0
@@ -97,14 +98,15 @@ class LineOwner:
         schedule = Schedule([unit.period_ns for unit in self.units], self._clock.mono_ns())
         while True:
             now_ns = self._clock.mono_ns()
-            # Who failed last time lets the living go first: a timeout must not make them late.
-            suspects = [unit.breaker.failures > 0 and unit.breaker.allows(now_ns) for unit in self.units]
-            i, due_ns = schedule.next(now_ns, suspects)
-            if due_ns > now_ns:
-                await self._clock.sleep((due_ns - now_ns) / 1e9)
+            for i, unit in enumerate(self.units):
+                for _ in range(schedule.overruns(i, now_ns)):
+                    self._overrun(unit)
+            i = schedule.next(now_ns, [self._suspect(unit, now_ns) for unit in self.units])
+            wait_ns = schedule.due_ns(i) - now_ns
+            if wait_ns > 0:
+                await self._clock.sleep(wait_ns / 1e9)
                 continue
-            for _ in range(schedule.take(i, now_ns)):
-                self._overrun(self.units[i])
+            schedule.take(i)
             await self._poll(self.units[i])
 
     def status(self) -> list[UnitStatus]:
@@ -118,6 +120,11 @@ class LineOwner:
             )
             for u in self.units
         ]  # fmt: skip
+
+    def _suspect(self, unit: PolledUnit, now_ns: int) -> bool:
+        """Whether ``unit`` lets the living go first, since asking it may cost a timeout again; but not for ever."""
+        waited_s = (now_ns - unit.asked_ns) / 1e9
+        return unit.breaker.failures > 0 and unit.breaker.allows(now_ns) and waited_s < self.line.breaker.max_s
 
     def _overrun(self, unit: PolledUnit) -> None:
         unit.overruns += 1
@@ -133,6 +140,7 @@ class LineOwner:
             unit.left_alone += 1
             self._not_asked(unit, unit.detail or "left alone")
             return
+        unit.asked_ns = asked_ns
         self._offer(unit.asset, unit.tags)
         answers = _nothing(unit, "stopped")
         try:

@@ -2,7 +2,7 @@
 
 The due times of a unit are ``start + phase + k * period``, whatever its polls take: no drift. Phases are spread over
 the period, so that the units of a line do not all fall due at once. A unit has at most one poll pending: of several due
-times that went by, the last is asked and the others are overrun.
+times that went by, the last is kept and the others are overrun.
 """
 
 from __future__ import annotations
@@ -10,38 +10,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 OVERRUNS_MAX = 1000
-"""More due times than this were missed only if the process stood still: it was not there to miss them."""
+"""More due times than this at once were missed only if the process stood still: it was not there to miss them."""
 
 
 class Schedule:
+    """Units are numbered as in ``periods_ns``."""
+
     def __init__(self, periods_ns: Sequence[int], start_ns: int) -> None:
         count = len(periods_ns)
         self._periods_ns = tuple(periods_ns)
-        self._next_ns = [start_ns + period * i // count for i, period in enumerate(periods_ns)]
+        self._due_ns = [start_ns + period * i // count for i, period in enumerate(periods_ns)]
 
     def due_ns(self, i: int) -> int:
-        """The oldest due time of ``i`` that has not been taken."""
-        return self._next_ns[i]
+        """The due time of ``i`` that is pending, or the next to come."""
+        return self._due_ns[i]
 
-    def next(self, now_ns: int, last_choice: Sequence[bool]) -> tuple[int, int]:
-        """Which unit to poll next, and when: of those due now the longest waiting, else the first to fall due.
-
-        Where others are due too, those of ``last_choice`` wait, for at most one of their periods.
-        """
-
-        def rank(i: int) -> tuple[bool, int]:
-            due_ns = self._next_ns[i]
-            if due_ns > now_ns:
-                return True, due_ns
-            waits = last_choice[i] and now_ns - due_ns < self._periods_ns[i]
-            return False, due_ns + (self._periods_ns[i] if waits else 0)
-
-        i = min(range(len(self._next_ns)), key=rank)
-        return i, self._next_ns[i]
-
-    def take(self, i: int, now_ns: int) -> int:
-        """Poll ``i`` now; how many of its due times before the last one went by unasked (``OVERRUNS_MAX`` at most)."""
-        passed = (now_ns - self._next_ns[i]) // self._periods_ns[i]
-        assert passed >= 0
-        self._next_ns[i] += (passed + 1) * self._periods_ns[i]
+    def overruns(self, i: int, now_ns: int) -> int:
+        """Let go of all due times of ``i`` but the last; how many those were (``OVERRUNS_MAX`` at most)."""
+        passed = max(0, (now_ns - self._due_ns[i]) // self._periods_ns[i])
+        self._due_ns[i] += passed * self._periods_ns[i]
         return min(passed, OVERRUNS_MAX)
+
+    def next(self, now_ns: int, last_choice: Sequence[bool]) -> int:
+        """Whom to poll next: of those due now the longest waiting, ``last_choice`` after the others, else the first."""
+        return min(
+            range(len(self._due_ns)),
+            key=lambda i: (self._due_ns[i] > now_ns, self._due_ns[i] <= now_ns and last_choice[i], self._due_ns[i]),
+        )
+
+    def take(self, i: int) -> None:
+        """The pending poll of ``i`` is being made."""
+        self._due_ns[i] += self._periods_ns[i]

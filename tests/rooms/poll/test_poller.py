@@ -1,0 +1,395 @@
+"""Polling: everything due is offered and delivered once, in order, and trouble stays where it is.
+
+Time is virtual where the bus is (``Bus`` is a driver in which a reply takes as long as it says), and real where the
+peers are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edge.clock import SystemClock
+from edge.config.profile import Point, Profile
+from edge.config.site import Asset, Breaker, Gateway, Line, ModbusRtu, ModbusTcp, Site, SiteFile, Unit
+from edge.contract.types import Batch, Quality
+from edge.drivers import make_driver
+from edge.errors import LineError
+from edge.poll import Poller
+from edge.ports import Answer, Clock, Driver
+from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
+from tests.peers.image import Image, profile_of
+from tests.peers.modbus_peers import until
+
+S = 10**9
+
+
+class Waking:
+    """A clock that jumps: when everybody sleeps, time is where the first wants to wake."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_800_000_000 * S
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    def wall_ns(self) -> int:
+        return self.now_ns
+
+    def mono_ns(self) -> int:
+        return self.now_ns - 1_799_999_000 * S
+
+    def trusted(self) -> bool:
+        return True
+
+    async def sleep(self, seconds: float) -> None:
+        self._count += 1
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self.now_ns + max(1, round(seconds * S)), self._count, future))
+        await future
+
+    async def run_for(self, seconds: float) -> None:
+        end_ns = self.now_ns + int(seconds * S)
+        while True:
+            for _ in range(20):  # let all that can run without time run
+                await asyncio.sleep(0)
+            self._sleepers = [s for s in self._sleepers if not s[2].cancelled()]
+            if not self._sleepers or min(self._sleepers)[0] > end_ns:
+                self.now_ns = end_ns
+                return
+            first = min(self._sleepers)
+            self._sleepers.remove(first)
+            self.now_ns = first[0]
+            first[2].set_result(None)
+
+
+@dataclass
+class Bus:
+    """A driver whose units take ``takes_s`` to answer; those in ``dead`` never do, and cost ``timeout_s``."""
+
+    clock: Clock
+    takes_s: float = 0.01
+    timeout_s: float = 0.3
+    dead: set[int] = field(default_factory=set)
+    asked: list[tuple[float, int]] = field(default_factory=list)
+    busy: bool = False
+    is_open: bool = False
+
+    async def open(self) -> None:
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+        assert self.is_open
+        assert not self.busy, "two questions at once on one line"
+        self.asked.append((self.clock.mono_ns() / S, unit))
+        self.busy = True
+        try:
+            await self.clock.sleep(self.timeout_s if unit in self.dead else self.takes_s)
+        finally:
+            self.busy = False
+        if unit in self.dead:
+            return [Answer(None, Quality.BAD_BUS, "no answer")] * len(profile.point)
+        return [Answer(unit, Quality.GOOD)] * len(profile.point)
+
+
+@dataclass
+class Diary:
+    """What was offered and delivered. Every delivery answers the oldest open offer of the same asset and tags."""
+
+    open: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    batches: list[Batch] = field(default_factory=list)
+
+    def offer(self, asset: str, tags: Sequence[str]) -> None:
+        self.open.append((asset, tuple(tags)))
+
+    def deliver(self, batch: Batch) -> None:
+        self.open.remove((batch.asset, batch.tags))
+        self.batches.append(batch)
+
+    def count(self, asset: str, quality: Quality | None = None) -> int:
+        return sum(1 for b in self.batches if b.asset == asset and quality in (None, b.quality[0]))
+
+
+def two_points(prefix: str = "t") -> Profile:
+    return profile_of([
+        Point(tag=f"{prefix}{i}", function=3, address=i, type="uint16") for i in range(2)
+    ])  # fmt: skip
+
+
+def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, Profile] | None = None) -> Site:
+    file = SiteFile(gateway=Gateway(id="g"), line=tuple(lines), asset=tuple(assets))
+    return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, classes={})
+
+
+def asset(number: int, line: str = "l", period_ms: int = 1000) -> Asset:
+    return Asset(id=f"a{number}", unit=(Unit(line=line, unit=number, profile="p", period_ms=period_ms),))
+
+
+def tcp(name: str = "l", port: int = 1, **breaker: float) -> ModbusTcp:
+    return ModbusTcp(name=name, port=port, timeout_ms=200, breaker=Breaker(**breaker))  # type: ignore[arg-type]
+
+
+class World:
+    """A poller over buses in virtual time."""
+
+    def __init__(self, site: Site, *, takes_s: float = 0.01, timeout_s: float = 0.3) -> None:
+        self.clock = Waking()
+        self.diary = Diary()
+        self.buses: dict[str, Bus] = {}
+
+        def make(line: Line, clock: Clock) -> Driver:
+            self.buses[line.name] = Bus(clock, takes_s, timeout_s)
+            return self.buses[line.name]
+
+        self.poller = Poller(
+            site, clock=self.clock, offer=self.diary.offer, deliver=self.diary.deliver, make_driver=make
+        )
+
+    @property
+    def bus(self) -> Bus:
+        return self.buses["l"]
+
+    def play(self, *acts: float | Callable[[], object]) -> None:
+        """Run for so many seconds, or call, one after the other; then stop."""
+
+        async def run() -> None:
+            polling = asyncio.create_task(self.poller.run())
+            for act in acts:
+                if callable(act):
+                    act()
+                else:
+                    await self.clock.run_for(act)
+                assert not polling.done()
+            polling.cancel()
+            await asyncio.wait([polling])
+            assert polling.cancelled()
+
+        asyncio.run(run())
+
+
+def test_each_unit_is_polled_once_a_period_without_drift_and_spread_over_it() -> None:
+    world = World(site_of([tcp()], [asset(n) for n in (1, 2, 3, 4)]), takes_s=0.013)
+    world.play(9.99)
+    start = world.bus.asked[0][0]
+    for n in (1, 2, 3, 4):
+        times = [at - start for at, unit in world.bus.asked if unit == n]
+        assert times == pytest.approx([(n - 1) / 4 + k for k in range(10)], abs=1e-6)
+    assert not world.diary.open
+
+
+def test_a_batch_carries_the_values_their_times_and_its_own_tags() -> None:
+    both = Asset(id="m", unit=(Unit(line="l", unit=1, profile="p"), Unit(line="l", unit=2, profile="q")))
+    world = World(site_of([tcp()], [both], {"p": two_points("p"), "q": two_points("q")}), takes_s=0.02)
+    world.play(0.9)
+    first, second = world.diary.batches
+    assert (first.asset, first.tags, first.values) == ("m", ("p0", "p1"), (1, 1))
+    assert (second.asset, second.tags, second.values) == ("m", ("q0", "q1"), (2, 2))
+    assert first.quality == (Quality.GOOD,) * 2
+    assert first.source_ns == (first.read_ns,) * 2
+    assert first.read_ns == 1_800_000_000 * S + 20_000_000
+    assert first.mono_ns == 1000 * S + 20_000_000
+    assert first.trusted
+
+
+def test_a_line_that_is_too_slow_counts_what_it_had_no_time_for() -> None:
+    """Half of what is due fits: the rest is offered and delivered as bad."""
+    world = World(site_of([tcp()], [asset(1, period_ms=100)]), takes_s=0.2)
+    world.play(20.0)
+    good, bad = world.diary.count("a1", Quality.GOOD), world.diary.count("a1", Quality.BAD_BUS)
+    assert good + bad == pytest.approx(200, abs=3)
+    assert good == pytest.approx(100, abs=3)
+    [status] = world.poller.status()
+    assert status.polls == good + bad
+    assert status.overruns == pytest.approx(bad, abs=1)
+
+
+def test_a_fast_unit_takes_no_turn_of_a_slow_one() -> None:
+    world = World(site_of([tcp()], [asset(1, period_ms=10), asset(2, period_ms=500)]), takes_s=0.02)
+    world.play(10.2)
+    assert world.diary.count("a2", Quality.GOOD) == 20
+
+
+def test_half_of_the_units_dead_and_the_living_keep_their_schedule() -> None:
+    """32 units, of which 16 die at once: a poll of the living takes 20 ms, one of the dead 300 ms."""
+    world = World(site_of([tcp()], [asset(n) for n in range(1, 33)]), takes_s=0.02, timeout_s=0.3)
+    dead = set(range(2, 33, 2))
+    world.play(10.0, lambda: world.bus.dead.update(dead), 120.0)
+    due = {n: world.diary.count(f"a{n}") for n in range(1, 33)}
+    assert set(due.values()) <= {129, 130, 131}
+    living = sum(world.diary.count(f"a{n}", Quality.GOOD) for n in range(1, 33, 2))
+    assert living >= 0.95 * 130 * 16
+    assert all(world.diary.count(f"a{n}", Quality.BAD_BUS) >= 115 for n in dead)
+    assert Counter(s.breaker for s in world.poller.status() if s.unit in dead)["closed"] == 0
+
+
+def test_a_unit_that_returns_is_asked_again_within_the_longest_pause() -> None:
+    world = World(site_of([tcp(max_s=30.0)], [asset(1), asset(2)]))
+    world.bus.dead.add(2)
+    world.play(200.0, world.bus.dead.clear, 31.0)
+    last = [b for b in world.diary.batches if b.asset == "a2"][-1]
+    assert last.quality[0] == Quality.GOOD
+    assert [(s.breaker, s.consecutive_failures, s.detail) for s in world.poller.status()] == [("closed", 0, "")] * 2
+
+
+def test_an_open_breaker_asks_nobody_and_still_delivers() -> None:
+    world = World(site_of([tcp(failures=2, first_s=4.0, max_s=8.0)], [asset(1)]))
+    world.bus.dead.add(1)
+    world.play(40.5)
+    assert world.diary.count("a1", Quality.BAD_BUS) == 41
+    gaps = [round(b - a) for (a, _), (b, _) in zip(world.bus.asked, world.bus.asked[1:], strict=False)]
+    assert gaps == [1, 5, 9, 9, 9]
+    [status] = world.poller.status()
+    assert (status.polls, status.failures, status.left_alone, status.overruns) == (41, 41, 35, 0)
+    assert (status.breaker, status.detail, status.last_good_ns) == ("open", "no answer", None)
+
+
+def test_breakers_are_of_a_line_and_a_unit() -> None:
+    world = World(
+        site_of([tcp("l"), tcp("m")], [asset(7, "l"), Asset(id="b7", unit=(Unit(line="m", unit=7, profile="p"),))])
+    )
+    world.bus.dead.add(7)
+    world.play(20.5)
+    assert world.diary.count("b7", Quality.GOOD) == 21
+    assert world.diary.count("a7", Quality.BAD_BUS) == 21
+
+
+def test_what_is_under_way_at_the_end_is_delivered() -> None:
+    world = World(site_of([tcp("l"), tcp("m")], [asset(1, "l"), asset(2, "m")]), takes_s=0.5)
+    world.play(3.2)
+    assert not world.diary.open
+    assert [b.quality[0] for b in world.diary.batches[-2:]] == [Quality.BAD_BUS] * 2
+    assert not any(bus.is_open for bus in world.buses.values())
+
+
+def test_a_line_that_cannot_be_opened_ends_the_start_and_closes_the_others(tmp_path: Path) -> None:
+    missing = ModbusRtu(name="m", device=str(tmp_path / "ttyUSB0"))
+    closed: list[str] = []
+
+    class Open(Bus):
+        async def close(self) -> None:
+            closed.append("l")
+
+    def make(line: Line, clock: Clock) -> Driver:
+        return Open(clock) if line.name == "l" else make_driver(line, clock)
+
+    diary = Diary()
+    site = site_of([tcp("l"), missing], [asset(1, "l"), asset(2, "m")])
+    poller = Poller(site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make)
+    with pytest.raises(LineError, match="no such device"):
+        asyncio.run(poller.run())
+    assert closed == ["l"]
+    assert not diary.batches
+
+
+def test_a_line_that_nobody_uses_is_not_opened() -> None:
+    world = World(site_of([tcp("l"), tcp("spare")], [asset(1, "l")]))
+    assert set(world.buses) == {"l"}
+
+
+@contextmanager
+def logged(level: int = logging.INFO) -> Iterator[list[str]]:
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(f"{record.levelname} {record.getMessage()}")
+
+    handler, log = Keep(), logging.getLogger("babbitt.poll")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield lines
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
+def test_a_failure_is_logged_once_and_its_recovery_once() -> None:
+    world = World(site_of([tcp(max_s=5.0)], [asset(1)]))
+    with logged() as lines:
+        world.play(5, lambda: world.bus.dead.add(1), 60, world.bus.dead.clear, 20)
+    assert lines == [
+        "WARNING line l unit 1 (a1): 2 of 2 values bad: no answer",
+        "INFO line l unit 1 (a1): all values good again",
+    ]
+
+
+def an_image() -> Image:
+    image = Image()
+    image.put(3, 0, b"\x00\x07\x00\x08")
+    return image
+
+
+def test_over_a_real_connection_a_plc_goes_and_comes_and_nothing_due_is_missing(free_port: int) -> None:
+    diary = Diary()
+    site = site_of([tcp(port=free_port, first_s=0.05, max_s=0.1)], [asset(5, period_ms=20)])
+    clock = SystemClock()
+    poller = Poller(site, clock=clock, offer=diary.offer, deliver=diary.deliver, make_driver=make_driver)
+
+    def good() -> int:
+        return diary.count("a5", Quality.GOOD)
+
+    async def run() -> None:
+        polling = asyncio.create_task(poller.run())
+        started = clock.mono_ns()
+        for _ in range(2):
+            already = good()
+            async with over_tcp(Hostile(an_image(), port=free_port)):
+                await until(lambda already=already: good() > already + 5)
+            bad = diary.count("a5", Quality.BAD_BUS)
+            await until(lambda bad=bad: diary.count("a5", Quality.BAD_BUS) > bad + 5)
+        due = (clock.mono_ns() - started) / 20e6
+        polling.cancel()
+        await asyncio.wait([polling])
+        assert polling.cancelled()
+        assert len(diary.batches) == pytest.approx(due, abs=3)
+
+    asyncio.run(run())
+    assert not diary.open
+    assert {b.values for b in diary.batches if b.quality[0] == Quality.GOOD} == {(7, 8)}
+
+
+def test_on_a_real_serial_line_the_dead_do_not_stall_the_living() -> None:
+    diary = Diary()
+
+    async def run() -> None:
+        async with on_pty(Hostile(an_image())) as hostile:
+            hostile.misdeed = lambda asked: honest(asked) if asked.unit <= 4 else []
+            line = ModbusRtu(
+                name="l", device=hostile.device, baud=115_200, parity="N", timeout_ms=50,
+                breaker=Breaker(failures=2, first_s=0.5, max_s=2.0),
+            )  # fmt: skip
+            site = site_of([line], [asset(n, period_ms=250) for n in range(1, 9)])
+            poller = Poller(
+                site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make_driver
+            )
+            polling = asyncio.create_task(poller.run())
+            await until(lambda: diary.count("a8") >= 12)
+            polling.cancel()
+            await asyncio.wait([polling])
+
+    asyncio.run(run())
+    for n in range(1, 5):
+        assert diary.count(f"a{n}", Quality.GOOD) >= 0.9 * diary.count(f"a{n}")
+    for n in range(5, 9):
+        assert diary.count(f"a{n}", Quality.BAD_BUS) == diary.count(f"a{n}")
+    assert not diary.open
+
+
+def test_on_a_line_that_is_full_a_suspect_still_gets_its_turn() -> None:
+    """The living alone need more than the line has, so who failed last would wait for ever."""
+    world = World(site_of([tcp(max_s=5.0)], [asset(1, period_ms=10), asset(2, period_ms=10), asset(3)]), takes_s=0.02)
+    world.bus.dead.add(3)
+    world.play(30.0, world.bus.dead.clear, 11.0)
+    assert world.poller.status()[2].breaker == "closed"
+    assert world.diary.count("a3", Quality.GOOD) > 0
