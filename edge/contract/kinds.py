@@ -24,7 +24,6 @@ NONE, BOOL, INT, FLOAT64, FLOAT32, TEXT, MIXED = range(7)
 SCALED = 16
 """Kinds from here on are entries of the block's list of scales."""
 SLOPED = 0x80
-SCALES_MAX = SLOPED - SCALED
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 _DIGITS_MAX = 400
 """Longest decimal spelling of a whole number beyond 64 bits."""
@@ -78,10 +77,8 @@ class Scales:
     def __init__(self) -> None:
         self._index: dict[Scale, int] = {}
 
-    def kind(self, scale: Scale) -> int | None:
-        """The kind that names ``scale``, or None where the list is full."""
-        if scale not in self._index and len(self._index) == SCALES_MAX:
-            return None
+    def kind(self, scale: Scale) -> int:
+        """The kind that names ``scale``."""
         return SCALED + self._index.setdefault(scale, len(self._index))
 
     def entries(self) -> list[Scale]:
@@ -103,13 +100,11 @@ def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints,
             for part in _portions(columns, lengths):
                 where = spans(starts[part], lengths[part])
                 found, numbers = _first_exact(values[where], lengths[part], family)
-                for index in set(found.tolist()) - {-1}:
-                    kind = scales.kind(family.scales[index])
-                    if kind is not None:
-                        hit = found == index
-                        kinds[part[hit]] = kind
-                        inside = hit.repeat(lengths[part])
-                        cells[where[inside]] = numbers[index, inside].astype(np.int64)
+                for index in sorted(set(found.tolist()) - {-1}):
+                    hit = found == index
+                    kinds[part[hit]] = scales.kind(family.scales[index])
+                    inside = hit.repeat(lengths[part])
+                    cells[where[inside]] = numbers[index, inside].astype(np.int64)
     return kinds, cells
 
 

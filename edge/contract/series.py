@@ -199,7 +199,7 @@ class _Values:
 
     def _by_type(self) -> Iterator[tuple[type, Ints]]:
         """Each type with its columns; whole numbers beyond 64 bits make a column a mixed one."""
-        codes = {kind: code for code, kind in enumerate([object, *{*self._types} - {object}])}
+        codes = {kind: code for code, kind in enumerate(dict.fromkeys([object, *self._types]))}
         found = np.fromiter(map(codes.__getitem__, self._types), np.int64, len(self._types))
         if int in codes:
             for index in self._beyond((found == codes[int]).nonzero()[0].tolist()):

@@ -30,6 +30,7 @@ from edge.contract.types import Alarm, AlarmState, Batch, Dropped, Key, Lane, Pr
 from edge.errors import BlockError
 from tests.rooms.contract.samples import BOOT, HEAD, KEY, handmade, payload_of, plant, resealed, sealed
 
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 ALARM = Alarm("machine-0", "high", "speed_rpm", Priority.HIGH, AlarmState.UNACKNOWLEDGED, 1, 2, 3.5, "Too fast.")
 BLOCK = sealed(plant(), [ALARM])
 
@@ -138,6 +139,9 @@ HANDMADE: dict[str, tuple[dict[str, Any], str]] = {
     "a mixed integer too long to be one": ({"kinds": b"\2\2\1\2\6", "texts": ["i" + "1" * 5000]}, "no type"),
     "a mixed integer in other digits": ({"kinds": b"\2\2\1\2\6", "texts": ["i\u0661"]}, "no type"),
     "a mixed float of capitals": ({"kinds": b"\2\2\1\2\6", "texts": ["fFFF0000000000000"]}, "no type"),
+    "no rows": (FEW | {"series": [("a", 0, 0, 0, 0)]}, "cannot be"),
+    "fewer than no rows": (FEW | {"series": [("a", 0, -1, 0, 0)]}, "cannot be"),
+    "a schema before the first": ({"series": [("a", -1, 1, 0, 0)]}, "cannot be"),
     "a byte left over": ({"planes": b"\0"}, "longer than its columns"),
     "a plane cut short": ({"widths": b"\x10\0\0\0\0"}, "ends early"),
     "kinds cut short": ({"kinds": b"\2\2", "widths": b""}, "ends early"),
@@ -259,7 +263,7 @@ def test_payloads_mutated_under_a_right_checksum() -> None:
     """A forged block may open, to other contents, or be refused; the seed is printed where anything else happens."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     payload = payload_of(BLOCK)
     for _ in range(1500):
         data = bytearray(payload)
@@ -273,7 +277,7 @@ def test_payloads_mutated_under_a_right_checksum() -> None:
 def test_compressed_bytes_mutated_under_a_right_checksum() -> None:
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     start = HEAD.size + len(KEY.gateway)
     for _ in range(1500):
         data = bytearray(BLOCK[start:-16])
@@ -294,7 +298,7 @@ def test_a_block_cannot_ask_for_much_memory(tmp_path: Path) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=False, timeout=60,
-        env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": "."},
+        env={"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20,) * 2),
     )  # fmt: skip
     assert f"readings={READINGS_MAX}" in done.stdout, done.stderr
