@@ -95,6 +95,12 @@ def make(path: Path, gateway: str) -> str:
     return token
 
 
+def check_absent(path: Path) -> None:
+    """Raises ``ConfigError`` where a file exists that a token would be written to."""
+    if path.exists():
+        raise ConfigError(str(path), "exists already", "name a new file, or remove this one")
+
+
 def write_secret(path: Path, token: str) -> None:
     """Write a token to a new file that only its owner may read. Raises ``ConfigError`` where the file exists."""
     _write(path, token + "\n", os.O_EXCL)

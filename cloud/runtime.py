@@ -1,0 +1,155 @@
+"""Builds the cloud's rooms and runs them in one process; decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from cloud.ingest.receive import Arrived, Receiver
+from cloud.ingest.tokens import Tokens
+from cloud.store.reader import Reader
+from cloud.store.writer import Writer
+from cloud.web.api import Api
+from cloud.web.app import application
+from cloud.web.live import Hub
+from cloud.web.pages import Pages
+from cloud.web.publish import publish
+from edge.errors import ConfigError, LineError
+
+SHUTDOWN_S = 5
+CONNECTIONS_MAX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``certificate`` and ``key`` (PEM files) turn TLS on; port 0 takes a free one."""
+
+    data: Path
+    tokens: Path
+    host: str = "127.0.0.1"
+    port: int = 8555
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with signals left to the runtime: open event streams must end before it waits for connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """Serve while the context lasts; gives the page's address.
+
+    Raises ``LineError`` (the port), ``StoreError`` (the data folder), ``ConfigError`` (tokens, certificates).
+    """
+    tokens = Tokens(settings.tokens)
+    _check_tls(settings)
+    listener = _listen(settings.host, settings.port)
+    with contextlib.ExitStack() as stack:
+        stack.callback(listener.close)
+        writer = Writer(settings.data)
+        stack.callback(writer.close)
+        reader = Reader(settings.data)
+        stack.callback(reader.close)
+        hub = Hub()
+
+        def on_arrived(arrived: Arrived) -> None:
+            publish(hub, arrived)
+
+        receiver = Receiver(writer, tokens, on_arrived)
+        stack.callback(receiver.close)
+        app = application(receiver, Pages(reader, hub), Api(reader, lambda: receiver.unauthorised))
+        server = _Server(_loaded(_uvicorn_config(app, settings)))
+        task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
+        try:
+            up = asyncio.ensure_future(server.up.wait())
+            await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task  # raises what kept it from starting
+            yield _address(settings, listener)
+        finally:
+            hub.close()
+            server.should_exit = True
+            await task
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; ``ready`` is told the page's address. Raises as ``running`` does."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as address:
+        if ready is not None:
+            ready(address)
+        await stop.wait()
+
+
+def _uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        lifespan="off", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=SHUTDOWN_S,
+        limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
+        ssl_certfile=settings.certificate, ssl_keyfile=str(settings.key) if settings.key else None,
+    )  # fmt: skip
+
+
+def _loaded(config: uvicorn.Config) -> uvicorn.Config:
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError("--certificate", f"cannot be used: {error}", "name PEM files that belong together") from error
+    return config
+
+
+def _check_tls(settings: Settings) -> None:
+    for path, option in ((settings.certificate, "--certificate"), (settings.key, "--key")):
+        if path is not None and not os.access(path, os.R_OK):
+            raise ConfigError(option, f"{path} cannot be read", "name a PEM file")
+    if settings.key is not None and settings.certificate is None:
+        raise ConfigError("--key", "a key without a certificate", "name both")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises ``LineError``."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise LineError(host, f"no address to listen at: {error}", "name one with --host") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise LineError(f"{host}:{port}", f"cannot listen: {error.strerror}", "name a free one with --port") from error
+    return listener
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if settings.certificate else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

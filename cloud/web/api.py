@@ -1,0 +1,122 @@
+"""The same facts as JSON, beside every page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cloud.fleet.asset import AssetDetail, detail
+from cloud.fleet.overview import Glance, overview
+from cloud.fleet.series import MS_NS, signals
+from cloud.store.reader import Reader, VerdictRow
+
+POINTS_MAX = 2000
+TAGS_MAX = 32
+RANGE_S_DEFAULT = 300
+TIME_MS_MAX = 9_000_000_000_000
+
+
+class BadQueryError(Exception):
+    """A query that says something that cannot be."""
+
+
+class Api:
+    """Endpoints. ``unauthorised`` tells how many requests came without a known token since the start."""
+
+    def __init__(
+        self, reader: Reader, unauthorised: Callable[[], int], *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._reader, self._unauthorised, self._now_ns = reader, unauthorised, now_ns
+
+    async def fleet(self, _request: Request) -> Response:
+        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        return _json({
+            "at_ns": seen.at_ns, "assets": [_glance(asset) for asset in seen.assets],
+            "gateways": seen.gateways, "stats": seen.stats,
+        })  # fmt: skip
+
+    async def asset(self, request: Request) -> Response:
+        path = request.path_params
+        found = await asyncio.to_thread(detail, self._reader, path["gateway"], path["asset"], self._now_ns())
+        return _json(_detail(found)) if found else _json({"error": "no such asset"}, 404)
+
+    async def stats(self, _request: Request) -> Response:
+        stats = await asyncio.to_thread(self._reader.stats)
+        return _json({**msgspec.to_builtins(stats), "unauthorised": self._unauthorised()})
+
+    async def health(self, _request: Request) -> Response:
+        await asyncio.to_thread(self._reader.stats)
+        return _json({"status": "ok"})
+
+    async def series(self, request: Request) -> Response:
+        """Takes ``gateway``, ``asset``, ``tag`` (any number), ``from_ms``, ``to_ms`` or ``range_s``, ``points_max``."""
+        try:
+            return await asyncio.to_thread(self._series, request)
+        except BadQueryError as error:
+            return _json({"error": str(error)}, 400)
+
+    def _series(self, request: Request) -> Response:
+        query = request.query_params
+        row = self._reader.asset(query.get("gateway", ""), query.get("asset", ""))
+        if row is None:
+            return _json({"error": "no such asset"}, 404)
+        tags = query.getlist("tag")
+        if len(tags) > TAGS_MAX:
+            raise BadQueryError(f"at most {TAGS_MAX} tags at once")
+        to_ms = _whole(query.get("to_ms"), self._now_ns() // MS_NS, "to_ms")
+        range_s = _whole(query.get("range_s"), RANGE_S_DEFAULT, "range_s")
+        from_ms = _whole(query.get("from_ms"), to_ms - range_s * 1000, "from_ms")
+        points_max = min(max(_whole(query.get("points_max"), POINTS_MAX, "points_max"), 2), POINTS_MAX)
+        if from_ms > to_ms:
+            raise BadQueryError("`from_ms` is after `to_ms`")
+        from_ns, to_ns = from_ms * MS_NS, to_ms * MS_NS
+        found = signals(self._reader, row, tags, from_ns, to_ns, points_max=points_max)
+        verdicts = _thinned(self._reader.verdicts(row.id, from_ns, to_ns), points_max)
+        return _json({
+            "gateway": row.gateway, "asset": row.asset, "from_ms": from_ms, "to_ms": to_ms,
+            "period_ms": row.record.period_ms if row.record else 1000, "signals": found,
+            "verdicts": {
+                "at_ms": [v.at_ns // MS_NS for v in verdicts], "rul": [v.rul_h for v in verdicts],
+                "low": [v.rul_low_h for v in verdicts], "high": [v.rul_high_h for v in verdicts],
+                "health": [v.health for v in verdicts],
+            },
+        })  # fmt: skip
+
+
+def _thinned(verdicts: list[VerdictRow], points_max: int) -> list[VerdictRow]:
+    return verdicts[:: max(1, -(-len(verdicts) // points_max))]
+
+
+def _whole(text: str | None, default: int, name: str) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and int(text[:16]) <= TIME_MS_MAX and len(text) <= 16):
+        raise BadQueryError(f"`{name}` wants a whole number, found {text[:40]!r}")
+    return int(text)
+
+
+def _glance(asset: Glance) -> dict[str, Any]:
+    verdict = asset.verdict
+    return {
+        "gateway": asset.gateway, "asset": asset.asset, "name": asset.name, "class": asset.asset_class,
+        "urgency": asset.urgency, "health": asset.health, "last_read_ns": asset.last_read_ns,
+        "backlog_readings": asset.backlog_readings, "period_ms": asset.period_ms,
+        "verdict": verdict, "alarms": asset.alarms,
+    }  # fmt: skip
+
+
+def _detail(found: AssetDetail) -> dict[str, Any]:
+    return {
+        **_glance(found.glance), "at_ns": found.at_ns, "latest": found.latest, "charts": found.charts,
+        "alarm_changes": found.changes, "ledger": found.balance,
+    }  # fmt: skip
+
+
+def _json(data: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(data), status, {"Cache-Control": "no-store"}, media_type="application/json")

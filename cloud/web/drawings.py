@@ -1,0 +1,50 @@
+"""Geometry of the small drawings that the server renders as SVG: no script, no style attribute, sharp at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, Verdict
+
+ZONE = 100.0
+LIFE_END_H = 672.0
+"""Four weeks: what is beyond looks the same to a planner."""
+
+
+@dataclass(frozen=True, slots=True)
+class LifeBar:
+    """Where the interval and the estimate lie on a bar of three equal zones, 0 to 300."""
+
+    low: float
+    width: float
+    estimate: float
+
+
+def life_bar(verdict: Verdict | None) -> LifeBar | None:
+    """None without an interval."""
+    if verdict is None or verdict.rul_h is None or verdict.rul_low_h is None or verdict.rul_high_h is None:
+        return None
+    low, high = life_x(verdict.rul_low_h), life_x(verdict.rul_high_h)
+    return LifeBar(low=low, width=max(high - low, 2.0), estimate=life_x(verdict.rul_h))
+
+
+def life_x(rul_h: float) -> float:
+    """Hours on the bar: CRITICAL, WARNING and NORMAL are a third each, so that the last two days are the widest."""
+    first, second = URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H
+    if rul_h < first:
+        return round(max(rul_h, 0.0) / first * ZONE, 2)
+    if rul_h < second:
+        return round(ZONE + (rul_h - first) / (second - first) * ZONE, 2)
+    return round(2 * ZONE + min((rul_h - second) / (LIFE_END_H - second), 1.0) * ZONE, 2)
+
+
+def curve(healths: Sequence[float], *, width: float = 120.0, height: float = 32.0) -> str:
+    """Points of a polyline from 100 at the top to 0 at the bottom, empty for fewer than two."""
+    if len(healths) < 2:
+        return ""
+    step = width / (len(healths) - 1)
+    inner = height - 4
+    return " ".join(
+        f"{i * step:.1f},{2 + inner * (1 - min(max(h, 0.0), 100.0) / 100):.1f}" for i, h in enumerate(healths)
+    )

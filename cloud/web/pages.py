@@ -1,0 +1,163 @@
+"""The two pages, and the fragments of them that live events carry. What is shown comes from fleet; nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from cloud.fleet.asset import AssetDetail, detail
+from cloud.fleet.overview import Glance, Overview, overview
+from cloud.store.reader import Reader
+from cloud.web import drawings, words
+from cloud.web.live import Client, Event, Hub, Render, TooManyClientsError, json_event
+from edge.contract.types import Urgency
+
+EVENT_STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+RANGES = {"5m": (300, "5 min"), "1h": (3600, "1 h"), "24h": (86_400, "24 h"), "30d": (2_592_000, "30 d")}
+"""Spans that the charts offer: seconds and label."""
+
+
+def templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
+        lstrip_blocks=True, undefined=jinja2.StrictUndefined,
+    )  # fmt: skip
+    for name in ("rul", "hours", "count", "percent", "title", "class_title", "unit", "quality", "state", "clock"):
+        environment.filters[name] = getattr(words, name)
+    environment.globals |= {
+        "value": words.value, "age": words.age, "freshness": words.freshness, "headline": words.headline,
+        "freshness_limits_s": words.freshness_limits_s, "urgency_words": words.URGENCY_WORDS, "Urgency": Urgency,
+        "life_bar": drawings.life_bar, "life_x": drawings.life_x, "curve": drawings.curve, "card_name": card_name,
+        "ranges": RANGES, "cause_words": words.CAUSE_WORDS,
+    }  # fmt: skip
+    return environment
+
+
+def card_name(asset: Glance) -> str:
+    """The name of a card's event; gateway and asset ids hold no spaces or commas of their own."""
+    return f"card-{asset.gateway}-{asset.asset}".replace(" ", "_").replace(",", "_")
+
+
+class Pages:
+    """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown."""
+
+    def __init__(self, reader: Reader, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._reader, self._hub, self._now_ns = reader, hub, now_ns
+        self._templates = templates()
+
+    async def fleet(self, _request: Request) -> Response:
+        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        return self._page("fleet.html", view=seen)
+
+    async def asset(self, request: Request) -> Response:
+        found = await self._detail(request)
+        if found is None:
+            return self._page("missing.html", status=404, what=f"{request.path_params['asset']}")
+        span = request.query_params.get("range", "5m")
+        return self._page("asset.html", view=found, span=span if span in RANGES else "5m")
+
+    async def fleet_events(self, _request: Request) -> Response:
+        return await self._stream("fleet", self._fleet_fragments)
+
+    async def asset_events(self, request: Request) -> Response:
+        gateway, asset = request.path_params["gateway"], request.path_params["asset"]
+        if await self._detail(request) is None:
+            return Response(status_code=404)
+
+        async def render() -> Iterable[Event]:
+            found = await asyncio.to_thread(detail, self._reader, gateway, asset, self._now_ns())
+            return self._asset_fragments(found) if found is not None else []
+
+        return await self._stream(("asset", gateway, asset), render)
+
+    async def live(self, _request: Request) -> Response:
+        """One JSON event for each asset of each block, as soon as it is committed."""
+
+        async def nothing() -> Iterable[Event]:
+            return []
+
+        return await self._stream("live", nothing)
+
+    async def not_found(self, request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith("/api/"):
+            return Response('{"error": "not found"}', 404, media_type="application/json")
+        return self._page("missing.html", status=404, what=request.url.path)
+
+    async def _detail(self, request: Request) -> AssetDetail | None:
+        path = request.path_params
+        return await asyncio.to_thread(detail, self._reader, path["gateway"], path["asset"], self._now_ns())
+
+    async def _stream(self, name: Any, render: Render) -> Response:
+        try:
+            client = self._hub.join(name, render)
+        except TooManyClientsError:
+            return Response("too many pages are open", 503, {"Retry-After": "5"})
+        return _EventStream(self._hub, name, client)
+
+    async def _fleet_fragments(self) -> Iterable[Event]:
+        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        order = tuple((asset.gateway, asset.asset) for asset in seen.assets)
+        counts = tuple(seen.count(urgency) for urgency in Urgency)
+        events = [
+            self._fragment("headline", "_headline.html", counts, view=seen),
+            self._fragment("cards", "_cards.html", order, view=seen),
+            self._fragment("totals", "_totals.html", seen.stats, view=seen),
+            self._fragment("gateways", "_gateways.html", _still(seen), view=seen),
+        ]
+        cards = [
+            self._fragment(card_name(asset), "_card.html", replace(asset, last_read_ns=0), view=seen, asset=asset)
+            for asset in seen.assets
+        ]
+        seen_ms = {f"{a.gateway}/{a.asset}": a.last_read_ns // 1_000_000 for a in seen.assets}
+        seen_ms |= {g.gateway: g.last_seen_ns // 1_000_000 for g in seen.gateways}
+        return [*events, *cards, json_event("seen", seen_ms)]
+
+    def _asset_fragments(self, found: AssetDetail) -> Iterable[Event]:
+        glance = replace(found.glance, last_read_ns=0)
+        return [
+            self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths), view=found),
+            self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
+            self._fragment("alarms", "_alarms.html", glance.alarms, view=found),
+            self._fragment("changes", "_changes.html", found.changes, view=found),
+            self._fragment("latest", "_latest.html", found.latest, view=found),
+            self._fragment("ledger", "_ledger.html", found.balance, view=found),
+            json_event("seen", {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}),
+        ]
+
+    def _fragment(self, name: str, template: str, key: Any, **values: Any) -> Event:
+        return Event(name, self._render(template, **values), key)
+
+    def _page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        html = self._render(template, now_ms=self._now_ns() // 1_000_000, **values)
+        return HTMLResponse(html, status, {"Cache-Control": "no-store"})
+
+    def _render(self, template: str, **values: Any) -> str:
+        return self._templates.get_template(template).render(**values)
+
+
+def _still(seen: Overview) -> Any:
+    """The gateways without what changes by the second."""
+    return tuple(replace(gateway, last_seen_ns=0) for gateway in seen.gateways)
+
+
+class _EventStream(StreamingResponse):
+    """Leaves its topic however the stream ends."""
+
+    def __init__(self, hub: Hub, name: Any, client: Client) -> None:
+        super().__init__(client.stream(), media_type="text/event-stream", headers=EVENT_STREAM)
+        self._hub, self._name, self._client = hub, name, client
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.leave(self._name, self._client)

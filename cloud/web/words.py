@@ -1,0 +1,154 @@
+"""Figures as people read them: the filters of the pages. Times become ``<time>`` elements that browsers localise."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+from edge.contract.types import Alarm, AlarmState, Quality, Tag, Urgency, Verdict
+
+URGENCY_WORDS = {
+    Urgency.CRITICAL: "fails within two days",
+    Urgency.WARNING: "fails within the week",
+    Urgency.NORMAL: "more than a week to go",
+    Urgency.UNKNOWN: "not enough evidence",
+}
+STATE_WORDS = {
+    AlarmState.NORMAL: "cleared",
+    AlarmState.UNACKNOWLEDGED: "not acknowledged",
+    AlarmState.ACKNOWLEDGED: "acknowledged",
+    AlarmState.RETURNED: "cleared, not acknowledged",
+}
+CAUSE_WORDS = {
+    "bus": "no answer on the bus",
+    "device": "the device has no value",
+    "decode": "the reply cannot be read",
+    "disk": "lost: the gateway's disk",
+    "clock": "lost: the gateway's clock",
+    "power": "lost: power cut",
+    "cap": "lost: over the store's cap",
+    "no data": "nothing received",
+}
+QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
+SMALL_WORDS = {"cnc": "CNC", "dc": "DC", "ac": "AC", "hvac": "HVAC"}
+# Units in the spelling of UCUM, as people write them.
+UNITS = {"Cel": "°C", "mm/s": "mm/s", "{part}": "parts", "1/min": "rpm", "[in_i]": "in", "m3/h": "m³/h", "m3": "m³"}
+
+
+def rul(verdict: Verdict | None) -> str:
+    """``31 h (18–44 h)`` or why there is none."""
+    if verdict is None or verdict.rul_h is None:
+        return "not enough evidence"
+    low, high = verdict.rul_low_h, verdict.rul_high_h
+    if low is None or high is None:
+        return hours(verdict.rul_h)
+    return f"{hours(verdict.rul_h)} ({_count(low)}–{hours(high)})"
+
+
+def hours(value: float) -> str:
+    return f"{_count(value)} h"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def count(value: int) -> str:
+    return f"{value:,}"
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def title(tag: Tag) -> str:
+    """The tag's title, or its name made readable."""
+    return tag.title or tag.tag.replace("_", " ").capitalize()
+
+
+def class_title(asset_class: str) -> str:
+    """``cnc_spindle`` as ``CNC spindle``."""
+    words = [SMALL_WORDS.get(word, word) for word in asset_class.split("_")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def unit(tag: Tag) -> str:
+    return UNITS.get(tag.unit, tag.unit)
+
+
+def value(tag: Tag, found: float | int | str | None) -> str:
+    """One value with the decimals and the unit that its tag asks for."""
+    if found is None:
+        return "–"
+    if tag.kind == "state" and found in (0, 1):
+        return "yes" if found else "no"
+    if isinstance(found, str):
+        return found
+    number = f"{found:,.{tag.decimals}f}" if isinstance(found, float) else f"{found:,}"
+    return f"{number} {unit(tag)}".rstrip()
+
+
+def quality(found: Quality) -> str:
+    return QUALITY_WORDS.get(found) or CAUSE_WORDS[str(found.cause)]
+
+
+def state(alarm: Alarm) -> str:
+    return STATE_WORDS[alarm.state]
+
+
+def age(at_ns: int, now_ns: int) -> Markup:
+    """``2 s ago``, kept up to date by the page."""
+    if not at_ns:
+        return Markup("never")
+    text = ago(max(0, now_ns - at_ns) / 1e9)
+    return Markup('<time datetime="{}" data-age="{}">{}</time>').format(_iso(at_ns), at_ns // 1_000_000, text)
+
+
+def clock(at_ns: int) -> Markup:
+    """A point in time, in the viewer's zone once the page's script has run, in UTC before."""
+    shown = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return Markup('<time datetime="{}" data-clock="{}">{}</time>').format(_iso(at_ns), at_ns // 1_000_000, shown)
+
+
+def ago(seconds: float) -> str:
+    for limit, divisor, name in ((99.5, 1, "s"), (5970, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / divisor:.0f} {name} ago"
+    return f"{seconds / 86_400:.0f} d ago"
+
+
+def _iso(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+
+
+def freshness(at_ns: int, now_ns: int, period_ms: int) -> str:
+    """``fresh``, ``late`` or ``gone``: how a last-seen time is to be read; the page's script uses the same limits."""
+    age_s = (now_ns - at_ns) / 1e9
+    late_s, gone_s = freshness_limits_s(period_ms)
+    return "fresh" if age_s <= late_s else "late" if age_s <= gone_s else "gone"
+
+
+def freshness_limits_s(period_ms: int) -> tuple[float, float]:
+    return max(5.0, 3 * period_ms / 1000), max(60.0, 20 * period_ms / 1000)
+
+
+def headline(critical: int, warning: int, normal: int, unknown: int) -> str:
+    """The fleet in one sentence."""
+    total = critical + warning + normal + unknown
+    if critical:
+        return f"{_machines(critical)} {'needs' if critical == 1 else 'need'} a person now"
+    if warning:
+        return f"{_machines(warning)} to plan for this week"
+    if unknown == total:
+        return f"{_machines(total)}, still gathering evidence"
+    return (
+        "All machines have more than a week to go"
+        if not unknown
+        else f"{_machines(normal)} with more than a week to go"
+    )
+
+
+def _machines(number: int) -> str:
+    return f"{number} machine" if number == 1 else f"{number} machines"
