@@ -91,10 +91,10 @@ class Uplink:
             self._down("the receiver acknowledges none of what was sent")
             await self._clock.sleep(self._pause_s(None))
             return
-        await in_thread(lambda: self._journal.acknowledge(ack))
+        self._up(blocks)
         self._blocks_max = min(2 * self._blocks_max, BLOCKS_PER_REQUEST_MAX)
         self._given_up = 0
-        self._up(blocks)
+        await in_thread(lambda: self._journal.acknowledge(ack))
 
     async def _refused(self, blocks: Sequence[StoredBlock], reason: str) -> None:
         """Half as many blocks next time; one that is refused alone is declared lost, unless everything is refused."""

@@ -29,7 +29,7 @@ TOKEN_BYTES_MAX = 4096
 DETAIL_CHARS_MAX = 200
 REFUSING = frozenset({400, 413})
 
-Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Why = Annotated[str, msgspec.Meta(max_length=1000)]
 
 
