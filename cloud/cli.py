@@ -80,3 +80,23 @@ def rebuild(data: Path) -> None:
     from cloud.store.rebuild import rebuild as run
 
     click.echo(f"{run(data):,} blocks read; rollups and newest values are made anew")
+
+
+@cloud.command()
+@click.option("--plant", is_flag=True, required=True, help="Learn from simulated fleets that run to failure.")
+@click.option("--class", "classes", multiple=True, help="Only this asset class; may be given more than once.")
+@click.option("--fleet", type=click.IntRange(min=1), default=240, show_default=True, help="Machines for each class.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, last.")
+def train(*, plant: bool, classes: tuple[str, ...], fleet: int, seed: int, output: Path, as_json: bool) -> None:
+    """Train the bundles that gateways judge with. The same options give the same hashes.
+
+    \b
+    Example, what the shipped bundles were made by (about three minutes):
+      babbitt cloud train --plant -o firmware_profiles/bundles
+    """
+    from cloud.learn.command import train_all
+
+    assert plant
+    train_all(classes, machines=fleet, seed=seed, folder=output, as_json=as_json)

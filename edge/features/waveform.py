@@ -14,13 +14,13 @@ Samples = NDArray[np.floating]
 
 def rms(samples: Samples) -> float:
     """Root mean square about zero, in the samples' unit. A sine of amplitude A gives A / √2."""
-    x = _checked(samples)
-    return float(np.sqrt(np.dot(x, x) / x.size))
+    x, largest = _scaled(samples)
+    return largest * float(np.sqrt(np.dot(x, x) / x.size))
 
 
 def peak(samples: Samples) -> float:
     """Largest absolute value, in the samples' unit."""
-    return float(np.max(np.abs(_checked(samples))))
+    return _scaled(samples)[1]
 
 
 def crest_factor(samples: Samples) -> float:
@@ -40,19 +40,21 @@ def skewness(samples: Samples) -> float:
 
 
 def _standardised_moment(samples: Samples, order: int) -> float:
-    x = _checked(samples)
+    x, _ = _scaled(samples)
     deviation = x - x.mean()
     variance = float(np.dot(deviation, deviation) / x.size)
     # Below this the deviations are rounding of the mean, not signal.
-    if variance <= (np.finfo(np.float64).eps * peak(x)) ** 2:
+    if variance <= (16.0 * np.finfo(np.float64).eps) ** 2:
         return 0.0
     square = deviation * deviation
     power = square * square if order == 4 else square * deviation
     return float(power.mean() / variance ** (order / 2))
 
 
-def _checked(samples: Samples) -> NDArray[np.float64]:
+def _scaled(samples: Samples) -> tuple[NDArray[np.float64], float]:
+    """The samples over their peak, and the peak: powers of them can then neither overflow nor vanish."""
     x = np.asarray(samples, dtype=np.float64)
     assert x.ndim == 1, "one snapshot is one-dimensional"
     assert x.size > 0, "a snapshot has samples"
-    return x
+    largest = float(np.max(np.abs(x)))
+    return (x / largest, largest) if largest > 0.0 else (x, 0.0)
