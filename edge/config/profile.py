@@ -104,6 +104,11 @@ def load_profile(path: Path) -> Profile:
             )  # fmt: skip
         if point.address + point.registers > 65536:
             raise ConfigError(str(path), f"{where}: ends past register 65535", "addresses are 0-based")
+        if point.function >= 3 and point.registers > profile.quirks.registers_max:
+            raise ConfigError(
+                str(path), f"{where}: takes {point.registers} registers, `quirks.registers_max` allows fewer",
+                "a value is read in one request, lest it be torn",
+            )  # fmt: skip
         if point.scale == 0.0:
             raise ConfigError(str(path), f"{where}: scale is 0", "value = raw * scale + offset")
         seen.add(point.tag)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client import ModbusTcpClient
 
-from edge.config.profile import Point, Quirks
+from edge.config.profile import Point, Quirks, load_profile
 from edge.contract.types import Quality
 from edge.drivers.modbus_frames import Reply, silent
 from edge.drivers.modbus_plan import Plan, plan_blocks
+from edge.errors import ConfigError
 from edge.ports import Answer
 from edge.registers import unpack
 from tests.peers.image import ORDERS, TYPES, profile_of
@@ -144,3 +146,13 @@ def test_a_block_without_reply_leaves_all_others_as_they_are(
     for place, (before, after) in enumerate(zip(whole, plan.answers(replies), strict=True)):
         gone = place in plan.blocks[lost].places
         assert after == (Answer(None, Quality.BAD_BUS, "no answer") if gone else before)
+
+
+def test_a_value_wider_than_the_device_gives_at_once_is_refused_when_the_profile_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "narrow.toml"
+    path.write_text(
+        '[device]\nid = "narrow"\nproducts = []\nsource = "this test"\n[quirks]\nregisters_max = 2\n'
+        '[[point]]\ntag = "energy"\nfunction = 3\naddress = 0\ntype = "uint64"\n'
+    )
+    with pytest.raises(ConfigError, match=r"`point\[0\]` \(energy\): takes 4 registers"):
+        load_profile(path)
