@@ -23,7 +23,7 @@ from cloud.learn.conformal import calibrate
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
 from cloud.learn.fleet import Fleet, Kind, Recipe, simulate
 from cloud.learn.tflite import Dense, export_float, export_int8, run
-from edge.contract.bundle import Interval, Scaling, life_score
+from edge.contract.bundle import Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
 
 Array = NDArray[np.float64]
@@ -32,6 +32,8 @@ RUL_CAP_H = 1000.0
 COVERAGE = 0.9
 EDGES_H = (0.0, 10.0, 24.0, 48.0, 90.0, 168.0, 300.0, 500.0, 750.0, RUL_CAP_H)
 """Ranges of predicted life with an interval of their own."""
+QUIET = (0.25, 0.5)
+"""Between these shares of the novelty threshold the life model's word begins to count (``tempered``)."""
 SCORE_GATE = 0.004
 """How much the int8 life model's RMSE may exceed the float one's, in life score (1.0 is the whole scale)."""
 MACHINES_MIN = 30
@@ -62,10 +64,10 @@ def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int)
     split = np.split(np.arange(machines), [machines // 2, machines // 2 + machines // 4])
     parts = dict(zip(("fitting", "calibration", "test"), map(fleet.only, split), strict=True))
     fitting, calibration, test = parts.values()
-    life = _life(fitting, calibration, seed=seed, where=kind.asset_class)
     novelty = _novelty(fitting, calibration, seed=seed)
+    life = _life(fitting, calibration, novelty, seed=seed, where=kind.asset_class)
     figures: dict[str, Any] = {
-        "life": life_figures(_life_outcomes(life, test), _mean_life_h(fitting), RUL_CAP_H, life.interval),
+        "life": life_figures(_life_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H, life.interval),
         "novelty": novelty_figures(test, novelty.scores(test), novelty.simple(test), novelty.threshold),
     }
     files = {LIFE_MODEL: life.int8, NOVELTY_MODEL: novelty.int8}
@@ -84,6 +86,7 @@ def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int)
             "model": LIFE_MODEL,
             "outputs": ["life_score", "health"],
             "rul_cap_h": RUL_CAP_H,
+            "quiet": {"below": QUIET[0], "above": QUIET[1]},
             "scaling": life.scaling.as_json(),
             "interval": life.interval.as_json(),
         },
@@ -116,7 +119,7 @@ class _Life:
     interval: Interval
 
 
-def _life(fitting: Fleet, calibration: Fleet, *, seed: int, where: str) -> _Life:
+def _life(fitting: Fleet, calibration: Fleet, novelty: _Novelty, *, seed: int, where: str) -> _Life:
     scaling = Scaling(*_centre_and_spread(fitting.features), limit=4.0)
     rows = scaling.apply(fitting.features)
     target = np.column_stack([life_score(fitting.rul_h, RUL_CAP_H), 1.0 - fitting.wear])
@@ -124,8 +127,9 @@ def _life(fitting: Fleet, calibration: Fleet, *, seed: int, where: str) -> _Life
     float32, int8 = export_float(layers, "life"), export_int8(layers, rows, "life")
     held_out = scaling.apply(calibration.features)
     actual = life_score(calibration.rul_h, RUL_CAP_H)
-    predicted = run(int8, held_out)[:, 0].astype(np.float64)
-    _gate(where, _rmse(run(float32, held_out)[:, 0], actual), _rmse(predicted, actual))
+    anomaly = novelty.scores(calibration)["int8"] / novelty.threshold
+    predicted = tempered(run(int8, held_out)[:, 0], anomaly, QUIET)
+    _gate(where, _rmse(tempered(run(float32, held_out)[:, 0], anomaly, QUIET), actual), _rmse(predicted, actual))
     try:
         interval = calibrate(
             predicted, actual, calibration.machine, coverage=COVERAGE, edges=life_score(np.array(EDGES_H), RUL_CAP_H)
@@ -141,12 +145,13 @@ def _gate(where: str, float_rmse: float, int8_rmse: float) -> None:
         raise BundleError(where, problem, "train with more machines or another seed")
 
 
-def _life_outcomes(life: _Life, test: Fleet) -> dict[str, Outcome]:
+def _life_outcomes(life: _Life, novelty: _Novelty, test: Fleet) -> dict[str, Outcome]:
     rows = life.scaling.apply(test.features)
-    outcomes = {}
+    scores, outcomes = novelty.scores(test), {}
     for name, model in (("float", life.float32), ("int8", life.int8)):
         answer = run(model, rows).astype(np.float64)
-        outcomes[name] = Outcome(answer[:, 0], test.rul_h, test.machine, answer[:, 1], test.wear)
+        score = tempered(answer[:, 0], scores[name] / novelty.threshold, QUIET)
+        outcomes[name] = Outcome(score, test.rul_h, test.machine, answer[:, 1], test.wear)
     return outcomes
 
 

@@ -91,6 +91,7 @@ class Bundle:
     life_scaling: Scaling
     life_model: str
     rul_cap_h: float
+    quiet: tuple[float, float]
     interval: Interval
     novelty_scaling: Scaling
     novelty_model: str
@@ -103,6 +104,15 @@ class Bundle:
 def life_score(rul_h: Array, cap_h: float) -> Array:
     """Hours to the score that models are trained on: ``log1p(min(rul, cap)) / log1p(cap)``, 0..1."""
     return np.log1p(np.clip(rul_h, 0.0, cap_h)) / math.log1p(cap_h)
+
+
+def tempered(score: NDArray[Any], anomaly: NDArray[Any], quiet: tuple[float, float]) -> Array:
+    """Life scores given how anomalous each row is (score over threshold): without a departure there is no evidence of
+    wear, whatever the life model makes of noise. Below ``quiet[0]`` the score is 1, above ``quiet[1]`` the model's own,
+    linear between. Intervals are calibrated on tempered scores."""
+    below, above = quiet
+    share = np.clip((above - np.asarray(anomaly, dtype=np.float64)) / (above - below), 0.0, 1.0)
+    return np.asarray(score + (1.0 - np.asarray(score, dtype=np.float64)) * share)
 
 
 def hours_of(score: float, cap_h: float) -> float:
@@ -222,6 +232,7 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         life_scaling=_scaling(life["scaling"], len(names)),
         life_model=str(life["model"]),
         rul_cap_h=_positive(life["rul_cap_h"]),
+        quiet=(_positive(life["quiet"]["below"]), _positive(life["quiet"]["above"])),
         interval=_interval(life["interval"]),
         novelty_scaling=_scaling(novelty["scaling"], len(names)),
         novelty_model=str(novelty["model"]),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contract.bundle import Bundle, hours_of
+from edge.contract.bundle import Bundle, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
 from edge.infer.engine import Engine
@@ -75,12 +75,15 @@ class Prognosis:
         features, hour = tracker.vector(), tracker.hour_h
         score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
         strange = self._strange(features)
-        life = self._settled_life.settle(self._interval(score, widen=bool(strange)), hour, cap_h=self._bundle.rul_cap_h)
         anomaly = self._anomaly(features)
+        anomalous = self._settled_anomaly.settle(anomaly, hour)
+        score = float(tempered(np.array(score), np.array(anomaly), self._bundle.quiet))
+        answer = self._interval(score, widen=bool(strange))
+        life = self._settled_life.settle(answer, hour, cap_h=self._bundle.rul_cap_h, anomalous=anomalous)
         return Opinion(
             health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
             anomaly=anomaly,
-            anomalous=self._settled_anomaly.settle(anomaly, hour),
+            anomalous=anomalous,
             life=life,
             reasons=reasons(self._departures()),
             note="; ".join(filter(None, (strange, self._beyond(life)))),

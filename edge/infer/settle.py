@@ -1,6 +1,6 @@
 """From one row's answer to a verdict that people can act on: life and alarm states that do not flap.
 
-Bad news is believed within hours, good news within days: a lamp that goes from red to amber and back teaches people to
+Bad news is believed within hours, good news within a day: a lamp that goes from red to amber and back teaches people to
 ignore it. All times are hours of the machine's own meter, so that a verdict asked for twice does not count twice.
 """
 
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, urgency_of
 from edge.infer.opinion import Life
 
-_WORSE_TAU_H, _BETTER_TAU_H = 3.0, 24.0
-_IMPROVED_BY, _IMPROVED_FOR_H = 1.25, 12.0
+_WORSE_TAU_H, _BETTER_TAU_H = 3.0, 8.0
+_IMPROVED_BY, _IMPROVED_FOR_H = 1.25, 24.0
+_STILL_ANOMALOUS = 2.0
+"""An anomalous asset must show twice the improvement for twice the time."""
 _ABSENT = -1.0
 
 
@@ -21,7 +23,8 @@ _ABSENT = -1.0
 class SettledLife:
     """Smooths the three numbers of ``Life``, which also run down by themselves as hours pass.
 
-    The lower end crosses a limit of urgency upwards only after the answer stood a quarter above it for 12 hours.
+    The lower end crosses a limit of urgency upwards only once the answer has stood a quarter above the limit for a day
+    of operation, or at 2.5 times it for two days where the asset is still anomalous.
     """
 
     hour: float = _ABSENT
@@ -30,26 +33,27 @@ class SettledLife:
     high_h: float = 0.0
     better_since: float = _ABSENT
 
-    def settle(self, answer: Life, hour: float, *, cap_h: float) -> Life:
+    def settle(self, answer: Life, hour: float, *, cap_h: float, anomalous: bool) -> Life:
         if self.hour == _ABSENT:
             self.hour, self.rul_h, self.low_h, self.high_h = hour, answer.rul_h, answer.low_h, answer.high_h
             return answer
         dt_h = max(hour - self.hour, 0.0)
         self.hour = hour
         low_h = _toward(self.low_h, answer.low_h, dt_h)
-        self.low_h = self._held(low_h, answer.low_h, hour)
+        self.low_h = self._held(low_h, answer.low_h, hour, anomalous=anomalous)
         self.rul_h = max(_toward(self.rul_h, answer.rul_h, dt_h), self.low_h)
         self.high_h = min(max(_toward(self.high_h, answer.high_h, dt_h), self.rul_h), cap_h)
         return Life(self.rul_h, self.low_h, self.high_h)
 
-    def _held(self, low_h: float, answer_h: float, hour: float) -> float:
+    def _held(self, low_h: float, answer_h: float, hour: float, *, anomalous: bool) -> float:
         limits = (URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H)
         limit = next((limit for limit in limits if self.low_h < limit), math.inf)
-        if answer_h < limit * _IMPROVED_BY:
+        doubt = _STILL_ANOMALOUS if anomalous else 1.0
+        if answer_h < limit * _IMPROVED_BY * doubt:
             self.better_since = _ABSENT
         elif self.better_since == _ABSENT:
             self.better_since = hour
-        improved = self.better_since != _ABSENT and hour - self.better_since >= _IMPROVED_FOR_H
+        improved = self.better_since != _ABSENT and hour - self.better_since >= _IMPROVED_FOR_H * doubt
         if improved or urgency_of(low_h).rank >= urgency_of(self.low_h).rank:
             return low_h
         return math.nextafter(limit, 0.0)
@@ -65,7 +69,7 @@ def _toward(before: float, answer: float, dt_h: float) -> float:
 
 @dataclass
 class SettledHealth:
-    """Health that falls within hours and recovers within days; 0 to 100."""
+    """Health that falls within hours and recovers within a day; 0 to 100."""
 
     hour: float = _ABSENT
     health: float = 100.0
