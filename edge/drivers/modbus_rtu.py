@@ -26,7 +26,15 @@ from edge.config.profile import Profile
 from edge.config.site import ModbusRtu
 from edge.drivers.backoff import Backoff
 from edge.drivers.modbus_conversation import Conversation
-from edge.drivers.modbus_frames import Reply, Request, find_rtu_reply, rtu_frame, silent, what_came_instead
+from edge.drivers.modbus_frames import (
+    EXCEPTION_BYTES,
+    Reply,
+    Request,
+    find_rtu_reply,
+    rtu_frame,
+    silent,
+    what_came_instead,
+)
 from edge.errors import LineError
 from edge.ports import Answer, Clock
 
@@ -101,14 +109,17 @@ class ModbusRtuDriver:
         if not await port.fall_silent(allowed_ms / 1000):
             return silent(port.lost or f"the line did not fall silent within {allowed_ms:.0f} ms")
         port.send(frame)
-        reply = find_rtu_reply(request, unit, port.heard)
+        reply = None
         try:
             async with asyncio.timeout(allowed_ms / 1000):
                 while reply is None and not port.lost:
-                    await port.more()
+                    # A refusal is shorter than a reply; between the two no byte decides anything.
+                    short = len(port.heard) < EXCEPTION_BYTES
+                    await port.more(EXCEPTION_BYTES if short else request.rtu_reply_bytes)
                     reply = find_rtu_reply(request, unit, port.heard)
         except TimeoutError:
-            reply = what_came_instead(request, unit, port.heard, allowed_ms)
+            reply = find_rtu_reply(request, unit, port.heard)
+            return reply or what_came_instead(request, unit, port.heard, allowed_ms)
         return reply or silent(port.lost)
 
     def _reopen(self) -> str:
@@ -141,6 +152,7 @@ class _Port:
         self._fd = self._serial.fileno()
         self._active_ns = clock.mono_ns()
         self._arrived = asyncio.Event()
+        self._wanted = 0
         self.heard = bytearray()
         self.lost = ""
         self._loop = asyncio.get_running_loop()
@@ -186,8 +198,9 @@ class _Port:
                 self._serial.reset_output_buffer()
         self._active_ns = self._clock.mono_ns() + len(frame) * self._character_ns
 
-    async def more(self) -> None:
-        """Wait for further bytes, or until the device is lost."""
+    async def more(self, wanted: int) -> None:
+        """Wait for a further byte and until ``wanted`` are there, or until the device is lost."""
+        self._wanted = wanted
         self._arrived.clear()
         await self._arrived.wait()
 
@@ -205,7 +218,8 @@ class _Port:
         self._active_ns = self._clock.mono_ns()
         self.heard += data
         del self.heard[:-HEARD_BYTES_MAX]
-        self._arrived.set()
+        if len(self.heard) >= self._wanted:
+            self._arrived.set()
 
     def _lose(self, error: OSError) -> None:
         self.lost = f"serial device lost: {(error.strerror or str(error)).lower()}"
