@@ -18,7 +18,7 @@ from edge.contract.block import MAGIC, VERSION, Block, Header, decode_block, pee
 from edge.contract.types import Key
 from edge.errors import BlockError
 
-READINGS_AT_ONCE_MAX = 2**21
+READINGS_AT_ONCE_MAX = 2**20
 RAW_BYTES_AT_ONCE_MAX = 2**26
 SEQ_MAX = 2**63 - 1
 _UNCHECKED_KEY = struct.Struct("<4sB3x16s16xQ")

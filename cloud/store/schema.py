@@ -152,15 +152,13 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 
     Raises ``StoreError`` for a file that is another program's (it is left untouched) or of a newer version.
     """
-    new = _is_new(path)
     try:
+        if _is_new(path):
+            _create(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        if new:
-            marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
-            connection.executescript(f"BEGIN; {TRUTH} {DERIVED} {marks} COMMIT;")
     except sqlite3.Error as error:
         raise StoreError(str(path), f"cannot be opened: {error}", "name another folder with --data") from error
     return connection
@@ -173,6 +171,25 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA query_only=1")
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make a store under another name and rename it: it exists whole, with its marks in its head, or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+        connection.executescript(f"BEGIN; {TRUTH} {DERIVED} {marks} COMMIT;")
+    finally:
+        connection.close()
+    new.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _is_new(path: Path) -> bool:

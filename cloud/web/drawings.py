@@ -25,7 +25,7 @@ def life_bar(verdict: Verdict | None) -> LifeBar | None:
     """None without an interval."""
     if verdict is None or verdict.rul_h is None or verdict.rul_low_h is None or verdict.rul_high_h is None:
         return None
-    low, high = life_x(verdict.rul_low_h), life_x(verdict.rul_high_h)
+    low, high = sorted((life_x(verdict.rul_low_h), life_x(verdict.rul_high_h)))
     return LifeBar(low=low, width=max(high - low, 2.0), estimate=life_x(verdict.rul_h))
 
 

@@ -10,7 +10,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const pointsMax = 1500;
   const css = () => getComputedStyle(document.documentElement);
   const color = (name) => css().getPropertyValue(name).trim();
-  const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const nowS = () => window.babbitt.now() / 1000;
   const charts = [];
 
@@ -49,7 +49,7 @@ document.addEventListener("DOMContentLoaded", () => {
           x: { time: true, range: () => [nowS() - rangeS, nowS()] },
           y: { range: (_, min, max) => this.yRange(min, max) },
         },
-        axes: [{ ...axis, space: 70, values: (u, splits) => this.times(splits) }, { ...axis, size: 48, space: 30 }],
+        axes: [{ ...axis, size: 26, gap: 4, space: 70, values: (u, splits) => this.times(splits) }, { ...axis, size: 48, space: 30 }],
         series: [
           {},
           { stroke: "transparent", points: { show: false } },
@@ -66,7 +66,7 @@ document.addEventListener("DOMContentLoaded", () => {
     }
 
     times(splits) {
-      const form = rangeS > 86400 ? { month: "short", day: "numeric" } : rangeS > 3600 ? { hour: "2-digit", minute: "2-digit" } : null;
+      const form = rangeS > 86400 ? { month: "short", day: "numeric" } : rangeS > 3600 ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : null;
       const format = form ? new Intl.DateTimeFormat(undefined, form) : time;
       return splits.map((s) => format.format(s * 1000));
     }
@@ -110,9 +110,17 @@ document.addEventListener("DOMContentLoaded", () => {
       c.font = `${11 * ratio}px system-ui, sans-serif`;
       const wide = c.measureText(gap.cause).width;
       const from = Math.max(x0, u.bbox.left);
+      c.textAlign = "center";
       if (x1 - from > wide + 8 * ratio) {
-        c.textAlign = "center"; c.textBaseline = "top";
+        c.textBaseline = "top";
         c.fillText(gap.cause, (from + x1) / 2, top + 4 * ratio);
+      } else if (x1 - from > 11 * ratio && height > wide + 8 * ratio) {
+        c.save();
+        c.translate((from + x1) / 2, top + height / 2);
+        c.rotate(-Math.PI / 2);
+        c.textBaseline = "middle";
+        c.fillText(gap.cause, 0, 0);
+        c.restore();
       }
     }
 
