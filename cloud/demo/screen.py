@@ -1,4 +1,4 @@
-"""The demo's terminal view: the page's address, the machines, the gateway's lamps and display, the story, the counts."""
+"""The terminal view: the page's address, the machines, the gateway's lamps and display, the story, the counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts the same readings at both ends, by code that shares nothing: the gateway's ledger and the cloud's own count."""
+"""Counts the same readings at both ends, by code that shares nothing: the ledger, and the cloud's own count."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ def gateway() -> None:
 
 @gateway.command()
 @CONFIG
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True,
+    help="How much to say on stderr.",
+)  # fmt: skip
 def run(config: Path, log_level: str) -> None:
     """Run the gateway of CONFIG until Ctrl-C or SIGTERM.
 

@@ -34,12 +34,16 @@ __all__ = [
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id; ``path`` for errors and relative paths."""
+    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id; ``path`` for errors and relative paths.
+
+    ``folders`` are searched for what the site names: its own ``profiles`` folder first, then the shipped one.
+    """
 
     path: Path
     file: SiteFile
     profiles: dict[str, Profile]
     classes: dict[str, AssetClass]
+    folders: tuple[Path, ...]
 
     def resolve(self, path: str) -> Path:
         """A path of the file, which is relative to the file's folder.
@@ -47,6 +51,11 @@ class Site(msgspec.Struct, frozen=True):
         Links are not followed: a serial port's link points elsewhere after the port was plugged in again.
         """
         return Path(os.path.normpath(self.path.parent / path))
+
+    def bundle(self, name: str) -> Path:
+        """The folder of a bundle: the site's own where it has one, else where the shipped one would be."""
+        places = [folder / "bundles" / name for folder in self.folders]
+        return next((place for place in places if place.is_dir()), places[-1])
 
     def line(self, name: str) -> Line:
         return next(line for line in self.file.line if line.name == name)
@@ -74,7 +83,13 @@ def load_site(path: Path) -> Site:
                 profiles[unit.profile] = load_profile(found)
     _check_tags(path, file, profiles)
     lines = tuple(_absolute(path, line) for line in file.line)
-    return Site(path=path.resolve(), file=msgspec.structs.replace(file, line=lines), profiles=profiles, classes=classes)
+    return Site(
+        path=path.resolve(),
+        file=msgspec.structs.replace(file, line=lines),
+        profiles=profiles,
+        classes=classes,
+        folders=tuple(folders),
+    )
 
 
 def _absolute(site: Path, line: Line) -> Line:

@@ -105,7 +105,7 @@ class World:
 
     def blocks(self) -> Iterator[Block]:
         """Every block in the cloud's store, decoded here, in the order of their numbers."""
-        with sqlite3.connect(f"file:{next((self.folder / 'cloud').glob('*.db'))}?mode=ro", uri=True) as database:
+        with sqlite3.connect(f"file:{self.folder / 'cloud/cloud.sqlite3'}?mode=ro", uri=True) as database:
             for (data,) in database.execute("SELECT bytes FROM block ORDER BY seq"):
                 yield decode_block(data)
         database.close()
