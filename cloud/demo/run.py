@@ -122,8 +122,7 @@ class Demo:
         self.gateway = self._spawn("gateway", "run", str(self.site), "--log-level", "info")
         await self._until(stop, "the gateway", self._ask_gateway)
         await self._until(stop, "the first reading", self._first_reading)
-        if not self.quiet:
-            click.secho(f"open {self.page}", fg="cyan", bold=True)
+        click.secho(f"open {self.page}", fg="cyan", bold=True, err=self.quiet)
 
     def _write_site(self) -> None:
         def change(tables: dict[str, Any]) -> None:
@@ -257,10 +256,8 @@ class Demo:
 
     def _tell(self, elapsed_s: float, words: str) -> None:
         self.told.append((elapsed_s, words))
-        if self.headless and not self.quiet:
-            click.echo(f"{elapsed_s:6.1f} s  {words}")
-        elif self.headless:
-            click.echo(f"{elapsed_s:6.1f} s  {words}", err=True)
+        if self.headless:
+            click.echo(f"{elapsed_s:6.1f} s  {words}", err=self.quiet)
 
     def _ask_gateway(self) -> None:
         self.status = ask(self.folder / "gateway/gateway.sock", "status")
