@@ -55,13 +55,23 @@ class Signal:
 
 
 def signals(
-    reader: Reader, asset: AssetRow, tags: Sequence[str], from_ns: int, to_ns: int, *, points_max: int
+    reader: Reader,
+    asset: AssetRow,
+    tags: Sequence[str],
+    from_ns: int,
+    to_ns: int,
+    *,
+    points_max: int,
+    raw_blocks_max: int = RAW_BLOCKS_MAX,
 ) -> list[Signal]:
-    """At most about ``points_max`` points a tag between the two times, both inclusive."""
+    """At most about ``points_max`` points a tag between the two times, both inclusive.
+
+    Where more than ``raw_blocks_max`` blocks would have to be opened, minutes or hours are shown instead.
+    """
     period_ms = asset.record.period_ms if asset.record else 1000
     dropped = reader.dropped(asset.id, from_ns, to_ns)
-    blocks = reader.spans(asset.id, from_ns, to_ns, limit=RAW_BLOCKS_MAX + 1)
-    if len(blocks) <= RAW_BLOCKS_MAX:
+    blocks = reader.spans(asset.id, from_ns, to_ns, limit=raw_blocks_max + 1)
+    if len(blocks) <= raw_blocks_max:
         found = [s for data in reader.blocks(blocks) for s in decode_block(data).series if s.asset == asset.asset]
         made = [_raw(tag, found, from_ns, to_ns, points_max, period_ms) for tag in tags]
     else:

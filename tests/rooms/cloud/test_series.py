@@ -1,0 +1,95 @@
+"""Signals over time: raw or rolled up, never with a silent hole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloud.fleet.series import RAW_BLOCKS_MAX, Gap, Signal, signals
+from cloud.store.reader import Reader
+from edge.contract.types import Cause, Dropped, Quality
+from tests.rooms.cloud.sending import SPINDLE, START_NS, batch, block
+from tests.rooms.cloud.test_store import stored
+
+START_MS = START_NS // 10**6
+FAR_NS = START_NS + 10 * 86_400 * 10**9
+
+
+def vibration(
+    folder: Path, from_s: int, to_s: int, *, points_max: int = 2000, raw_blocks_max: int = RAW_BLOCKS_MAX
+) -> Signal:
+    reader = Reader(folder)
+    asset = reader.asset("gateway-1", "spindle-1")
+    assert asset is not None
+    from_ns, to_ns = START_NS + from_s * 10**9, START_NS + to_s * 10**9
+    (found,) = signals(
+        reader, asset, ["vibration_mm_s"], from_ns, to_ns, points_max=points_max, raw_blocks_max=raw_blocks_max
+    )
+    reader.close()
+    return found
+
+
+def test_raw_values_come_back_to_the_bit_within_the_asked_span(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(i, i / 3) for i in range(10)], [SPINDLE]), block(2, [batch(10, 99.0)])])
+    found = vibration(tmp_path, 2, 5)
+    assert (found.resolution, found.gaps) == ("raw", [])
+    assert found.at_ms == [START_MS + s * 1000 for s in (2, 3, 4, 5)]
+    assert found.value == [2 / 3, 3 / 3, 4 / 3, 5 / 3]
+
+
+def test_bad_readings_are_a_gap_with_the_ledgers_cause(tmp_path: Path) -> None:
+    polls = [batch(i, 1.0, bad=Quality.BAD_BUS if 3 <= i < 6 else None) for i in range(10)]
+    stored(tmp_path, [block(1, polls, [SPINDLE])])
+    found = vibration(tmp_path, 0, 100)
+    assert found.gaps == [Gap(START_MS + 3000, START_MS + 6000, "bus")]
+    assert [v is None for v in found.value] == [3 <= i < 6 for i in range(10)]
+
+
+def test_a_hole_is_a_gap_that_breaks_the_line(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(i, 1.0) for i in range(5)], [SPINDLE]), block(2, [batch(60, 2.0)])])
+    found = vibration(tmp_path, 0, 100)
+    assert found.gaps == [Gap(START_MS + 4000, START_MS + 60_000, "no data")]
+    assert found.value == [1.0] * 5 + [None, 2.0]
+
+
+def test_a_declared_loss_names_the_holes_cause(tmp_path: Path) -> None:
+    lost = Dropped("spindle-1", "vibration_mm_s", Cause.POWER, 55, START_NS + 5 * 10**9, START_NS + 59 * 10**9)
+    blocks = [block(1, [batch(i, 1.0) for i in range(5)], [SPINDLE]), block(2, [batch(60, 2.0)], [lost])]
+    stored(tmp_path, blocks)
+    assert [gap.cause for gap in vibration(tmp_path, 0, 100).gaps] == ["power"]
+
+
+def test_many_points_become_means_between_their_extremes(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(i, float(i % 10)) for i in range(1000)], [SPINDLE])])
+    found = vibration(tmp_path, 0, 2000, points_max=100)
+    assert len(found.value) <= 100
+    assert set(found.low) == {0.0}
+    assert set(found.high) == {9.0}
+    assert sum(v for v in found.value if v is not None) / len(found.value) == pytest.approx(4.5)
+
+
+def test_a_long_span_is_served_from_rollups_with_gaps(tmp_path: Path) -> None:
+    polls = [batch(i * 30, i * 1.0, bad=Quality.BAD_DEVICE if 20 <= i < 22 else None) for i in range(100)]
+    del polls[50:60]
+    blocks = [block(i + 1, [one], [SPINDLE] if i == 0 else []) for i, one in enumerate(polls)]
+    stored(tmp_path, blocks, at_once=30)
+    assert vibration(tmp_path, 0, 3600).resolution == "raw"
+    found = vibration(tmp_path, 0, 3600, raw_blocks_max=50)
+    assert found.resolution == "minute"
+    assert found.gaps == [
+        Gap(START_MS + 600_000, START_MS + 660_000, "device"),
+        Gap(START_MS + 1_500_000, START_MS + 1_800_000, "no data"),
+    ]
+    assert (found.low[0], found.value[0], found.high[0]) == (0.0, 0.5, 1.0)
+
+
+def test_an_unknown_tag_and_an_empty_span_are_empty_not_errors(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(0, 1.0)], [SPINDLE])])
+    reader = Reader(tmp_path)
+    asset = reader.asset("gateway-1", "spindle-1")
+    assert asset is not None
+    (found,) = signals(reader, asset, ["no_such_tag"], START_NS, FAR_NS, points_max=10)
+    assert (found.at_ms, found.gaps) == ([], [])
+    assert vibration(tmp_path, 1000, 2000).at_ms == []
+    reader.close()
