@@ -58,7 +58,8 @@ def tell(seconds: float, speed: float | None) -> Story:
         Step(failure_s + 0.07 * seconds, "repair", "the spindle gets a new bearing"),
     )
     words = f"1 s here is {speed / 3600:.1f} h on the machines' hour meters"
-    return Story(seconds=seconds, speed=speed, life_h=life_h, pace=words, steps=steps)
+    in_time = tuple(sorted(steps, key=lambda step: step.at_s))
+    return Story(seconds=seconds, speed=speed, life_h=life_h, pace=words, steps=in_time)
 
 
 def tell_recording(seconds: float, speed: float | None) -> Story:
