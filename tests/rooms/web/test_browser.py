@@ -1,0 +1,136 @@
+"""A real Chromium looks at the pages: live without a reload, on a phone without scrolling sideways, and no error."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from edge.contract.types import Quality, Record
+from tests.rooms.cloud.sending import SPINDLE, CloudProcess, batch, block, cloud_process
+from tests.rooms.web.test_pages import alarm, verdict
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("no Chromium; on Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path, free_port: int) -> Iterator[CloudProcess]:
+    with cloud_process(tmp_path, free_port) as process:
+        yield process
+
+
+def send(process: CloudProcess, seq: int, *records: Record, bad: Quality | None = None, vibration: float = 4.6) -> None:
+    """One poll, read just now. In a thread, since Playwright's own loop runs in this one."""
+    data = block(seq, [batch(0, vibration, bad=bad, from_ns=time.time_ns())], records)
+    thread = threading.Thread(target=lambda: asyncio.run(process.sender.send(data)))
+    thread.start()
+    thread.join(20)
+
+
+def opened(browser: Browser, *, width: int = 1280, height: int = 800, dark: bool = False) -> tuple[Page, list[str]]:
+    """A page and what it complains about."""
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    page.set_default_timeout(10_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return page, complaints
+
+
+def test_the_fleet_fills_by_itself_and_leads_to_the_asset(browser: Browser, served: CloudProcess) -> None:
+    page, complaints = opened(browser)
+    page.goto(served.sender.url)
+    expect(page.get_by_role("heading", name="No gateway has reported yet")).to_be_visible()
+    send(served, 1, SPINDLE, verdict(rul_h=700.0))
+    expect(page.locator(".card .badge")).to_have_text("NORMAL")
+    send(served, 2, verdict(rul_h=31.0), alarm("Milling spindle 1 vibrates at 4.61 mm/s"))
+    expect(page.locator(".card .badge")).to_have_text("CRITICAL")
+    expect(page.get_by_role("heading", name="1 machine needs a person now")).to_be_visible()
+
+    page.get_by_role("link", name="Milling spindle 1, details").click()
+    expect(page).to_have_url(f"{served.sender.url}/assets/gateway-1/spindle-1")
+    expect(page.locator(".asset-badge .badge")).to_have_text("CRITICAL")
+    expect(page.locator(".answer b").first).to_have_text("31 h")
+    expect(page.locator(".alarms .sentence")).to_have_text("Milling spindle 1 vibrates at 4.61 mm/s")
+    send(served, 3, verdict(rul_h=12.0), vibration=7.89)
+    expect(page.locator(".answer b").first).to_have_text("12 h")
+    expect(page.locator("[data-tag=vibration_mm_s] output")).to_have_text("7.89 mm/s")
+    send(served, 4, bad=Quality.BAD_BUS)
+    expect(page.get_by_text("no answer on the bus")).to_be_visible()
+    assert complaints == []
+    page.close()
+
+
+def test_charts_draw_what_was_stored_before(browser: Browser, served: CloudProcess) -> None:
+    for seq in range(1, 4):
+        send(served, seq, SPINDLE, verdict(), vibration=float(seq))
+    page, complaints = opened(browser, dark=True)
+    page.goto(f"{served.sender.url}/assets/gateway-1/spindle-1?range=1h")
+    expect(page.locator(".chart output").nth(1)).to_have_text("3.00 mm/s")
+    expect(page.locator(".chart output").first).to_have_text("31 h (19–43)")
+    drawn = page.evaluate(
+        "() => [...document.querySelectorAll('.chart canvas')].map(c =>"
+        " c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(x => x))"
+    )
+    assert drawn == [True] * 3
+    assert complaints == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_nothing_runs_off_a_phone(browser: Browser, served: CloudProcess, width: int) -> None:
+    send(served, 1, SPINDLE, verdict(), alarm("Milling spindle 1 vibrates at 4.61 mm/s, above 4.5"))
+    page, complaints = opened(browser, width=width, height=740)
+    for path in ("/", "/assets/gateway-1/spindle-1", "/nowhere-" + "x" * 80):
+        page.goto(served.sender.url + path)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == width, path
+    assert [c for c in complaints if "404" not in c] == []
+    page.close()
+
+
+def test_a_lost_connection_is_said_and_mended(browser: Browser, served: CloudProcess) -> None:
+    send(served, 1, SPINDLE, verdict(rul_h=700.0))
+    page, _ = opened(browser)
+    page.goto(served.sender.url)
+    expect(page.locator("#link-state")).to_have_text("live")
+    served.kill()
+    expect(page.locator("#link-state")).to_have_text("connection lost, trying again")
+    served.start()
+    expect(page.locator("#link-state")).to_have_text("live")
+    send(served, 2, verdict(rul_h=5.0))
+    expect(page.locator(".card .badge")).to_have_text("CRITICAL")
+    page.close()
+
+
+def test_silence_turns_a_last_seen_time_into_a_warning(browser: Browser, served: CloudProcess) -> None:
+    send(served, 1, SPINDLE, verdict())
+    page, _ = opened(browser)
+    page.clock.install()
+    page.goto(served.sender.url)
+    expect(page.locator(".card .seen")).to_contain_class("fresh")
+    page.clock.fast_forward(20_000)
+    expect(page.locator(".card .seen")).to_contain_class("late")
+    page.clock.fast_forward(90_000)
+    expect(page.locator(".card .seen")).to_contain_class("gone")
+    page.close()

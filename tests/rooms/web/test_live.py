@@ -1,0 +1,168 @@
+"""Live events over real HTTP: at once, bounded, and ended when the server ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Event, Hub, TooManyClientsError
+from edge.contract.types import Quality
+from tests.rooms.cloud.sending import GATEWAY, SPINDLE, batch, block, cloud, telemetry
+
+Events = AsyncIterator[tuple[str, str]]
+
+
+@asynccontextmanager
+async def events(url: str) -> AsyncIterator[Events]:
+    """Name and data of each event of a stream."""
+    async with httpx.AsyncClient(timeout=10) as client, client.stream("GET", url) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield parsed(answer)
+
+
+async def parsed(answer: httpx.Response) -> Events:
+    name, data = "", []
+    async for line in answer.aiter_lines():
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            data.append(line.removeprefix("data: "))
+        elif not line and name:
+            yield name, "\n".join(data)
+            name, data = "", []
+
+
+async def named(stream: Events, wanted: str) -> str:
+    async with asyncio.timeout(10):
+        async for name, data in stream:
+            if name == wanted:
+                return data
+    raise AssertionError(f"the stream ended before {wanted}")
+
+
+def test_each_block_is_told_as_soon_as_it_is_stored(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path) as sender, events(f"{sender.url}/api/v1/live") as live:
+            two = block(1, [batch(1, 1.0), batch(2, 1.0), batch(2.5, 1.0, asset="pump-1")])
+            began = time.monotonic()
+            await sender.send(two, telemetry(2))
+            told = [json.loads(await named(live, "stored")) for _ in range(3)]
+            assert time.monotonic() - began < 1
+            assert [(one["gateway"], one["asset"], one["readings"]) for one in told] == [
+                (GATEWAY, "spindle-1", 6), (GATEWAY, "pump-1", 3), (GATEWAY, "spindle-1", 15),
+            ]  # fmt: skip
+            assert told[0]["read_ns"] - told[0]["oldest_read_ns"] == 10**9
+            await sender.send(telemetry(2))
+            await sender.send(telemetry(3))
+            assert json.loads(await named(live, "stored"))["seq"] == 3
+
+    asyncio.run(story())
+
+
+def test_a_page_is_sent_its_fragments_and_then_only_what_changed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path) as sender:
+            await sender.send(block(1, [batch(1, 1.0)], [SPINDLE]))
+            async with events(f"{sender.url}/events") as stream:
+                assert "Milling spindle 1" in await named(stream, "cards")
+                seen = json.loads(await named(stream, "seen"))
+                assert set(seen) == {f"{GATEWAY}/spindle-1", GATEWAY}
+                await sender.send(telemetry(2))
+                names = [(await anext(stream))[0] for _ in range(2)]
+                assert names == ["totals", "seen"]
+
+    asyncio.run(story())
+
+
+def test_an_assets_charts_are_sent_points_with_causes(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path) as sender:
+            await sender.send(block(1, [batch(1, 1.0)], [SPINDLE]))
+            async with events(f"{sender.url}/events/{GATEWAY}/spindle-1") as stream:
+                await named(stream, "seen")
+                await sender.send(block(2, [batch(2, 7.5), batch(3, None, bad=Quality.BAD_BUS)]))
+                points = json.loads(await named(stream, "points"))["tags"]["vibration_mm_s"]
+                assert points["v"] == [7.5, None]
+                assert points["cause"] == [None, "bus"]
+                # A drain is not drawn point by point.
+                await sender.send(telemetry(3, polls=500))
+                assert json.loads(await named(stream, "points")) == {"reload": True}
+
+    asyncio.run(story())
+
+
+def test_updates_are_bundled_however_fast_blocks_come(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path) as sender:
+            await sender.send(block(1, [batch(1, 1.0)], [SPINDLE]))
+            async with events(f"{sender.url}/events") as stream:
+                await named(stream, "seen")
+                began = time.monotonic()
+                for seq in range(2, 32):
+                    await sender.send(telemetry(seq))
+                await asyncio.sleep(0.5)  # lets the last bundle out
+                seconds = time.monotonic() - began
+                updates = 0
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0.5):
+                        async for name, _ in stream:
+                            updates += name == "totals"
+                assert 1 <= updates <= 4 * (seconds + 0.5) + 2
+
+    asyncio.run(story())
+
+
+def test_an_unknown_asset_has_no_stream(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path) as sender, httpx.AsyncClient() as client:
+            assert (await client.get(f"{sender.url}/events/nobody/nothing")).status_code == 404
+
+    asyncio.run(story())
+
+
+async def nothing() -> list[Event]:
+    return []
+
+
+def test_a_client_that_does_not_keep_up_is_told_to_load_anew() -> None:
+    async def story() -> None:
+        hub = Hub()
+        client = hub.join("topic", nothing)
+        topic = hub.watched("topic")
+        assert topic is not None
+        for number in range(QUEUE_EVENTS_MAX + 1):
+            topic.send(Event("n", str(number)))
+        stream = client.stream()
+        assert await anext(stream) == b"retry: 1000\n\n"
+        assert await anext(stream) == b"event: resync\ndata: \n\n"
+        topic.send(Event("n", "two\nlines"))
+        assert await anext(stream) == b"event: n\ndata: two\ndata: lines\n\n"
+        hub.close()
+        assert [chunk async for chunk in stream] == []
+        hub.leave("topic", client)
+        assert hub.clients == 0
+
+    asyncio.run(story())
+
+
+def test_the_number_of_open_pages_has_a_limit() -> None:
+    async def story() -> None:
+        hub = Hub()
+        clients: list[Any] = [hub.join("topic", nothing) for _ in range(CLIENTS_MAX)]
+        with pytest.raises(TooManyClientsError):
+            hub.join("topic", nothing)
+        hub.leave("topic", clients.pop())
+        clients.append(hub.join("topic", nothing))
+        for client in clients:
+            hub.leave("topic", client)
+
+    asyncio.run(story())
