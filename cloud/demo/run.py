@@ -65,7 +65,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @dataclass
 class Demo:
-    """One run. ``status`` and ``stats`` are the last that gateway and cloud said of themselves."""
+    """One run. ``status``, ``truth`` and ``stats`` are the last that gateway, plant and cloud said of themselves."""
 
     folder: Path
     story: Story
@@ -74,6 +74,7 @@ class Demo:
     headless: bool
     quiet: bool
     status: dict[str, Any] = field(default_factory=dict)
+    truth: dict[str, Any] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
     told: list[tuple[float, str]] = field(default_factory=list)
     urgencies: list[str] = field(default_factory=list)
@@ -176,7 +177,8 @@ class Demo:
                 if live is not None:
                     live.update(draw(
                         page=self.page, elapsed_s=elapsed_s, seconds=self.seconds, pace=self.story.pace,
-                        status=self.status, stats=self.stats, told=self.told, cable_whole=self.relay.whole, tick=tick,
+                        status=self.status, truth=self.truth, stats=self.stats, told=self.told,
+                        cable_whole=self.relay.whole, tick=tick,
                     ))  # fmt: skip
                 tick += 1
                 with contextlib.suppress(TimeoutError):
@@ -205,6 +207,8 @@ class Demo:
             child.sample_rss()
         known = {a["rule"] + a["asset"] for a in self.status.get("alarms", [])}
         await asyncio.to_thread(self._ask_gateway)
+        plant = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
+        self.truth = {machine["asset"]: machine for machine in plant["machines"]}
         for alarm in self.status["alarms"]:
             if alarm["rule"] + alarm["asset"] not in known:
                 self._tell(elapsed_s, f"alarm ({alarm['priority']}): {alarm['sentence']}")

@@ -22,7 +22,7 @@ STORY_LINES = 7
 
 def draw(
     *, page: str, elapsed_s: float, seconds: float | None, pace: str, status: Mapping[str, Any],
-    stats: Mapping[str, Any], told: list[tuple[float, str]], cable_whole: bool, tick: int,
+    truth: Mapping[str, Any], stats: Mapping[str, Any], told: list[tuple[float, str]], cable_whole: bool, tick: int,
 ) -> RenderableType:  # fmt: skip
     """One frame, from plain data alone."""
     head = Text.assemble(
@@ -30,18 +30,21 @@ def draw(
         (f"  {elapsed_s:5.0f} s" + (f" of {seconds:.0f}" if seconds else ""), ""),
         (f"   {pace}", "dim"),
     )  # fmt: skip
-    return Group(head, _machines(status), _floor(status, cable_whole, tick), _counts(status, stats), _story(told))
+    return Group(
+        head, _machines(status, truth), _floor(status, cable_whole, tick), _counts(status, stats), _story(told)
+    )
 
 
-def _machines(status: Mapping[str, Any]) -> RenderableType:
+def _machines(status: Mapping[str, Any], truth: Mapping[str, Any]) -> RenderableType:
+    """Beside each verdict what only the simulated plant knows, so that a visitor can judge the judge."""
     table = Table(box=None, padding=(0, 2), expand=False)
-    for column in ("machine", "urgency", "health", "remaining useful life", "why"):
+    for column in ("machine", "urgency", "health", "remaining useful life", "in truth", "why"):
         table.add_column(column, header_style="dim", no_wrap=column != "why")
     for verdict in status.get("verdicts", []):
         health = f"{verdict['health']:.0f} %" if verdict["health"] is not None else "–"
         table.add_row(
             verdict["asset"], Text(f" {verdict['urgency']} ", URGENCY_STYLE[verdict["urgency"]]), health,
-            _life(verdict), verdict["words"],
+            _life(verdict), _true_life(truth.get(verdict["asset"], {})), verdict["words"],
         )  # fmt: skip
     return Panel(table, title="judged on the gateway", title_align="left", border_style="dim")
 
@@ -50,6 +53,13 @@ def _life(verdict: Mapping[str, Any]) -> str:
     if verdict["rul_h"] is None:
         return "not enough evidence"
     return f"{verdict['rul_h']:.0f} h  ({verdict['rul_low_h']:.0f}–{verdict['rul_high_h']:.0f} h)"
+
+
+def _true_life(machine: Mapping[str, Any]) -> str:
+    if machine.get("failed"):
+        return "failed"
+    rul_h = machine.get("rul_h")
+    return "no wear yet" if rul_h is None else f"{rul_h:.0f} h"
 
 
 def _floor(status: Mapping[str, Any], cable_whole: bool, tick: int) -> RenderableType:

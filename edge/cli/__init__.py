@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
 
 
-def _others(**select: str) -> EntryPoints:
+def _others() -> EntryPoints:
     """What other packages registered. Reading it costs 3 MB, which a running gateway does not need."""
     from importlib.metadata import entry_points
 
-    return entry_points(group="babbitt.commands", **select)
+    return entry_points(group="babbitt.commands")
 
 
 class _Lazy(click.Group):
@@ -36,7 +36,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         target = _OWN.get(cmd_name)
         if target is None:
-            target = next((point.value for point in _others(name=cmd_name)), None)
+            target = next((point.value for point in _others() if point.name == cmd_name), None)
         if target is None:
             return None
         module, _, name = target.partition(":")

@@ -203,8 +203,8 @@ class Dropped:
 class LedgerRow:
     """What became of one tag's readings in one hour (``hour_ns`` is its start). See ``balanced``.
 
-    ``acknowledged`` and ``pending`` are filled where the row is printed, from the cursor; on the wire ``kept`` stands for
-    their sum with ``thinned`` and ``dropped``.
+    ``acknowledged`` and ``pending`` are filled where the row is printed, from the cursor; on the wire ``kept`` stands
+    for their sum with ``thinned`` and ``dropped``.
     """
 
     asset: str

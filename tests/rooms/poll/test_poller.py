@@ -127,7 +127,7 @@ def two_points(prefix: str = "t") -> Profile:
 
 def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, Profile] | None = None) -> Site:
     file = SiteFile(gateway=Gateway(id="g"), line=tuple(lines), asset=tuple(assets))
-    return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, classes={})
+    return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, folders=(), classes={})
 
 
 def asset(number: int, line: str = "l", period_ms: int = 1000) -> Asset:
