@@ -116,6 +116,7 @@ class Gateway:
             await stop.wait()
             log.info("stopping")
             await _ended(watching)
+            self._keep()
             await asyncio.to_thread(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
