@@ -25,6 +25,7 @@ _ROWS = (
     ("novelty AUC", "novelty", "auc"),
     ("novelty recall, detectable wear", "novelty", "recall"),
     ("novelty false alarms", "novelty", "false_alarms"),
+    ("life refused as unfamiliar", "familiar", "refused"),
 )
 _TRIVIAL = {"life": ("mean_life", "mean life"), "novelty": ("rms_of_features", "RMS of features")}
 
@@ -57,8 +58,8 @@ def _table(name: str, figures: dict[str, Any]) -> str:
     lines = [f"\n{name}: {figures['path']}, {figures['bytes']} bytes of models, hash {figures['hash'][:16]}"]
     lines.append(f"  {'on machines never seen':36}{'int8':>9}{'float':>9}   trivial")
     for title, part, key in _ROWS:
-        column, what = _TRIVIAL[part]
-        trivial = figures[part][column].get(key)
+        column, what = _TRIVIAL.get(part, ("", ""))
+        trivial = figures[part].get(column, {}).get(key)
         beside = f"{trivial:g} ({what})" if trivial is not None else ""
         int8, plain = (_shown(figures[part][kind].get(key)) for kind in ("int8", "float"))
         lines.append(f"  {title:36}{int8:>9}{plain:>9}   {beside}".rstrip())

@@ -40,8 +40,8 @@ def calibrate(
 ) -> Interval:
     """Margins below and above the prediction, for predictions within each pair of ``edges`` (ascending).
 
-    A range with too few machines takes the widest margin of the others; raises ``ValueError`` where every range has too
-    few: there is no honest interval then.
+    A range with too few machines takes the wider of its nearest calibrated neighbours' margins; raises ``ValueError``
+    where every range has too few: there is no honest interval then.
     """
     tail = 1.0 - (1.0 - coverage) / 2.0
     low, high = [], []
@@ -57,7 +57,11 @@ def calibrate(
 
 
 def _finite(margins: Array) -> Array:
-    known = margins[np.isfinite(margins)]
+    known = np.flatnonzero(np.isfinite(margins))
     if known.size == 0:
         raise ValueError("too few machines for an interval")
-    return np.maximum(np.where(np.isfinite(margins), margins, known.max()), 0.0)
+    filled = []
+    for i in range(len(margins)):
+        nearest = np.concatenate([known[known <= i][-1:], known[known >= i][:1]])
+        filled.append(max(float(margins[nearest].max()), 0.0))
+    return np.array(filled)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.learn.fleet import Fleet
-from edge.contract.bundle import Interval, hours_of
+from edge.contract.bundle import hours_of
 
 Array = NDArray[np.float64]
 
@@ -20,16 +20,17 @@ DETECTABLE_WEAR = 0.1
 
 @dataclass(frozen=True)
 class Outcome:
-    """Predicted life score and health [rows] beside the truth: hours, machine and wear."""
+    """Predicted life score with its interval [rows, 2] and health [rows] beside the truth: hours, machine and wear."""
 
     score: Array
+    ends: Array
     rul_h: Array
     machine: NDArray[np.int64]
     health: NDArray[Any]
     wear: Array
 
 
-def life_figures(outcomes: Mapping[str, Outcome], mean_h: float, cap_h: float, interval: Interval) -> dict[str, Any]:
+def life_figures(outcomes: Mapping[str, Outcome], mean_h: float, cap_h: float) -> dict[str, Any]:
     """RMSE of each model and of the constant ``mean_h``, in hours with life capped at ``cap_h``, over rows after the
     onset of wear: all of them, and those with detectable wear. The interval's coverage (by machines) and median width.
     """
@@ -43,14 +44,14 @@ def life_figures(outcomes: Mapping[str, Outcome], mean_h: float, cap_h: float, i
             "rmse_h": _rmse(hours[seen], actual[seen]),
             "rmse_all_h": _rmse(hours[begun], actual[begun]),
             "health_rmse": round(float(np.sqrt(np.mean((outcome.health - 1.0 + outcome.wear) ** 2))), 4),
-            **_interval_figures(outcome, interval, cap_h),
+            **_interval_figures(outcome, cap_h),
         }
         figures["mean_life"] = {"rmse_h": _rmse(actual[seen], mean_h), "rmse_all_h": _rmse(actual[begun], mean_h)}
     return figures
 
 
-def _interval_figures(outcome: Outcome, interval: Interval, cap_h: float) -> dict[str, Any]:
-    ends = np.array([[hours_of(end, cap_h) for end in interval.around(score)] for score in outcome.score])
+def _interval_figures(outcome: Outcome, cap_h: float) -> dict[str, Any]:
+    ends = np.array([[hours_of(end, cap_h) for end in pair] for pair in outcome.ends])
     actual = np.minimum(outcome.rul_h, cap_h)
     inside = (ends[:, 0] <= actual + 1e-6) & (actual <= ends[:, 1] + 1e-6)
     begun = np.isfinite(outcome.rul_h)

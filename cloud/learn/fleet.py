@@ -87,8 +87,15 @@ class Fleet:
     machine: NDArray[np.int64]
 
     def only(self, machines: NDArray[np.int64]) -> Fleet:
-        keep = np.isin(self.machine, machines)
+        return self.where(np.isin(self.machine, machines))
+
+    def where(self, keep: NDArray[np.bool_]) -> Fleet:
+        """The rows of ``keep``."""
         return Fleet(self.features[keep], self.rul_h[keep], self.wear[keep], self.machine[keep])
+
+    @property
+    def machines(self) -> int:
+        return len(np.unique(self.machine))
 
     @property
     def sha256(self) -> str:

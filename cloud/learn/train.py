@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,12 @@ QUIET = (0.25, 0.5)
 SCORE_GATE = 0.004
 """How much the int8 life model's RMSE may exceed the float one's, in life score (1.0 is the whole scale)."""
 MACHINES_MIN = 30
-LIFE_MODEL, NOVELTY_MODEL = "life.int8.tflite", "novelty.int8.tflite"
+ESTABLISHED_BELOW = 0.85
+"""Predicted health under which wear is plain, and intervals are calibrated on their own."""
+FAMILIAR_MARGIN = 1.25
+"""How far beyond the strangest calibration machine an asset must be before its life is not judged."""
+SPLIT = (0.45, 0.35, 0.2)
+"""Shares of machines for fitting, calibration and test."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,24 @@ def train(kind: Kind, recipe: Recipe, *, machines: int, seed: int, each: Callabl
 
 
 def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int) -> Trained:
-    """The bundle of ``fleet``, whose machines are numbered 0 to ``machines`` - 1: halves, quarters, quarters."""
-    split = np.split(np.arange(machines), [machines // 2, machines // 2 + machines // 4])
-    parts = dict(zip(("fitting", "calibration", "test"), map(fleet.only, split), strict=True))
-    fitting, calibration, test = parts.values()
-    novelty = _novelty(fitting, calibration, seed=seed)
+    """The bundle of ``fleet``, whose machines are numbered 0 to ``machines`` - 1 and split in that order."""
+    ends = [round(SPLIT[0] * machines), round((SPLIT[0] + SPLIT[1]) * machines)]
+    fitting, calibration, test = (fleet.only(part) for part in np.split(np.arange(machines), ends))
+    healthy = _healthy(calibration)
+    novelty = _detector("novelty", _healthy(fitting), healthy, limit=8.0, hidden=(12, 6, 12), seed=seed)
+    familiar = _detector(
+        "familiar", fitting, calibration, limit=4.0, hidden=(16, 4, 16), seed=seed, margin=FAMILIAR_MARGIN
+    )
     life = _life(fitting, calibration, novelty, seed=seed, where=kind.asset_class)
     figures: dict[str, Any] = {
-        "life": life_figures(_life_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H, life.interval),
+        "life": life_figures(_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H),
         "novelty": novelty_figures(test, novelty.scores(test), novelty.simple(test), novelty.threshold),
+        "familiar": {
+            name: {"refused": round(float(np.mean(scores > familiar.threshold)), 4)}
+            for name, scores in familiar.scores(test).items()
+        },
     }
-    files = {LIFE_MODEL: life.int8, NOVELTY_MODEL: novelty.int8}
+    files = {part.file: part.int8 for part in (life, novelty, familiar)}
     figures["bytes"] = sum(len(data) for data in files.values())
     low, high = _valid(fitting.features)
     manifest = {
@@ -83,43 +95,47 @@ def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int)
             "pace_max_h": recipe.pace_h[1] * 1.25,
         },
         "life": {
-            "model": LIFE_MODEL,
+            "model": life.file,
             "outputs": ["life_score", "health"],
             "rul_cap_h": RUL_CAP_H,
             "quiet": {"below": QUIET[0], "above": QUIET[1]},
             "scaling": life.scaling.as_json(),
-            "interval": life.interval.as_json(),
+            "early": life.early.as_json(),
+            "established": life.established.as_json(),
+            "established_below": ESTABLISHED_BELOW,
         },
-        "novelty": {
-            "model": NOVELTY_MODEL,
-            "scaling": novelty.scaling.as_json(),
-            "threshold": novelty.threshold,
-            "false_alarm_rate": novelty.false_alarm_rate,
-        },
+        # Above the worst of n healthy machines the next one is with a chance of 1 in n + 1: they are exchangeable.
+        "novelty": novelty.as_json() | {"false_alarms_per_machine": 1.0 / (healthy.machines + 1)},
+        "familiar": familiar.as_json(),
         "trained_on": {
             "source": "simulated fleet of edge.plant",
             "model": kind.model,
-            "machines": {name: len(np.unique(part.machine)) for name, part in parts.items()},
+            "machines": {"fitting": fitting.machines, "calibration": calibration.machines, "test": test.machines},
             "seed": seed,
             "rows": len(fleet.rul_h),
             "recipe": recipe.as_json(),
             "sha256": fleet.sha256,
         },
         "figures": figures,
-    }  # fmt: skip
+    }
     return Trained(manifest, files, figures)
+
+
+def _healthy(fleet: Fleet) -> Fleet:
+    return fleet.where(~np.isfinite(fleet.rul_h))
 
 
 @dataclass(frozen=True)
 class _Life:
-    layers: Sequence[Dense]
+    file: str
     float32: bytes
     int8: bytes
     scaling: Scaling
-    interval: Interval
+    early: Interval
+    established: Interval
 
 
-def _life(fitting: Fleet, calibration: Fleet, novelty: _Novelty, *, seed: int, where: str) -> _Life:
+def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, where: str) -> _Life:
     scaling = Scaling(*_centre_and_spread(fitting.features), limit=4.0)
     rows = scaling.apply(fitting.features)
     target = np.column_stack([life_score(fitting.rul_h, RUL_CAP_H), 1.0 - fitting.wear])
@@ -128,15 +144,24 @@ def _life(fitting: Fleet, calibration: Fleet, novelty: _Novelty, *, seed: int, w
     held_out = scaling.apply(calibration.features)
     actual = life_score(calibration.rul_h, RUL_CAP_H)
     anomaly = novelty.scores(calibration)["int8"] / novelty.threshold
-    predicted = tempered(run(int8, held_out)[:, 0], anomaly, QUIET)
+    answer = run(int8, held_out)
+    predicted = tempered(answer[:, 0], anomaly, QUIET)
     _gate(where, _rmse(tempered(run(float32, held_out)[:, 0], anomaly, QUIET), actual), _rmse(predicted, actual))
-    try:
-        interval = calibrate(
-            predicted, actual, calibration.machine, coverage=COVERAGE, edges=life_score(np.array(EDGES_H), RUL_CAP_H)
-        )
-    except ValueError as error:
-        raise BundleError(where, str(error), "simulate more machines") from error
-    return _Life(layers, float32, int8, scaling, interval)
+    intervals = []
+    for rows_of in (answer[:, 1] >= ESTABLISHED_BELOW, answer[:, 1] < ESTABLISHED_BELOW):
+        try:
+            intervals.append(
+                calibrate(
+                    predicted[rows_of],
+                    actual[rows_of],
+                    calibration.machine[rows_of],
+                    coverage=COVERAGE,
+                    edges=life_score(np.array(EDGES_H), RUL_CAP_H),
+                )
+            )
+        except ValueError as error:
+            raise BundleError(where, str(error), "simulate more machines") from error
+    return _Life("life.int8.tflite", float32, int8, scaling, *intervals)
 
 
 def _gate(where: str, float_rmse: float, int8_rmse: float) -> None:
@@ -145,23 +170,30 @@ def _gate(where: str, float_rmse: float, int8_rmse: float) -> None:
         raise BundleError(where, problem, "train with more machines or another seed")
 
 
-def _life_outcomes(life: _Life, novelty: _Novelty, test: Fleet) -> dict[str, Outcome]:
+def _outcomes(life: _Life, novelty: _Detector, test: Fleet) -> dict[str, Outcome]:
     rows = life.scaling.apply(test.features)
     scores, outcomes = novelty.scores(test), {}
     for name, model in (("float", life.float32), ("int8", life.int8)):
         answer = run(model, rows).astype(np.float64)
         score = tempered(answer[:, 0], scores[name] / novelty.threshold, QUIET)
-        outcomes[name] = Outcome(score, test.rul_h, test.machine, answer[:, 1], test.wear)
+        early = answer[:, 1] >= ESTABLISHED_BELOW
+        ends = [
+            (life.early if is_early else life.established).around(float(s))
+            for s, is_early in zip(score, early, strict=True)
+        ]
+        outcomes[name] = Outcome(score, np.array(ends), test.rul_h, test.machine, answer[:, 1], test.wear)
     return outcomes
 
 
 @dataclass(frozen=True)
-class _Novelty:
+class _Detector:
+    """An autoencoder and the threshold of its reconstruction error."""
+
+    file: str
     int8: bytes
     float32: bytes
     scaling: Scaling
     threshold: float
-    false_alarm_rate: float
 
     def scores(self, fleet: Fleet) -> dict[str, Array]:
         rows = self.scaling.apply(fleet.features)
@@ -172,24 +204,34 @@ class _Novelty:
         rows = self.scaling.apply(fleet.features).astype(np.float64)
         return np.asarray(np.sqrt(np.mean(rows**2, axis=1)))
 
+    def as_json(self) -> dict[str, Any]:
+        return {"model": self.file, "scaling": self.scaling.as_json(), "threshold": self.threshold}
+
 
 def reconstruction_error(model: bytes, rows: NDArray[np.float32]) -> Array:
     """Root mean square of what an autoencoder cannot reproduce, [rows]."""
     return np.asarray(np.sqrt(np.mean((rows - run(model, rows)).astype(np.float64) ** 2, axis=1)))
 
 
-def _novelty(fitting: Fleet, calibration: Fleet, *, seed: int) -> _Novelty:
-    healthy = fitting.features[~np.isfinite(fitting.rul_h)]
-    scaling = Scaling(*_centre_and_spread(healthy), limit=8.0)
-    rows = scaling.apply(healthy)
-    size = rows.shape[1]
-    layers = _fit(rows, rows, hidden=(12, 6, 12), epochs=40, alpha=1e-3, seed=seed)
-    int8 = export_int8(layers, np.vstack([rows, np.full((1, size), 8.0), np.full((1, size), -8.0)]), "novelty")
-    quiet = ~np.isfinite(calibration.rul_h)
-    errors = reconstruction_error(int8, scaling.apply(calibration.features[quiet]))
-    # Above the worst of n healthy machines, the next one is with a chance of 1 in n + 1: they are exchangeable.
-    machines = len(np.unique(calibration.machine[quiet]))
-    return _Novelty(int8, export_float(layers, "novelty"), scaling, float(errors.max()), 1.0 / (machines + 1))
+def _detector(
+    name: str,
+    fitting: Fleet,
+    calibration: Fleet,
+    *,
+    limit: float,
+    hidden: tuple[int, ...],
+    seed: int,
+    margin: float = 1.0,
+) -> _Detector:
+    """Learns to reproduce ``fitting``; the threshold is ``margin`` times the worst row of ``calibration``."""
+    scaling = Scaling(*_centre_and_spread(fitting.features), limit=limit)
+    rows = scaling.apply(fitting.features)
+    layers = _fit(rows, rows, hidden=hidden, epochs=40, alpha=1e-3, seed=seed)
+    # Inputs reach the limit when it matters most, however healthy the rows were that it learned from.
+    extremes = np.vstack([rows, np.full((1, rows.shape[1]), limit), np.full((1, rows.shape[1]), -limit)])
+    int8 = export_int8(layers, extremes, name)
+    errors = reconstruction_error(int8, scaling.apply(calibration.features))
+    return _Detector(f"{name}.int8.tflite", int8, export_float(layers, name), scaling, margin * float(errors.max()))
 
 
 def _fit(

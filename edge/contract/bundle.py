@@ -56,7 +56,8 @@ class Interval:
     """Conformal margins of the predicted life score, as a function of that prediction: knots ``at``, ascending.
 
     The interval is ``[score - low(score), score + high(score)]``, interpolated between knots; ``coverage`` is what it
-    was calibrated for, by machines and not by rows.
+    was calibrated for, by machines and not by rows. While wear is barely visible a life is known far less well than
+    later at the same prediction, so a bundle has two of these.
     """
 
     coverage: float
@@ -74,11 +75,22 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Detector:
+    """An autoencoder: what it cannot reproduce is unlike its training. ``threshold`` of the root mean square error."""
+
+    model: str
+    scaling: Scaling
+    threshold: float
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A verified bundle. ``files`` holds the models' bytes by the manifest's names; ``hash`` names it in verdicts.
 
     ``features`` is the feature specification as plain data. ``valid`` gives each feature's range in training
     [2, features]. The life score runs from 0 (failed) to 1 (``rul_cap_h`` or more), logarithmic in hours between.
+    ``novelty`` tells whether the asset departs from healthy, ``familiar`` whether it does so in a way that the life
+    model has seen. The ``early`` interval holds while health is above ``established_below``, ``established`` after.
     """
 
     asset_class: str
@@ -92,11 +104,11 @@ class Bundle:
     life_model: str
     rul_cap_h: float
     quiet: tuple[float, float]
-    interval: Interval
-    novelty_scaling: Scaling
-    novelty_model: str
-    novelty_threshold: float
-    false_alarm_rate: float
+    early: Interval
+    established: Interval
+    established_below: float
+    novelty: Detector
+    familiar: Detector
     files: Mapping[str, bytes]
     manifest: Mapping[str, Any]
 
@@ -216,10 +228,10 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
     names = tuple(str(name) for name in manifest["features"]["names"])
     if not 0 < len(names) <= _FEATURES_MAX:
         raise ValueError("no features, or too many")
-    life, novelty = manifest["life"], manifest["novelty"]
-    for model in (life["model"], novelty["model"]):
-        if model not in files:
-            raise ValueError(f"model {model!r} is not among the files")
+    life = manifest["life"]
+    for part in ("life", "novelty", "familiar"):
+        if manifest[part]["model"] not in files:
+            raise ValueError(f"the {part} model is not among the files")
     valid = np.stack([_vector(manifest["features"]["valid"][key], len(names)) for key in ("low", "high")])
     return Bundle(
         asset_class=str(manifest["asset_class"]),
@@ -233,11 +245,11 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         life_model=str(life["model"]),
         rul_cap_h=_positive(life["rul_cap_h"]),
         quiet=(_positive(life["quiet"]["below"]), _positive(life["quiet"]["above"])),
-        interval=_interval(life["interval"]),
-        novelty_scaling=_scaling(novelty["scaling"], len(names)),
-        novelty_model=str(novelty["model"]),
-        novelty_threshold=_positive(novelty["threshold"]),
-        false_alarm_rate=float(novelty["false_alarm_rate"]),
+        early=_interval(life["early"]),
+        established=_interval(life["established"]),
+        established_below=_positive(life["established_below"]),
+        novelty=_detector(manifest["novelty"], len(names)),
+        familiar=_detector(manifest["familiar"], len(names)),
         files=dict(files),
         manifest=dict(manifest),
     )
@@ -248,6 +260,10 @@ def _scaling(data: Mapping[str, Any], size: int) -> Scaling:
     if not (spread > 0.0).all():
         raise ValueError("a spread is not positive")
     return Scaling(_vector(data["centre"], size), spread, _positive(data["limit"]))
+
+
+def _detector(data: Mapping[str, Any], size: int) -> Detector:
+    return Detector(str(data["model"]), _scaling(data["scaling"], size), _positive(data["threshold"]))
 
 
 def _interval(data: Mapping[str, Any]) -> Interval:

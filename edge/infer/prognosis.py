@@ -1,7 +1,8 @@
 """The mind that judges with a bundle: features by the hour meter, int8 models, a calibrated interval.
 
 It says "not enough evidence" while it learns the healthy baseline, where a signal or the hour meter is missing or has
-gone silent; where the machine leaves what the bundle was trained on, the interval widens and the note says so.
+gone silent, and where the asset departs from healthy in a way that no machine of the training did; where single
+features leave their ranges, the interval widens and the note says so.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contract.bundle import Bundle, hours_of, tempered
+from edge.contract.bundle import Bundle, Detector, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
 from edge.infer.engine import Engine
@@ -28,6 +29,23 @@ _STALLED_POLLS = 20
 """So many polls without a step while a signal is missing: then it is said, not waited for."""
 _WIDEN = 1.5
 _RAISE_AFTER_H, _CLEAR_AFTER_H = 4.0, 12.0
+
+_UNFAMILIAR = "it departs from healthy in a way that the life model was not trained on"
+
+
+class _Distance:
+    """How far features are from what an autoencoder was trained on, over its threshold."""
+
+    def __init__(self, bundle: Bundle, detector: Detector) -> None:
+        self._detector = detector
+        self._engine = Engine(bundle.files[detector.model], inputs=len(bundle.names), where=detector.model)
+        if self._engine.outputs != len(bundle.names):
+            raise BundleError(detector.model, "an autoencoder gives as many numbers as it takes", "train it again")
+
+    def of(self, features: NDArray[np.float32]) -> float:
+        row = self._detector.scaling.apply(features)
+        error = (row - self._engine.run(row)).astype(np.float64)
+        return float(np.sqrt(np.mean(error * error))) / self._detector.threshold
 
 
 class Prognosis:
@@ -43,9 +61,10 @@ class Prognosis:
             raise BundleError(where, "its feature names are not those that this version computes", "train it again")
         self._bundle, self._spec = bundle, spec
         self._life = Engine(bundle.files[bundle.life_model], inputs=len(spec.names), where=bundle.life_model)
-        self._novelty = Engine(bundle.files[bundle.novelty_model], inputs=len(spec.names), where=bundle.novelty_model)
-        if (self._life.outputs, self._novelty.outputs) != (2, len(spec.names)):
-            raise BundleError(where, "its models give another number of outputs", "train it again")
+        if self._life.outputs != 2:
+            raise BundleError(where, "its life model does not give two outputs", "train it again")
+        self._novelty = _Distance(bundle, bundle.novelty)
+        self._strangeness = _Distance(bundle, bundle.familiar)
         self.tags = (*spec.tags, spec.hour_meter)
         self._tracker = FeatureTracker(spec)
         self._stalled_polls = 0
@@ -56,6 +75,7 @@ class Prognosis:
         self._settled_life = SettledLife()
         self._settled_health = SettledHealth()
         self._settled_anomaly = SettledAnomaly(raise_after=_RAISE_AFTER_H, clear_after=_CLEAR_AFTER_H)
+        self._settled_strange = SettledAnomaly(raise_after=0.0, clear_after=_CLEAR_AFTER_H)
         self._renewals = self._tracker.renewals
 
     def observe(self, values: Mapping[str, object]) -> None:
@@ -73,20 +93,33 @@ class Prognosis:
         if tracker.renewals != self._renewals:
             self._renew()
         features, hour = tracker.vector(), tracker.hour_h
-        score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
-        strange = self._strange(features)
-        anomaly = self._anomaly(features)
-        anomalous = self._settled_anomaly.settle(anomaly, hour)
-        score = float(tempered(np.array(score), np.array(anomaly), self._bundle.quiet))
-        answer = self._interval(score, widen=bool(strange))
-        life = self._settled_life.settle(answer, hour, cap_h=self._bundle.rul_cap_h, anomalous=anomalous)
-        return Opinion(
-            health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
+        anomaly = self._novelty.of(features)
+        opinion = Opinion(
             anomaly=anomaly,
-            anomalous=anomalous,
-            life=life,
+            anomalous=self._settled_anomaly.settle(anomaly, hour),
             reasons=reasons(self._departures()),
-            note="; ".join(filter(None, (strange, self._beyond(life)))),
+        )
+        if self._settled_strange.settle(self._strangeness.of(features), hour):
+            # Unbalance, or a sensor that drifts: what the life model says of it would be a guess.
+            self._settled_life, self._settled_health = SettledLife(), SettledHealth()
+            return replace(opinion, health=100.0 / max(1.0, anomaly), note=f"{NOT_ENOUGH}: {_UNFAMILIAR}")
+        return self._judged(opinion, features, hour)
+
+    def _judged(self, opinion: Opinion, features: NDArray[np.float32], hour: float) -> Opinion:
+        """``opinion`` with life and health, by the life model."""
+        assert opinion.anomaly is not None
+        score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
+        score = float(tempered(np.array(score), np.array(opinion.anomaly), self._bundle.quiet))
+        outside = self._outside(features)
+        answer = self._interval(score, early=health >= self._bundle.established_below, widen=bool(outside))
+        cap_h = self._bundle.rul_cap_h
+        life = self._settled_life.settle(answer, hour, cap_h=cap_h, anomalous=opinion.anomalous)
+        beyond = f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
+        return replace(
+            opinion,
+            health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
+            life=life,
+            note="; ".join(filter(None, (outside, beyond))),
         )
 
     def _missing(self) -> str:
@@ -103,7 +136,7 @@ class Prognosis:
         quiet = [s.tag for s, h in zip(self._spec.signals, silent, strict=True) if h > _SILENT_MAX_H]
         return f"no good reading of {listed(quiet)} for {silent.max():.0f} h" if quiet else ""
 
-    def _strange(self, features: NDArray[np.float32]) -> str:
+    def _outside(self, features: NDArray[np.float32]) -> str:
         """Where the asset leaves what the bundle was trained on, in words; empty where it does not."""
         low, high = self._bundle.valid
         outside = np.flatnonzero((features < low) | (features > high))
@@ -115,21 +148,12 @@ class Prognosis:
         tags = list(dict.fromkeys(self._bundle.names[i].rsplit(".", 1)[0] for i in outside))
         return f"outside what the models were trained on ({listed(tags)}): interval widened"
 
-    def _interval(self, score: float, *, widen: bool) -> Life:
-        low, high = self._bundle.interval.around(score)
+    def _interval(self, score: float, *, early: bool, widen: bool) -> Life:
+        low, high = (self._bundle.early if early else self._bundle.established).around(score)
         if widen:
             low, high = score - _WIDEN * (score - low), score + _WIDEN * (high - score)
         cap_h = self._bundle.rul_cap_h
         return Life(hours_of(score, cap_h), hours_of(low, cap_h), hours_of(high, cap_h))
-
-    def _beyond(self, life: Life) -> str:
-        cap_h = self._bundle.rul_cap_h
-        return f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
-
-    def _anomaly(self, features: NDArray[np.float32]) -> float:
-        row = self._bundle.novelty_scaling.apply(features)
-        error = (row - self._novelty.run(row)).astype(np.float64)
-        return float(np.sqrt(np.mean(error**2))) / self._bundle.novelty_threshold
 
     def _departures(self) -> list[Departure]:
         tracker = self._tracker
@@ -156,6 +180,7 @@ class Prognosis:
             "life": asdict(self._settled_life),
             "health": asdict(self._settled_health),
             "anomaly": asdict(self._settled_anomaly),
+            "strange": asdict(self._settled_strange),
         }
 
     def restore(self, kept: dict[str, Any]) -> bool:
@@ -169,4 +194,5 @@ class Prognosis:
             self._settled_life = SettledLife(**kept["life"])
             self._settled_health = SettledHealth(**kept["health"])
             self._settled_anomaly = SettledAnomaly(**kept["anomaly"])
+            self._settled_strange = SettledAnomaly(**kept["strange"])
         return True

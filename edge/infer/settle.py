@@ -14,7 +14,7 @@ from edge.infer.opinion import Life
 
 _WORSE_TAU_H, _BETTER_TAU_H = 3.0, 8.0
 _IMPROVED_BY, _IMPROVED_FOR_H = 1.25, 24.0
-_STILL_ANOMALOUS = 2.0
+_STILL_ANOMALOUS = 1.4
 """An anomalous asset must show twice the improvement for twice the time."""
 _ABSENT = -1.0
 
