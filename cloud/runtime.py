@@ -15,6 +15,7 @@ from pathlib import Path
 
 import uvicorn
 
+from cloud.fleet.ledger import Books
 from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import Tokens
 from cloud.store.reader import Reader
@@ -80,7 +81,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
 
         receiver = Receiver(writer, tokens, on_arrived)
         stack.callback(receiver.close)
-        app = application(receiver, Pages(reader, hub), Api(reader, lambda: receiver.unauthorised))
+        books = Books()
+        app = application(receiver, Pages(reader, books, hub), Api(reader, books, lambda: receiver.unauthorised))
         server = _Server(_loaded(_uvicorn_config(app, settings)))
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
         try:

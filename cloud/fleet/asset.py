@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloud.fleet.ledger import Balance, balance
+from cloud.fleet.ledger import Balance, Books
 from cloud.fleet.overview import HEALTHS_SHOWN, Glance, glance
 from cloud.store.reader import AssetRow, LatestRow, Reader
 from edge.contract.types import Alarm, Quality, Tag
@@ -46,7 +46,7 @@ class AssetDetail:
     balance: Balance
 
 
-def detail(reader: Reader, gateway: str, asset: str, now_ns: int) -> AssetDetail | None:
+def detail(reader: Reader, books: Books, gateway: str, asset: str, now_ns: int) -> AssetDetail | None:
     """None where there is no such asset."""
     row = reader.asset(gateway, asset)
     if row is None:
@@ -58,7 +58,7 @@ def detail(reader: Reader, gateway: str, asset: str, now_ns: int) -> AssetDetail
     return AssetDetail(
         at_ns=now_ns, id=row.id, glance=seen, latest=latest, charts=_charts(seen, latest),
         changes=tuple(reader.alarm_changes(row.id, limit=ALARM_CHANGES_SHOWN)),
-        balance=balance(reader.ledger(row.id)),
+        balance=books.balance(reader, row),
     )  # fmt: skip
 
 

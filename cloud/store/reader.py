@@ -96,6 +96,7 @@ class LedgerPair:
 
     tag: str
     hour_s: int
+    stream: int
     told: LedgerRow | None
     told_seq: int
     held_good: int
@@ -231,19 +232,20 @@ class Reader:
 
     def ledger(self, asset: int) -> list[LedgerPair]:
         """Every tag, hour and stream of which something was told or is held."""
-        rows = self._all(
-            "WITH pair AS (SELECT tag, hour_s, stream FROM held UNION SELECT tag, hour_s, stream FROM ledger)"
-            " SELECT tag.tag, pair.hour_s, record, coalesce(seq, 0), coalesce(held.good, 0), coalesce(held.bad, 0),"
-            " coalesce(last_seq, 0), through FROM pair JOIN tag ON tag.id = pair.tag"
-            " JOIN stream ON stream.id = pair.stream"
-            " LEFT JOIN held ON (held.tag, held.hour_s, held.stream) = (pair.tag, pair.hour_s, pair.stream)"
-            " LEFT JOIN ledger ON (ledger.tag, ledger.hour_s, ledger.stream) = (pair.tag, pair.hour_s, pair.stream)"
-            " WHERE tag.asset=? ORDER BY tag.id, pair.hour_s",
-            (asset,),
-        )
-        return [
-            LedgerPair(r[0], r[1], msgspec.json.decode(r[2], type=LedgerRow) if r[2] else None, *r[3:]) for r in rows
-        ]
+        return [_pair(row) for row in self._all(_LEDGER, (asset,))]
+
+    def ledger_with_later(
+        self, asset: int, stream: int, seq: int, *, limit: int
+    ) -> tuple[list[LedgerPair], list[bytes]]:
+        """The ledger, and in the same snapshot the stream's blocks with higher numbers, at most ``limit``."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            pairs = self._connection.execute(_LEDGER, (asset,)).fetchall()
+            blocks = self._connection.execute(
+                "SELECT bytes FROM block WHERE stream=? AND seq>? ORDER BY seq LIMIT ?", (stream, seq, limit)
+            ).fetchall()
+            self._connection.execute("COMMIT")
+        return [_pair(row) for row in pairs], [row[0] for row in blocks]
 
     def stats(self) -> Stats:
         names = (
@@ -281,6 +283,21 @@ _ASSETS = (
     "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0)"
     " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"
 )
+_LEDGER = (
+    "WITH pair AS (SELECT tag, hour_s, stream FROM held UNION SELECT tag, hour_s, stream FROM ledger)"
+    " SELECT tag.tag, pair.hour_s, pair.stream, record, coalesce(seq, 0), coalesce(held.good, 0),"
+    " coalesce(held.bad, 0), coalesce(last_seq, 0), through FROM pair JOIN tag ON tag.id = pair.tag"
+    " JOIN stream ON stream.id = pair.stream"
+    " LEFT JOIN held ON (held.tag, held.hour_s, held.stream) = (pair.tag, pair.hour_s, pair.stream)"
+    " LEFT JOIN ledger ON (ledger.tag, ledger.hour_s, ledger.stream) = (pair.tag, pair.hour_s, pair.stream)"
+    " WHERE tag.asset=? ORDER BY tag.id, pair.hour_s"
+)
+
+
+def _pair(row: tuple[Any, ...]) -> LedgerPair:
+    tag, hour_s, stream, record, told_seq, good, bad, held_seq, through = row
+    told = msgspec.json.decode(record, type=LedgerRow) if record else None
+    return LedgerPair(tag, hour_s, stream, told, told_seq, good, bad, held_seq, through)
 
 
 def _asset(row: tuple[Any, ...]) -> AssetRow:

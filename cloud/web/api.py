@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloud.fleet.asset import AssetDetail, detail
+from cloud.fleet.ledger import Books
 from cloud.fleet.overview import Glance, overview
 from cloud.fleet.series import MS_NS, signals
 from cloud.store.reader import Reader, VerdictRow
@@ -30,9 +31,9 @@ class Api:
     """Endpoints. ``unauthorised`` tells how many requests came without a known token since the start."""
 
     def __init__(
-        self, reader: Reader, unauthorised: Callable[[], int], *, now_ns: Callable[[], int] = time.time_ns
+        self, reader: Reader, books: Books, unauthorised: Callable[[], int], *, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
-        self._reader, self._unauthorised, self._now_ns = reader, unauthorised, now_ns
+        self._reader, self._books, self._unauthorised, self._now_ns = reader, books, unauthorised, now_ns
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
@@ -43,7 +44,9 @@ class Api:
 
     async def asset(self, request: Request) -> Response:
         path = request.path_params
-        found = await asyncio.to_thread(detail, self._reader, path["gateway"], path["asset"], self._now_ns())
+        found = await asyncio.to_thread(
+            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns()
+        )
         return _json(_detail(found)) if found else _json({"error": "no such asset"}, 404)
 
     async def stats(self, _request: Request) -> Response:

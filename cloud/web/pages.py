@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from cloud.fleet.asset import AssetDetail, detail
+from cloud.fleet.ledger import Books
 from cloud.fleet.overview import Glance, Overview, overview
 from cloud.store.reader import Reader
 from cloud.web import drawings, words
@@ -50,8 +51,8 @@ def card_name(asset: Glance) -> str:
 class Pages:
     """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown."""
 
-    def __init__(self, reader: Reader, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._reader, self._hub, self._now_ns = reader, hub, now_ns
+    def __init__(self, reader: Reader, books: Books, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._reader, self._books, self._hub, self._now_ns = reader, books, hub, now_ns
         self._templates = templates()
 
     async def fleet(self, _request: Request) -> Response:
@@ -74,7 +75,7 @@ class Pages:
             return Response(status_code=404)
 
         async def render() -> Iterable[Event]:
-            found = await asyncio.to_thread(detail, self._reader, gateway, asset, self._now_ns())
+            found = await asyncio.to_thread(detail, self._reader, self._books, gateway, asset, self._now_ns())
             return self._asset_fragments(found) if found is not None else []
 
         return await self._stream(("asset", gateway, asset), render)
@@ -94,7 +95,9 @@ class Pages:
 
     async def _detail(self, request: Request) -> AssetDetail | None:
         path = request.path_params
-        return await asyncio.to_thread(detail, self._reader, path["gateway"], path["asset"], self._now_ns())
+        return await asyncio.to_thread(
+            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns()
+        )
 
     async def _stream(self, name: Any, render: Render) -> Response:
         try:

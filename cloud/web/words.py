@@ -33,7 +33,7 @@ CAUSE_WORDS = {
 QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 SMALL_WORDS = {"cnc": "CNC", "dc": "DC", "ac": "AC", "hvac": "HVAC"}
 # Units in the spelling of UCUM, as people write them.
-UNITS = {"Cel": "°C", "mm/s": "mm/s", "{part}": "parts", "1/min": "rpm", "[in_i]": "in", "m3/h": "m³/h", "m3": "m³"}
+UNITS = {"Cel": "°C", "deg": "°", "/min": "rpm", "1/min": "rpm", "N.m": "N·m", "m3/h": "m³/h", "m3": "m³"}
 
 
 def rul(verdict: Verdict | None) -> str:

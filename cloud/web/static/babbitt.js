@@ -25,6 +25,7 @@
       const text = clock.format(Number(time.dataset.clock));
       if (time.textContent !== text) time.textContent = text;
     }
+    saySilence();
   }
 
   function judge(seen, age) {
@@ -33,6 +34,16 @@
       seen.classList.remove("fresh", "late", "gone");
       seen.classList.add(state);
     }
+  }
+
+  // What is shown of a machine that has gone silent is old, however calm it looks.
+  function saySilence() {
+    const mark = document.getElementById("silence");
+    if (!mark) return;
+    const silent = document.querySelectorAll(".card .seen.gone").length;
+    mark.hidden = silent === 0;
+    const text = silent === 1 ? "1 machine is silent: what is shown of it is old." : `${silent} machines are silent: what is shown of them is old.`;
+    if (silent && mark.textContent !== text) mark.textContent = text;
   }
 
   const newest = new Map();

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cloud.fleet.ledger import Balance, balance, judge
+from cloud.fleet.ledger import Balance, Books, judge
 from cloud.store.reader import LedgerPair, Reader
 from cloud.store.writer import Seen, Writer
 from edge.clock import SystemClock
@@ -22,14 +22,16 @@ class Chain:
         self._folder = folder
         self.journal = SqliteJournal(folder / "journal.sqlite3", gateway=GATEWAY, clock=SystemClock())
         self.writer = Writer(folder / "cloud")
+        self.books = Books()
         self.journal.record(SPINDLE)
 
-    def poll(self, first: int, last: int, *, bad: Quality | None = None) -> None:
+    def poll(self, first: int, last: int, *, bad: Quality | None = None, report: bool = True) -> None:
         for second in range(first, last):
             one = batch(second, 1.0, bad=bad)
             self.journal.offer(one.asset, one.tags)
             self.journal.append(one)
-        self.journal.report()
+        if report:
+            self.journal.report()
         self.journal.commit()
 
     def deliver(self, *, lose: int | None = None, thin: bool = False) -> None:
@@ -43,7 +45,9 @@ class Chain:
 
     def balance(self) -> Balance:
         reader = Reader(self._folder / "cloud")
-        found = balance(reader.ledger(1))
+        asset = reader.asset(GATEWAY, "spindle-1")
+        assert asset is not None
+        found = self.books.balance(reader, asset)
         reader.close()
         return found
 
@@ -74,6 +78,26 @@ def test_both_sides_agree_once_everything_is_delivered(tmp_path: Path) -> None:
     chain.close()
 
 
+def test_the_hour_that_runs_is_verified_up_to_the_gateways_last_row(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    chain.poll(0, 10)
+    chain.poll(10, 17, report=False)
+    chain.deliver()
+    for _ in range(2):
+        found = chain.balance()
+        assert (found.state, found.compared, found.waiting) == ("agrees", 3, 0)
+        assert (found.held_good, found.later_good) == (30, 21)
+    chain.poll(17, 20, report=False)
+    chain.deliver()
+    found = chain.balance()
+    assert (found.state, found.held_good, found.later_good) == ("agrees", 30, 30)
+    chain.poll(20, 21)
+    chain.deliver()
+    found = chain.balance()
+    assert (found.state, found.held_good, found.later_good) == ("agrees", 63, 0)
+    chain.close()
+
+
 def test_a_block_that_has_not_come_is_waited_for(tmp_path: Path) -> None:
     chain = Chain(tmp_path)
     for first in range(0, 40, 10):
@@ -97,7 +121,7 @@ def test_readings_that_vanished_on_the_way_are_found(tmp_path: Path) -> None:
 
 def test_more_than_the_gateway_kept_is_found_as_well() -> None:
     told = LedgerRow("a", "t", 0, offered=10, kept=10)
-    pair = LedgerPair("t", 0, told, 7, held_good=10, held_bad=0, held_seq=7, through=7)
+    pair = LedgerPair("t", 0, 1, told, 7, held_good=10, held_bad=0, held_seq=7, through=7)
     assert judge(pair) == "agrees"
     assert judge(replace(pair, held_good=11)) == "disagrees"
     assert judge(replace(pair, held_good=11, held_seq=8)) == "waiting"

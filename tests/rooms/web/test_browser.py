@@ -133,4 +133,5 @@ def test_silence_turns_a_last_seen_time_into_a_warning(browser: Browser, served:
     expect(page.locator(".card .seen")).to_contain_class("late")
     page.clock.fast_forward(90_000)
     expect(page.locator(".card .seen")).to_contain_class("gone")
+    expect(page.get_by_text("1 machine is silent")).to_be_visible()
     page.close()
