@@ -30,8 +30,9 @@ from edge.config.site import Gateway
 from edge.contract.types import LedgerRow
 from edge.journal.counts import totals
 from edge.journal.groups import Groups
-from edge.journal.journal import Limits, SqliteJournal
+from edge.journal.journal import SqliteJournal
 from edge.journal.ledger import stored_rows
+from edge.journal.limits import Limits
 from edge.journal.schema import connect_read_only
 from edge.ports import Clock
 

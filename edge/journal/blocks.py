@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from edge.contract.block import peek
 from edge.contract.types import Lane
+from edge.errors import BlockError
 from edge.journal.counts import Held, ScanGroup, pack_held, unpack_held
 from edge.journal.seal import Sealed
 from edge.ports import StoredBlock
+
+log = logging.getLogger("babbitt.journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +113,16 @@ class Blocks:
         """How many blocks and readings."""
         row = self._connection.execute("SELECT count(*), coalesce(sum(readings), 0) FROM block").fetchone()
         return int(row[0]), int(row[1])
+
+
+def intact(blocks: Iterable[StoredBlock]) -> tuple[list[StoredBlock], list[int]]:
+    """The blocks that are as they were sealed, and the numbers of those that the disk has altered."""
+    sound, altered = [], []
+    for block in blocks:
+        try:
+            peek(block.data)
+            sound.append(block)
+        except BlockError as error:
+            log.error("block %d was altered on the disk: %s", block.seq, error.problem)
+            altered.append(block.seq)
+    return sound, altered

@@ -16,7 +16,6 @@ from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record
 from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, tally
 from edge.journal.recorder import ANSWERED, ASKED, LAST_NS, Cells
 
-READINGS_MAX = 400_000
 RECORDS_MAX = 20_000
 STATE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -42,9 +41,7 @@ class Intake:
 class Door:
     """Where the event loop hands things in."""
 
-    def __init__(
-        self, group_of: GroupOf, cells_of: CellsOf, states: dict[str, bytes], *, readings_max: int = READINGS_MAX
-    ) -> None:
+    def __init__(self, group_of: GroupOf, cells_of: CellsOf, states: dict[str, bytes], *, readings_max: int) -> None:
         self._lock = threading.Lock()
         self._group_of, self._cells_of, self._states = group_of, cells_of, states
         self._groups: dict[tuple[str, tuple[str, ...]], tuple[ScanGroup, Cells]] = {}

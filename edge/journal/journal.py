@@ -9,48 +9,32 @@ All writing is one transaction (``_write``): what it could not write stays in bo
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.contract.block import decode_block, peek
+from edge.contract.block import decode_block
 from edge.contract.types import Ack, Asset, Batch, Cause, Dropped, Lane, LedgerRow, Record
 from edge.errors import BlockError, StoreError
-from edge.journal.blocks import Blocks, Entry
-from edge.journal.counts import Counts, Held, ScanGroup, Tally, hour_of, stored_json, tally
+from edge.journal import schema
+from edge.journal.blocks import Blocks, Entry, intact
+from edge.journal.counts import Counts, Held, ScanGroup, Tally, hour_of, tally, totals
 from edge.journal.files import Files
 from edge.journal.groups import Groups
-from edge.journal.intake import READINGS_MAX, Door, Intake, add_dropped
-from edge.journal.ledger import Ledger
+from edge.journal.intake import Door, Intake, add_dropped
+from edge.journal.ledger import Ledger, account_of
+from edge.journal.limits import Limits
 from edge.journal.recorder import Recorder, Recording, apart, counted, read_recording
-from edge.journal.recovery import LastRun, declare_broken_store, declare_crash
+from edge.journal.recovery import LastRun, declare_broken_store, declare_crash, read_last_run, write_run
 from edge.journal.seal import Sealed, Sealer
 from edge.ports import Clock, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-SHRINK_FROM_PAGES = 256
-SHRINK_PAGES = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """``store_bytes_max`` caps the store; ``sealed_bytes_max`` what waits in memory while the disk refuses.
-
-    ``readings_max`` bounds what comes in between two commits; ``report_interval_s`` is how often changed ledger rows go
-    up.
-    """
-
-    store_bytes_max: int = 2048 * 1024 * 1024
-    sealed_bytes_max: int = 16 * 1024 * 1024
-    readings_max: int = READINGS_MAX
-    report_interval_s: float = 10.0
 
 
 class SqliteJournal:
@@ -69,6 +53,7 @@ class SqliteJournal:
         self._declared: dict[tuple[str, str, Cause], Dropped] = {}
         self._states_unwritten: dict[str, bytes] = {}
         self._backlog = (0, 0)
+        self._pending_good = 0
         self._report_due_ns = clock.mono_ns()
         self._files = Files(path)
         try:
@@ -120,7 +105,8 @@ class SqliteJournal:
             if self._closed:
                 return []
             try:
-                blocks = self._intact(self._blocks.pending(limit_bytes))
+                blocks, altered = intact(self._blocks.pending(limit_bytes))
+                self._settle(altered, Cause.DECODE)
             except sqlite3.DatabaseError as error:
                 self._failed(error)
                 return []
@@ -150,6 +136,17 @@ class SqliteJournal:
         with self._lock:
             return self._ledger.rows(self._held(), self._door.peek())
 
+    def totals(self) -> dict[str, int]:
+        """The sums of ``ledger()``, for a status that is asked often: no row is made for each hour that ever was."""
+        with self._lock:
+            sums = self._ledger.sums()
+            sums["pending"] = self._pending_good
+            for (group, _), polls in self._door.peek().items():
+                coming = account_of(polls, len(group.tags))
+                sums.update({name: int(counts.sum()) for name, counts in coming.items()})
+                sums["pending"] += int(coming["kept"].sum())
+            return totals([LedgerRow("", "", 0, **sums)])
+
     def close(self) -> None:
         """Commit what is left with the last ledger rows, and count polls that nobody waited for as unanswered."""
         with self._lock:
@@ -173,26 +170,19 @@ class SqliteJournal:
         self._counted: dict[str, list[Any]] = {}
         recording = read_recording(self._files.recorder)
         self._connection, broken = self._files.connect(gateway=gateway, had_recorder=recording is not None)
-        row = self._connection.execute(
-            "SELECT epoch, gateway, run, boot, clean, last_seq, committed_ns, counted FROM store"
-        ).fetchone()
-        self.epoch: str = row[0]
-        if row[1] != gateway:
+        last = read_last_run(self._connection)
+        self.epoch: str = last.epoch
+        if last.gateway != gateway:
             self._connection.close()
-            raise StoreError(
-                str(self._path),
-                f"the store of gateway {row[1]!r}, not of {gateway!r}",
-                "give each a data_dir of its own",
-            )
-        with stored_json():
-            last = LastRun(row[0], row[2], row[3], bool(row[4]), row[6], json.loads(row[7]))
+            problem = f"the store of gateway {last.gateway!r}, not of {gateway!r}"
+            raise StoreError(str(self._path), problem, "give each a data_dir of its own")
         self._run, self._boot, self._clean = last.run + 1, boot, False
         self._committed_ns = self._clock.wall_ns()
-        self._sealer = Sealer(gateway, self.epoch, boot, last_seq=row[5])
+        self._sealer = Sealer(gateway, self.epoch, boot, last_seq=last.last_seq)
         self._groups = Groups(self._connection)
         self._blocks = Blocks(self._connection, self._groups.by_id)
         self._ledger = Ledger(self._connection, self._groups.by_id)
-        self._door = Door(self._groups.of, apart, {})
+        self._door = Door(self._groups.of, apart, {}, readings_max=self._limits.readings_max)
         self._account_crash(last, recording, broken=broken)
         self._start_counting()
 
@@ -226,6 +216,7 @@ class SqliteJournal:
         )
         self._backlog = self._blocks.sums()
         for part in self._held():
+            self._pending_good += int(part.good.sum())
             self._door.cells(self._groups.by_id[part.group]).waiting[:] += part.good
 
     # One commit.
@@ -271,11 +262,11 @@ class SqliteJournal:
         records: list[Record] = [*intake.telemetry, *self._declared.values()]
         self._declared.clear()
         if self._clock.mono_ns() >= self._report_due_ns:
-            records += self._ledger.report()
-            self._report_due_ns = self._clock.mono_ns() + int(self._limits.report_interval_s * 1e9)
+            records += self._report()
         blocks = self._sealer.seal(Lane.URGENT, now_ns, (), list(intake.urgent))
         blocks += self._sealer.seal(Lane.TELEMETRY, now_ns, list(intake.polls), records)
         for block in blocks:
+            self._pending_good += sum(int(part.good.sum()) for part in block.held)
             if block.data:
                 self._sealed.append(block)
             else:
@@ -286,6 +277,14 @@ class SqliteJournal:
             self._sealed.remove(oldest)
             self._let_go(oldest, Cause.DISK)
             self._save_records(oldest.data)
+
+    def _report(self) -> list[LedgerRow]:
+        self._report_due_ns = self._clock.mono_ns() + int(self._limits.report_interval_s * 1e9)
+        try:
+            return self._ledger.report()
+        except sqlite3.DatabaseError as error:
+            self._failed(error)
+            return []
 
     def _write(self, *, opening: bool = False) -> bool:
         """Everything that memory holds, in one FULL transaction; what cannot be written now stays for the next."""
@@ -299,10 +298,9 @@ class SqliteJournal:
             self._blocks.write(self._sealed)
             self._ledger.write()
             db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", self._states_unwritten.items())
-            db.execute(
-                "UPDATE store SET run = ?, boot = ?, clean = ?, last_seq = ?, committed_ns = ?, counted = ?",
-                (self._run, self._boot, self._clean, self._sealer.last_seq, self._committed_ns,
-                 json.dumps(self._counted, separators=(",", ":"))),
+            write_run(
+                db, run=self._run, boot=self._boot, clean=self._clean, last_seq=self._sealer.last_seq,
+                committed_ns=self._committed_ns, counted=self._counted,
             )  # fmt: skip
             db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
@@ -322,23 +320,9 @@ class SqliteJournal:
         if self._trouble:
             log.warning("the store can be written again")
             self._trouble = ""
-        self._shrink()
+        schema.shrink(self._connection)
 
     # Blocks that leave.
-
-    def _intact(self, blocks: list[StoredBlock]) -> list[StoredBlock]:
-        """Without those that the disk has altered, which are declared."""
-        intact, altered = [], []
-        for block in blocks:
-            try:
-                peek(block.data)
-                intact.append(block)
-            except BlockError as error:
-                log.error("block %d was altered on the disk: %s", block.seq, error.problem)
-                altered.append(block.seq)
-        if altered:
-            self._settle(altered, Cause.DECODE)
-        return intact
 
     def _settle(self, seqs: Iterable[int], cause: Cause | None) -> None:
         """Let stored blocks go: acknowledged, or dropped for a cause. Raises before the first change or not at all."""
@@ -354,6 +338,7 @@ class SqliteJournal:
         """Move its readings out of what is pending; a loss is declared with the next commit."""
         self._ledger.settled(block.held, cause)
         for part in block.held:
+            self._pending_good -= int(part.good.sum())
             group = self._groups.by_id[part.group]
             self._door.cells(group).waiting[:] -= part.good
             if cause is not None:
@@ -373,13 +358,15 @@ class SqliteJournal:
         for record in records:
             if isinstance(record, Dropped):
                 add_dropped(self._declared, record)
+            elif isinstance(record, LedgerRow):
+                self._ledger.report_again(record)
             elif isinstance(record, Asset):
                 self._door.record(record, Lane.TELEMETRY)
 
     def _make_room(self) -> None:
         """Over the cap the oldest telemetry is dropped first, what may be on its way already later, alarms last."""
         try:
-            over = _used_bytes(self._connection) - self._limits.store_bytes_max
+            over = schema.used_bytes(self._connection) - self._limits.store_bytes_max
             if over <= 0:
                 return
             victims = self._blocks.oldest(over, spare=self._sent)
@@ -390,16 +377,6 @@ class SqliteJournal:
             return
         for data in records:
             self._save_records(data)
-
-    def _shrink(self) -> None:
-        """Give a part of the free pages back once they are many, so that the file is small again after a drain."""
-        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-        if free > SHRINK_FROM_PAGES and free > pages // 4:
-            try:
-                self._connection.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
-            except sqlite3.OperationalError as error:
-                log.warning("the store's file could not shrink: %s", error)
 
     def _held(self) -> Iterator[Held]:
         """All good readings that await acknowledgement, but for those that no commit has taken yet."""
@@ -416,15 +393,10 @@ class SqliteJournal:
                 log.error("the store cannot be written: %s; what comes in stays in memory within bounds", error)
             self._trouble = str(error)
             return
+        if type(error) is not sqlite3.DatabaseError:
+            raise error  # Its subclasses are mistakes of ours, not the disk's.
         self._closed = True
         self._connection.close()
         self._files.set_aside(str(error))
         self._files.release()
         raise StoreError(str(self._path), f"broken: {error}; it was set aside", "start the gateway again") from error
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    size, pages, free = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
-    )
-    return int(size * (pages - free))

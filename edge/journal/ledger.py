@@ -7,7 +7,8 @@ in memory first and written with the transaction that makes them true; where tha
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -45,6 +46,7 @@ class Ledger:
         self._accounts: dict[Slot, Account] = {}
         self._unwritten: set[Slot] = set()
         self._unreported: set[Slot] = set()
+        self._sums: Counter[str] | None = None
 
     def load(self, slots: Iterable[Slot]) -> None:
         """Bring accounts into memory, so that no change to come needs the disk. Raises ``sqlite3.OperationalError``."""
@@ -56,10 +58,9 @@ class Ledger:
         """Count answered polls; their good readings are kept in a block, or were dropped at once. Returns the good."""
         account = self._change((hour_ns, group.id))
         change = account_of(polls, len(group.tags))
-        for name, counts in change.items():
-            account[name] += counts
         if dropped is not None:
-            account[DROPPED_FIELD_OF[dropped]] += change["kept"]
+            change[DROPPED_FIELD_OF[dropped]] = change["kept"]
+        self._add(account, change)
         return change["kept"]
 
     def declared(self, group: ScanGroup, dropped: Dropped) -> None:
@@ -70,7 +71,7 @@ class Ledger:
         """Move a block's readings out of what is pending: acknowledged, or dropped for a cause."""
         name = "acknowledged" if cause is None else DROPPED_FIELD_OF[cause]
         for part in held:
-            self._change((part.hour_ns, part.group), report=cause is not None)[name] += part.good
+            self._add(self._change((part.hour_ns, part.group), report=cause is not None), {name: part.good})
 
     def groups_in_use(self, at_ns: int) -> list[ScanGroup]:
         """Scan groups that were polled in the hour of ``at_ns`` or later."""
@@ -107,6 +108,12 @@ class Ledger:
         found = self._connection.execute("SELECT hour_ns, scan_group FROM ledger WHERE hour_ns >= ?", (hour_of(at_ns),))
         self._unreported.update(found)
 
+    def report_again(self, row: LedgerRow) -> None:
+        """A row did not get through: it goes up with the next report."""
+        self._unreported.update(
+            (row.hour_ns, g.id) for g in list(self._groups.values()) if g.asset == row.asset and row.tag in g.tags
+        )
+
     @property
     def unwritten(self) -> bool:
         return bool(self._unwritten)
@@ -118,6 +125,20 @@ class Ledger:
             account = account_of(polls, len(group.tags))
             _add_rows(rows, group, hour_ns, account | {"pending": account["kept"]})
         return _ledger_rows(rows)
+
+    def sums(self) -> Counter[str]:
+        """The sum of each field over all rows: read once, then kept up to date."""
+        if self._sums is None:
+            self._sums = Counter()
+            for _, account in _accounts(self._connection, self._groups, self._accounts):
+                self._sums.update({name: int(counts.sum()) for name, counts in account.items()})
+        return self._sums.copy()
+
+    def _add(self, account: Account, change: Account) -> None:
+        for name, counts in change.items():
+            account[name] += counts
+            if self._sums is not None:
+                self._sums[name] += int(counts.sum())
 
     def _change(self, slot: Slot, *, report: bool = True) -> Account:
         self.load([slot])
@@ -159,14 +180,21 @@ def _all_rows(
     pending: Iterable[Held],
 ) -> Rows:
     rows: Rows = {}
-    for hour_ns, group, counts in connection.execute("SELECT hour_ns, scan_group, counts FROM ledger"):
-        if (hour_ns, group) not in newer:
-            _add_rows(rows, groups[group], hour_ns, unpack_account(counts, len(groups[group].tags)))
-    for (hour_ns, group), account in newer.items():
+    for (hour_ns, group), account in _accounts(connection, groups, newer):
         _add_rows(rows, groups[group], hour_ns, account)
     for part in pending:
         _add_rows(rows, groups[part.group], part.hour_ns, {"pending": part.good})
     return rows
+
+
+def _accounts(
+    connection: sqlite3.Connection, groups: Mapping[int, ScanGroup], newer: Mapping[Slot, Account]
+) -> Iterator[tuple[Slot, Account]]:
+    """All accounts: those in memory, and from the store those that are not."""
+    for hour_ns, group, counts in connection.execute("SELECT hour_ns, scan_group, counts FROM ledger"):
+        if (hour_ns, group) not in newer:
+            yield (hour_ns, group), unpack_account(counts, len(groups[group].tags))
+    yield from newer.items()
 
 
 def _add_rows(rows: Rows, group: ScanGroup, hour_ns: int, account: Mapping[str, Counts]) -> None:

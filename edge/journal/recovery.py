@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edge.contract.types import Cause, Dropped
-from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, unpack_counts
+from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, stored_json, unpack_counts
 from edge.journal.ledger import Ledger
 from edge.journal.recorder import ANSWERED, ASKED, COUNT_MAX, LAST_NS, Recording, Taken, taken_since
 
@@ -30,11 +32,32 @@ class LastRun:
     """The store's own row as the former run left it."""
 
     epoch: str
+    gateway: str
     run: int
     boot: str
     clean: bool
+    last_seq: int
     committed_ns: int
     counted: dict[str, list[Any]]
+
+
+def read_last_run(connection: sqlite3.Connection) -> LastRun:
+    row = connection.execute(
+        "SELECT epoch, gateway, run, boot, clean, last_seq, committed_ns, counted FROM store"
+    ).fetchone()
+    with stored_json():
+        return LastRun(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], json.loads(row[7]))
+
+
+def write_run(
+    connection: sqlite3.Connection, *, run: int, boot: str, clean: bool, last_seq: int, committed_ns: int,
+    counted: dict[str, list[Any]],
+) -> None:  # fmt: skip
+    """Put the store's own row into the open transaction."""
+    connection.execute(
+        "UPDATE store SET run = ?, boot = ?, clean = ?, last_seq = ?, committed_ns = ?, counted = ?",
+        (run, boot, clean, last_seq, committed_ns, json.dumps(counted, separators=(",", ":"))),
+    )
 
 
 def declare_crash(

@@ -7,6 +7,7 @@ refused and left exactly as it was. A store of ours that SQLite cannot read is r
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -22,6 +23,10 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 CHECKED_BYTES_MAX = 64 * 1024 * 1024
 BUSY_TIMEOUT_S = 5.0
 WAL_BYTES_MAX = 8 * 1024 * 1024
+SHRINK_FROM_PAGES = 256
+SHRINK_PAGES = 1024
+
+log = logging.getLogger("babbitt.journal")
 
 TABLES = """
 CREATE TABLE store (
@@ -144,6 +149,26 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StoreError(str(path), f"cannot be read: {error}", "is it readable, and its folder writable?") from error
     return connection
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """What the store takes, without the pages that are free again."""
+    size, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))
+    return size * (pages - free)
+
+
+def shrink(connection: sqlite3.Connection) -> None:
+    """Give some free pages back to the disk once they are many, so that the file is small again after a drain."""
+    free, pages = _pragma(connection, "freelist_count"), _pragma(connection, "page_count")
+    if free > SHRINK_FROM_PAGES and free > pages // 4:
+        try:
+            connection.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
+        except sqlite3.OperationalError as error:
+            log.warning("the store's file could not shrink: %s", error)
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def quarantine(path: Path) -> Path:

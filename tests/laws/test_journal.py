@@ -138,6 +138,7 @@ class JournalLaw(RuleBasedStateMachine):
         rows = self.journal.ledger()
         assert all(row.balanced for row in rows), rows
         sums = totals(rows)
+        assert self.journal.totals() == sums
         assert (sums["offered"], sums["good"]) == (sum(self.offered.values()), sum(self.good.values()))
 
     def _reopen(self, *, clean: bool) -> None:

@@ -66,7 +66,7 @@ def served_until_killed(folder: Path, after: int) -> str:
 def test_sigkill_at_random_instants_is_counted_to_the_reading(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
-    chance = random.Random(seed)  # noqa: S311 - chance, not secrecy
+    chance = random.Random(seed)
     served, kills = "", 4
     for _ in range(kills):
         served += served_until_killed(tmp_path, after=chance.randrange(1, 400))

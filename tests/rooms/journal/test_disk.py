@@ -172,7 +172,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from edge.contract.block import decode_block
-from edge.contract.types import Dropped
+from edge.contract.types import Ack, Dropped
 from edge.journal import totals, Limits
 from tests.laws.journals import BentClock, good_readings, opened, poll
 
@@ -181,14 +181,18 @@ clock = BentClock()
 journal = opened(Path(sys.argv[1]), clock, limits=Limits(sealed_bytes_max=int(sys.argv[2])))
 poll(journal, clock, 0)
 assert journal.commit() == 3
+(first,) = journal.pending(limit_bytes=10**6)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+journal.acknowledge(Ack(journal.epoch, through=first.seq))
+assert journal.pending(limit_bytes=10**6) == [], "what was acknowledged is not handed out again, deleted or not"
 for number in range(1, 101):
     clock.pass_s(1)
     poll(journal, clock, number)
     assert journal.commit() == 0, "nothing is durable on a full disk"
     assert all(row.balanced for row in journal.ledger())
     assert totals(journal.ledger())["offered"] == 3 * (number + 1)
-assert journal.backlog() == (1, 3)
+assert journal.backlog() == (0, 0)
+assert totals(journal.ledger())["acknowledged"] == 3
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 clock.pass_s(1)
 journal.commit()
@@ -214,16 +218,41 @@ def run_on_full_disk(folder: Path, sealed_bytes_max: int) -> list[int]:
 
 
 def test_a_full_disk_loses_nothing_that_memory_can_hold(tmp_path: Path) -> None:
-    assert run_on_full_disk(tmp_path, 10**6) == [303, 303, 0, 0]
+    assert run_on_full_disk(tmp_path, 10**6) == [303, 300, 0, 0]
 
 
 def test_a_full_disk_beyond_the_bound_of_memory_is_declared(tmp_path: Path) -> None:
     offered, pending, dropped, told = run_on_full_disk(tmp_path, 5000)
     assert offered == 303
     assert 0 < dropped == told
-    assert pending == offered - dropped
+    assert pending == offered - dropped - 3
     sums = totals(read_ledger(tmp_path / "store.db"))
     assert (sums["offered"], sums["dropped_disk"]) == (303, dropped)
+
+
+def test_a_store_that_cannot_even_be_read_takes_everything_once_it_can(tmp_path: Path) -> None:
+    clock = BentClock()
+    journal = opened(tmp_path, clock, limits=Limits(readings_max=30))
+    poll(journal, clock, 1)
+    journal.commit()
+    with sqlite3.connect(tmp_path / "store.db") as elsewhere:
+        elsewhere.execute("ALTER TABLE ledger RENAME TO hidden")
+    clock.pass_s(3600)
+    poll(journal, clock, 2)
+    journal.keep("judge", b"old")
+    assert journal.commit() == 0
+    poll(journal, clock, 3)
+    journal.keep("judge", b"new")
+    assert journal.commit() == 0
+    with elsewhere:
+        elsewhere.execute("ALTER TABLE hidden RENAME TO ledger")
+    elsewhere.close()
+    assert journal.commit() == 6
+    assert totals(journal.ledger())["pending"] == 9
+    newest = journal.pending(limit_bytes=10**6)[-1]
+    assert [one.values[1] for one in decode_block(newest.data).batches()] == [2, 3]
+    journal.close()
+    assert opened(tmp_path, clock).kept("judge") == b"new"
 
 
 def test_readings_between_two_commits_are_bounded_and_the_oldest_are_declared(tmp_path: Path) -> None:

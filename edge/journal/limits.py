@@ -1,0 +1,19 @@
+"""How much of everything: the journal's bounds as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``store_bytes_max`` caps the store; ``sealed_bytes_max`` what waits in memory while the disk refuses.
+
+    ``readings_max`` bounds what comes in between two commits; ``report_interval_s`` is how often changed ledger rows go
+    up.
+    """
+
+    store_bytes_max: int = 2048 * 1024 * 1024
+    sealed_bytes_max: int = 16 * 1024 * 1024
+    readings_max: int = 400_000
+    report_interval_s: float = 10.0
