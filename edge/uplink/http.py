@@ -11,9 +11,8 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import httpx
 import msgspec
 
 from edge.config.site import Uplink as UplinkConfig
@@ -21,6 +20,9 @@ from edge.contract.block import pack_frames, peek
 from edge.contract.types import Ack
 from edge.errors import ConfigError
 from edge.ports import LinkDown, StoredBlock
+
+if TYPE_CHECKING:
+    import httpx
 
 CONTENT_TYPE = "application/vnd.babbitt.blocks"
 ANSWER_BYTES_MAX = 256 * 1024
@@ -50,7 +52,9 @@ class HttpLink:
     """Blocks to ``{url}/api/v1/blocks``. Keeps one connection; the environment's proxies are not used."""
 
     def __init__(self, uplink: UplinkConfig, *, token_file: Path, gateway: str) -> None:
-        """Raises ``ConfigError`` where the token cannot be used."""
+        """Raises ``ConfigError`` where the token or the address cannot be used."""
+        import httpx  # Only a gateway that has an uplink pays for it.
+
         self._timeout_s = uplink.timeout_s
         self._url = uplink.url.rstrip("/") + "/api/v1/blocks"
         self._headers = {
@@ -77,6 +81,8 @@ class HttpLink:
 
     async def send(self, blocks: Sequence[StoredBlock], *, backlog_blocks: int, backlog_readings: int) -> Ack:
         """Post ``blocks`` in one request. Raises ``LinkDown``, or ``Refused``, within the configured timeout."""
+        import httpx
+
         assert blocks
         headers = self._headers | {
             "Babbitt-Epoch": peek(blocks[0].data).key.epoch,
