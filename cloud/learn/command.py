@@ -30,7 +30,9 @@ _ROWS = (
 _TRIVIAL = {"life": ("mean_life", "mean life"), "novelty": ("rms_of_features", "RMS of features")}
 
 
-def train_all(classes: Sequence[str], *, machines: int, seed: int, folder: Path, as_json: bool) -> None:
+def train_all(
+    classes: Sequence[str], *, machines: int, seed: int, folder: Path, as_json: bool, recipe: Recipe | None = None
+) -> None:
     """Train and save one bundle a class (all where none is named) under ``folder``; print figures, as a table or JSON.
 
     Raises ``BundleError`` for an unknown class, and where what was learned is not good enough to be given out.
@@ -44,7 +46,9 @@ def train_all(classes: Sequence[str], *, machines: int, seed: int, folder: Path,
         length=machines * len(classes), label="running machines to failure", hidden=as_json
     ) as progress:
         for name in classes:
-            result = train(KINDS[name], Recipe(), machines=machines, seed=seed, each=lambda: progress.update(1))
+            result = train(
+                KINDS[name], recipe or Recipe(), machines=machines, seed=seed, each=lambda: progress.update(1)
+            )
             bundle_hash = save_bundle(folder / name, result.manifest, result.files)
             trained[name] = {"path": str(folder / name), "hash": bundle_hash, **result.figures}
     if as_json:

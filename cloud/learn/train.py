@@ -36,7 +36,8 @@ QUIET = (0.25, 0.5)
 """Between these shares of the novelty threshold the life model's word begins to count (``tempered``)."""
 SCORE_GATE = 0.004
 """How much the int8 life model's RMSE may exceed the float one's, in life score (1.0 is the whole scale)."""
-MACHINES_MIN = 30
+MACHINES_MIN = 80
+"""Of these 28 calibrate, some 20 of which wear out: 19 is the least for a 95 % quantile."""
 ESTABLISHED_BELOW = 0.85
 """Predicted health under which wear is plain, and intervals are calibrated on their own."""
 FAMILIAR_MARGIN = 1.25

@@ -81,7 +81,7 @@ class SelfLearned:
 
     def _fit(self) -> None:
         names = [tag for tag in sorted({tag for row in self._learned for tag in row}) if self._is_evidence(tag)]
-        rows = np.array([[row.get(tag, np.nan) for tag in names] for row in self._learned]).reshape(-1, len(names))
+        rows = np.array([[row.get(tag, np.nan) for tag in names] for row in self._learned])
         split = int(_FIT_SHARE * len(rows))
         self._learned, self._names = [], tuple(names)
         self._threshold = 1.0

@@ -66,7 +66,7 @@ def test_a_doubling_is_the_logarithm_of_two_whatever_the_load() -> None:
 
 @pytest.mark.parametrize("pace_h", [1.0 / 3600.0, 0.1, 0.5, 2.0])
 def test_features_mean_the_same_at_every_pace(pace_h: float) -> None:
-    """40 hours after a step by 1.5 each average is 1 - exp(-40 / tau) of the way: from a poll a second to one in 2 h."""
+    """40 h after a step by 1.5 each average is 1 - exp(-40 / tau) of the way, from a poll a second to one in 2 h."""
     baseline, hour = learned(0.5)
     tracker = FeatureTracker(SPEC)
     assert tracker.restore(baseline.state())

@@ -64,10 +64,11 @@ def test_the_promised_interval_holds_on_machines_never_seen() -> None:
     shares = []
     for seed in range(700, 712):
         asset = watched("cnc_spindle", seed, life_h=120.0 + 60.0 * (seed - 700), onset_h=100.0)
-        rows = []
-        for verdict in asset.verdicts():
-            if verdict.rul_h is not None and asset.machine.truth.wear > 0.1:
-                rows.append((asset.machine.hour_meter_h, verdict.rul_low_h, verdict.rul_high_h))
+        rows = [
+            (asset.machine.hour_meter_h, v.rul_low_h, v.rul_high_h)
+            for v in asset.verdicts()
+            if v.rul_h is not None and asset.machine.truth.wear > 0.1
+        ]
         end_h = asset.machine.hour_meter_h
         inside = [
             low <= min(end_h - hour, 1000.0) <= high for hour, low, high in rows if low is not None and high is not None
@@ -245,6 +246,7 @@ def test_state_of_another_class_is_refused() -> None:
 
 
 def test_observing_and_judging_cost_little() -> None:
+    """Of this thread's own time: what else the machine does is not the judge's."""
     asset = watched("cnc_spindle", 8)
     list(asset.verdicts(until_h=150.0))
     observe_s, verdict_s = [], []
@@ -252,11 +254,11 @@ def test_observing_and_judging_cost_little() -> None:
         asset.machine.step(1.4)
         asset.polls += 1
         taken = batch(asset.machine.signals(), asset.polls)
-        start = time.perf_counter()
+        start = time.thread_time()
         asset.judge.observe(taken)
-        between = time.perf_counter()
+        between = time.thread_time()
         asset.verdict()
         observe_s.append(between - start)
-        verdict_s.append(time.perf_counter() - between)
+        verdict_s.append(time.thread_time() - between)
     assert np.median(observe_s) < 200e-6
     assert np.quantile(verdict_s, 0.99) < 5e-3
