@@ -148,12 +148,12 @@ def test_urgent_records_have_blocks_of_their_own_and_go_first(tmp_path: Path) ->
 
 def test_over_the_cap_the_oldest_telemetry_is_dropped_and_declared(tmp_path: Path) -> None:
     clock = BentClock()
-    cap = 150_000
+    cap = 120_000
     journal = opened(tmp_path, clock, limits=Limits(store_bytes_max=cap))
     asset = Asset("spindle-1", "Spindle", "cnc_spindle", (Tag(TAGS[0], "mm/s", "Vibration", "vibration", 2),), 1000, 1)
     journal.record(asset)
     journal.record(alarm(clock), lane=Lane.URGENT)
-    for number in range(300):
+    for number in range(160):
         clock.pass_s(1)
         for _ in range(10):
             poll(journal, clock, number)
@@ -194,7 +194,7 @@ def test_what_is_on_its_way_is_not_the_first_to_be_dropped(tmp_path: Path) -> No
 def test_the_file_is_small_again_after_a_drain(tmp_path: Path) -> None:
     clock = BentClock()
     journal = opened(tmp_path, clock)
-    for number in range(400):
+    for number in range(250):
         clock.pass_s(1)
         poll(journal, clock, number)
         journal.record(alarm(clock, "".join(str((number * 7919 + i) % 9973) for i in range(1500))))
