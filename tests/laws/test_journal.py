@@ -165,6 +165,6 @@ class JournalLaw(RuleBasedStateMachine):
 
 
 JournalLaw.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestJournalLaw = JournalLaw.TestCase
