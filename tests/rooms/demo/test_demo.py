@@ -31,7 +31,7 @@ def test_the_story_fits_its_time(seconds: float) -> None:
     at = [step.at_s for step in story.steps]
     assert at == sorted(at)
     assert at[-1] < seconds - 10, "time is left to see the new bearing"
-    assert story.outage[1] - story.outage[0] == OUTAGE_S
+    assert story.outage[1] - story.outage[0] == pytest.approx(OUTAGE_S)
     assert story.life_h > 168, "a remaining life that starts as NORMAL"
     assert tell_recording(seconds, None).outage[1] < seconds
 
