@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from cloud.ingest.tokens import Tokens
-from cloud.ingest.verify import ForeignBlockError, Suspects, verify
+from cloud.ingest.verify import ForeignBlockError, Suspects, Verified, verify
 from cloud.store.writer import Refusal, Seen, StoreBusyError, Writer
 from edge.contract.block import Block, unpack_frames
 from edge.contract.types import Ack
@@ -141,7 +141,7 @@ class Receiver:
             raise _EarlyAnswerError(400, f"the body is malformed: {error.problem}", refusal="malformed body") from error
         except ForeignBlockError as error:
             raise _EarlyAnswerError(403, str(error), refusal="another gateway's") from error
-        seen = Seen(self._now_ns(), told.backlog_blocks, told.backlog_readings)
+        seen = _seen(told, found, self._now_ns())
         through = self._writer.store(
             told.gateway, told.epoch, found.fresh, seen, duplicates=found.duplicates, refusals=found.refusals
         )
@@ -177,6 +177,13 @@ def _count(request: Request, header: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
         raise _EarlyAnswerError(400, f"{header} wants a count", refusal="malformed body")
     return int(text)
+
+
+def _seen(told: _Told, found: Verified, at_ns: int) -> Seen:
+    """What still waits on the gateway once this request is acknowledged: it counts what it is sending as well."""
+    readings = sum(block.header.readings for _, block in found.fresh) + sum(d.readings for d in found.duplicates)
+    blocks = len(found.fresh) + len(found.duplicates)
+    return Seen(at_ns, max(0, told.backlog_blocks - blocks), max(0, told.backlog_readings - readings))
 
 
 async def _body(request: Request) -> bytes:

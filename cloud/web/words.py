@@ -9,8 +9,8 @@ from markupsafe import Markup
 from edge.contract.types import Alarm, AlarmState, Quality, Tag, Urgency, Verdict
 
 URGENCY_WORDS = {
-    Urgency.CRITICAL: "fails within two days",
-    Urgency.WARNING: "fails within the week",
+    Urgency.CRITICAL: "may fail within two days",
+    Urgency.WARNING: "may fail within the week",
     Urgency.NORMAL: "more than a week to go",
     Urgency.UNKNOWN: "not enough evidence",
 }

@@ -14,6 +14,14 @@ document.addEventListener("DOMContentLoaded", () => {
   const nowS = () => window.babbitt.now() / 1000;
   const charts = [];
 
+  // The asked span; of a young asset only what there is, so that its first minutes are not a sliver.
+  function startS() {
+    const begin = nowS() - rangeS;
+    if (!live) return begin;
+    const first = Math.min(...charts.map((chart) => chart.t[0] ?? Infinity));
+    return Number.isFinite(first) ? Math.max(begin, Math.min(first, nowS() - 60)) : begin;
+  }
+
   class Chart {
     constructor(figure) {
       this.figure = figure;
@@ -42,11 +50,11 @@ document.addEventListener("DOMContentLoaded", () => {
       this.plot = new uPlot({
         width: Math.max(this.plotAt.clientWidth, 200),
         height: this.isLife ? 200 : 150,
-        padding: [8, 8, 0, 0],
+        padding: [8, 28, 0, 0],
         legend: { show: false },
         cursor: { sync: { key: "asset" }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
-          x: { time: true, range: () => [nowS() - rangeS, nowS()] },
+          x: { time: true, range: () => [startS(), nowS()] },
           y: { range: (_, min, max) => this.yRange(min, max) },
         },
         axes: [{ ...axis, size: 26, gap: 4, space: 70, values: (u, splits) => this.times(splits) }, { ...axis, size: 48, space: 30 }],
