@@ -86,7 +86,9 @@ def rebuild(data: Path) -> None:
 @click.option("--plant", is_flag=True, required=True, help="Learn from simulated fleets that run to failure.")
 @click.option("--class", "classes", multiple=True, help="Only this asset class; may be given more than once.")
 @click.option("--fleet", type=click.IntRange(min=1), default=240, show_default=True, help="Machines for each class.")
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed draws the same machines."
+)
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, last.")
 def train(*, plant: bool, classes: tuple[str, ...], fleet: int, seed: int, output: Path, as_json: bool) -> None:

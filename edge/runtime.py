@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock
 from edge.config.site import Asset as SiteAsset
-from edge.config.site import Site, profiles_root
+from edge.config.site import Site
 from edge.contract.types import Alarm, Asset, Batch, Lane, Tag, Verdict
 from edge.drivers import make_driver
 from edge.errors import BabbittError
-from edge.journal import open_journal, totals
+from edge.journal import open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
@@ -275,7 +275,7 @@ class Gateway:
                  "sentence": a.sentence}
                 for a in self._desk.standing()
             ],
-            "ledger": totals(await asyncio.to_thread(self._journal.ledger)),
+            "ledger": await asyncio.to_thread(self._journal.totals),
             "latency_ms": {"poll_to_alarm_p99": percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip
@@ -319,7 +319,7 @@ def _judges(site: Site) -> dict[str, Judge]:
     """A judge for each asset. Models and their runtime are loaded only where there is judging."""
     from edge.infer import load_judges
 
-    return load_judges(site, profiles_root() / "bundles")
+    return load_judges(site)
 
 
 def percentile(samples: deque[float], share: float) -> float | None:

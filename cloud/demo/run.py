@@ -232,11 +232,11 @@ class Demo:
         while self.status["uplink"]["backlog_readings"] > 500 and time.monotonic() < deadline:
             await asyncio.sleep(FRAME_S)
             await asyncio.to_thread(self._ask_gateway)
-        served = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
         code = await asyncio.to_thread(self.gateway.end)
         self.children.remove(self.gateway)
         if code != 0:
             raise BabbittError("gateway", f"ended with {code} on SIGTERM", f"see {self.gateway.log}")
+        served = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
         ledger = json.loads(await self._quick("gateway", "ledger", str(self.site), "--json", may_fail=True))
         await asyncio.to_thread(self._ask_cloud)
         counts = tally.readings(ledger, self.stats)

@@ -6,8 +6,6 @@ a bundle that is missing or altered stops the start with a ``BundleError`` inste
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edge.config.site import Site
 from edge.contract.bundle import Bundle, load_bundle
 from edge.infer.judge import Judge
@@ -15,8 +13,8 @@ from edge.infer.judge import Judge
 __all__ = ["Judge", "load_judges"]
 
 
-def load_judges(site: Site, bundles: Path) -> dict[str, Judge]:
-    """A judge by asset id for every asset of ``site``; ``bundles`` holds a folder for each bundle that a class names.
+def load_judges(site: Site) -> dict[str, Judge]:
+    """A judge by asset id for every asset of ``site``, with the bundle that its class names.
 
     Raises ``BundleError`` where one cannot be used.
     """
@@ -25,7 +23,7 @@ def load_judges(site: Site, bundles: Path) -> dict[str, Judge]:
     for asset in site.file.asset:
         asset_class = site.classes[asset.class_]
         if asset_class.bundle and asset_class.id not in loaded:
-            loaded[asset_class.id] = load_bundle(bundles / asset_class.bundle, asset_class=asset_class.id)
+            loaded[asset_class.id] = load_bundle(site.bundle(asset_class.bundle), asset_class=asset_class.id)
         period_ms = min(unit.period_ms for unit in asset.unit)
         judges[asset.id] = Judge(asset.id, asset_class, loaded.get(asset_class.id), period_ms)
     return judges

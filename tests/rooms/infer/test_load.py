@@ -37,6 +37,7 @@ line = "tcp"
 unit = 2
 profile = "plant-pump"
 """
+OWN = 'profiles = "own"\n' + SITE
 
 
 def site(folder: Path, text: str = SITE) -> Path:
@@ -46,20 +47,21 @@ def site(folder: Path, text: str = SITE) -> Path:
 
 
 def test_each_asset_gets_a_judge(tmp_path: Path) -> None:
-    judges = load_judges(load_site(site(tmp_path)), PROFILES / "bundles")
+    judges = load_judges(load_site(site(tmp_path)))
     assert sorted(judges) == ["oven-1", "spindle-1"]
 
 
-def test_a_missing_bundle_stops_the_start(tmp_path: Path) -> None:
+def test_an_empty_bundle_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "own/bundles/cnc_spindle").mkdir(parents=True)
     with pytest.raises(BundleError, match="no such file") as error:
-        load_judges(load_site(site(tmp_path)), tmp_path)
+        load_judges(load_site(site(tmp_path, OWN)))
     assert "cloud train" in error.value.hint
 
 
 def test_another_class_in_the_folder_stops_the_start(tmp_path: Path) -> None:
-    shutil.copytree(PROFILES / "bundles/centrifugal_pump", tmp_path / "cnc_spindle")
+    shutil.copytree(PROFILES / "bundles/centrifugal_pump", tmp_path / "own/bundles/cnc_spindle")
     with pytest.raises(BundleError, match="made for class 'centrifugal_pump'"):
-        load_judges(load_site(site(tmp_path)), tmp_path)
+        load_judges(load_site(site(tmp_path, OWN)))
 
 
 def test_without_a_bundle_litert_is_never_loaded(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_without_a_bundle_litert_is_never_loaded(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path;"
         "from edge.config.site import load_site; from edge.infer import load_judges;"
-        "judges = load_judges(load_site(Path(sys.argv[1])), Path('nowhere'));"
+        "judges = load_judges(load_site(Path(sys.argv[1])));"
         "print(len(judges), any(name.startswith('ai_edge_litert') for name in sys.modules))"
     )
     command = [sys.executable, "-c", program, str(site(tmp_path, text))]
