@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import signal
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge import status
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock
 from edge.config.site import Asset as SiteAsset
@@ -248,35 +247,18 @@ class Gateway:
         return {
             "gateway": self._site.file.gateway.id,
             "uptime_s": (self._clock.mono_ns() - self._started_ns) / 1e9,
-            "rss_mb": rss_mb(),
+            "rss_mb": status.rss_mb(),
             "cpu_s": time.process_time(),
             "panel": {"green": view.green, "amber": view.amber, "red": view.red, "lines": list(view.lines)},
             "uplink": {
                 "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",
                 "backlog_blocks": blocks, "backlog_readings": readings,
             },
-            "units": [
-                {
-                    "asset": u.asset, "line": u.line, "unit": u.unit, "polls": u.polls, "failures": u.failures,
-                    "breaker": u.breaker, "detail": u.detail,
-                }
-                for u in self._poller.status()
-            ],
-            "verdicts": [
-                {
-                    "asset": v.asset, "urgency": v.urgency.value, "health": v.health, "anomaly": v.anomaly,
-                    "rul_h": v.rul_h, "rul_low_h": v.rul_low_h, "rul_high_h": v.rul_high_h, "words": v.note or
-                    "; ".join(r.words for r in v.reasons[:1]),
-                }
-                for v in self._verdicts.values()
-            ],
-            "alarms": [
-                {"asset": a.asset, "rule": a.rule, "priority": a.priority.value, "state": a.state.value,
-                 "sentence": a.sentence}
-                for a in self._desk.standing()
-            ],
+            "units": [status.of_unit(unit) for unit in self._poller.status()],
+            "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
+            "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "ledger": await asyncio.to_thread(self._journal.totals),
-            "latency_ms": {"poll_to_alarm_p99": percentile(self._alarm_ms, 0.99)},
+            "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip
 
@@ -320,15 +302,3 @@ def _judges(site: Site) -> dict[str, Judge]:
     from edge.infer import load_judges
 
     return load_judges(site)
-
-
-def percentile(samples: deque[float], share: float) -> float | None:
-    """The nearest-rank percentile, None of nothing."""
-    ranked = sorted(samples)
-    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else None
-
-
-def rss_mb() -> float:
-    """This process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGESIZE") / 1e6

@@ -1,0 +1,45 @@
+"""What a running gateway answers when it is asked how it is: plain data, ready for JSON."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.contract.types import Alarm, Verdict
+
+
+def of_verdict(verdict: Verdict) -> dict[str, Any]:
+    """A verdict with ``words``: the note where there is one, else the first reason."""
+    words = verdict.note or "; ".join(reason.words for reason in verdict.reasons[:1])
+    return {**_plain(verdict), "words": words}
+
+
+def of_alarm(alarm: Alarm) -> dict[str, Any]:
+    return _plain(alarm)
+
+
+def of_unit(unit: Any) -> dict[str, Any]:
+    """``unit``: the poller's status of one unit."""
+    return _plain(unit)
+
+
+def percentile(samples: Collection[float], share: float) -> float | None:
+    """The nearest-rank percentile, None of nothing."""
+    ranked = sorted(samples)
+    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else None
+
+
+def rss_mb() -> float:
+    """This process's resident memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    plain = msgspec.to_builtins(record)
+    assert isinstance(plain, dict)
+    return plain
