@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.live import Live
 
 from cloud.demo import tally
-from cloud.demo.processes import Child, free_port, write_site
+from cloud.demo.processes import Child, free_port
 from cloud.demo.relay import Relay
 from cloud.demo.screen import draw
+from cloud.demo.sites import make_profile, write_machines, write_recording
 from cloud.demo.story import OUTAGE_S, Step, Story, tell, tell_recording
 from edge.errors import BabbittError
 from edge.local_socket import ask
@@ -31,7 +32,6 @@ DEFAULT_STORY_S = 150.0
 READY_WITHIN_S = 45.0
 DRAINED_WITHIN_S = 20.0
 FRAME_S = 0.25
-PROFILES = Path(__file__).resolve().parent.parent.parent / "firmware_profiles"
 WORN = "spindle-1"
 SILENCED = "extruder-1"
 
@@ -110,10 +110,12 @@ class Demo:
         await self._quick(
             "cloud", "token", "demo-gateway", "--tokens", str(tokens), "--out", str(self.folder / "gateway.token")
         )
-        if self.recording is not None:
-            await self._write_recording_site()
+        if self.recording is None:
+            write_machines(self.site, self.story, uplink_port=self.relay.port)
         else:
-            self._write_site()
+            made = make_profile(self.recording, self.folder, follows_clock=self.story.speed is not None)
+            await self._quick(*made)
+            write_recording(self.site, self.story, self.recording, uplink_port=self.relay.port)
         self.cloud = self._spawn(
             "cloud", "serve", "--port", str(port), "--data", str(self.folder / "cloud"), "--tokens", str(tokens)
         )
@@ -124,40 +126,6 @@ class Demo:
         await self._until(stop, "the gateway", self._ask_gateway)
         await self._until(stop, "the first reading", self._first_reading)
         click.secho(f"open {self.page}", fg="cyan", bold=True, err=self.quiet)
-
-    def _write_site(self) -> None:
-        def change(tables: dict[str, Any]) -> None:
-            tables["uplink"]["url"] = f"http://127.0.0.1:{self.relay.port}"
-            tables["line"][0]["port"] = free_port(tables["line"][0]["port"])
-            tables["plant"]["speed"] = self.story.speed
-
-        write_site(PROFILES / "sites/demo.toml", self.site, change)
-
-    async def _write_recording_site(self) -> None:
-        assert self.recording is not None
-        profiles = self.folder / "profiles"
-        (profiles / "devices").mkdir(parents=True, exist_ok=True)
-        column_map = self.folder / "recording.map.toml"
-        await self._quick(
-            "plant", "profile", str(self.recording.resolve()), "-o", str(profiles / "devices/recording.toml"),
-            "--map-out", str(column_map), "--advance", "on_read" if self.story.speed is None else "clock",
-        )  # fmt: skip
-
-        def change(tables: dict[str, Any]) -> None:
-            tables["uplink"]["url"] = f"http://127.0.0.1:{self.relay.port}"
-            tables["profiles"] = str(profiles)
-            tables["line"] = [{**tables["line"][0], "port": free_port(tables["line"][0]["port"])}]
-            tables["asset"] = [{
-                "id": "recording", "name": self.recording.name if self.recording else "", "class": "generic",
-                "unit": [{"line": "hall", "unit": 1, "profile": "recording", "period_ms": 200}],
-            }]  # fmt: skip
-            tables["plant"]["speed"] = self.story.speed or 1.0
-            tables["plant"]["machine"] = [{
-                "asset": "recording", "model": "recording", "map": str(column_map),
-                "recording": str(self.recording.resolve()) if self.recording else "",
-            }]  # fmt: skip
-
-        write_site(PROFILES / "sites/demo.toml", self.site, change)
 
     async def _play(self, stop: asyncio.Event) -> None:
         """Until the seconds are over or a signal comes: do the steps when they are due, look at everything, draw."""
