@@ -48,14 +48,14 @@ def _explained(message: str, data: Any, kind: type, where: str) -> ConfigError:
     keys = path.rstrip("`").lstrip(".")
     found = _value_at(data, keys)
     problem = f"`{keys}`: {text}" if keys else text
-    if not isinstance(found, dict | list) and found is not _MISSING:
+    if not isinstance(found, dict | list) and found is not _MISSING and not text.startswith("Invalid"):
         problem += f", found {found!r}"
-    unknown = re.search(r"unknown field `([^`]+)`", text)
-    hint = ""
-    if unknown is not None:
+    accepted: list[str] = []
+    if "unknown field" in text:
         accepted = _fields_near(kind, keys, data)
-        hint = f"accepted here: {', '.join(accepted)}" if accepted else ""
-    return ConfigError(where, problem, hint)
+    elif text.startswith("Invalid"):
+        accepted = _choices_near(kind, keys, data)
+    return ConfigError(where, problem, f"accepted here: {', '.join(accepted)}" if accepted else "")
 
 
 _MISSING = object()
@@ -71,22 +71,44 @@ def _value_at(data: Any, keys: str) -> Any:
 
 
 def _fields_near(kind: type, keys: str, data: Any) -> list[str]:
-    info = msgspec.inspect.type_info(kind)
-    here: Any = data
-    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", keys):
-        here = _value_at(here, name or f"[{index}]")
-        if index and isinstance(info, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
-            info = info.item_type
-        elif isinstance(info, msgspec.inspect.StructType):
-            info = next(f.type for f in info.fields if f.encode_name == name)
-        info = _member(info, here)
+    info = _member(*_type_at(kind, keys, data))
     return [f.encode_name for f in info.fields] if isinstance(info, msgspec.inspect.StructType) else []
 
 
+def _choices_near(kind: type, keys: str, data: Any) -> list[str]:
+    """What the last of ``keys`` may be: the tags of a union of tables, or the values of a literal."""
+    table, _, name = keys.rpartition(".")
+    info, here = _type_at(kind, table, data)
+    members = info.types if isinstance(info, msgspec.inspect.UnionType) else ()
+    tags = [str(t.tag) for t in members if isinstance(t, msgspec.inspect.StructType) and t.tag_field == name]
+    struct = _member(info, here)
+    if tags or not isinstance(struct, msgspec.inspect.StructType):
+        return tags
+    literals = [_plain(f.type) for f in struct.fields if f.encode_name == name]
+    return [str(v) for one in literals if isinstance(one, msgspec.inspect.LiteralType) for v in one.values]
+
+
+def _type_at(kind: type, keys: str, data: Any) -> tuple[msgspec.inspect.Type, Any]:
+    """The type that ``keys`` lead to, and what stands there in ``data``."""
+    info = _plain(msgspec.inspect.type_info(kind))
+    here: Any = data
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", keys):
+        info = _member(info, here)
+        here = _value_at(here, name or f"[{index}]")
+        if index and isinstance(info, msgspec.inspect.ListType | msgspec.inspect.VarTupleType):
+            info = _plain(info.item_type)
+        elif isinstance(info, msgspec.inspect.StructType):
+            info = _plain(next(f.type for f in info.fields if f.encode_name == name))
+    return info, here
+
+
+def _plain(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """Without its description."""
+    return info.type if isinstance(info, msgspec.inspect.Metadata) else info
+
+
 def _member(info: msgspec.inspect.Type, here: Any) -> msgspec.inspect.Type:
-    """Of a union of tagged structs the one that ``here`` names, else its first struct; descriptions are taken off."""
-    if isinstance(info, msgspec.inspect.Metadata):
-        info = info.type
+    """Of a union of tagged structs the one that ``here`` names, else its first struct."""
     if not isinstance(info, msgspec.inspect.UnionType):
         return info
     structs = [t for t in info.types if isinstance(t, msgspec.inspect.StructType)]

@@ -73,7 +73,7 @@ class ModbusRtu(Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus
     name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
     device: Annotated[str, Meta(description="Serial device, such as /dev/ttyUSB0.")]
     baud: Annotated[int, Meta(ge=300, le=921_600, description="Bits a second.")] = 19_200
-    parity: Annotated[Literal["N", "E", "O"], Meta(description="None, even (the standard's default) or odd.")] = "E"
+    parity: Annotated[Literal["N", "E", "O"], Meta(description="Even (the standard's default), none or odd.")] = "E"
     stop_bits: Annotated[Literal[1, 2], Meta(description="Stop bits; the standard wants 2 without parity.")] = 1
     timeout_ms: Annotated[
         int, Meta(ge=10, le=60_000, description="What a unit may take beyond the wire time of both frames.")
@@ -107,7 +107,7 @@ class Panel(Strict, frozen=True, kw_only=True):
 
     kind: Annotated[
         Literal["none", "terminal", "png", "pi"],
-        Meta(description="Nothing, drawn in the terminal, drawn to a PNG file, or a Raspberry Pi's pins and I2C."),
+        Meta(description="Nothing, a Raspberry Pi's pins and I2C, drawn to a PNG file, or drawn in the terminal."),
     ] = "none"
     columns: Annotated[Literal[16, 20], Meta(description="The display's width.")] = 20
     rows: Annotated[Literal[2, 4], Meta(description="The display's height.")] = 4
