@@ -60,7 +60,7 @@ def status(config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
     else:
-        for line in _status_lines(answer):
+        for line in status_lines(answer):
             click.echo(line)
 
 
@@ -69,15 +69,21 @@ def status(config: Path, as_json: bool) -> None:
 @click.argument("asset")
 @click.argument("rule")
 def acknowledge(config: Path, asset: str, rule: str) -> None:
-    """Acknowledge the alarm RULE of ASSET at the running gateway.
+    """Acknowledge the alarm RULE of ASSET at the running gateway; `babbitt gateway status` lists both.
 
     \b
     Example:
-      babbitt gateway acknowledge site.toml spindle-1 rul-critical
+      babbitt gateway acknowledge site.toml spindle-1 rul_critical
     """
-    answer = ask(socket_path(load_site(config)), "acknowledge", asset=asset, rule=rule)
-    click.echo("acknowledged" if answer["acknowledged"] else "nothing to acknowledge: no such unacknowledged alarm")
-    sys.exit(0 if answer["acknowledged"] else 1)
+    path = socket_path(load_site(config))
+    answer = ask(path, "acknowledge", asset=asset, rule=rule)
+    if answer["acknowledged"]:
+        click.echo("acknowledged")
+        return
+    open_ones = [a for a in ask(path, "status")["alarms"] if a["state"] != "acknowledged"]
+    names = ", ".join(f"{a['asset']} {a['rule']}" for a in open_ones)
+    click.echo(f"nothing to acknowledge: no such unacknowledged alarm (there are: {names or 'none'})", err=True)
+    sys.exit(1)
 
 
 @gateway.command()
@@ -130,7 +136,8 @@ def _row(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__slots__}
 
 
-def _status_lines(answer: dict[str, Any]) -> list[str]:
+def status_lines(answer: dict[str, Any]) -> list[str]:
+    """The running gateway's answer for a person: units, verdicts with lives, alarms with their names."""
     up = answer["uplink"]
     lines = [
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
@@ -140,5 +147,17 @@ def _status_lines(answer: dict[str, Any]) -> list[str]:
     for unit in answer["units"]:
         name = f"{unit['asset']}/{unit['unit']}"
         lines.append(f"{name:28}{unit['line']:14}{unit['polls']:>9}{unit['failures']:>8}  {unit['detail'] or 'good'}")
-    lines += [f"{v['asset']:28}{v['urgency']:14}{v['words']}" for v in answer["verdicts"]]
-    return lines + [f"! {alarm['priority']:7}{alarm['sentence']}" for alarm in answer["alarms"]]
+    lines.append(f"{'MACHINE':28}{'URGENCY':14}{'LIFE LEFT h':>17}  WHY")
+    lines += [f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}" for v in answer["verdicts"]]
+    if answer["alarms"]:
+        lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}{'STATE':16}")
+    for alarm in answer["alarms"]:
+        lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']:16}")
+        lines.append(f"    {alarm['sentence']}")
+    return lines
+
+
+def _life(verdict: dict[str, Any]) -> str:
+    if verdict["rul_h"] is None:
+        return "–"
+    return f"{verdict['rul_h']:.0f} ({verdict['rul_low_h']:.0f}–{verdict['rul_high_h']:.0f})"

@@ -1,0 +1,49 @@
+"""What `babbitt gateway status` tells a person: what is read, what is judged, and what an alarm is to be called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.cli.gateway import status_lines
+
+VERDICT = {
+    "asset": "spindle-1",
+    "urgency": "CRITICAL",
+    "rul_h": 46.4,
+    "rul_low_h": 30.1,
+    "rul_high_h": 80.9,
+    "words": "kurtosis",
+}
+UNJUDGED = {
+    "asset": "pump-1",
+    "urgency": "UNKNOWN",
+    "rul_h": None,
+    "rul_low_h": None,
+    "rul_high_h": None,
+    "words": "why",
+}
+ALARM = {
+    "asset": "spindle-1",
+    "rule": "rul_critical",
+    "priority": "high",
+    "state": "unacknowledged",
+    "sentence": "46 h left",
+}
+
+
+def answer(**tables: Any) -> dict[str, Any]:
+    uplink = {"up": True, "detail": "", "backlog_readings": 0}
+    head = {"gateway": "hall", "uptime_s": 8.0, "rss_mb": 100.0, "uplink": uplink}
+    return {**head, "units": [], "verdicts": [], "alarms": [], **tables}
+
+
+def test_a_verdict_shows_its_life_and_interval_and_none_where_there_is_none() -> None:
+    known, unknown = status_lines(answer(verdicts=[VERDICT, UNJUDGED]))[-2:]
+    assert known.split() == ["spindle-1", "CRITICAL", "46", "(30–81)", "kurtosis"]
+    assert unknown.split() == ["pump-1", "UNKNOWN", "–", "why"]
+
+
+def test_an_alarm_shows_the_two_names_that_acknowledge_wants_and_its_state() -> None:
+    names, sentence = status_lines(answer(alarms=[ALARM]))[-2:]
+    assert names.split() == ["spindle-1", "rul_critical", "high", "unacknowledged"]
+    assert sentence.strip() == "46 h left"
