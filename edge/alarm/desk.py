@@ -110,7 +110,7 @@ class AlarmDesk:
             for entry in by_tag.get(tag, ()):
                 number = usable(value, quality)
                 if number is not None:
-                    entry.value = number
+                    entry.latest = number
                 rule = entry.rule
                 assert rule is not None
                 condition = holds(rule, number, active=entry.is_active, enabled=place.enabled(rule))
@@ -156,7 +156,7 @@ class AlarmDesk:
         return [entry.alarm(now_ns)] if entry is not None and entry.acknowledge() else []
 
     def standing(self) -> list[Alarm]:
-        """Every alarm that is not normal, with its latest value: by priority, then the oldest first."""
+        """Every alarm that is not normal, active ones with their latest value: by priority, then the oldest first."""
         alarms = [
             entry.alarm(entry.at_ns)
             for place in self._places.values()

@@ -16,7 +16,8 @@ class Entry:
     """``id`` is the rule's id; ``rule`` is None for alarms that come from a judgement or from silence.
 
     ``name`` and ``meaning`` (the tag's unit and decimals) fill the rule's sentence; the others bring ``sentence`` and
-    ``ended``, the sentence for an alarm that is no longer active.
+    ``ended``, the sentence for an alarm that is no longer active. ``latest`` is what a rule's tag reads now; ``value``,
+    what the alarm tells, follows it, but stays for a returned alarm what it was when it returned.
     """
 
     asset: str
@@ -32,6 +33,7 @@ class Entry:
     ended: str = ""
     cause: str = ""
     action: str = ""
+    latest: float | None = None
     value: float | None = None
     phase: Phase = states.CALM
     since_ns: int = 0
@@ -79,11 +81,15 @@ class Entry:
         """The alarm after its state changed at ``at_ns``: a raising begins a new ``since_ns``."""
         if self.is_active:
             self.since_ns = at_ns
+        if self.rule is not None:
+            self.value = self.latest
         return self.alarm(at_ns)
 
     def alarm(self, at_ns: int) -> Alarm:
-        """The alarm as it stands, with its latest value."""
+        """The alarm as it stands: an active one with its latest value."""
         self.at_ns = at_ns
+        if self.rule is not None and self.is_active:
+            self.value = self.latest
         return Alarm(
             asset=self.asset,
             rule=self.id,
@@ -102,6 +108,7 @@ class Entry:
         """Become what ``alarm`` says, without a running delay."""
         self.phase = states.steady(Phase(alarm.state))
         self.tag, self.value, self.since_ns, self.at_ns = alarm.tag, alarm.value, alarm.since_ns, alarm.at_ns
+        self.latest = alarm.value
         if self.rule is None:
             if self.is_active:
                 self.sentence = alarm.sentence

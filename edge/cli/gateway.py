@@ -150,9 +150,9 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     lines.append(f"{'MACHINE':28}{'URGENCY':14}{'LIFE LEFT h':>17}  WHY")
     lines += [f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}" for v in answer["verdicts"]]
     if answer["alarms"]:
-        lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}{'STATE':16}")
+        lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")
     for alarm in answer["alarms"]:
-        lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']:16}")
+        lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
     return lines
 

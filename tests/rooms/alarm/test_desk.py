@@ -114,6 +114,17 @@ def test_a_cleared_alarm_says_where_the_value_is_back_and_keeps_its_beginning() 
     assert alarm.sentence == "Pump: Vibration is back at 2.00 mm/s"
 
 
+def test_a_returned_alarm_keeps_the_value_at_which_it_did_until_it_raises_again() -> None:
+    desk = desk_of()
+    for at_s, vibration in ((0, 5.0), (2, 5.0), (3, 4.0)):
+        desk.observe(batch(at_s, vibration=vibration))
+    assert desk.observe(batch(4, vibration=6.0)) == [], "above its limit, but not yet for its delay"
+    [returned] = [alarm for alarm in desk.standing() if alarm.rule == "zone_d"]
+    assert (returned.state, returned.sentence) == (AlarmState.RETURNED, "Pump: Vibration is back at 4.00 mm/s")
+    [raised] = desk.tick(WALL + 6 * S, mono_ns=6 * S)
+    assert raised.sentence == "Pump shakes at 6.00 mm/s"
+
+
 def test_chattering_within_the_deadband_raises_once() -> None:
     desk = desk_of()
     changes = [a for i in range(200) for a in desk.observe(batch(i * 0.2, vibration=2.81 if i % 2 else 2.61))]
