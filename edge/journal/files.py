@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edge.errors import StoreError
 from edge.journal import schema
+from edge.journal.recorder import Recording
 
 log = logging.getLogger("babbitt.journal")
 
@@ -22,20 +23,21 @@ class Files:
         self.recorder = path.with_name(path.name + ".recorder")
         self._lock: int | None = None
 
-    def connect(self, *, gateway: str, had_recorder: bool) -> tuple[sqlite3.Connection, bool]:
+    def connect(self, *, gateway: str, recording: Recording | None) -> tuple[sqlite3.Connection, bool]:
         """The open store, made where there was none, and whether a former one could not be read any more.
 
-        A recorder without a readable store beside it tells that there was one. Raises ``StoreError``.
+        A recorder without a readable store beside it tells that there was one; a recorder of a later run than the
+        store knows, that the store has lost what it had written. Raises ``StoreError``.
         """
         kind = schema.identify(self.path)
-        lost = kind in ("none", "unknown") and had_recorder
+        lost = kind in ("none", "unknown") and recording is not None
         if kind != "unknown" or not lost:
             schema.refuse(self.path, kind)
         try:
             self._own()
             if kind == "ours":
                 try:
-                    return schema.connect(self.path), False
+                    return _not_older(schema.connect(self.path), recording), False
                 except sqlite3.OperationalError:
                     raise
                 except sqlite3.DatabaseError as error:
@@ -70,3 +72,15 @@ class Files:
             raise StoreError(
                 str(self.path), "in use by another process", "stop it, or name another data_dir"
             ) from error
+
+
+def _not_older(connection: sqlite3.Connection, recording: Recording | None) -> sqlite3.Connection:
+    """The store, unless it went back in time: it would give numbers again that the receiver has seen.
+
+    A lost WAL does that, or a copy that was put back. Raises ``sqlite3.DatabaseError``.
+    """
+    epoch, run = connection.execute("SELECT epoch, run FROM store").fetchone()
+    if recording is not None and recording.epoch == epoch and recording.run > run:
+        connection.close()
+        raise sqlite3.DatabaseError("older than the recorder beside it")
+    return connection

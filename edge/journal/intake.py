@@ -128,6 +128,15 @@ class Door:
         with self._lock:
             return self._cells(group.asset, group.tags)[1]
 
+    def count_in(self, cells_of: CellsOf) -> None:
+        """Go on counting in other counters, which begin with what was counted so far."""
+        with self._lock:
+            self._cells_of = cells_of
+            for key, (group, old) in self._groups.items():
+                new = cells_of(group)
+                new.waiting[:], new.bad[:], new.polls[:] = old.waiting, old.bad, old.polls
+                self._groups[key] = (group, new)
+
     def abandon(self) -> list[tuple[ScanGroup, int]]:
         """Polls that were asked and never answered: taken out of the counters, for the caller to account for."""
         with self._lock:

@@ -27,9 +27,10 @@ from edge.journal.groups import Groups
 from edge.journal.intake import Door, Intake, add_dropped
 from edge.journal.ledger import Ledger, account_of
 from edge.journal.limits import Limits
-from edge.journal.recorder import Recorder, Recording, apart, counted, read_recording
+from edge.journal.recorder import Recorder, Recording, apart, counted, mark_incomplete, read_recording
 from edge.journal.recovery import LastRun, declare_broken_store, declare_crash, read_last_run, write_run
 from edge.journal.seal import Sealed, Sealer
+from edge.journal.states import read_states, sealed_states
 from edge.ports import Clock, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
@@ -55,6 +56,9 @@ class SqliteJournal:
         self._backlog = (0, 0)
         self._pending_good = 0
         self._report_due_ns = clock.mono_ns()
+        self._opened = False
+        self._recorder: Recorder | None = None
+        self._unrecorded = False
         self._files = Files(path)
         try:
             self._open(gateway, (boot or BOOT_ID.read_text()).strip())
@@ -158,6 +162,8 @@ class SqliteJournal:
             self.report()
             self._clean = True
             self._commit()
+            if self._trouble:
+                log.error("what the disk did not take is lost with this end, and is declared at the next start")
             self._closed = True
             self._connection.close()
             self._files.release()
@@ -169,7 +175,7 @@ class SqliteJournal:
         self._ledger: Ledger
         self._counted: dict[str, list[Any]] = {}
         recording = read_recording(self._files.recorder)
-        self._connection, broken = self._files.connect(gateway=gateway, had_recorder=recording is not None)
+        self._connection, broken = self._files.connect(gateway=gateway, recording=recording)
         last = read_last_run(self._connection)
         self.epoch: str = last.epoch
         if last.gateway != gateway:
@@ -196,28 +202,35 @@ class SqliteJournal:
         else:
             lost = declare_crash(last, recording, boot=self._boot, now_ns=now_ns, group=group_of, ledger=self._ledger)
         if lost:
-            log.warning("%d readings were lost with the former run and are declared", sum(d.count for d in lost))
+            count = sum(dropped.count for dropped in lost)
+            log.warning("%s readings were lost with the former run and are declared", count or "an unknown number of")
         for dropped in lost:
             add_dropped(self._declared, dropped)
         self._seal(Intake(), now_ns)
-        self._opened = self._write(opening=True)
+        self._write()
 
     def _start_counting(self) -> None:
-        """The recorder is made anew only once what the old one told is durable."""
-        recorder = None
-        if self._opened:
-            try:
-                recorder = Recorder(self._files.recorder, epoch=self.epoch, run=self._run)
-            except OSError as error:
-                log.warning("no recorder: %s; a crash will be known by its times only", error.strerror)
         states = dict(self._connection.execute("SELECT name, data FROM state").fetchall())
-        self._door = Door(
-            self._groups.of, recorder.cells if recorder else apart, states, readings_max=self._limits.readings_max
-        )
+        self._door = Door(self._groups.of, apart, read_states(states), readings_max=self._limits.readings_max)
         self._backlog = self._blocks.sums()
         for part in self._held():
             self._pending_good += int(part.good.sum())
             self._door.cells(self._groups.by_id[part.group]).waiting[:] += part.good
+        if self._opened:
+            self._record()
+        else:
+            mark_incomplete(self._files.recorder)
+
+    def _record(self) -> None:
+        """Count in a recorder from now on. It is made anew only once what the old one told is durable."""
+        try:
+            self._recorder = Recorder(self._files.recorder, epoch=self.epoch, run=self._run)
+        except OSError as error:
+            if not self._unrecorded:
+                log.warning("no recorder: %s; a crash will be known by its times only", error.strerror)
+            self._unrecorded = True
+        else:
+            self._door.count_in(self._recorder.cells)
 
     # One commit.
 
@@ -235,7 +248,11 @@ class SqliteJournal:
         self._make_room()
         self._seal(intake, now_ns)
         readings = sum(block.readings for block in self._sealed)
-        return readings if self._write() else 0
+        if not self._write():
+            return 0
+        if self._recorder is None:
+            self._record()
+        return readings
 
     def _account(self, intake: Intake) -> None:
         """Enter everything into the ledger, in memory. Raises before the first change or not at all."""
@@ -286,10 +303,13 @@ class SqliteJournal:
             self._failed(error)
             return []
 
-    def _write(self, *, opening: bool = False) -> bool:
-        """Everything that memory holds, in one FULL transaction; what cannot be written now stays for the next."""
+    def _write(self) -> bool:
+        """Everything that memory holds, in one FULL transaction; what cannot be written now stays for the next.
+
+        The first one tells that the store was opened, and is made even where there is nothing else to tell.
+        """
         unwritten = self._sealed or self._blocks.gone or self._states_unwritten or self._ledger.unwritten
-        if not (unwritten or opening or self._clean):
+        if self._opened and not (unwritten or self._clean):
             return True
         db = self._connection
         try:
@@ -297,7 +317,7 @@ class SqliteJournal:
             self._groups.write()
             self._blocks.write(self._sealed)
             self._ledger.write()
-            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", self._states_unwritten.items())
+            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sealed_states(self._states_unwritten))
             write_run(
                 db, run=self._run, boot=self._boot, clean=self._clean, last_seq=self._sealer.last_seq,
                 committed_ns=self._committed_ns, counted=self._counted,
@@ -310,6 +330,7 @@ class SqliteJournal:
         return True
 
     def _written(self) -> None:
+        self._opened = True
         blocks, readings = self._backlog
         self._backlog = (blocks + len(self._sealed), readings + sum(block.readings for block in self._sealed))
         self._sealed.clear()

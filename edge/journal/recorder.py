@@ -7,7 +7,8 @@ written back by itself, at best: then its counts are a lower bound, and the gap 
 It is made anew at each opening of the store and named after it (epoch and run): a recorder that belongs to another
 store or run, or whose fixed parts fail their checksum, is not believed.
 
-Layout, all native 64-bit integers: a header (magic, epoch in two words, run, checksum of these, words in use), then
+Layout, all native 64-bit integers: a header (magic, epoch in two words, run, checksum of these, words in use, 1 where a
+later run could not be counted), then
 for each scan group: words of this entry, words of its name, number of tags, checksum of the name; then the counters
 ``asked, answered, last_ns`` and, for each tag, ``bad_bus, bad_device, bad_decode, waiting``; then the name, a JSON list
 of asset and tags padded with spaces. ``waiting`` is what lay in blocks of earlier runs, less all that was settled
@@ -16,8 +17,10 @@ since: with it the loss is known even where the store itself can no longer be re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,7 @@ ENTRY_HEAD_WORDS = 4
 COUNTER_WORDS = 3
 PER_TAG = len(BAD_FIELDS) + 1
 FILE_BYTES = 2 * 1024 * 1024
+INCOMPLETE_AT = 6 * 8
 # A difference beyond this is no count but a damaged page.
 COUNT_MAX = 10**9
 
@@ -78,6 +82,8 @@ class Recording:
     epoch: str
     run: int
     groups: tuple[Recorded, ...]
+    complete: bool = True
+    """False where a later run polled too, and had no room on the disk for a recorder of its own."""
 
 
 class Recorder:
@@ -89,6 +95,9 @@ class Recorder:
         handle = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o640)
         try:
             os.posix_fallocate(handle, 0, FILE_BYTES)
+        except OSError:
+            new.unlink()
+            raise
         finally:
             os.close(handle)
         self._words: Words = np.memmap(new, np.int64, mode="r+").view(np.ndarray)
@@ -117,6 +126,13 @@ class Recorder:
         return Cells.over(entry[ENTRY_HEAD_WORDS : ENTRY_HEAD_WORDS + counters], len(tags))
 
 
+def mark_incomplete(path: Path) -> None:
+    """Say in an old recorder that what comes next is counted nowhere. Needs no room on the disk."""
+    with contextlib.suppress(OSError), path.open("r+b") as file:
+        if len(file.read(INCOMPLETE_AT)) == INCOMPLETE_AT:
+            file.write((1).to_bytes(8, sys.byteorder))
+
+
 def read_recording(path: Path) -> Recording | None:
     """What a former run left at ``path``; None where there is nothing that can be believed."""
     try:
@@ -129,7 +145,9 @@ def read_recording(path: Path) -> Recording | None:
     if len(words) < HEADER_WORDS or words[0] != MAGIC or words[4] != zlib.crc32(words[:4].tobytes()):
         return None
     groups = []
-    at, used = HEADER_WORDS, min(int(words[5]), len(words))
+    at, used = HEADER_WORDS, int(words[5])
+    if not HEADER_WORDS <= used <= len(words):
+        return None
     while at + ENTRY_HEAD_WORDS <= used:
         size, name_words, tags, checksum = (int(w) for w in words[at : at + ENTRY_HEAD_WORDS])
         counters = COUNTER_WORDS + PER_TAG * tags
@@ -144,7 +162,7 @@ def read_recording(path: Path) -> Recording | None:
             return None
         groups.append(Recorded(asset, names, Cells.over(entry[ENTRY_HEAD_WORDS : ENTRY_HEAD_WORDS + counters], tags)))
         at += size
-    return Recording(epoch=words[1:3].tobytes().hex(), run=int(words[3]), groups=tuple(groups))
+    return Recording(words[1:3].tobytes().hex(), int(words[3]), tuple(groups), complete=words[6] == 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@
 - Bad ones: bad by their cause; only their rows are missing.
 - Polls that were asked and whose answer never came to the store: the device may have served them, so they are declared
   dropped for power too. At most one a poller and kill, this errs on the side of declaring too much.
-- After a power cut or a reboot the recorder is no more than a lower bound: every scan group in use is declared by its
-  times, with the count that is known, which may be 0.
+- After a power cut or a reboot, or a run that found no room for a recorder of its own, the recorder is no more than a
+  lower bound: every scan group in use is declared by its times, with the count that is known, which may be 0.
 - Where the store itself was broken, the recorder also knows how much of the former runs waited in it (cause disk).
 """
 
@@ -67,7 +67,7 @@ def declare_crash(
     if last.clean or not last.run:
         return []
     believed = recording is not None and (recording.epoch, recording.run) == (last.epoch, last.run)
-    certain = believed and boot == last.boot
+    certain = recording is not None and believed and recording.complete and boot == last.boot
     declared: list[Dropped] = []
     seen: set[int] = set()
     for recorded in recording.groups if recording is not None and believed else ():

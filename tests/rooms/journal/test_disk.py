@@ -14,6 +14,7 @@ from edge.contract.block import decode_block
 from edge.contract.types import Ack, Cause, Dropped
 from edge.errors import StoreError
 from edge.journal import Limits, SqliteJournal, read_ledger, totals
+from edge.journal.recorder import mark_incomplete
 from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, poll
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,11 +91,12 @@ def test_there_is_no_ledger_without_a_store(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("harm", ["head", "middle", "account", "gone"])
+@pytest.mark.parametrize("harm", ["head", "middle", "account", "gone", "older"])
 def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path: Path, harm: str) -> None:
     """Exactly: what an earlier run left, what this run committed, what it had not; less what was acknowledged."""
     path = tmp_path / "store.db"
     filled(tmp_path, commits=3).close()
+    older = path.read_bytes()
     clock = BentClock()
     journal = opened(tmp_path, clock)
     old_epoch = journal.epoch
@@ -107,6 +109,9 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
     killed(journal)
     if harm == "gone":
         path.unlink()
+    elif harm == "older":
+        # As a WAL leaves it that was lost with the power, or a copy that was put back: numbers would be given twice.
+        path.write_bytes(older)
     elif harm == "account":
         with sqlite3.connect(path) as store:
             store.execute("UPDATE ledger SET counts = '{\"offered\": oops'")
@@ -228,6 +233,87 @@ def test_a_full_disk_beyond_the_bound_of_memory_is_declared(tmp_path: Path) -> N
     assert pending == offered - dropped - 3
     sums = totals(read_ledger(tmp_path / "store.db"))
     assert (sums["offered"], sums["dropped_disk"]) == (303, dropped)
+
+
+# A reader keeps the WAL where it is, so that the store can still be opened.
+STARTED_ON_A_FULL_DISK = """
+import resource, signal, sqlite3, sys
+from pathlib import Path
+from edge.journal import totals
+from tests.laws.journals import BentClock, killed, opened, poll
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder, clock = Path(sys.argv[1]), BentClock()
+journal = opened(folder, clock)
+reader = sqlite3.connect(folder / "store.db")
+poll(journal, clock, 1)
+journal.commit()
+poll(journal, clock, 2)
+reader.execute("SELECT count(*) FROM block").fetchone()
+killed(journal)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+journal = opened(folder, clock)
+poll(journal, clock, 3)
+assert journal.commit() == 0
+if sys.argv[2] == "killed while it is full":
+    killed(journal)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+if sys.argv[2] == "killed later":
+    assert journal.commit() == 3
+    poll(journal, clock, 4)
+    killed(journal)
+reader.close()
+"""
+
+
+@pytest.mark.parametrize("fate", ["killed while it is full", "killed later"])
+def test_a_start_on_a_full_disk_counts_as_soon_as_it_can(tmp_path: Path, fate: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTED_ON_A_FULL_DISK, str(tmp_path), fate],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    journal = opened(tmp_path, BentClock())
+    rows = journal.ledger()
+    assert all(row.balanced for row in rows)
+    sums = totals(rows)
+    told = [r for b in journal.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    if fate == "killed later":
+        # The second poll died with the first run, the fourth with the second; the third came through.
+        assert (sums["pending"], sums["dropped_power"]) == (2 * 3, 2 * 3)
+    else:
+        # What was polled while there was room for nothing is known by its times only, and declared so.
+        assert (sums["pending"], sums["dropped_power"]) == (3, 3)
+    assert {r.tag for r in told if isinstance(r, Dropped)} == set(TAGS)
+
+
+def test_how_much_was_lost_is_not_known_after_a_start_on_a_full_disk(tmp_path: Path) -> None:
+    """Declared with the count 0, which says that there is a gap and not that nothing was lost."""
+    journal = filled(tmp_path)
+    killed(journal)
+    mark_incomplete(tmp_path / "store.db.recorder")
+    again = opened(tmp_path, BentClock())
+    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    assert {(r.tag, r.count) for r in told if isinstance(r, Dropped)} == {(tag, 0) for tag in TAGS}
+
+
+@pytest.mark.parametrize("at", [0, 3, 4, -1])
+def test_a_state_that_the_disk_altered_is_forgotten(tmp_path: Path, at: int) -> None:
+    journal = opened(tmp_path, BentClock())
+    journal.keep("judge/pump-1", b"learned 1")
+    journal.keep("alarm", b"standing")
+    journal.close()
+    store = sqlite3.connect(tmp_path / "store.db")
+    (data,) = store.execute("SELECT data FROM state WHERE name = 'judge/pump-1'").fetchone()
+    altered = bytearray(data)
+    altered[at] ^= 1
+    with store:
+        store.execute("UPDATE state SET data = ? WHERE name = 'judge/pump-1'", (bytes(altered),))
+    store.close()
+    again = opened(tmp_path, BentClock())
+    assert again.kept("judge/pump-1") is None
+    assert again.kept("alarm") == b"standing"
+    again.close()
 
 
 def test_a_store_that_cannot_even_be_read_takes_everything_once_it_can(tmp_path: Path) -> None:
