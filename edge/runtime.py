@@ -15,7 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import status
 from edge.alarm import AlarmDesk, Watched
@@ -29,8 +29,9 @@ from edge.journal import open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
-from edge.ports import Clock, Journal, Link
+from edge.ports import Journal, Link
 from edge.supervise import supervised
+from edge.threads import LookupThreads
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("babbitt.gateway")
 
+T = TypeVar("T")
+
 PANEL_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
-WORKERS = 2
-"""Threads for the disk: one commits while one reads what to send. Each costs an arena of memory."""
+DISK_WORKERS = 2
+"""One commits while one reads what to send. Each costs an arena of memory."""
 
 
 async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
@@ -85,7 +88,9 @@ class Gateway:
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self._desk = AlarmDesk([_watched(site, asset) for asset in file.asset])
-        self._uplink = _uplink(site, self._journal, self._link, self._clock) if self._link is not None else None
+        # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
+        self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
+        self._uplink = self._make_uplink(self._link) if self._link is not None else None
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver
         )
@@ -95,7 +100,7 @@ class Gateway:
         """Poll until a signal comes, then commit, give the uplink a moment, and end."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(WORKERS, thread_name_prefix="babbitt"))
+        loop.set_default_executor(LookupThreads())
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         self._introduce()
@@ -116,7 +121,7 @@ class Gateway:
             log.info("stopping")
             await _ended(watching)
             self._keep()
-            await asyncio.to_thread(self._journal.report)
+            await self._on_disk(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_AT_END_S):
@@ -130,9 +135,12 @@ class Gateway:
 
     def close(self) -> None:
         """A gateway that no longer watches says so, and shows no green."""
-        self._journal.close()
-        self._panel.show(stopped(self._panel.columns, self._panel.rows))
-        self._panel.close()
+        try:
+            self._journal.close()
+        finally:
+            self._panel.show(stopped(self._panel.columns, self._panel.rows))
+            self._panel.close()
+            self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
         return {"status": self.status, "acknowledge": self.acknowledge}
@@ -169,7 +177,7 @@ class Gateway:
             await self._commit()
 
     async def _commit(self) -> None:
-        await asyncio.to_thread(self._journal.commit)
+        await self._on_disk(self._journal.commit)
         if self._uplink is not None:
             self._uplink.nudge()
 
@@ -224,6 +232,16 @@ class Gateway:
             if state is not None:
                 judge.restore(state)
 
+    def _make_uplink(self, link: Link) -> Uplink:
+        from edge.uplink import Uplink
+
+        config = self._site.file.uplink
+        assert config is not None
+        return Uplink(self._journal, link, config, clock=self._clock, random=random.SystemRandom(), workers=self._disk)
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, call)
+
     def _view(self) -> Any:
         return compose(
             PanelState(
@@ -257,7 +275,7 @@ class Gateway:
             "units": [status.of_unit(unit) for unit in self._poller.status()],
             "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
-            "ledger": await asyncio.to_thread(self._journal.totals),
+            "ledger": await self._on_disk(self._journal.totals),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip
@@ -288,13 +306,6 @@ def _link(site: Site) -> Link:
     assert site.file.uplink is not None
     token_file = site.resolve(site.file.uplink.token_file)
     return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
-
-
-def _uplink(site: Site, journal: Journal, link: Link, clock: Clock) -> Uplink:
-    from edge.uplink import Uplink
-
-    assert site.file.uplink is not None
-    return Uplink(journal, link, site.file.uplink, clock=clock, random=random.SystemRandom())
 
 
 def _judges(site: Site) -> dict[str, Judge]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from random import Random
 from typing import TypeVar
@@ -46,9 +47,19 @@ class UplinkState:
 class Uplink:
     """``run`` drains for ever; ``nudge`` wakes it after a commit."""
 
-    def __init__(self, journal: Journal, link: Link, config: UplinkConfig, *, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        link: Link,
+        config: UplinkConfig,
+        *,
+        clock: Clock,
+        random: Random,
+        workers: Executor | None = None,
+    ) -> None:
+        """``workers`` are the threads that may wait for the disk; None for the event loop's own."""
         self._journal, self._link, self._config = journal, link, config
-        self._clock, self._random = clock, random
+        self._clock, self._random, self._workers = clock, random, workers
         self._request_bytes_max = config.request_kb_max * 1024
         self._blocks_max = BLOCKS_PER_REQUEST_MAX
         self._given_up = 0
@@ -70,7 +81,7 @@ class Uplink:
                 await self._idle()
 
     async def _pending(self) -> list[StoredBlock]:
-        return await in_thread(lambda: self._journal.pending(limit_bytes=self._request_bytes_max))
+        return await self._on_disk(lambda: self._journal.pending(limit_bytes=self._request_bytes_max))
 
     async def _send(self, blocks: Sequence[StoredBlock]) -> None:
         waiting_blocks, waiting_readings = self._journal.backlog()
@@ -94,7 +105,7 @@ class Uplink:
         self._up(blocks)
         self._blocks_max = min(2 * self._blocks_max, BLOCKS_PER_REQUEST_MAX)
         self._given_up = 0
-        await in_thread(lambda: self._journal.acknowledge(ack))
+        await self._on_disk(lambda: self._journal.acknowledge(ack))
 
     async def _refused(self, blocks: Sequence[StoredBlock], reason: str) -> None:
         """Half as many blocks next time; one that is refused alone is declared lost, unless everything is refused."""
@@ -104,7 +115,7 @@ class Uplink:
         elif self._given_up < GIVEN_UP_IN_A_ROW_MAX:
             self._given_up += 1
             ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
-            await in_thread(lambda: self._journal.acknowledge(ack))
+            await self._on_disk(lambda: self._journal.acknowledge(ack))
         else:
             self._down(f"every block is refused: {reason}")
             await self._clock.sleep(self._pause_s(None))
@@ -138,12 +149,11 @@ class Uplink:
         since_ns = self._clock.wall_ns() if self.state.up else self.state.since_ns
         self.state = replace(self.state, up=False, since_ns=since_ns, detail=reason, failures=self.state.failures + 1)
 
-
-async def in_thread(call: Callable[[], T]) -> T:
-    """Run ``call`` in a worker thread; a cancellation waits for its end, so that no call outlives its caller."""
-    work = asyncio.ensure_future(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        """Run ``call`` in a worker thread; a cancellation waits for its end, so that no call outlives its caller."""
+        work = asyncio.get_running_loop().run_in_executor(self._workers, call)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
