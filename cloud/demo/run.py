@@ -80,6 +80,8 @@ class Demo:
     urgencies: list[str] = field(default_factory=list)
     children: list[Child] = field(default_factory=list)
     cut_ns: tuple[int, int] | None = None
+    kept_at_mend: int | None = None
+    repaired: bool = False
 
     async def run(self) -> dict[str, Any]:
         """The whole story; returns the summary. Whatever happens, no process is left behind."""
@@ -159,6 +161,7 @@ class Demo:
             self.cut_ns = (time.time_ns(), time.time_ns() + int(2 * OUTAGE_S * 1e9))
         elif step.action == "mend":
             self.relay.mend()
+            self.kept_at_mend = self.status["ledger"]["kept"]
         elif step.action == "wear":
             await self._fault(WORN, "wear", life_h=self.story.life_h)
         elif step.action == "silence":
@@ -167,6 +170,7 @@ class Demo:
             await self._fault(SILENCED, "repair")
         elif step.action == "repair":
             await self._fault(WORN, "repair")
+            self.repaired = True
 
     async def _look(self, elapsed_s: float) -> None:
         """Ask gateway and cloud how they are; say what changed."""
@@ -180,15 +184,19 @@ class Demo:
         for alarm in self.status["alarms"]:
             if alarm["rule"] + alarm["asset"] not in known:
                 self._tell(elapsed_s, f"alarm ({alarm['priority']}): {alarm['sentence']}")
-        backlog = self.status["uplink"]["backlog_readings"]
-        if self.cut_ns is not None and self.relay.whole and backlog < 500 and time.time_ns() < self.cut_ns[1]:
-            self.cut_ns = (self.cut_ns[0], time.time_ns())
+        if self.kept_at_mend is not None and self.status["ledger"]["acknowledged"] >= self.kept_at_mend:
+            self.kept_at_mend = None
+            if self.cut_ns is not None:
+                self.cut_ns = (self.cut_ns[0], time.time_ns())
             self._tell(elapsed_s, "the backlog is through: nothing is missing")
         await asyncio.to_thread(self._ask_cloud)
         for urgency in self._shown_urgencies():
             if urgency not in self.urgencies:
                 self.urgencies.append(urgency)
                 self._tell(elapsed_s, f"the fleet page shows {urgency}")
+        if self.repaired and set(self._shown_urgencies()) == {"NORMAL"}:
+            self.repaired = False
+            self._tell(elapsed_s, "the fleet page shows NORMAL for all again: that is the whole story")
 
     def _shown_urgencies(self) -> list[str]:
         return [asset["urgency"] for asset in self.fleet.get("assets", []) if asset.get("urgency")]
@@ -269,7 +277,13 @@ class Demo:
     async def _quick(self, *arguments: str, may_fail: bool = False) -> str:
         """Run a ``babbitt`` command to its end and return what it printed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edge.cli", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            sys.executable,
+            "-P",
+            "-m",
+            "edge.cli",
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         out, err = await asyncio.wait_for(process.communicate(), READY_WITHIN_S)
         if process.returncode != 0 and not may_fail:

@@ -28,7 +28,7 @@ def draw(
     head = Text.assemble(
         ("  ", ""), (page, "bold underline cyan"), ("   the fleet's page\n", "dim"),
         (f"  {elapsed_s:5.0f} s" + (f" of {seconds:.0f}" if seconds else ""), ""),
-        (f"   {pace}", "dim"),
+        (f"   {pace}", "dim"), ("" if seconds else "   Ctrl-C ends it and counts every reading", "dim"),
     )  # fmt: skip
     return Group(
         head, _machines(status, truth), _floor(status, cable_whole, tick), _counts(status, stats), _story(told)
@@ -56,6 +56,9 @@ def _life(verdict: Mapping[str, Any]) -> str:
 
 
 def _true_life(machine: Mapping[str, Any]) -> str:
+    """Of a recording the plant knows no life, only where it is in it."""
+    if "row" in machine:
+        return "it has ended" if machine["finished"] else f"row {machine['row']:,} of {machine['rows']:,}"
     if machine.get("failed"):
         return "failed"
     rul_h = machine.get("rul_h")
