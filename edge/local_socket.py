@@ -26,24 +26,21 @@ Handler = Callable[..., Answer] | Callable[..., Awaitable[Answer]]
 
 @contextlib.asynccontextmanager
 async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[None]:
-    """Answer at ``path`` while the context lasts. A stale socket of a process that is gone is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Answer at ``path`` while the context lasts. A stale socket of a process that is gone is replaced.
+
+    Raises ``BabbittError`` where another process answers there already, or where no socket can be made.
+    """
     if _alive(path):
         raise BabbittError(str(path), "another process answers here", "stop it, or name another folder")
-    path.unlink(missing_ok=True)  # noqa: ASYNC240
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, TimeoutError, ValueError):
+        # Whatever breaks in a handler, whoever asked is not left waiting.
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, TimeoutError, ValueError):
             line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
             writer.write(json.dumps(await _dispatch(line, handlers)).encode() + b"\n")
             await asyncio.wait_for(writer.drain(), ANSWER_TIMEOUT_S)
-        writer.close()
 
-    old = os.umask(0o177)
-    try:
-        server = await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
-    finally:
-        os.umask(old)
+    server = await _listening(path, answer)
     try:
         yield
     finally:
@@ -59,13 +56,29 @@ def ask(path: Path, command: str, **arguments: Any) -> Answer:
             connection.connect(str(path))
             connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             with connection.makefile("rb") as stream:
-                answer = json.loads(stream.readline(LINE_BYTES_MAX))
+                line = stream.readline(LINE_BYTES_MAX)
+            if not line:
+                raise BabbittError(str(path), f"no answer to {command!r}", "its log says why")
+            answer = json.loads(line)
     except (OSError, ValueError) as error:
         raise BabbittError(str(path), f"nobody answers: {error}", "is it running, with this configuration?") from error
     if "error" in answer:
         raise BabbittError(str(path), str(answer["error"]))
     assert isinstance(answer, dict)
     return answer
+
+
+async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:
+    old = os.umask(0o177)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # noqa: ASYNC240
+        return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
+    except OSError as error:
+        hint = "name a folder that may be written to, with a path of at most 90 characters"
+        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
+    finally:
+        os.umask(old)
 
 
 def _alive(path: Path) -> bool:
@@ -81,10 +94,11 @@ def _alive(path: Path) -> bool:
 async def _dispatch(line: bytes, handlers: dict[str, Handler]) -> Answer:
     try:
         request = json.loads(line)
-        answer = handlers[request.pop("command")](**request)
+        handler = handlers.get(request.pop("command", ""))
+        if handler is None:
+            return {"error": f"unknown command; known: {', '.join(sorted(handlers))}"}
+        answer = handler(**request)
         return answer if isinstance(answer, dict) else await answer
-    except KeyError:
-        return {"error": f"unknown command; known: {', '.join(sorted(handlers))}"}
     except (ValueError, TypeError, AttributeError) as error:
         return {"error": f"bad request: {error}"}
     except BabbittError as error:

@@ -1,7 +1,8 @@
 """Builds every room and hands each what it needs. The only module that knows them all; it decides nothing.
 
 One reading's way is in ``Gateway._deliver``: alarm and lamp first (no disk and no network between a fault and the
-lamp), then judgement, then the journal. What the uplink sends is already durable, since it reads the journal alone.
+lamp), then the journal, then what the judges will see. What the uplink sends is already durable, since it reads the
+journal alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import status
@@ -24,7 +26,7 @@ from edge.config.site import Asset as SiteAsset
 from edge.config.site import Site
 from edge.contract.types import Alarm, Asset, Batch, Lane, Tag, Verdict
 from edge.drivers import make_driver
-from edge.errors import BabbittError
+from edge.errors import BabbittError, StoreError
 from edge.journal import open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
@@ -43,6 +45,9 @@ T = TypeVar("T")
 
 PANEL_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
+JUDGE_TICK_S = 0.1
+UNJUDGED_MAX = 10_000
+"""Polls that wait for the judges while their room starts again; the oldest then count as missing."""
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
 DISK_WORKERS = 2
@@ -78,10 +83,10 @@ class Gateway:
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._verdicts: dict[str, Verdict] = {}
+        self._unjudged: deque[Batch] = deque(maxlen=UNJUDGED_MAX)
         self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
-        folder = site.resolve(file.gateway.data_dir)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(site)
         self._judges = _judges(site) if file.gateway.inference else {}
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
         self._link = _link(site) if file.uplink is not None else None
@@ -146,13 +151,14 @@ class Gateway:
         return {"status": self.status, "acknowledge": self.acknowledge}
 
     def _deliver(self, batch: Batch) -> None:
-        changed = self._desk.observe(batch)
-        self._announce(changed)
-        self._alarm_ms.append((self._clock.mono_ns() - batch.mono_ns) / 1e6)
-        judge = self._judges.get(batch.asset)
-        if judge is not None:
-            judge.observe(batch)
-        self._journal.append(batch)
+        try:
+            self._announce(self._desk.observe(batch))
+            self._alarm_ms.append((self._clock.mono_ns() - batch.mono_ns) / 1e6)
+        finally:
+            # Whatever breaks before it: what was read is kept.
+            self._journal.append(batch)
+        if batch.asset in self._judges:
+            self._unjudged.append(batch)
 
     def _announce(self, alarms: list[Alarm]) -> None:
         """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
@@ -182,15 +188,25 @@ class Gateway:
             self._uplink.nudge()
 
     async def _judge_forever(self) -> None:
-        interval_s = self._site.file.gateway.verdict_interval_ms / 1000
+        """Hand the judges what was read and ask for verdicts. A judge that breaks stops neither polls nor lamps."""
+        interval_ns = self._site.file.gateway.verdict_interval_ms * 1_000_000
+        due_ns = self._clock.mono_ns() + interval_ns
         while True:
-            await self._clock.sleep(interval_s)
-            for judge in self._judges.values():
-                verdict = judge.verdict(self._clock.wall_ns())
-                if verdict is not None:
-                    self._verdicts[verdict.asset] = verdict
-                    self._journal.record(verdict)
-                    self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
+            await self._clock.sleep(JUDGE_TICK_S)
+            while self._unjudged:
+                batch = self._unjudged.popleft()
+                self._judges[batch.asset].observe(batch)
+            if self._clock.mono_ns() >= due_ns:
+                due_ns += interval_ns * (1 + (self._clock.mono_ns() - due_ns) // interval_ns)
+                self._ask_judges()
+
+    def _ask_judges(self) -> None:
+        for judge in self._judges.values():
+            verdict = judge.verdict(self._clock.wall_ns())
+            if verdict is not None:
+                self._verdicts[verdict.asset] = verdict
+                self._journal.record(verdict)
+                self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
 
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""
@@ -285,6 +301,16 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+def _folder(site: Site) -> Path:
+    folder = site.resolve(site.file.gateway.data_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "name a folder as `gateway.data_dir` that may be written to"
+        raise StoreError(str(folder), f"cannot be made: {error.strerror}", hint) from error
+    return folder
 
 
 def _watched(site: Site, asset: SiteAsset) -> Watched:

@@ -134,6 +134,15 @@ def test_a_store_of_another_program_is_left_alone(tmp_path: Path) -> None:
     assert store.read_bytes() == before
 
 
+@pytest.mark.parametrize("data_dir", ["file/gateway", "/proc/none", "d" * 120])
+def test_a_data_folder_that_cannot_be_used_is_one_line(tmp_path: Path, data_dir: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = run("gateway", "run", str(plain_site(tmp_path, gateway={"data_dir": data_dir})))
+    assert done.returncode in (1, 4), done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert data_dir in done.stderr
+
+
 def test_asking_a_gateway_that_does_not_run(tmp_path: Path) -> None:
     done = run("gateway", "status", str(plain_site(tmp_path)))
     assert done.returncode == 1

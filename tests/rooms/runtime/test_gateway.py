@@ -1,0 +1,107 @@
+"""One room of a running gateway breaks: the others go on, and nothing that was read is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge.alarm import AlarmDesk
+from edge.config.site import load_site
+from edge.contract.block import decode_block
+from edge.contract.types import Alarm, Batch
+from edge.infer import Judge
+from edge.journal import read_ledger, totals
+from edge.runtime import Gateway
+
+DEADLINE_S = 20.0
+
+
+class BrokenJudge(Judge):
+    """Breaks at every poll that it sees."""
+
+    def observe(self, batch: Batch) -> None:
+        raise AssertionError(f"no judge for {batch.asset}")
+
+
+class BrokenDesk(AlarmDesk):
+    """Breaks at its fifth poll."""
+
+    heard = 0
+
+    def observe(self, batch: Batch) -> list[Alarm]:
+        self.heard += 1
+        assert self.heard != 5, f"a rule of {batch.asset} broke"
+        return []
+
+
+def lonely_site(folder: Path) -> Path:
+    """One pump, whose PLC is switched off: every poll is answered, badly."""
+    path = folder / "site.toml"
+    path.write_text(
+        """
+        [gateway]
+        id = "gw-1"
+        data_dir = "gateway"
+        commit_interval_ms = 50
+        [[line]]
+        kind = "modbus-tcp"
+        name = "hall"
+        port = 9
+        [[asset]]
+        id = "pump-1"
+        class = "generic"
+        unit = [{ line = "hall", profile = "plant-pump", period_ms = 20 }]
+        """
+    )
+    return path
+
+
+async def run_until(gateway: Gateway, done: Callable[[], bool]) -> None:
+    """Run the gateway until ``done``, then stop it as anybody would."""
+    ready = asyncio.Event()
+    running = asyncio.create_task(gateway.run(ready.set))
+    async with asyncio.timeout(DEADLINE_S):
+        await ready.wait()
+        while not done():
+            assert not running.done(), running
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+    gateway.close()
+
+
+def polls_of(gateway: Gateway) -> int:
+    return sum(unit.polls for unit in gateway._poller.status())
+
+
+def test_a_judge_that_breaks_stops_neither_polls_nor_the_journal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = load_site(lonely_site(tmp_path))
+    gateway = Gateway(site)
+    asset = site.file.asset[0]
+    gateway._judges = {asset.id: BrokenJudge(asset.id, site.classes[asset.class_], None, 20)}
+    asyncio.run(run_until(gateway, lambda: gateway._restarts["infer"] >= 1 and polls_of(gateway) >= 30))
+    assert gateway._restarts["poll"] == 0
+    assert "infer broke and starts again" in caplog.text
+    rows = read_ledger(tmp_path / "gateway/store.db")
+    assert all(row.balanced for row in rows)
+    tags = len(site.profiles["plant-pump"].point)
+    assert totals(rows)["offered"] == polls_of(gateway) * tags
+
+
+def test_an_alarm_rule_that_breaks_loses_no_reading(tmp_path: Path) -> None:
+    site = load_site(lonely_site(tmp_path))
+    gateway = Gateway(site)
+    gateway._desk = desk = BrokenDesk([])
+    asyncio.run(run_until(gateway, lambda: gateway._restarts["poll"] == 1 and desk.heard >= 20))
+    with sqlite3.connect(tmp_path / "gateway/store.db") as store:
+        blocks = [decode_block(data) for (data,) in store.execute("SELECT data FROM block")]
+    store.close()
+    assert sum(1 for block in blocks for series in block.series for _ in series.batches()) == desk.heard
