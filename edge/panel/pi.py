@@ -8,6 +8,7 @@ seconds. Lamps that cannot be had are an operator's error at the start.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -69,13 +70,16 @@ class PiPanel:
 def _lamps(config: PanelConfig, pin_factory: Any) -> list[Any]:
     try:
         from gpiozero import LED
-        from gpiozero.exc import GPIOZeroError
+        from gpiozero.exc import GPIOZeroError, PinFactoryFallback
     except ImportError as error:
         raise ConfigError("panel", "`kind` pi: gpiozero is not installed", "pip install gpiozero lgpio") from error
     lamps: list[Any] = []
     for name, pin in (("green", config.green_gpio), ("amber", config.amber_gpio), ("red", config.red_gpio)):
         try:
-            lamps.append(LED(pin, pin_factory=pin_factory))
+            with warnings.catch_warnings():
+                # It tells of each library that it tries; the last one's error says it all.
+                warnings.simplefilter("ignore", PinFactoryFallback)
+                lamps.append(LED(pin, pin_factory=pin_factory))
         except (GPIOZeroError, OSError) as error:
             for lamp in lamps:
                 lamp.close()

@@ -168,4 +168,5 @@ def _retry_after_s(header: str) -> float | None:
 
 
 def _words(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+    """What the error says; many say nothing, and are named: ``ReadError`` is a connection lost while reading."""
+    return str(error) or f"connection lost ({type(error).__name__})"

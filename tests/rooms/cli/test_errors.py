@@ -143,6 +143,15 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(tmp_path: Path, data_dir:
     assert data_dir in done.stderr
 
 
+def test_a_panel_of_pins_elsewhere_than_on_a_pi_is_one_line(tmp_path: Path) -> None:
+    if Path("/dev/gpiomem").exists() or list(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has pins")
+    done = run("gateway", "run", str(plain_site(tmp_path, top={"panel": {"kind": "pi"}})))
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "elsewhere than on a Pi use `kind` terminal or png" in done.stderr
+
+
 def test_asking_a_gateway_that_does_not_run(tmp_path: Path) -> None:
     done = run("gateway", "status", str(plain_site(tmp_path)))
     assert done.returncode == 1
