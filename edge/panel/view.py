@@ -153,13 +153,18 @@ def _uplink_card(state: PanelState, columns: int) -> Card:
 
 
 def _calm_cards(state: PanelState, columns: int) -> list[Card]:
+    """Normal is a word of the judge's: a machine that is not judged yet, or by no model, is only without alarms."""
     total = len(state.names)
+    normal = {asset for asset, verdict in state.verdicts.items() if verdict.urgency is Urgency.NORMAL}
+    judged = len(normal & state.names.keys())
     uplink = {True: "uplink ok", False: "uplink down", None: "no uplink"}[state.uplink_up]
-    cards = [Card(4, heading("ALL NORMAL", (f"{total}/{total} OK", f"{total} OK", "OK"), columns), ((uplink,),))]
+    marks = (f"{judged}/{total} OK", f"{judged} OK", "OK") if judged == total else (f"{judged}/{total} judged", f"{judged}/{total}")
+    cards = [Card(4, heading("ALL NORMAL" if judged == total else "NO ALARMS", marks, columns), ((uplink,),))]
     for asset, name in state.names.items():
         verdict = state.verdicts.get(asset)
         lines = _verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
-        cards.append(Card(4, heading(name, ("NORMAL", "OK"), columns), (tuple(lines),)))
+        mark = ("NORMAL", "OK") if asset in normal else ("UNJUDGED", "?")
+        cards.append(Card(4, heading(name, mark, columns), (tuple(lines),)))
     return cards if total else [Card(4, "NO ASSETS", (("",),))]
 
 

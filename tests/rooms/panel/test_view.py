@@ -58,7 +58,8 @@ def state(
 
 
 SITUATIONS: dict[str, PanelState] = {
-    "all normal": state(verdicts={"s": FINE, "p": UNKNOWN}),
+    "all normal": state((), dict.fromkeys(NAMES, FINE)),
+    "no alarms, one judged normal": state(verdicts={"s": FINE, "p": UNKNOWN}),
     "critical, unacknowledged": state([LIFE], {"s": CRITICAL}),
     "limit and verdict": state([alarm("zone_d", Priority.HIGH, ACK, ZONE_D)], {"s": CRITICAL}),
     "limit without inference": state([alarm("zone_d", Priority.HIGH, UNACK, ZONE_D)]),
@@ -75,6 +76,7 @@ SITUATIONS: dict[str, PanelState] = {
 
 LAMPS = {
     "all normal": "on off off",
+    "no alarms, one judged normal": "on off off",
     "critical, unacknowledged": "off off blink",
     "limit and verdict": "off off on",
     "limit without inference": "off off blink",
@@ -93,8 +95,14 @@ WIDE = {
     "all normal": """
 |ALL NORMAL    3/3 OK|uplink ok           |                    |                    |
 |SPINDLE 1     NORMAL|RUL 640h (410-910)  |kurtosis 2.1x normal|                    |
-|PUMP 1        NORMAL|not enough evidence:|12 of 60 windows    |                    |
-|EXTRUDER DRIVE 2  OK|no verdict yet      |                    |                    |
+|PUMP 1        NORMAL|RUL 640h (410-910)  |kurtosis 2.1x normal|                    |
+|EXTRUDER DRIVE 2  OK|RUL 640h (410-910)  |kurtosis 2.1x normal|                    |
+""",
+    "no alarms, one judged normal": """
+|NO ALARMS 1/3 judged|uplink ok           |                    |                    |
+|SPINDLE 1     NORMAL|RUL 640h (410-910)  |kurtosis 2.1x normal|                    |
+|PUMP 1      UNJUDGED|not enough evidence:|12 of 60 windows    |                    |
+|EXTRUDER DRIVE 2   ?|no verdict yet      |                    |                    |
 """,
     "critical, unacknowledged": """
 |SPINDLE 1   CRITICAL|RUL 31h (18-44)     |kurtosis 2.1x normal|                    |
@@ -124,10 +132,10 @@ WIDE = {
 """,
     "uplink down": """
 |UPLINK DOWN 1240 rdg|kept in the gateway |                    |                    |
-|ALL NORMAL    3/3 OK|uplink down         |                    |                    |
-|SPINDLE 1     NORMAL|no verdict yet      |                    |                    |
-|PUMP 1        NORMAL|no verdict yet      |                    |                    |
-|EXTRUDER DRIVE 2  OK|no verdict yet      |                    |                    |
+|NO ALARMS 0/3 judged|uplink down         |                    |                    |
+|SPINDLE 1   UNJUDGED|no verdict yet      |                    |                    |
+|PUMP 1      UNJUDGED|no verdict yet      |                    |                    |
+|EXTRUDER DRIVE 2   ?|no verdict yet      |                    |                    |
 """,
     "uplink down and critical": """
 |SPINDLE 1   CRITICAL|RUL 31h (18-44)     |kurtosis 2.1x normal|                    |
@@ -135,10 +143,10 @@ WIDE = {
 |UPLINK DOWN 123k rdg|kept in the gateway |                    |                    |
 """,
     "no uplink": """
-|ALL NORMAL    3/3 OK|no uplink           |                    |                    |
-|SPINDLE 1     NORMAL|no verdict yet      |                    |                    |
-|PUMP 1        NORMAL|no verdict yet      |                    |                    |
-|EXTRUDER DRIVE 2  OK|no verdict yet      |                    |                    |
+|NO ALARMS 0/3 judged|no uplink           |                    |                    |
+|SPINDLE 1   UNJUDGED|no verdict yet      |                    |                    |
+|PUMP 1      UNJUDGED|no verdict yet      |                    |                    |
+|EXTRUDER DRIVE 2   ?|no verdict yet      |                    |                    |
 """,
     "with a button": """
 |SPINDLE 1   CRITICAL|RUL 31h (18-44)     |kurtosis 2.1x normal|                    |
@@ -156,10 +164,22 @@ NARROW = {
 |SPINDLE 1 NORMAL|RUL 640h 410-910|
 |SPINDLE 1 NORMAL|kurtosis 2.1x   |
 |SPINDLE 1 NORMAL|normal          |
-|PUMP 1    NORMAL|not enough      |
-|PUMP 1    NORMAL|evidence: 12 of |
-|PUMP 1    NORMAL|60 windows      |
-|EXTRUDER DR 2 OK|no verdict yet  |
+|PUMP 1    NORMAL|RUL 640h 410-910|
+|PUMP 1    NORMAL|kurtosis 2.1x   |
+|PUMP 1    NORMAL|normal          |
+|EXTRUDER DR 2 OK|RUL 640h 410-910|
+|EXTRUDER DR 2 OK|kurtosis 2.1x   |
+|EXTRUDER DR 2 OK|normal          |
+""",
+    "no alarms, one judged normal": """
+|NO ALARMS    1/3|uplink ok       |
+|SPINDLE 1 NORMAL|RUL 640h 410-910|
+|SPINDLE 1 NORMAL|kurtosis 2.1x   |
+|SPINDLE 1 NORMAL|normal          |
+|PUMP 1  UNJUDGED|not enough      |
+|PUMP 1  UNJUDGED|evidence: 12 of |
+|PUMP 1  UNJUDGED|60 windows      |
+|EXTRUDER DRI 2 ?|no verdict yet  |
 """,
     "critical, unacknowledged": """
 |SPINDLE 1   CRIT|RUL 31h (18-44) |
@@ -211,10 +231,10 @@ NARROW = {
 """,
     "uplink down": """
 |UPLINK DOWN     |1240 rdg kept   |
-|ALL NORMAL  3 OK|uplink down     |
-|SPINDLE 1 NORMAL|no verdict yet  |
-|PUMP 1    NORMAL|no verdict yet  |
-|EXTRUDER DR 2 OK|no verdict yet  |
+|NO ALARMS    0/3|uplink down     |
+|SPINDLE 1      ?|no verdict yet  |
+|PUMP 1  UNJUDGED|no verdict yet  |
+|EXTRUDER DRI 2 ?|no verdict yet  |
 """,
     "uplink down and critical": """
 |SPINDLE 1   CRIT|RUL 31h (18-44) |
@@ -226,10 +246,10 @@ NARROW = {
 |UPLINK DOWN     |123k rdg kept   |
 """,
     "no uplink": """
-|ALL NORMAL  3 OK|no uplink       |
-|SPINDLE 1 NORMAL|no verdict yet  |
-|PUMP 1    NORMAL|no verdict yet  |
-|EXTRUDER DR 2 OK|no verdict yet  |
+|NO ALARMS    0/3|no uplink       |
+|SPINDLE 1      ?|no verdict yet  |
+|PUMP 1  UNJUDGED|no verdict yet  |
+|EXTRUDER DRI 2 ?|no verdict yet  |
 """,
     "with a button": """
 |SPINDLE 1   CRIT|RUL 31h (18-44) |
