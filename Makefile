@@ -39,7 +39,8 @@ clean:  ## remove what the other targets made
 	    { echo "Babbitt needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -m venv .venv || \
 	    { echo "this Python cannot make virtual environments; on Debian: sudo apt install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@echo "setting up .venv: some sixty packages by lock file, about a minute the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -85,7 +85,7 @@ def rebuild(data: Path) -> None:
 @cloud.command()
 @click.option("--plant", is_flag=True, required=True, help="Learn from simulated fleets that run to failure.")
 @click.option("--class", "classes", multiple=True, help="Only this asset class; may be given more than once.")
-@click.option("--fleet", type=click.IntRange(min=1), default=240, show_default=True, help="Machines for each class.")
+@click.option("--fleet", type=click.IntRange(min=80), default=240, show_default=True, help="Machines for each class.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed draws the same machines."
 )

@@ -287,7 +287,9 @@ class Demo:
         )
         out, err = await asyncio.wait_for(process.communicate(), READY_WITHIN_S)
         if process.returncode != 0 and not may_fail:
-            raise BabbittError("babbitt " + " ".join(arguments[:2]), err.decode().strip() or "failed")
+            raise BabbittError(
+                "babbitt " + " ".join(arguments[:2]), err.decode().strip().removeprefix("babbitt: ") or "failed"
+            )
         return out.decode()
 
 
