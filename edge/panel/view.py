@@ -158,8 +158,10 @@ def _calm_cards(state: PanelState, columns: int) -> list[Card]:
     normal = {asset for asset, verdict in state.verdicts.items() if verdict.urgency is Urgency.NORMAL}
     judged = len(normal & state.names.keys())
     uplink = {True: "uplink ok", False: "uplink down", None: "no uplink"}[state.uplink_up]
-    marks = (f"{judged}/{total} OK", f"{judged} OK", "OK") if judged == total else (f"{judged}/{total} judged", f"{judged}/{total}")
-    cards = [Card(4, heading("ALL NORMAL" if judged == total else "NO ALARMS", marks, columns), ((uplink,),))]
+    summary = heading("NO ALARMS", (f"{judged}/{total} judged", f"{judged}/{total}"), columns)
+    if judged == total:
+        summary = heading("ALL NORMAL", (f"{total}/{total} OK", f"{total} OK", "OK"), columns)
+    cards = [Card(4, summary, ((uplink,),))]
     for asset, name in state.names.items():
         verdict = state.verdicts.get(asset)
         lines = _verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
