@@ -133,6 +133,7 @@ def bad_spans(at_ms: NDArray[np.int64], quality: NDArray[np.uint8], period_ms: i
     return gaps
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a mean that no double holds is shown as none
 def _fill(signal: Signal, at_ms: NDArray[np.int64], numbers: NDArray[np.float64], points_max: int, hole: int) -> None:
     """Every point where they are few, else one for each of ``points_max`` equal spans; a None where the line breaks."""
     if len(at_ms) > points_max:

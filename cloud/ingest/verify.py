@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cloud.ingest.plausible import check
 from cloud.store.writer import Duplicate, Refusal
 from edge.contract.block import MAGIC, VERSION, Block, Header, decode_block, peek
 from edge.contract.types import Key
@@ -82,7 +83,9 @@ def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, holds: Holds, s
             readings, raw_bytes = readings + header.readings, raw_bytes + header.raw_bytes
             if verified.fresh and (readings > READINGS_AT_ONCE_MAX or raw_bytes > RAW_BYTES_AT_ONCE_MAX):
                 break
-            verified.fresh.append((data, decode_block(data)))
+            block = decode_block(data)
+            check(block)
+            verified.fresh.append((data, block))
             verified.held[header.key.seq] = data
         except BlockError as error:
             verified.unreadable.append((place, error.problem))

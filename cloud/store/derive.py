@@ -160,7 +160,9 @@ def _latest(run: Run, j: int, tag: int) -> tuple[Any, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """What SQLite can hold: an integer beyond 64 bits is kept as its digits."""
+    """What SQLite can hold: an integer beyond 64 bits is kept as its digits, half of a character as a question mark."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
     return str(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
 
 
@@ -173,13 +175,14 @@ def _record(connection: sqlite3.Connection, names: Names, one: Stored, record: o
             connection.execute(_RECORD, (asset, as_json(record), record.at_ns))
         case Verdict():
             asset = names.asset(one.gateway, record.asset)
-            text = as_json(record)
-            numbers = (record.health, record.anomaly, record.rul_h, record.rul_low_h, record.rul_high_h)
+            told = finite(record)
+            text = as_json(told)
+            numbers = (told.health, told.anomaly, told.rul_h, told.rul_low_h, told.rul_high_h)
             connection.execute(
                 "INSERT OR REPLACE INTO verdict VALUES (?,?,?,?,?,?,?,?,?)",
-                (asset, record.at_ns, str(record.urgency), *numbers, text),
+                (asset, told.at_ns, str(told.urgency), *numbers, text),
             )
-            connection.execute(_NEWEST_VERDICT, (asset, text, record.at_ns))
+            connection.execute(_NEWEST_VERDICT, (asset, text, told.at_ns))
         case Alarm():
             asset = names.asset(one.gateway, record.asset)
             text = as_json(record)
@@ -198,8 +201,23 @@ def _record(connection: sqlite3.Connection, names: Names, one: Stored, record: o
             connection.execute(_LEDGER, (one.stream, tag_id, hour_s, one.seq, as_json(record)))
 
 
-def as_json(record: Any) -> str:
-    """A record as JSON. Numbers that are not finite become null; a coverage, which may not be null, becomes 0."""
-    if isinstance(record, Verdict) and not math.isfinite(record.coverage):
-        record = replace(record, coverage=0.0)
+def finite(verdict: Verdict) -> Verdict:
+    """The verdict without figures that are no numbers. A life that is not given in full, with both ends, is none."""
+    life = (verdict.rul_h, verdict.rul_low_h, verdict.rul_high_h)
+    whole = all(figure is not None and math.isfinite(figure) for figure in life)
+    rul_h, low_h, high_h = life if whole else (None, None, None)
+    return replace(
+        verdict,
+        health=_number(verdict.health), anomaly=_number(verdict.anomaly), coverage=_number(verdict.coverage) or 0.0,
+        rul_h=rul_h, rul_low_h=low_h, rul_high_h=high_h,
+        reasons=tuple(replace(reason, share=_number(reason.share) or 0.0) for reason in verdict.reasons),
+    )  # fmt: skip
+
+
+def _number(figure: float | None) -> float | None:
+    return figure if figure is not None and math.isfinite(figure) else None
+
+
+def as_json(record: Asset | Verdict | Alarm | LedgerRow) -> str:
+    """A record as JSON. A number that is not finite becomes null, so a verdict has to be ``finite`` before."""
     return msgspec.json.encode(record).decode()

@@ -38,7 +38,7 @@ def stored_twice(connection: sqlite3.Connection, names: Names, stored: Sequence[
 
 def _overlapping(connection: sqlite3.Connection, asset: int, series: Series) -> set[int]:
     first, last = int(series.read_ns.min()), int(series.read_ns.max())
-    start = first - BLOCK_SPAN_NS_MAX
+    start = max(first - BLOCK_SPAN_NS_MAX, -(2**63))
     rows = connection.execute(
         "SELECT block FROM span WHERE asset=? AND hour_s BETWEEN ? AND ? AND first_ns BETWEEN ? AND ? AND last_ns >= ?",
         (asset, start // SECOND_NS // HOUR_S * HOUR_S, last // SECOND_NS, start, last, first),

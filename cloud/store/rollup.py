@@ -52,7 +52,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Rows of one run for one width: ``start_s`` [b], the rest [b, m]; ``last_ns`` is 0 where nothing is good."""
+    """Rows of one run for one width: ``start_s`` [b], the rest [b, m]; ``last_ns`` is 0 where nothing is good.
+
+    ``total`` is not finite where a double cannot hold the sum.
+    """
 
     start_s: Ints
     count: Ints
@@ -98,6 +101,8 @@ def buckets_of(run: Run, width_s: int) -> Buckets:
     def count(mask: NDArray[np.bool_]) -> Ints:
         return np.add.reduceat(mask.astype(np.int64), first, axis=0)
 
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduceat(np.where(finite, run.numbers, 0.0), first, axis=0)
     return Buckets(
         start_s=at[first] * width_s,
         count=np.repeat(np.diff(first, append=len(at))[:, None], good.shape[1], axis=1),
@@ -106,7 +111,7 @@ def buckets_of(run: Run, width_s: int) -> Buckets:
         bad_device=count(run.quality == Quality.BAD_DEVICE),
         bad_decode=count(run.quality == Quality.BAD_DECODE),
         finite=count(finite),
-        total=np.add.reduceat(np.where(finite, run.numbers, 0.0), first, axis=0),
+        total=total,
         low=np.minimum.reduceat(np.where(finite, run.numbers, np.inf), first, axis=0),
         high=np.maximum.reduceat(np.where(finite, run.numbers, -np.inf), first, axis=0),
         last=np.where(last >= 0, run.numbers[last, columns], np.nan),

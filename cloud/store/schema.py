@@ -57,12 +57,13 @@ CREATE TABLE tag(
 ) STRICT;
 """
 
+# `total` is NULL where the sum left what a double holds in both directions: then there is no mean.
 _ROLLUP = """
 CREATE TABLE {name}(
     tag INTEGER NOT NULL, start_s INTEGER NOT NULL,
     count INTEGER NOT NULL, good INTEGER NOT NULL,
     bad_bus INTEGER NOT NULL, bad_device INTEGER NOT NULL, bad_decode INTEGER NOT NULL,
-    finite INTEGER NOT NULL, total REAL NOT NULL, low REAL, high REAL, last REAL, last_ns INTEGER NOT NULL,
+    finite INTEGER NOT NULL, total REAL, low REAL, high REAL, last REAL, last_ns INTEGER NOT NULL,
     PRIMARY KEY(tag, start_s)
 ) STRICT, WITHOUT ROWID;
 """

@@ -25,7 +25,12 @@ DETAIL_CHARS_MAX = 200
 
 
 class StoreBusyError(Exception):
-    """The disk is full or the file is locked: nothing was stored; ask again later."""
+    """The disk is full, or the file is locked or damaged: nothing was stored; ask again later."""
+
+
+def _is_trouble(error: BaseException) -> bool:
+    """Whether the disk or the file is to blame, not this program. A damaged file is told as a bare DatabaseError."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,10 @@ class Writer:
                 " ON gateway.id = stream.gateway WHERE gateway.gateway = ? AND epoch = ?) AND seq = ?",
                 (key.gateway, key.epoch, key.seq),
             ).fetchone()
-        except sqlite3.OperationalError as error:
-            raise StoreBusyError(str(error)) from error
+        except sqlite3.DatabaseError as error:
+            if _is_trouble(error):
+                raise StoreBusyError(str(error)) from error
+            raise
         if row is None:
             return "no"
         return "same" if row[0] == data else "other"
@@ -128,7 +135,7 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._names.forget()
-            if isinstance(error, sqlite3.OperationalError):
+            if _is_trouble(error):
                 raise StoreBusyError(str(error)) from error
             raise
 

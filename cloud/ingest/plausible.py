@@ -1,0 +1,88 @@
+"""What a sound block may still say that cannot be.
+
+A block's format allows any name and any number. What is kept here is shown to people, put into addresses and added up,
+so a name that no address can hold, or a count that no machine reaches, is refused with its block. No gateway sends
+such a thing: its site file is held to narrower limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+
+from edge.contract.block import Block
+from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Record, Verdict
+from edge.errors import BlockError
+
+NAME_CHARS_MAX = 128
+TEXT_CHARS_MAX = 4096
+COUNT_MAX = 2**40
+"""Of readings, of one tag: more than a thousand a second for thirty years."""
+PERIOD_MS_MAX = 7 * 86_400_000
+DECIMALS_MAX = 9
+
+
+def check(block: Block) -> None:
+    """Raises ``BlockError`` naming what cannot be."""
+    for series in block.series:
+        _check_asset(series.asset)
+        for tag in series.tags:
+            _check_name("tag", tag)
+    for record in block.records:
+        _check_asset(record.asset)
+        for name, text in _texts(record):
+            if len(text) > TEXT_CHARS_MAX:
+                raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {TEXT_CHARS_MAX}")
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise BlockError("block", f"a {name} with half of a character, which no page can show")
+        _check_record(record)
+
+
+def _check_asset(asset: str) -> None:
+    _check_name("asset", asset)
+    if "/" in asset or asset in (".", ".."):
+        raise BlockError("block", f"an asset called {asset!r}, which no address can hold")
+
+
+def _check_name(what: str, name: str) -> None:
+    if not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
+        problem = f"a name of {what} that is empty, longer than {NAME_CHARS_MAX} or not printable"
+        raise BlockError("block", f"{problem}: {name[:40]!r}")
+
+
+def _check_record(record: Record) -> None:
+    match record:
+        case Asset():
+            for tag in record.tags:
+                _check_name("tag", tag.tag)
+                _check_number("decimals", tag.decimals, 0, DECIMALS_MAX)
+            _check_number("period in ms", record.period_ms, 1, PERIOD_MS_MAX)
+        case Alarm():
+            _check_name("rule", record.rule)
+        case Dropped():
+            _check_name("tag", record.tag)
+            _check_number("count", record.count, 0, COUNT_MAX)
+        case LedgerRow():
+            _check_name("tag", record.tag)
+            for field in fields(LedgerRow):
+                if field.type == "int" and field.name != "hour_ns":
+                    _check_number(field.name, getattr(record, field.name), 0, COUNT_MAX)
+        case Verdict():
+            pass
+
+
+def _check_number(what: str, found: int, least: int, most: int) -> None:
+    if not least <= found <= most:
+        raise BlockError("block", f"{what} {found} of a record; it can be {least} to {most}")
+
+
+def _texts(record: object) -> Iterator[tuple[str, str]]:
+    """Every text of a record, with its field's name, through all that it holds."""
+    for field in fields(record):  # type: ignore[arg-type]
+        value = getattr(record, field.name)
+        if isinstance(value, str):
+            yield field.name, value
+        elif isinstance(value, tuple):
+            items: Iterable[object] = value
+            for item in items:
+                yield from _texts(item)
