@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -44,8 +45,9 @@ def templates() -> jinja2.Environment:
 
 
 def card_name(asset: Glance) -> str:
-    """The name of a card's event; gateway and asset ids hold no spaces or commas of their own."""
-    return f"card-{asset.gateway}-{asset.asset}".replace(" ", "_").replace(",", "_")
+    """The name of a card's event: another one for each asset, and plain whatever asset and gateway are called."""
+    digest = hashlib.blake2s(f"{asset.gateway}/{asset.asset}".encode(), digest_size=8)
+    return f"card-{digest.hexdigest()}"
 
 
 class Pages:
@@ -54,6 +56,7 @@ class Pages:
     def __init__(self, reader: Reader, books: Books, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._reader, self._books, self._hub, self._now_ns = reader, books, hub, now_ns
         self._templates = templates()
+        self._cards: dict[str, Event] = {}
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
@@ -75,8 +78,8 @@ class Pages:
             return Response(status_code=404)
 
         async def render() -> Iterable[Event]:
-            found = await asyncio.to_thread(detail, self._reader, self._books, gateway, asset, self._now_ns())
-            return self._asset_fragments(found) if found is not None else []
+            found = await self._detail(request)
+            return await asyncio.to_thread(self._asset_fragments, found) if found is not None else []
 
         return await self._stream(("asset", gateway, asset), render)
 
@@ -107,25 +110,34 @@ class Pages:
         return _EventStream(self._hub, name, client)
 
     async def _fleet_fragments(self) -> Iterable[Event]:
-        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        return await asyncio.to_thread(self._fleet_now)
+
+    def _fleet_now(self) -> list[Event]:
+        """Runs in a thread, one at a time: a large fleet takes long to draw."""
+        seen = overview(self._reader, self._now_ns())
         order = tuple((asset.gateway, asset.asset) for asset in seen.assets)
         counts = tuple(seen.count(urgency) for urgency in Urgency)
-        events = [
+        self._cards = {name: self._card(name, asset, seen) for asset in seen.assets if (name := card_name(asset))}
+        seen_ms = {f"{a.gateway}/{a.asset}": a.last_read_ns // 1_000_000 for a in seen.assets}
+        seen_ms |= {g.gateway: g.last_seen_ns // 1_000_000 for g in seen.gateways}
+        return [
             self._fragment("headline", "_headline.html", counts, view=seen),
             self._fragment("cards", "_cards.html", order, view=seen),
             self._fragment("totals", "_totals.html", seen.stats, view=seen),
             self._fragment("gateways", "_gateways.html", _still(seen), view=seen),
+            *self._cards.values(),
+            json_event("seen", seen_ms, tuple(seen_ms.items())),
         ]
-        cards = [
-            self._fragment(card_name(asset), "_card.html", replace(asset, last_read_ns=0), view=seen, asset=asset)
-            for asset in seen.assets
-        ]
-        seen_ms = {f"{a.gateway}/{a.asset}": a.last_read_ns // 1_000_000 for a in seen.assets}
-        seen_ms |= {g.gateway: g.last_seen_ns // 1_000_000 for g in seen.gateways}
-        return [*events, *cards, json_event("seen", seen_ms)]
+
+    def _card(self, name: str, asset: Glance, seen: Overview) -> Event:
+        """Drawn only where it says something new."""
+        key = replace(asset, last_read_ns=0)
+        known = self._cards.get(name)
+        return known if known and known.key == key else self._fragment(name, "_card.html", key, view=seen, asset=asset)
 
     def _asset_fragments(self, found: AssetDetail) -> Iterable[Event]:
         glance = replace(found.glance, last_read_ns=0)
+        seen_ms = {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}
         return [
             self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths), view=found),
             self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
@@ -133,7 +145,7 @@ class Pages:
             self._fragment("changes", "_changes.html", found.changes, view=found),
             self._fragment("latest", "_latest.html", found.latest, view=found),
             self._fragment("ledger", "_ledger.html", found.balance, view=found),
-            json_event("seen", {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}),
+            json_event("seen", seen_ms, tuple(seen_ms.items())),
         ]
 
     def _fragment(self, name: str, template: str, key: Any, **values: Any) -> Event:

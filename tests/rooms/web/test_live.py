@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Event, Hub, TooManyClientsError
+from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Client, Event, Hub, TooManyClientsError
 from edge.contract.types import Quality
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, batch, block, cloud, telemetry
 
@@ -164,5 +164,75 @@ def test_the_number_of_open_pages_has_a_limit() -> None:
         clients.append(hub.join("topic", nothing))
         for client in clients:
             hub.leave("topic", client)
+
+    asyncio.run(story())
+
+
+def test_a_large_fleet_fits_a_page_that_has_just_been_opened() -> None:
+    async def story() -> None:
+        fleet = [Event(f"card-{number}", "new", number) for number in range(4 * QUEUE_EVENTS_MAX)]
+
+        async def render() -> list[Event]:
+            return fleet
+
+        hub = Hub()
+        first = hub.join("fleet", render)
+        names = await taken(first, len(fleet))
+        assert names == [event.name for event in fleet]
+        # Who comes later is sent everything, and nobody else anything again.
+        second = hub.join("fleet", render)
+        assert await taken(second, len(fleet)) == names
+        topic = hub.watched("fleet")
+        assert topic is not None
+        topic.send(Event("marker", ""))
+        assert await taken(first, 1) == ["marker"]
+        hub.leave("fleet", first)
+        hub.leave("fleet", second)
+
+    asyncio.run(story())
+
+
+async def taken(client: Client, count: int) -> list[str]:
+    """The names of the next ``count`` events."""
+    names: list[str] = []
+    stream = client.stream()
+    async with asyncio.timeout(5):
+        async for chunk in stream:
+            names += [line[7:] for line in chunk.decode().splitlines() if line.startswith("event: ")]
+            if len(names) == count:
+                break
+    await stream.aclose()
+    return names
+
+
+def test_of_a_fragment_that_waits_only_the_newest_is_sent() -> None:
+    async def story() -> None:
+        client = Client()
+        for number in range(10_000):
+            client.send(Event("card", str(number), number))
+        client.send(Event("news", "one"))
+        stream = client.stream()
+        assert [await anext(stream) for _ in range(3)] == [
+            b"retry: 1000\n\n", b"event: card\ndata: 9999\n\n", b"event: news\ndata: one\n\n",
+        ]  # fmt: skip
+
+    asyncio.run(story())
+
+
+def test_a_carriage_return_cannot_begin_an_event_of_its_own() -> None:
+    assert Event("n", "a\revent: cards\r\nb").encode() == b"event: n\ndata: a\ndata: event: cards\ndata: \ndata: b\n\n"
+
+
+def test_a_page_that_cannot_be_drawn_is_cut_off_rather_than_called_live() -> None:
+    async def story() -> None:
+        async def render() -> list[Event]:
+            raise OSError("the disk has gone")
+
+        hub = Hub()
+        client = hub.join("fleet", render)
+        async with asyncio.timeout(5):
+            assert [chunk async for chunk in client.stream()] == [b"retry: 1000\n\n"]
+        hub.leave("fleet", client)
+        assert hub.clients == 0
 
     asyncio.run(story())

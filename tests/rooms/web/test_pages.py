@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from cloud.fleet.overview import Glance
 from cloud.web import words
 from cloud.web.drawings import curve, life_bar, life_x
+from cloud.web.pages import card_name
 from edge.contract.types import (
     Alarm,
     AlarmState,
@@ -140,6 +143,18 @@ def test_what_a_gateway_says_never_becomes_markup(tmp_path: Path) -> None:
             assert "unsafe" not in policy
 
     tell(tmp_path, story)
+
+
+def test_every_card_has_a_name_of_its_own() -> None:
+    asset = Glance(
+        gateway="line", asset="1-pump", name="", asset_class="", period_ms=1, urgency=Urgency.NORMAL, verdict=None,
+        alarms=(), last_read_ns=0, backlog_readings=0, healths=(),
+    )  # fmt: skip
+    other = replace(asset, gateway="line-1", asset="pump")
+    odd = replace(asset, asset="a b,c")
+    names = {card_name(one) for one in (asset, other, odd)}
+    assert len(names) == 3
+    assert all(name.replace("-", "").isalnum() for name in names)
 
 
 def test_series_over_the_api(tmp_path: Path) -> None:
