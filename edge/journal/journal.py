@@ -386,6 +386,8 @@ class SqliteJournal:
 
     def _make_room(self) -> None:
         """Over the cap the oldest telemetry is dropped first, what may be on its way already later, alarms last."""
+        if self._blocks.gone:
+            return  # The disk did not take the last deletion: it still holds, and counts, what was let go.
         try:
             over = schema.used_bytes(self._connection) - self._limits.store_bytes_max
             if over <= 0:

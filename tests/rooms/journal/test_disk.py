@@ -235,6 +235,43 @@ def test_a_full_disk_beyond_the_bound_of_memory_is_declared(tmp_path: Path) -> N
     assert (sums["offered"], sums["dropped_disk"]) == (303, dropped)
 
 
+OVER_THE_CAP_ON_A_FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from edge.journal import Limits, totals
+from tests.laws.journals import BentClock, opened, poll
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+clock = BentClock()
+journal = opened(Path(sys.argv[1]), clock, limits=Limits(store_bytes_max=150_000))
+number = 0
+while not totals(journal.ledger())["dropped_cap"]:
+    number += 1
+    clock.pass_s(1)
+    for _ in range(40):
+        poll(journal, clock, number)
+    journal.commit()
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+dropped = []
+for _ in range(30):
+    clock.pass_s(1)
+    poll(journal, clock, number)
+    assert journal.commit() == 0
+    dropped.append(totals(journal.ledger())["dropped_cap"])
+print(dropped[0], dropped[-1])
+"""
+
+
+def test_over_the_cap_a_full_disk_does_not_drop_the_store_bit_by_bit(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", OVER_THE_CAP_ON_A_FULL_DISK, str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    after_the_first, after_all = (int(word) for word in done.stdout.split())
+    assert after_all == after_the_first
+
+
 # A reader keeps the WAL where it is, so that the store can still be opened.
 STARTED_ON_A_FULL_DISK = """
 import resource, signal, sqlite3, sys
