@@ -184,7 +184,7 @@ class FeatureTracker:
 
     def update(self, values: Mapping[str, object], hour_meter_h: float | None) -> bool:
         """Take one poll's good values; True when it completed a step, so that the features changed."""
-        if self.spec.running and values.get(self.spec.running) is False:
+        if self._stands(values):
             return False
         for i, signal in enumerate(self.spec.signals):
             self._take(i, signal.of(values))
@@ -200,6 +200,17 @@ class FeatureTracker:
         if hour - self._hour < step_h:
             return False
         return self._close(hour)
+
+    def _stands(self, values: Mapping[str, object]) -> bool:
+        """Whether the machine stands still: by its own word, or because it has neither speed nor load.
+
+        A poll takes several requests. At a stop the first may still find the machine running and the next find it
+        without speed; its zeros then say nothing of its health.
+        """
+        if self.spec.running and values.get(self.spec.running) is False:
+            return True
+        conditions = [number(values.get(tag)) for tag in self.spec.conditions]
+        return bool(conditions) and all(value == 0.0 for value in conditions)
 
     def _take(self, i: int, value: float | None) -> None:
         if value is not None:

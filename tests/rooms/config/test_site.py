@@ -53,7 +53,7 @@ def test_a_serial_device_is_found_from_the_site_file(tmp_path: Path) -> None:
         ('id = "pump-1"', 'id = "spindle-1"', "asset", "spindle-1", "name of its own"),
         ('asset = "pump-1", model', 'asset = "pump-9", model', "plant.machine[1].asset", "pump-9", "pump-1"),
         ('url = "http://127.0.0.1:8555"', 'url = "127.0.0.1:8555"', "uplink.url", "127.0.0.1:8555", ""),
-        ("period_ms = 200", "period_ms = 1", "asset[0].unit[0].period_ms", "1", "10"),
+        ("period_ms = 100", "period_ms = 1", "asset[0].unit[0].period_ms", "1", "10"),
     ],
 )
 def test_a_wrong_file_names_file_key_found_and_accepted(

@@ -114,6 +114,16 @@ def test_a_machine_at_rest_teaches_nothing() -> None:
     assert np.array_equal(before, tracker.vector())
 
 
+def test_a_poll_torn_across_a_stop_is_no_departure() -> None:
+    """Its first request still found the machine running, its second found zeros."""
+    tracker, hour = learned()
+    before = tracker.vector()
+    zeros = {"vibration_mm_s": 0.03, "bearing_c": 30.0, "load_percent": 0.0}
+    for i in range(1, 4):
+        assert not feed(tracker, reading(hour + i, running=True, **zeros))
+    assert np.array_equal(before, tracker.vector())
+
+
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, -1.0, 0.0, "broken", True])
 def test_a_bad_reading_is_a_gap_not_a_number(bad: Any) -> None:
     tracker, hour = learned()
