@@ -14,7 +14,7 @@ import random
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -120,7 +120,8 @@ class Gateway:
             keeping = [self._room(group, "commit", self._commit_forever)]
             if self._uplink is not None:
                 keeping.append(self._room(group, "uplink", self._uplink.run))
-            if ready is not None:
+            await _first_of(stop.wait(), self._poller.opened.wait())
+            if ready is not None and self._poller.opened.is_set():
                 ready()
             await stop.wait()
             log.info("stopping")
@@ -295,6 +296,15 @@ class Gateway:
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip
+
+
+async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:

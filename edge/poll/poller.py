@@ -20,6 +20,7 @@ class Poller:
     def __init__(
         self, site: Site, *, clock: Clock, offer: Offer, deliver: Deliver, make_driver: Callable[[Line, Clock], Driver]
     ) -> None:
+        self.opened = asyncio.Event()
         self._owners = [
             LineOwner(line, units, make_driver(line, clock), clock=clock, offer=offer, deliver=deliver)
             for line in site.file.line
@@ -27,12 +28,13 @@ class Poller:
         ]
 
     async def run(self) -> None:
-        """Open every line, then poll until cancelled. Raises ``LineError`` where one cannot be opened."""
+        """Open every line (``opened`` is set), then poll until cancelled. Raises ``LineError`` where one cannot be."""
         opened: list[LineOwner] = []
         try:
             for owner in self._owners:
                 await owner.open()
                 opened.append(owner)
+            self.opened.set()
             async with asyncio.TaskGroup() as group:
                 for owner in self._owners:
                     group.create_task(owner.run(), name=f"babbitt.line[{owner.line.name}]")

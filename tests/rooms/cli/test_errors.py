@@ -101,6 +101,7 @@ def test_a_missing_serial_device_ends_the_gateway(tmp_path: Path) -> None:
     done = run("gateway", "run", str(plain_site(tmp_path, line=line)))
     assert done.returncode == 3, done.stderr
     assert "/dev/ttyNONE9" in done.stderr
+    assert "is running" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
