@@ -49,6 +49,9 @@ def run(
     if as_json:
         click.echo(json.dumps(summary))
     else:
+        if not headless:
+            # The live view is gone with its screen; what happened stays to be read.
+            _print_story(demo.told)
         _print_summary(summary)
     sys.exit(0 if summary["ledger_balanced"] else 1)
 
@@ -295,6 +298,11 @@ class Demo:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
+
+
+def _print_story(told: list[tuple[float, str]]) -> None:
+    for at_s, words in told:
+        click.echo(f"{at_s:6.1f} s  {words}")
 
 
 def _print_summary(summary: dict[str, Any]) -> None:

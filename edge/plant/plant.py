@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ class Plant:
         if kind not in FAULTS:
             raise BabbittError("fault", f"there is no fault {kind!r}", f"faults: {', '.join(FAULTS)}")
         station = self._stations[asset]
+        _check_arguments(kind, arguments)
         FAULTS[kind](station, **arguments)
         return {"asset": asset, "faults": _faults(station)}
 
@@ -174,6 +176,18 @@ def _machine(station: Station) -> machines.Machine:
     if not isinstance(station.source, machines.Machine):
         raise BabbittError("fault", f"{station.asset} is a recording", "only its line can be given faults")
     return station.source
+
+
+def _check_arguments(kind: str, given: dict[str, Any]) -> None:
+    """Raises ``BabbittError`` for arguments that the fault does not take, or wants and was not given."""
+    takes = list(inspect.signature(FAULTS[kind]).parameters.values())[1:]
+    words = ", ".join(p.name for p in takes) or "nothing"
+    for name in given:
+        if name not in {p.name for p in takes}:
+            raise BabbittError("fault", f"{kind} does not take `{name}`", f"it takes: {words}")
+    for parameter in takes:
+        if parameter.default is inspect.Parameter.empty and parameter.name not in given:
+            raise BabbittError("fault", f"{kind} wants `{parameter.name}`", f"it takes: {words}")
 
 
 def _wear(station: Station, life_h: float | None = None) -> None:

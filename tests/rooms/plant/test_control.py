@@ -120,7 +120,8 @@ class TestCommands:
         [
             ({"asset": "no-1", "kind": "wear"}, "no machine 'no-1'.*spindle-1"),
             ({"asset": "pump-1", "kind": "rust"}, "no fault 'rust'.*unbalance"),
-            ({"asset": "pump-1", "kind": "stuck_sensor"}, "bad request.*tag"),
+            ({"asset": "pump-1", "kind": "stuck_sensor"}, "stuck_sensor wants `tag`"),
+            ({"asset": "pump-1", "kind": "wear", "ms": 5.0}, "wear does not take `ms` .it takes: life_h"),
             ({"asset": "pump-1", "kind": "stuck_sensor", "tag": "torque_nm"}, "no sensor measures 'torque_nm'"),
             ({"asset": "pump-1", "kind": "noisy_line", "probability": 2.0}, "`probability` is 2 .from 0 to 1"),
             ({"asset": "pump-1", "kind": "wear", "life_h": -1.0}, "`life_h` is -1"),
