@@ -1,7 +1,8 @@
-"""What a running gateway weighs: resident memory with Modbus alone and with inference, and the time it takes to start.
+"""What a running gateway weighs, and the time it takes to start.
 
-Each figure comes from the real process polling the real simulated plant over TCP and a pty; the rivals are a bare
-Python with asyncio, started and weighed the same way in the same run.
+Resident memory with Modbus alone, with inference, and with the uplink's HTTP client too (which finds nobody and tries
+again, so that the store fills). Each figure comes from the real process polling the real simulated plant over TCP and a
+pty; the rival is a bare Python with asyncio, started and weighed the same way in the same run.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ from edge.errors import BabbittError
 from edge.local_socket import ask
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-GOALS = {"rss_mb_modbus": 45.0, "rss_mb_inference": 80.0, "start_s": 1.5}
+GOALS = {"rss_mb_modbus": 45.0, "rss_mb_inference": 80.0, "rss_mb_with_uplink": 80.0, "start_s": 1.5}
 
 
-def site(folder: Path, *, inference: bool) -> Path:
+def site(folder: Path, *, inference: bool, uplink: bool) -> Path:
     def change(tables: dict[str, Any]) -> None:
-        del tables["uplink"]
+        tables["uplink"]["url"] = f"http://127.0.0.1:{free_port(0)}"
+        if not uplink:
+            del tables["uplink"]
         tables["gateway"]["inference"] = inference
-        tables["gateway"]["data_dir"] = f"gateway-{inference}"
+        tables["gateway"]["data_dir"] = "gateway"
         tables["panel"]["kind"] = "none"
         tables["line"][0]["port"] = port
 
     port = free_port(5020)
-    target = folder / f"site-{inference}.toml"
+    target = folder / "site.toml"
+    token = folder / "gateway.token"
+    token.touch(mode=0o600)
+    token.write_text("nobody-asks\n", encoding="ascii")
     write_site(ROOT / "firmware_profiles/sites/demo.toml", target, change)
     return target
 
@@ -50,15 +56,20 @@ def until(answers: Any, deadline_s: float = 30.0) -> float:
     raise SystemExit("nothing answered in time")
 
 
-def weigh(folder: Path, *, inference: bool, seconds: float) -> tuple[float, float]:
+def weigh(*, inference: bool, uplink: bool, seconds: float) -> tuple[float, float]:
     """Resident megabytes after ``seconds`` of polling, and seconds from the start to the first good reading."""
-    path = site(folder, inference=inference)
+    with tempfile.TemporaryDirectory(prefix="babbitt-footprint-") as name:
+        return _weigh(Path(name), inference=inference, uplink=uplink, seconds=seconds)
+
+
+def _weigh(folder: Path, *, inference: bool, uplink: bool, seconds: float) -> tuple[float, float]:
+    path = site(folder, inference=inference, uplink=uplink)
     plant = Child("plant", ["plant", "run", str(path)], folder / "plant.log")
     try:
         until(lambda: ask(folder / "plant/plant.sock", "status"))
         gateway = Child("gateway", ["gateway", "run", str(path)], folder / "gateway.log")
         try:
-            socket = folder / f"gateway-{inference}/gateway.sock"
+            socket = folder / "gateway/gateway.sock"
             start_s = until(lambda: ask(socket, "status")["ledger"]["good"] > 0)
             time.sleep(seconds)
             gateway.sample_rss()
@@ -85,11 +96,11 @@ def main() -> None:
     options = parser.parse_args()
     measured: dict[str, list[float]] = {name: [] for name in (*GOALS, "bare_mb", "bare_s")}
     for _ in range(options.runs):
-        with tempfile.TemporaryDirectory(prefix="babbitt-footprint-") as folder:
-            modbus_mb, _start = weigh(Path(folder), inference=False, seconds=options.seconds)
-            inference_mb, start_s = weigh(Path(folder), inference=True, seconds=options.seconds)
+        modbus_mb, _ = weigh(inference=False, uplink=False, seconds=options.seconds)
+        inference_mb, start_s = weigh(inference=True, uplink=False, seconds=options.seconds)
+        whole_mb, _ = weigh(inference=True, uplink=True, seconds=options.seconds)
         bare_mb, bare_s = bare()
-        for name, value in zip(measured, (modbus_mb, inference_mb, start_s, bare_mb, bare_s), strict=True):
+        for name, value in zip(measured, (modbus_mb, inference_mb, whole_mb, start_s, bare_mb, bare_s), strict=True):
             measured[name].append(value)
     median = {name: statistics.median(values) for name, values in measured.items()}
     for name, goal in GOALS.items():
