@@ -24,6 +24,7 @@ from cloud.web.api import Api
 from cloud.web.app import application
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
+from cloud.web.patience import PatientProtocol
 from cloud.web.publish import publish
 from edge.errors import ConfigError, LineError
 
@@ -113,7 +114,7 @@ def _uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
         lifespan="off", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=SHUTDOWN_S,
-        limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
+        http=PatientProtocol, limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=30,
         ssl_certfile=settings.certificate, ssl_keyfile=str(settings.key) if settings.key else None,
     )  # fmt: skip
 
