@@ -3,12 +3,16 @@
 A gateway's row says how many good readings it has kept, with all that its journal did up to and including the block
 that carries the row. What it did not thin or drop must be here once every block up to that one is. Readings of later
 blocks are set aside before the two are compared, so that the hour that is still running can be verified as well.
+
+What is held is counted when a block comes. So that a store that loses a block afterwards does not go on agreeing, the
+blocks of each stream are counted as well, now and then: what was acknowledged must still be there.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +25,7 @@ from edge.contract.types import Quality
 
 LATER_BLOCKS_MAX = 256
 REMEMBERED_MAX = 4096
+RECOUNT_AFTER_S = 15.0
 
 State = Literal["agrees", "waiting", "disagrees"]
 Good = Counter[tuple[str, int]]
@@ -42,7 +47,8 @@ class Balance:
     """An asset's ledger in sums over tags and hours, as the gateway told it, with what is held beside it.
 
     ``held_good`` is held of what was told, ``later_good`` came after it. ``waiting`` counts tags and hours that cannot
-    be compared yet, since blocks before the gateway's row are still missing, or no row has come.
+    be compared yet, since blocks before the gateway's row are still missing, or no row has come. ``gone`` counts
+    blocks, of all of the gateway's assets, that were acknowledged and are in the store no longer.
     """
 
     state: State
@@ -59,18 +65,29 @@ class Balance:
     held_bad: int
     compared: int
     waiting: int
+    gone: int
     mismatches: tuple[Mismatch, ...]
 
 
 class Books:
     """Balances assets. What was held when a row was told does not change any more, so it is counted only once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
         self._held_then: OrderedDict[tuple[int, int, int], Good] = OrderedDict()
+        self._gone: dict[int, tuple[float, int]] = {}
 
     def balance(self, reader: Reader, asset: AssetRow) -> Balance:
         pairs = reader.ledger(asset.id)
-        return balance(pairs, [self._as_told(reader, asset, pair) for pair in pairs])
+        gone = sum(self._gone_of(reader, stream) for stream in {pair.stream for pair in pairs})
+        return balance(pairs, [self._as_told(reader, asset, pair) for pair in pairs], gone=gone)
+
+    def _gone_of(self, reader: Reader, stream: int) -> int:
+        now_s = self._monotonic_s()
+        known = self._gone.get(stream)
+        if known is None or now_s - known[0] >= RECOUNT_AFTER_S:
+            known = self._gone[stream] = (now_s, reader.gone(stream))
+        return known[1]
 
     def _as_told(self, reader: Reader, asset: AssetRow, pair: LedgerPair) -> LedgerPair:
         """The pair without what came after its row, as far as that can be told."""
@@ -123,7 +140,7 @@ def expected_of(pair: LedgerPair) -> int:
     return pair.told.kept - pair.told.thinned - pair.told.dropped
 
 
-def balance(pairs: Sequence[LedgerPair], as_told: Sequence[LedgerPair]) -> Balance:
+def balance(pairs: Sequence[LedgerPair], as_told: Sequence[LedgerPair], *, gone: int) -> Balance:
     """The sums of an asset, and each disagreement; ``as_told`` are the pairs without what came after their rows."""
     states = [judge(pair) for pair in as_told]
     told = [pair.told for pair in pairs if pair.told is not None]
@@ -135,12 +152,12 @@ def balance(pairs: Sequence[LedgerPair], as_told: Sequence[LedgerPair]) -> Balan
     agreed = states.count("agrees")
     held_good = sum(pair.held_good for pair in as_told if pair.told is not None)
     return Balance(
-        state="disagrees" if mismatches else "agrees" if agreed else "waiting",
+        state="disagrees" if mismatches or gone else "agrees" if agreed else "waiting",
         offered=sum(row.offered for row in told), good=sum(row.good for row in told),
         bad_bus=sum(row.bad_bus for row in told), bad_device=sum(row.bad_device for row in told),
         bad_decode=sum(row.bad_decode for row in told), unchanged=sum(row.unchanged for row in told),
         thinned=sum(row.thinned for row in told), dropped=sum(row.dropped for row in told),
         held_good=held_good, later_good=sum(pair.held_good for pair in pairs) - held_good,
         held_bad=sum(pair.held_bad for pair in pairs), compared=agreed + len(mismatches),
-        waiting=states.count("waiting"), mismatches=mismatches,
+        waiting=states.count("waiting"), gone=gone, mismatches=mismatches,
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -178,11 +178,11 @@ class Reader:
         rows = self._all("SELECT record FROM alarm_change WHERE asset=? ORDER BY at_ns DESC LIMIT ?", (asset, limit))
         return [msgspec.json.decode(row[0], type=Alarm) for row in rows]
 
-    def verdicts(self, asset: int, from_ns: int, to_ns: int) -> list[VerdictRow]:
-        return [VerdictRow(*row) for row in self._all(
-            "SELECT at_ns, urgency, health, anomaly, rul_h, rul_low_h, rul_high_h FROM verdict"
-            " WHERE asset=? AND at_ns BETWEEN ? AND ? ORDER BY at_ns", (asset, from_ns, to_ns),
-        )]  # fmt: skip
+    def verdicts(self, asset: int, from_ns: int, to_ns: int, *, limit: int) -> list[VerdictRow]:
+        """Verdicts between the two times, oldest first; where they are many, about ``limit`` of them, evenly apart."""
+        apart_ns = max((to_ns - from_ns) // limit, 1)
+        rows = self._all(_VERDICTS, {"asset": asset, "from_ns": from_ns, "to_ns": to_ns, "apart_ns": apart_ns})
+        return [VerdictRow(*row) for row in rows]
 
     def healths(self, asset: int, *, limit: int) -> list[float]:
         """The newest health figures, oldest of them first."""
@@ -234,6 +234,15 @@ class Reader:
         """Every tag, hour and stream of which something was told or is held."""
         return [_pair(row) for row in self._all(_LEDGER, (asset,))]
 
+    def gone(self, stream: int) -> int:
+        """How many blocks of a stream that were held without a gap are in the store no longer. Reads an index only."""
+        rows = self._all(
+            "SELECT through - (SELECT count(*) FROM block WHERE block.stream = stream.id AND seq BETWEEN 1 AND through)"
+            " FROM stream WHERE id=?",
+            (stream,),
+        )
+        return int(rows[0][0])
+
     def ledger_with_later(
         self, asset: int, stream: int, seq: int, *, limit: int
     ) -> tuple[list[LedgerPair], list[bytes]]:
@@ -274,15 +283,26 @@ class Reader:
             assets=assets, backlog_readings=backlog,
         )  # fmt: skip
 
-    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def _all(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._connection.execute(sql, tuple(values)).fetchall()
+            return self._connection.execute(sql, values).fetchall()
 
 
 _ASSETS = (
     "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0)"
     " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"
 )
+# Each step looks up the next one: a month of verdicts costs no more than those that are shown.
+_VERDICTS = """
+WITH RECURSIVE shown(at) AS (
+    SELECT min(at_ns) FROM verdict WHERE asset = :asset AND at_ns BETWEEN :from_ns AND :to_ns
+    UNION ALL
+    SELECT (SELECT min(at_ns) FROM verdict WHERE asset = :asset AND at_ns BETWEEN at + :apart_ns AND :to_ns)
+    FROM shown WHERE at IS NOT NULL
+)
+SELECT at_ns, urgency, health, anomaly, rul_h, rul_low_h, rul_high_h
+FROM shown JOIN verdict ON asset = :asset AND at_ns = at ORDER BY at_ns
+"""
 _LEDGER = (
     "WITH pair AS (SELECT tag, hour_s, stream FROM held UNION SELECT tag, hour_s, stream FROM ledger)"
     " SELECT tag.tag, pair.hour_s, pair.stream, record, coalesce(seq, 0), coalesce(held.good, 0),"

@@ -15,7 +15,7 @@ from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import Glance, overview
 from cloud.fleet.series import MS_NS, signals
-from cloud.store.reader import Reader, VerdictRow
+from cloud.store.reader import Reader
 
 POINTS_MAX = 2000
 TAGS_MAX = 32
@@ -74,13 +74,13 @@ class Api:
             raise BadQueryError(f"at most {TAGS_MAX} tags at once")
         to_ms = _whole(query.get("to_ms"), self._now_ns() // MS_NS, "to_ms")
         range_s = _whole(query.get("range_s"), RANGE_S_DEFAULT, "range_s")
-        from_ms = _whole(query.get("from_ms"), to_ms - range_s * 1000, "from_ms")
+        from_ms = _whole(query.get("from_ms"), max(to_ms - range_s * 1000, 0), "from_ms")
         points_max = min(max(_whole(query.get("points_max"), POINTS_MAX, "points_max"), 2), POINTS_MAX)
         if from_ms > to_ms:
             raise BadQueryError("`from_ms` is after `to_ms`")
         from_ns, to_ns = from_ms * MS_NS, to_ms * MS_NS
         found = signals(self._reader, row, tags, from_ns, to_ns, points_max=points_max)
-        verdicts = _thinned(self._reader.verdicts(row.id, from_ns, to_ns), points_max)
+        verdicts = self._reader.verdicts(row.id, from_ns, to_ns, limit=points_max)
         return _json({
             "gateway": row.gateway, "asset": row.asset, "from_ms": from_ms, "to_ms": to_ms,
             "period_ms": row.record.period_ms if row.record else 1000, "signals": found,
@@ -90,10 +90,6 @@ class Api:
                 "health": [v.health for v in verdicts],
             },
         })  # fmt: skip
-
-
-def _thinned(verdicts: list[VerdictRow], points_max: int) -> list[VerdictRow]:
-    return verdicts[:: max(1, -(-len(verdicts) // points_max))]
 
 
 def _whole(text: str | None, default: int, name: str) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
-from cloud.fleet.ledger import Balance, Books, judge
+from cloud.fleet.ledger import RECOUNT_AFTER_S, Balance, Books, judge
 from cloud.store.reader import LedgerPair, Reader
+from cloud.store.rebuild import rebuild
 from cloud.store.writer import Seen, Writer
 from edge.clock import SystemClock
 from edge.contract.block import decode_block, encode_block
@@ -22,7 +24,8 @@ class Chain:
         self._folder = folder
         self.journal = SqliteJournal(folder / "journal.sqlite3", gateway=GATEWAY, clock=SystemClock())
         self.writer = Writer(folder / "cloud")
-        self.books = Books()
+        self.now_s = 0.0
+        self.books = Books(monotonic_s=lambda: self.now_s)
         self.journal.record(SPINDLE)
 
     def poll(self, first: int, last: int, *, bad: Quality | None = None, report: bool = True) -> None:
@@ -117,6 +120,25 @@ def test_readings_that_vanished_on_the_way_are_found(tmp_path: Path) -> None:
     assert found.state == "disagrees"
     assert [(m.tag, m.expected, m.held) for m in found.mismatches] == [(tag.tag, 20, 19) for tag in SPINDLE.tags]
     chain.close()
+
+
+def test_a_block_that_the_store_has_lost_since_is_found_and_rebuilding_says_where(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    for first in range(0, 40, 10):
+        chain.poll(first, first + 10)
+    chain.deliver()
+    assert (chain.balance().state, chain.balance().gone) == ("agrees", 0)
+    with sqlite3.connect(tmp_path / "cloud" / "cloud.sqlite3") as connection:
+        connection.execute("DELETE FROM block WHERE seq = (SELECT min(seq) FROM block WHERE readings > 0)")
+    connection.close()
+    assert chain.balance().gone == 0, "the blocks are not counted for every look"
+    chain.now_s += RECOUNT_AFTER_S
+    assert (chain.balance().state, chain.balance().gone, chain.balance().mismatches) == ("disagrees", 1, ())
+    chain.close()
+    rebuild(tmp_path / "cloud")
+    found = chain.balance()
+    assert (found.state, found.gone) == ("disagrees", 1)
+    assert [(m.tag, m.expected, m.held) for m in found.mismatches] == [(tag.tag, 40, 30) for tag in SPINDLE.tags]
 
 
 def test_more_than_the_gateway_kept_is_found_as_well() -> None:

@@ -6,6 +6,8 @@ import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from edge.contract.types import (
     Verdict,
 )
 from edge.errors import StoreError
-from tests.rooms.cloud.sending import EPOCH, GATEWAY, SPINDLE, START_NS, batch, block, telemetry
+from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, batch, block, telemetry
 
 Row = tuple[Any, ...]
 
@@ -178,6 +180,21 @@ def test_newest_values_keep_the_last_good_one_beside_a_bad_one(tmp_path: Path) -
     assert (vibration.value, vibration.quality) == (None, Quality.BAD_DEVICE)
     assert (vibration.good_value, vibration.good_ns) == (4.5, START_NS + 10**9)
     assert vibration.read_ns == START_NS + 2 * 10**9
+    reader.close()
+
+
+def test_of_a_long_time_only_so_many_verdicts_are_read(tmp_path: Path) -> None:
+    verdict = Verdict("spindle-1", 0, "", 50.0, 1.0, False, 31.0, 18.0, 44.0, Urgency.CRITICAL, (), 1.0)
+    times = [START_NS + second * SECOND_NS for second in range(2000)]
+    stored(tmp_path, [block(1, records=[replace(verdict, at_ns=at_ns) for at_ns in times])])
+    reader = Reader(tmp_path)
+    few = [row.at_ns for row in reader.verdicts(1, times[0], times[-1], limit=100)]
+    assert few[0] == times[0]
+    assert 90 <= len(few) <= 101
+    assert {later - earlier for earlier, later in pairwise(few)} == {20 * SECOND_NS}
+    assert [row.at_ns for row in reader.verdicts(1, times[5], times[9], limit=100)] == times[5:10]
+    assert reader.verdicts(1, times[-1] + 1, 2**63 - 1, limit=100) == []
+    assert reader.verdicts(1, times[3], times[3], limit=100)[0].at_ns == times[3]
     reader.close()
 
 

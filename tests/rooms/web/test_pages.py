@@ -171,6 +171,7 @@ def test_series_over_the_api(tmp_path: Path) -> None:
             ("vibration_mm_s", "raw", [4.61]), ("running", "raw", [1.0]),
         ]  # fmt: skip
         assert told["verdicts"]["rul"] == [31.0]
+        assert await sender.get("/api/v1/series", **{**query, "range_s": 9_000_000_000_000})
         for wrong in ({"from_ms": "yesterday"}, {"from_ms": 9, "to_ms": 3}, {"to_ms": "9" * 30}, {"tag": ["x"] * 40}):
             answer = await client.get("/api/v1/series", params={**query, **wrong})
             assert (answer.status_code, "error" in answer.json()) == (400, True)
