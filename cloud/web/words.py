@@ -32,6 +32,8 @@ CAUSE_WORDS = {
 }
 QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 SMALL_WORDS = {"cnc": "CNC", "dc": "DC", "ac": "AC", "hvac": "HVAC"}
+AHEAD_S = 60.0
+"""Clocks that differ by less are called equal."""
 # Units in the spelling of UCUM, as people write them.
 UNITS = {"Cel": "°C", "deg": "°", "/min": "rpm", "1/min": "rpm", "N.m": "N·m", "m3/h": "m³/h", "m3": "m³"}
 
@@ -102,7 +104,7 @@ def age(at_ns: int, now_ns: int) -> Markup:
     """``2 s ago``, kept up to date by the page."""
     if not at_ns:
         return Markup("never")
-    text = ago(max(0, now_ns - at_ns) / 1e9)
+    text = ago((now_ns - at_ns) / 1e9)
     return Markup('<time datetime="{}" data-age="{}">{}</time>').format(_iso(at_ns), at_ns // 1_000_000, text)
 
 
@@ -113,6 +115,10 @@ def clock(at_ns: int) -> Markup:
 
 
 def ago(seconds: float) -> str:
+    """A span before now in words; one that lies in the future by more than clocks may differ is called so."""
+    if seconds < -AHEAD_S:
+        return ago(-seconds).replace("ago", "ahead")
+    seconds = max(seconds, 0.0)
     for limit, divisor, name in ((99.5, 1, "s"), (5970, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / divisor:.0f} {name} ago"
@@ -124,8 +130,13 @@ def _iso(at_ns: int) -> str:
 
 
 def freshness(at_ns: int, now_ns: int, period_ms: int) -> str:
-    """``fresh``, ``late`` or ``gone``: how a last-seen time is to be read; the page's script uses the same limits."""
+    """``fresh``, ``late`` or ``gone``: how a last-seen time is to be read; ``ahead`` where its clock is ahead of ours.
+
+    The page's script uses the same limits.
+    """
     age_s = (now_ns - at_ns) / 1e9
+    if age_s < -AHEAD_S:
+        return "ahead"
     late_s, gone_s = freshness_limits_s(period_ms)
     return "fresh" if age_s <= late_s else "late" if age_s <= gone_s else "gone"
 

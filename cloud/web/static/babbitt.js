@@ -5,7 +5,11 @@
   const now = () => Date.now() + skew;
   const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
-  function ago(seconds) {
+  const aheadS = 60;
+
+  function ago(span) {
+    if (span < -aheadS) return ago(-span).replace("ago", "ahead");
+    const seconds = Math.max(0, span);
     if (seconds < 99.5) return `${Math.round(seconds)} s ago`;
     if (seconds < 5970) return `${Math.round(seconds / 60)} min ago`;
     if (seconds < 172800) return `${Math.round(seconds / 3600)} h ago`;
@@ -15,7 +19,7 @@
   function freshen(root) {
     for (const time of root.querySelectorAll("time[data-age]")) {
       const at = Number(time.dataset.age);
-      const text = ago(Math.max(0, now() - at) / 1000);
+      const text = ago((now() - at) / 1000);
       if (time.textContent !== text) time.textContent = text;
       if (!time.title) time.title = clock.format(at);
       const seen = time.closest(".seen");
@@ -29,9 +33,9 @@
   }
 
   function judge(seen, age) {
-    const state = age <= Number(seen.dataset.late) ? "fresh" : age <= Number(seen.dataset.gone) ? "late" : "gone";
+    const state = age < -aheadS ? "ahead" : age <= Number(seen.dataset.late) ? "fresh" : age <= Number(seen.dataset.gone) ? "late" : "gone";
     if (!seen.classList.contains(state)) {
-      seen.classList.remove("fresh", "late", "gone");
+      seen.classList.remove("fresh", "late", "gone", "ahead");
       seen.classList.add(state);
     }
   }

@@ -8,11 +8,21 @@ document.addEventListener("DOMContentLoaded", () => {
   const holeS = Math.max(3 * Number(root.dataset.periodMs), 1500) / 1000;
   const live = rangeS <= 300;
   const pointsMax = 1500;
+  const reloadS = live ? 1 : Math.min(60, rangeS / 200);
+  // How much older than now the last point of a signal that goes on may be, beside a few polls.
+  const raw = 1 + reloadS + rangeS / pointsMax;
+  const slackS = { raw, minute: raw + 90, hour: raw + 5400 };
   const css = () => getComputedStyle(document.documentElement);
   const color = (name) => css().getPropertyValue(name).trim();
   const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-  const nowS = () => window.babbitt.now() / 1000;
   const charts = [];
+
+  // Of a gateway whose clock is somewhat ahead, its own now; else its newest readings would lie outside.
+  function nowS() {
+    const now = window.babbitt.now() / 1000;
+    const newest = Math.max(...charts.map((chart) => chart.t[chart.t.length - 1] ?? 0));
+    return newest > now && newest - now < 86400 ? newest : now;
+  }
 
   // The asked span; of a young asset only what there is, so that its first minutes are not a sliver.
   function startS() {
@@ -37,6 +47,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
     clear() {
       this.t = []; this.v = []; this.low = []; this.high = []; this.gaps = [];
+      this.slackS = slackS.raw;
     }
 
     get data() {
@@ -104,7 +115,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
     shownGaps() {
       const last = this.t[this.t.length - 1];
-      const open = last !== undefined && nowS() - last > holeS + 2 && live ? [{ from: last, to: nowS(), cause: "no data" }] : [];
+      const open = last !== undefined && nowS() - last > holeS + this.slackS ? [{ from: last, to: nowS(), cause: "no data" }] : [];
       return [...this.gaps, ...open];
     }
 
@@ -177,6 +188,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
     load(signal) {
       this.clear();
+      this.slackS = slackS[signal.resolution];
       this.t = signal.at_ms.map((ms) => ms / 1000);
       this.v = signal.value; this.low = signal.low; this.high = signal.high;
       this.gaps = signal.gaps.map((g) => ({ from: g.from_ms / 1000, to: g.to_ms / 1000, cause: g.cause }));
@@ -290,6 +302,6 @@ document.addEventListener("DOMContentLoaded", () => {
   }).observe(root);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { for (const chart of charts) chart.make(); });
   document.addEventListener("htmx:sseOpen", () => load());
-  setInterval(() => (live ? schedule() : load()), live ? 1000 : Math.min(60000, rangeS * 5));
+  setInterval(() => (live ? schedule() : load()), reloadS * 1000);
   load();
 });

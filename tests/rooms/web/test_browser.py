@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,15 +98,43 @@ def test_charts_draw_what_was_stored_before(browser: Browser, served: CloudProce
     page.close()
 
 
+@pytest.mark.parametrize("word", ["above 4.5", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk" * 2])
 @pytest.mark.parametrize("width", [320, 360])
-def test_nothing_runs_off_a_phone(browser: Browser, served: CloudProcess, width: int) -> None:
-    send(served, 1, SPINDLE, verdict(), alarm("Milling spindle 1 vibrates at 4.61 mm/s, above 4.5"))
+def test_nothing_runs_off_a_phone(browser: Browser, served: CloudProcess, width: int, word: str) -> None:
+    send(served, 1, replace(SPINDLE, name=word), verdict(), alarm(f"Milling spindle 1 vibrates at 4.61 mm/s, {word}"))
     page, complaints = opened(browser, width=width, height=740)
     for path in ("/", "/assets/gateway-1/spindle-1", "/nowhere-" + "x" * 80):
         page.goto(served.sender.url + path)
         expect(page.locator("h1")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") == width, path
     assert [c for c in complaints if "404" not in c] == []
+    page.close()
+
+
+@pytest.mark.parametrize("span", ["5m", "1h"])
+def test_what_does_not_come_any_more_is_a_gap_to_the_charts_end(
+    browser: Browser, served: CloudProcess, span: str
+) -> None:
+    data = block(1, [batch(second, 2.0, from_ns=time.time_ns() - 200 * 10**9) for second in range(9)], [SPINDLE])
+    thread = threading.Thread(target=lambda: asyncio.run(served.sender.send(data)))
+    thread.start()
+    thread.join(20)
+    page, complaints = opened(browser)
+    page.goto(f"{served.sender.url}/assets/gateway-1/spindle-1?range={span}")
+    chart = page.locator("[data-tag=vibration_mm_s]")
+    expect(chart.locator("output")).to_have_text("2.00 mm/s")
+    gap = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--gap').trim()")
+    near_the_end = (
+        "([canvas, gap]) => { const c = canvas.getContext('2d'), r = devicePixelRatio;"
+        " const probe = document.createElement('canvas').getContext('2d');"
+        " probe.fillStyle = gap; probe.fillRect(0, 0, 1, 1);"
+        " const want = [...probe.getImageData(0, 0, 1, 1).data].join();"
+        " const width = canvas.width - 29 * r, row = c.getImageData(width - 1, 40 * r, 1, 1).data;"
+        " return [[...row].join(), want]; }"
+    )
+    found, wanted = page.evaluate(near_the_end, [chart.locator("canvas").element_handle(), gap])
+    assert found == wanted
+    assert complaints == []
     page.close()
 
 

@@ -193,6 +193,20 @@ def test_what_is_not_there_is_a_404_in_the_askers_language(tmp_path: Path) -> No
     tell(tmp_path, story)
 
 
+def test_a_clock_that_is_ahead_is_said_and_its_readings_are_shown(tmp_path: Path) -> None:
+    async def story(sender: Sender, client: httpx.AsyncClient) -> None:
+        ahead_ns = time.time_ns() + 3 * 3600 * 10**9
+        await sender.send(block(1, [batch(second, 1.5, from_ns=ahead_ns) for second in range(9)], [SPINDLE]))
+        for path in ("/", "/assets/gateway-1/spindle-1"):
+            page = (await client.get(path)).text
+            assert 'class="seen ahead"' in page
+            assert ">3 h ahead</time>" in page
+        query = {"gateway": GATEWAY, "asset": "spindle-1", "tag": "vibration_mm_s", "range_s": 60}
+        assert (await sender.get("/api/v1/series", **query))["signals"][0]["value"] == [1.5] * 9
+
+    tell(tmp_path, story)
+
+
 def test_figures_as_people_read_them() -> None:
     assert words.rul(verdict(rul_h=31.0)) == "31 h (19–43 h)"
     assert words.rul(verdict(rul_h=4.0)) == "4.0 h (2.4–5.6 h)"
