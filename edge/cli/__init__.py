@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
 _OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
+# What the extras of the distribution bring, by the names under which it is imported.
+_EXTRAS = {
+    "edge": ("ai_edge_litert", "httpx", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
+    "cloud": ("jinja2", "rich", "starlette", "uvicorn"),
+    "train": ("flatbuffers", "sklearn", "threadpoolctl"),
+}
 
 
 def _others() -> EntryPoints:
@@ -59,5 +65,15 @@ def main() -> None:
     try:
         babbitt()
     except BabbittError as error:
-        click.secho(f"babbitt: {error}", err=True, fg="red")
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, packages in _EXTRAS.items() if package in packages), None)
+        if extra is None:
+            raise
+        _end(f"{package}: the package is not installed (pip install 'babbitt[{extra}]')", 1)
+
+
+def _end(said: str, exit_code: int) -> NoReturn:
+    click.secho(f"babbitt: {said}", err=True, fg="red")
+    sys.exit(exit_code)

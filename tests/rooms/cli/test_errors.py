@@ -157,3 +157,22 @@ def test_asking_a_gateway_that_does_not_run(tmp_path: Path) -> None:
     done = run("gateway", "status", str(plain_site(tmp_path)))
     assert done.returncode == 1
     assert "nobody answers" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("sklearn", ["cloud", "train", "--plant", "-o", "bundles"], "train"),
+        ("uvicorn", ["cloud", "serve", "--tokens", "tokens"], "cloud"),
+        ("ai_edge_litert", ["cloud", "train", "--plant", "-o", "bundles"], "edge"),
+    ],
+)
+def test_a_package_that_is_not_installed_names_the_extra_that_brings_it(
+    missing: str, arguments: list[str], extra: str
+) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from edge.cli import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert found.returncode == 1
+    assert found.stderr == f"babbitt: {missing}: the package is not installed (pip install 'babbitt[{extra}]')\n"
