@@ -126,7 +126,7 @@ def _span(connection: sqlite3.Connection, asset: int, block: int, series: Series
     for hour in np.unique(hours).tolist():
         inside = series.read_ns[hours == hour]
         connection.execute(
-            "INSERT OR IGNORE INTO span VALUES (?,?,?,?,?)",
+            "INSERT OR IGNORE INTO span(asset, hour_s, first_ns, last_ns, block) VALUES (?,?,?,?,?)",
             (asset, hour * HOUR_S, int(inside.min()), int(inside.max()), block),
         )
 

@@ -161,6 +161,14 @@ def test_late_blocks_in_any_order_repair_what_they_touch(tmp_path: Path) -> None
     assert_same(tables(tmp_path / "shuffled"), expected)
 
 
+def test_sqlite_finds_nothing_wrong_with_a_store(tmp_path: Path) -> None:
+    stored(tmp_path, history())
+    connection = sqlite3.connect(tmp_path / "cloud.sqlite3")
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.close()
+
+
 def test_rebuilding_from_raw_blocks_gives_the_same_tables(tmp_path: Path) -> None:
     stored(tmp_path, history()[::-1], at_once=3)
     before = tables(tmp_path)
