@@ -33,19 +33,21 @@ class Painter:
     ) -> None:
         self._paint, self._what, self._pause_s, self._trouble = paint, what, pause_s, trouble
         self._wanted: PanelView | None = None
+        self._shown: PanelView | None = None
         self._closing = False
         self._failing = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"babbitt.panel.{what}", daemon=True)
         self._thread.start()
 
-    @property
-    def is_failing(self) -> bool:
-        """Whether the last painting failed: the same view is then worth another try."""
-        return self._failing
-
     def show(self, view: PanelView) -> None:
-        """Have ``view`` painted next, in place of one that still waits. Returns at once."""
+        """Have ``view`` painted next, in place of one that still waits. Returns at once.
+
+        The view that was shown last is not painted again, unless its painting failed: then it is worth another try.
+        """
+        if view == self._shown and not self._failing:
+            return
+        self._shown = view
         with self._changed:
             self._wanted = view
             self._changed.notify()

@@ -51,8 +51,7 @@ class PiPanel:
         if self._shown is None or (view.green, view.amber, view.red) != self._lit(self._shown):
             for lamp, wanted in zip(self._lamps, self._lit(view), strict=True):
                 _set(lamp, wanted)
-        if view != self._shown or self._painter.is_failing:
-            self._painter.show(view)
+        self._painter.show(view)
         self._shown = view
 
     def close(self) -> None:

@@ -33,13 +33,10 @@ class PngPanel:
         self.columns, self.rows = columns, rows
         self._path = path
         self._draw = picture.draw
-        self._shown: PanelView | None = None
         self._painter = Painter(self._paint, what=f"picture {path}", pause_s=PAUSE_S)
 
     def show(self, view: PanelView) -> None:
-        if view != self._shown or self._painter.is_failing:
-            self._shown = view
-            self._painter.show(view)
+        self._painter.show(view)
 
     def close(self) -> None:
         """Leave a picture that says that nobody watches."""

@@ -31,13 +31,10 @@ class TerminalPanel:
         self._begun = False
         self._told: set[tuple[str, ...]] = set()
         self._lamps: tuple[str, str, str] | None = None
-        self._shown: PanelView | None = None
         self._painter = Painter(self._paint, what="terminal", pause_s=PAUSE_S, trouble=(OSError, ValueError))
 
     def show(self, view: PanelView) -> None:
-        if view != self._shown or self._painter.is_failing:
-            self._shown = view
-            self._painter.show(view)
+        self._painter.show(view)
 
     def close(self) -> None:
         """Say that nobody watches, and give the terminal back."""
