@@ -45,12 +45,16 @@ class Driver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """One sealed block as it lies in the journal: the bytes are forwarded verbatim."""
+    """One sealed block as it lies in the journal: the bytes are forwarded verbatim.
+
+    ``dictionary`` is the packed dictionary that a receiver needs to open it, empty where it opens alone.
+    """
 
     seq: int
     lane: Lane
     readings: int
     data: bytes
+    dictionary: bytes = b""
 
 
 class Journal(Protocol):
@@ -77,8 +81,24 @@ class Journal(Protocol):
     def report(self) -> None:
         """Let the next ``commit`` send the ledger's rows, however short ago they were sent."""
 
-    def pending(self, *, limit_bytes: int) -> list[StoredBlock]:
-        """Unacknowledged blocks to send next: urgent first, then by age; at least one where there is any."""
+    @property
+    def last_seq(self) -> int:
+        """The newest durable block's number; 0 where there never was one."""
+
+    def pending(self, *, limit_bytes: int, since: int = 0) -> list[StoredBlock]:
+        """What goes up first: all urgent blocks, then telemetry numbered ``since`` or later, each by age.
+
+        Blocks that are neither acknowledged nor dropped; at least one where there is any.
+        """
+
+    def waiting(self, *, limit_bytes: int, until: int, newest_first: bool = False) -> list[StoredBlock]:
+        """The backlog: telemetry numbered below ``until``, by age; at least one where there is any."""
+
+    def oldest(self) -> int:
+        """The lowest number that is not settled for good; ``last_seq + 1`` where all are. It never goes back.
+
+        No block below it is ever handed out again: each was acknowledged, or its loss is declared.
+        """
 
     def backlog(self) -> tuple[int, int]:
         """How many blocks and readings await acknowledgement."""
@@ -103,9 +123,14 @@ class Journal(Protocol):
 
 
 class Link(Protocol):
-    """The way up. ``send`` returns the receiver's acknowledgement, or raises ``LinkDown`` after its deadline."""
+    """The way up. ``send`` returns the receiver's acknowledgement, or raises ``LinkDown`` after its deadline.
 
-    async def send(self, blocks: Sequence[StoredBlock], *, backlog_blocks: int, backlog_readings: int) -> Ack: ...
+    ``live`` names the lane: what is new, or the backlog. ``oldest`` is the journal's: what lies below is no hole.
+    """
+
+    async def send(
+        self, blocks: Sequence[StoredBlock], *, live: bool, oldest: int, backlog_blocks: int, backlog_readings: int
+    ) -> Ack: ...
     async def close(self) -> None: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,6 +16,8 @@ from edge.journal.seal import Sealed
 from edge.ports import StoredBlock
 
 log = logging.getLogger("babbitt.journal")
+
+_URGENT = int(Lane.URGENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +53,45 @@ class Blocks:
         """The transaction was committed."""
         self.gone.clear()
 
-    def pending(self, limit_bytes: int) -> list[StoredBlock]:
-        """Urgent first, then by age, at most ``limit_bytes`` but at least one."""
+    def pending(self, limit_bytes: int, since: int) -> list[StoredBlock]:
+        """Urgent ones, then telemetry numbered ``since`` or later; by age, ``limit_bytes`` in all but at least one."""
+        # The literals let SQLite use the index of urgent blocks.
+        rows = itertools.chain(
+            self._connection.execute(
+                f"SELECT seq, lane, readings, data FROM block WHERE lane = {_URGENT} ORDER BY seq"
+            ),
+            self._connection.execute(
+                f"SELECT seq, lane, readings, data FROM block WHERE lane <> {_URGENT} AND seq >= ? ORDER BY seq",
+                (since,),
+            ),
+        )
+        return self._up_to(limit_bytes, rows)
+
+    def waiting(self, limit_bytes: int, until: int, *, newest_first: bool) -> list[StoredBlock]:
+        """Telemetry numbered below ``until``, ``limit_bytes`` in all but at least one."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self._connection.execute(
+            f"SELECT seq, lane, readings, data FROM block WHERE lane <> {_URGENT} AND seq < ? ORDER BY seq {order}",
+            (until,),
+        )
+        return self._up_to(limit_bytes, rows)
+
+    def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, int, bytes]]) -> list[StoredBlock]:
         blocks: list[StoredBlock] = []
         size = 0
-        for lane in Lane:
-            # The literal lets SQLite use the index of urgent blocks.
-            rows = self._connection.execute(
-                f"SELECT seq, readings, data FROM block WHERE lane = {int(lane)} ORDER BY seq"
-            )
-            for seq, readings, data in rows:
-                if seq in self.gone:
-                    continue
-                size += len(data)
-                if blocks and size > limit_bytes:
-                    return blocks
-                blocks.append(StoredBlock(seq, lane, readings, data))
+        for seq, lane, readings, data in rows:
+            if seq in self.gone:
+                continue
+            size += len(data)
+            if blocks and size > limit_bytes:
+                break
+            blocks.append(StoredBlock(seq, Lane(lane), readings, data))
         return blocks
+
+    def lowest(self) -> int | None:
+        """The lowest number in the store; what is let go counts until it is deleted."""
+        (seq,) = self._connection.execute("SELECT min(seq) FROM block").fetchone()
+        return None if seq is None else int(seq)
 
     def find(self, seqs: Iterable[int]) -> list[Entry]:
         """Accounts of those that are there."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,21 +104,28 @@ class SqliteJournal:
         with self._lock:
             self._report_due_ns = self._clock.mono_ns()
 
-    def pending(self, *, limit_bytes: int) -> list[StoredBlock]:
+    @property
+    def last_seq(self) -> int:
+        return self._last_seq
+
+    def pending(self, *, limit_bytes: int, since: int = 0) -> list[StoredBlock]:
+        return self._handed_out(lambda: self._blocks.pending(limit_bytes, since))
+
+    def waiting(self, *, limit_bytes: int, until: int, newest_first: bool = False) -> list[StoredBlock]:
+        return self._handed_out(lambda: self._blocks.waiting(limit_bytes, until, newest_first=newest_first))
+
+    def oldest(self) -> int:
+        """As the last commit left it: until then a crash can undo what was settled since, and numbers given since."""
         with self._lock:
-            if self._closed:
-                return []
-            try:
-                blocks, altered = intact(self._blocks.pending(limit_bytes))
-                self._settle(altered, Cause.DECODE)
-            except sqlite3.DatabaseError as error:
-                self._failed(error)
-                return []
-            self._sent.update(block.seq for block in blocks)
-            return blocks
+            if not self._closed:
+                try:
+                    return self._blocks.lowest() or self._last_seq + 1
+                except sqlite3.DatabaseError as error:
+                    self._failed(error)
+            return 1
 
     def acknowledge(self, ack: Ack) -> None:
-        """As the port says, of what ``pending`` handed out: no reply can claim more than was sent to it."""
+        """As the port says, of what was handed out in this run: no reply can claim more than was sent to it."""
         with self._lock:
             if self._closed or ack.epoch != self.epoch:
                 return
@@ -184,6 +191,7 @@ class SqliteJournal:
             raise StoreError(str(self._path), problem, "give each a data_dir of its own")
         self._run, self._boot, self._clean = last.run + 1, boot, False
         self._committed_ns = self._clock.wall_ns()
+        self._last_seq = last.last_seq
         self._sealer = Sealer(gateway, self.epoch, boot, last_seq=last.last_seq)
         self._groups = Groups(self._connection)
         self._blocks = Blocks(self._connection, self._groups.by_id)
@@ -331,6 +339,7 @@ class SqliteJournal:
 
     def _written(self) -> None:
         self._opened = True
+        self._last_seq = self._sealer.last_seq
         blocks, readings = self._backlog
         self._backlog = (blocks + len(self._sealed), readings + sum(block.readings for block in self._sealed))
         self._sealed.clear()
@@ -344,6 +353,20 @@ class SqliteJournal:
         schema.shrink(self._connection)
 
     # Blocks that leave.
+
+    def _handed_out(self, choose: Callable[[], list[StoredBlock]]) -> list[StoredBlock]:
+        """Those of the chosen blocks that are as they were sealed; an acknowledgement may name them from now on."""
+        with self._lock:
+            if self._closed:
+                return []
+            try:
+                blocks, altered = intact(choose())
+                self._settle(altered, Cause.DECODE)
+            except sqlite3.DatabaseError as error:
+                self._failed(error)
+                return []
+            self._sent.update(block.seq for block in blocks)
+            return blocks
 
     def _settle(self, seqs: Iterable[int], cause: Cause | None) -> None:
         """Let stored blocks go: acknowledged, or dropped for a cause. Raises before the first change or not at all."""

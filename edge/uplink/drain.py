@@ -85,8 +85,11 @@ class Uplink:
 
     async def _send(self, blocks: Sequence[StoredBlock]) -> None:
         waiting_blocks, waiting_readings = self._journal.backlog()
+        oldest = await self._on_disk(self._journal.oldest)
         try:
-            ack = await self._link.send(blocks, backlog_blocks=waiting_blocks, backlog_readings=waiting_readings)
+            ack = await self._link.send(
+                blocks, live=True, oldest=oldest, backlog_blocks=waiting_blocks, backlog_readings=waiting_readings
+            )
         except Refused as refused:
             await self._refused(blocks, str(refused))
         except LinkDown as down:

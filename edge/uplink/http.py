@@ -79,13 +79,17 @@ class HttpLink:
             trust_env=False,
         )
 
-    async def send(self, blocks: Sequence[StoredBlock], *, backlog_blocks: int, backlog_readings: int) -> Ack:
+    async def send(
+        self, blocks: Sequence[StoredBlock], *, live: bool, oldest: int, backlog_blocks: int, backlog_readings: int
+    ) -> Ack:
         """Post ``blocks`` in one request. Raises ``LinkDown``, or ``Refused``, within the configured timeout."""
         import httpx
 
         assert blocks
         headers = self._headers | {
             "Babbitt-Epoch": peek(blocks[0].data).key.epoch,
+            "Babbitt-Oldest": str(oldest),
+            "Babbitt-Lane": "live" if live else "backlog",
             "Babbitt-Backlog-Blocks": str(backlog_blocks),
             "Babbitt-Backlog-Readings": str(backlog_readings),
         }

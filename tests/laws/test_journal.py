@@ -38,7 +38,7 @@ class JournalLaw(RuleBasedStateMachine):
         self.sent: dict[int, bytes] = {}
         self.held: dict[int, bytes] = {}
         self.refused: set[int] = set()
-        self.numbers: set[int] = set()
+        self.oldest = 1
 
     def teardown(self) -> None:
         if not hasattr(self, "journal"):
@@ -102,6 +102,23 @@ class JournalLaw(RuleBasedStateMachine):
         self._check_handed_out(blocks)
         self.sent.update((b.seq, b.data) for b in blocks)
 
+    @rule(limit=st.sampled_from([1, 1000, 10**6]), newest_first=st.booleans(), ago=st.integers(0, 5))
+    def send_by_lane(self, limit: int, newest_first: bool, ago: int) -> None:
+        """From any dividing number on, the two lanes together hand out what waits, each in its order."""
+        divide = max(0, self.journal.last_seq - ago)
+        live = self.journal.pending(limit_bytes=limit, since=divide)
+        backlog = self.journal.waiting(limit_bytes=limit, until=divide, newest_first=newest_first)
+        assert bool(live or backlog) == (self.journal.backlog()[0] > 0)
+        telemetry = [b.seq for b in live if b.lane is Lane.TELEMETRY]
+        assert telemetry == sorted(telemetry)
+        assert all(seq >= divide for seq in telemetry)
+        assert [b.seq for b in backlog] == sorted((b.seq for b in backlog), reverse=newest_first)
+        assert all(b.lane is Lane.TELEMETRY and b.seq < divide for b in backlog)
+        for blocks in (live, backlog):
+            assert len(blocks) <= 1 or sum(len(b.data) for b in blocks) <= limit
+            self._check_handed_out(blocks)
+            self.sent.update((b.seq, b.data) for b in blocks)
+
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
     def acknowledge(self, data: st.DataObject) -> None:
@@ -141,6 +158,15 @@ class JournalLaw(RuleBasedStateMachine):
         assert self.journal.totals() == sums
         assert (sums["offered"], sums["good"]) == (sum(self.offered.values()), sum(self.good.values()))
 
+    @invariant()
+    def never_looks_back(self) -> None:
+        """What lies below ``oldest`` is settled whatever happens next, and its number is not given again."""
+        if not hasattr(self, "journal"):
+            return
+        oldest = self.journal.oldest()
+        assert self.oldest <= oldest <= self.journal.last_seq + 1
+        self.oldest = oldest
+
     def _reopen(self, *, clean: bool) -> None:
         """A poll in flight at the end is an answer that never came; one in flight at a kill may have been served."""
         self.offered.update(dict.fromkeys(TAGS, self.in_flight))
@@ -158,6 +184,7 @@ class JournalLaw(RuleBasedStateMachine):
         for block in blocks:
             assert block.seq not in self.held
             assert block.seq not in self.refused
+            assert self.oldest <= block.seq <= self.journal.last_seq
             assert peek(block.data).key.seq == block.seq
             assert self.sent.get(block.seq, block.data) == block.data
             for one in decode_block(block.data).batches():

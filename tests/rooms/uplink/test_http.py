@@ -105,7 +105,7 @@ def test_nobody_at_the_address_is_a_link_that_is_down(tmp_path: Path) -> None:
             config = UplinkConfig(url=url, token_file="token")  # noqa: S106
             link = HttpLink(config, token_file=token_file(tmp_path), gateway="gw-1")
             with pytest.raises(LinkDown) as caught:
-                await link.send([block()], backlog_blocks=1, backlog_readings=0)
+                await link.send([block()], live=True, oldest=1, backlog_blocks=1, backlog_readings=0)
             assert str(caught.value)
             await link.close()
 
