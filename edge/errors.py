@@ -8,6 +8,7 @@
       StoreError      the store cannot be opened or is another program's
       BundleError     a model bundle is missing, altered or made for something else
       BlockError      bytes that are not a block, or not one that this version reads
+        UnknownDictionaryError   a sound block whose names are in a dictionary that is not at hand
 
 Operating trouble (no answer, disk full, link down) is never an exception between rooms: it is a ``Quality``, a
 ``Dropped`` or an ``Outcome``. A broken invariant is an ``assert``.
@@ -44,3 +45,11 @@ class BundleError(BabbittError):
 
 class BlockError(BabbittError):
     exit_code = 6
+
+
+class UnknownDictionaryError(BlockError):
+    """``digest`` (16 bytes) names the dictionary."""
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = digest
+        super().__init__("block", f"its names are in dictionary {digest.hex()}, which is not at hand", "send it first")

@@ -28,7 +28,7 @@ def need(condition: object, what: str) -> None:
 def decode(data: bytes) -> dict[str, Any]:
     """The whole block: the envelope's fields, ``series`` (a list of polls each) and ``records``."""
     need(data[:4] == b"BABT", "magic")
-    need(data[4] == 1, "version")
+    need(data[4] in (1, 2), "version")
     need(hashlib.blake2b(data[:-16], digest_size=16).digest() == data[-16:], "digest")
     flags, lane, name = data[5], data[6], data[7]
     need(flags == 0 and lane in (0, 1) and name, "flags, lane, name")

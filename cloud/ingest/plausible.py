@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 
 from edge.contract.block import Block
-from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Record, Verdict
+from edge.contract.types import Alarm, Asset, ClockSet, Dropped, LedgerRow, Record, Verdict, Waveform
 from edge.errors import BlockError
 
 NAME_CHARS_MAX = 128
@@ -29,7 +29,8 @@ def check(block: Block) -> None:
         for tag in series.tags:
             _check_name("tag", tag)
     for record in block.records:
-        _check_asset(record.asset)
+        if not isinstance(record, ClockSet):
+            _check_asset(record.asset)
         for name, text in _texts(record):
             if len(text) > TEXT_CHARS_MAX:
                 raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {TEXT_CHARS_MAX}")
@@ -67,7 +68,9 @@ def _check_record(record: Record) -> None:
             for field in fields(LedgerRow):
                 if field.type == "int" and field.name != "hour_ns":
                     _check_number(field.name, getattr(record, field.name), 0, COUNT_MAX)
-        case Verdict():
+        case Waveform():
+            _check_name("tag", record.tag)
+        case Verdict() | ClockSet():
             pass
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from cloud.ingest.plausible import check
 from cloud.store.writer import Duplicate, Refusal
-from edge.contract.block import MAGIC, VERSION, Block, Header, decode_block, peek
+from edge.contract.block import MAGIC, VERSIONS, Block, Header, decode_block, peek
 from edge.contract.types import Key
 from edge.errors import BlockError
 
@@ -23,7 +23,7 @@ READINGS_AT_ONCE_MAX = 2**20
 RAW_BYTES_AT_ONCE_MAX = 2**26
 SEQ_MAX = 2**63 - 1
 _UNCHECKED_KEY = struct.Struct("<4sB3x16s16xQ")
-"""Where a block of version 1 says its epoch and seq; believed only as a hint, see ``Suspects``."""
+"""Where a block says its epoch and seq; believed only as a hint, see ``Suspects``."""
 
 Holds = Callable[[Key, bytes], Literal["no", "same", "other"]]
 
@@ -126,12 +126,12 @@ def _kind(data: bytes) -> str:
     """One word for counting."""
     if data[: len(MAGIC)] != MAGIC:
         return "foreign"
-    return "malformed" if data[len(MAGIC) : len(MAGIC) + 1] == bytes([VERSION]) else "version"
+    return "malformed" if data[len(MAGIC) : len(MAGIC) + 1] in [bytes([v]) for v in VERSIONS] else "version"
 
 
 def _claimed_seq(data: bytes, epoch: str) -> int | None:
     if len(data) < _UNCHECKED_KEY.size:
         return None
     magic, version, claimed_epoch, seq = _UNCHECKED_KEY.unpack_from(data)
-    sound = magic == MAGIC and version == VERSION and claimed_epoch.hex() == epoch and 1 <= seq <= SEQ_MAX
+    sound = magic == MAGIC and version in VERSIONS and claimed_epoch.hex() == epoch and 1 <= seq <= SEQ_MAX
     return seq if sound else None

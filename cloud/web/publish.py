@@ -10,7 +10,7 @@ from cloud.fleet.series import MS_NS, column_of
 from cloud.ingest.receive import Arrived
 from cloud.web.live import Hub, json_event
 from edge.contract.block import Block, Series
-from edge.contract.types import Quality, Verdict
+from edge.contract.types import ClockSet, Quality, Verdict
 
 POINTS_MAX = 400
 """Polls of one asset in one request beyond which a chart does better to load anew."""
@@ -25,7 +25,8 @@ def publish(hub: Hub, arrived: Arrived) -> None:
         for series in block.series:
             by_asset[series.asset].append(series)
         for record in block.records:
-            touched.add(record.asset)
+            if not isinstance(record, ClockSet):
+                touched.add(record.asset)
             if isinstance(record, Verdict):
                 verdicts[record.asset].append(record)
         _tell_live(hub, arrived, block)

@@ -12,25 +12,29 @@ import itertools
 import json
 import math
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import zstandard
 
 from edge.contract import columns, kinds, records, series
+from edge.contract.dictionary import Dictionary, is_dictionary, open_dictionary, pack_dictionary
 from edge.contract.frames import pack_frames, unpack_frames
 from edge.contract.series import Column, Series, Shape, Table
 from edge.contract.types import Batch, Key, Lane, Quality, Record
-from edge.errors import BlockError
+from edge.errors import BlockError, UnknownDictionaryError
 
 __all__ = [
-    "Block", "Column", "Header", "Series", "decode_block", "encode_block", "pack_frames", "peek", "unpack_frames",
+    "Block", "Column", "Dictionary", "Header", "Series", "decode_block", "encode_block", "is_dictionary",
+    "open_dictionary", "pack_dictionary", "pack_frames", "peek", "unpack_frames",
 ]  # fmt: skip
 
 MAGIC = b"BABT"
-VERSION = 1
+VERSION = 2
+VERSIONS = (1, 2)
 READINGS_MAX = 2**18
 ROWS_MAX = 2**18
 SERIES_MAX = 2**14
@@ -39,6 +43,8 @@ DIRECTORY_BYTES_MAX = 2**22
 _DIGEST_BYTES = 16
 _LEVEL = 3
 _CHUNK_BYTES_MIN = 128
+_THINNED, _NAMED = 1, 2
+_NO_DICTIONARIES: Mapping[bytes, Dictionary] = MappingProxyType({})
 _TO_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 _HEAD = struct.Struct("<4sBBBB16s16sQqIIIII")
@@ -50,7 +56,8 @@ class Header:
     """What a block says of itself in clear.
 
     ``readings`` counts values asked for, good or bad; ``good`` those that came with a value. ``digest`` tells two
-    blocks with the same key but different contents apart.
+    blocks with the same key but different contents apart. ``dictionary`` is the digest of the one that its names are in
+    (empty: it opens alone); ``thinned`` says that readings were taken out on purpose, which the ledger declares.
     """
 
     key: Key
@@ -61,6 +68,8 @@ class Header:
     good: int
     records: int
     digest: bytes
+    dictionary: bytes
+    thinned: bool
     raw_bytes: int = field(compare=False)
     at: int = field(compare=False, repr=False)
 
@@ -79,9 +88,19 @@ class Block:
 
 
 def encode_block(
-    key: Key, *, boot: str, lane: Lane, sealed_ns: int, batches: Sequence[Batch], records: Sequence[Record]
+    key: Key,
+    *,
+    boot: str,
+    lane: Lane,
+    sealed_ns: int,
+    batches: Sequence[Batch],
+    records: Sequence[Record],
+    dictionary: Dictionary | None = None,
+    thinned: bool = False,
 ) -> bytes:
     """Seal batches and records. ``key.epoch`` and ``boot`` are 32 hex digits (a hyphenated UUID will do for ``boot``).
+
+    Series that are in ``dictionary`` refer to it, so that the block opens only with it; all others are named inline.
 
     Raises BlockError where they are more than one block holds; batches that break the contract of ``Batch`` are an
     AssertionError.
@@ -91,18 +110,19 @@ def encode_block(
     _check_size("polls", len(batches), ROWS_MAX)
     table = series.tabulate(batches)
     _check_size("series", len(table.shapes), SERIES_MAX)
-    chunks = _payload(table, records)
+    chunks = _payload(table, records, dictionary)
     raw = sum(map(len, chunks))
     _check_size("bytes", raw, PAYLOAD_BYTES_MAX)
     packed = _compress(chunks, raw)
     gateway = key.gateway.encode()
     assert 0 < len(gateway) < 256, "a gateway's name has 1 to 255 bytes"
     assert 0 <= key.seq < 2**64
+    flags = thinned * _THINNED + (dictionary is not None) * _NAMED
     head = _HEAD.pack(
-        MAGIC, VERSION, 0, lane, len(gateway), _sixteen(key.epoch), _sixteen(boot.replace("-", "")),
+        MAGIC, VERSION, flags, lane, len(gateway), _sixteen(key.epoch), _sixteen(boot.replace("-", "")),
         key.seq, sealed_ns, readings, table.good, len(records), raw, len(packed),
     )  # fmt: skip
-    return _sealed(head + gateway + packed)
+    return _sealed(head + gateway + (dictionary.digest if dictionary else b"") + packed)
 
 
 def _sealed(data: bytes) -> bytes:
@@ -120,30 +140,34 @@ def _sixteen(digits: str) -> bytes:
     return number
 
 
-def _payload(table: Table, found: Sequence[Record]) -> list[bytes]:
+def _payload(table: Table, found: Sequence[Record], dictionary: Dictionary | None) -> list[bytes]:
     """The payload's parts, cut where statistics change."""
-    directory = _directory(table, found)
+    samples: list[bytes] = []
+    directory = _directory(table, [records.to_json(record, samples) for record in found], dictionary)
     _check_size("bytes of names and records", len(directory), DIRECTORY_BYTES_MAX)
     full = table.kinds != kinds.NONE
     packed = columns.pack(table.cells, table.lengths[full], table.kinds[full])
     codes = table.kinds.astype(np.uint8)
     codes[full] |= packed.sloped.astype(np.uint8) * np.uint8(kinds.SLOPED)
     heads = [codes.tobytes(), packed.widths.tobytes()]
-    return [struct.pack("<I", len(directory)) + directory, table.quality, *heads, *packed.chunks]
+    return [struct.pack("<I", len(directory)) + directory, table.quality, *heads, *packed.chunks, *samples]
 
 
-def _directory(table: Table, found: Sequence[Record]) -> bytes:
+def _directory(table: Table, found: list[dict[str, Any]], dictionary: Dictionary | None) -> bytes:
     """Names, shapes and records as JSON. Each tuple of tags is written once, however many assets have it."""
     schemas: dict[tuple[str, ...], int] = {}
-    shapes = [
-        [s.asset, schemas.setdefault(s.tags, len(schemas)), s.rows, int(s.spread), int(s.flawed)] for s in table.shapes
-    ]
+    numbers = dictionary.numbers if dictionary else {}
+    shapes = []
+    for s in table.shapes:
+        number = numbers.get((s.asset, s.tags))
+        name = [s.asset, schemas.setdefault(s.tags, len(schemas))] if number is None else [number]
+        shapes.append([*name, s.rows, int(s.spread), int(s.flawed)])
     directory = {
         "schemas": list(schemas),
         "series": shapes,
         "texts": table.texts,
         "scales": table.scales,
-        "records": [records.to_json(record) for record in found],
+        "records": found,
     }
     return _TO_JSON.encode(directory).encode()
 
@@ -167,48 +191,63 @@ def peek(data: bytes) -> Header:
     """The header of a block whose magic, version, lengths and checksum are right. Raises BlockError."""
     if len(data) < 5 or data[:4] != MAGIC:
         raise BlockError("block", "the bytes are not a block")
-    if data[4] != VERSION:
+    if data[4] not in VERSIONS:
         raise BlockError(
-            "block", f"made in version {data[4]} of the format, this program reads version {VERSION}", "update it"
+            "block", f"made in version {data[4]} of the format, this program reads versions 1 and 2", "update it"
         )
     if len(data) < _HEAD.size:
         raise BlockError("block", f"cut short: {len(data)} bytes are less than a header")
     (_, _, flags, lane, name_bytes, epoch, boot, seq, sealed_ns, readings, good, count, raw, packed) = (
         _HEAD.unpack_from(data)
     )
-    at = _HEAD.size + name_bytes
+    named, known_flags = (flags & _NAMED, _THINNED | _NAMED) if data[4] == 2 else (0, 0)
+    start = _HEAD.size + name_bytes
+    at = start + (_DIGEST_BYTES if named else 0)
     if len(data) != at + packed + _DIGEST_BYTES:
         raise BlockError("block", f"{len(data)} bytes where its header says {at + packed + _DIGEST_BYTES}")
     digest = hashlib.blake2b(memoryview(data)[:-_DIGEST_BYTES], digest_size=_DIGEST_BYTES).digest()
     if digest != data[-_DIGEST_BYTES:]:
         raise BlockError("block", "its checksum is wrong: bytes were altered")
-    if flags or lane not in tuple(Lane) or not name_bytes:
-        raise BlockError("block", "its header has flags, a lane or a gateway that version 1 does not know")
+    if flags & ~known_flags or lane not in tuple(Lane) or not name_bytes:
+        raise BlockError("block", "its header has flags, a lane or a gateway that its version does not know")
     if readings > READINGS_MAX or good > readings or raw > PAYLOAD_BYTES_MAX or count > raw:
         raise BlockError("block", "its header counts more than a block holds")
     try:
-        gateway = data[_HEAD.size : at].decode()
+        gateway = data[_HEAD.size : start].decode()
     except UnicodeDecodeError:
         raise BlockError("block", "the gateway's name is not UTF-8") from None
     key = Key(gateway, epoch.hex(), seq)
-    return Header(key, boot.hex(), Lane(lane), sealed_ns, readings, good, count, digest, raw_bytes=raw, at=at)
+    return Header(
+        key, boot.hex(), Lane(lane), sealed_ns, readings, good, count, digest, data[start:at], bool(flags & _THINNED),
+        raw_bytes=raw, at=at,
+    )  # fmt: skip
 
 
-def decode_block(data: bytes) -> Block:
-    """Open a block: numbers as numpy arrays. Raises BlockError, having allocated no more than the limits allow."""
+def decode_block(data: bytes, dictionaries: Mapping[bytes, Dictionary] = _NO_DICTIONARIES) -> Block:
+    """Open a block: numbers as numpy arrays. ``dictionaries``: those at hand, by their digests.
+
+    Raises UnknownDictionaryError where the block needs another one, BlockError where it is none, having allocated no
+    more than the limits allow.
+    """
     header = peek(data)
+    dictionary = dictionaries.get(header.dictionary) if header.dictionary else None
+    if header.dictionary and dictionary is None:
+        raise UnknownDictionaryError(header.dictionary)
+    if dictionary is not None and dictionary.digest != header.dictionary:
+        raise BlockError("block", "it was given a dictionary that is not the one it names")
     payload = _Payload(_decompress(memoryview(data)[header.at : -_DIGEST_BYTES], header.raw_bytes))
     directory = _parse(payload)
-    shapes = _shapes(directory)
+    shapes = _shapes(directory, dictionary.groups if dictionary else ())
     readings = sum(shape.rows * len(shape.tags) for shape in shapes)
     if readings != header.readings or sum(shape.rows for shape in shapes) > ROWS_MAX:
         raise BlockError("block", "its directory and its header count different readings")
     if len(directory["records"]) != header.records:
         raise BlockError("block", "its directory and its header count different records")
     table = _table(payload, shapes, _texts(directory["texts"]), _scales(directory["scales"]))
+    found = records.all_from_json(directory["records"], payload.take)
     if payload.rest or table.good != header.good:
         raise BlockError("block", "its payload is longer than its columns, or counts different good readings")
-    return Block(header, series.untabulate(table), tuple(records.from_json(record) for record in directory["records"]))
+    return Block(header, series.untabulate(table), found)
 
 
 class _Payload:
@@ -248,13 +287,13 @@ def _parse(payload: _Payload) -> dict[str, Any]:
         raise BlockError("block", "its directory is not JSON") from None
     lists = ("schemas", "series", "texts", "scales", "records")
     if not isinstance(directory, dict) or sorted(directory) != sorted(lists):
-        raise BlockError("block", "its directory has other keys than version 1")
+        raise BlockError("block", "its directory has other keys than its version")
     if not all(isinstance(directory[name], list) for name in lists):
         raise BlockError("block", "its directory holds something else than lists")
     return directory
 
 
-def _shapes(directory: dict[str, Any]) -> list[Shape]:
+def _shapes(directory: dict[str, Any], groups: Sequence[tuple[str, tuple[str, ...]]]) -> list[Shape]:
     schemas = [tuple(_texts(tags)) for tags in directory["schemas"]]
     if len(directory["series"]) > SERIES_MAX:
         raise BlockError("block", f"its directory has more than {SERIES_MAX} series")
@@ -264,6 +303,10 @@ def _shapes(directory: dict[str, Any]) -> list[Shape]:
             case [str(asset), int(schema), int(rows), 0 | 1 as spread, 0 | 1 as flawed]:
                 if 0 <= schema < len(schemas) and rows > 0:
                     shapes.append(Shape(asset, schemas[schema], rows, spread == 1, flawed == 1))
+                    continue
+            case [int(group), int(rows), 0 | 1 as spread, 0 | 1 as flawed]:
+                if 0 <= group < len(groups) and rows > 0:
+                    shapes.append(Shape(*groups[group], rows, spread == 1, flawed == 1))
                     continue
         raise BlockError("block", "a series in its directory cannot be")
     return shapes
@@ -290,7 +333,7 @@ def _table(payload: _Payload, shapes: list[Shape], texts: list[str], scales: lis
     """Columns as whole numbers, with every kind checked against what it may hold."""
     quality = payload.take(sum(shape.rows * len(shape.tags) for shape in shapes if shape.flawed))
     if not set(quality) <= set(Quality):
-        raise BlockError("block", "a quality that version 1 does not know")
+        raise BlockError("block", "a quality that its version does not know")
     lengths, control = series.layout(shapes, quality)
     codes = np.frombuffer(payload.take(len(lengths)), np.uint8)
     found = (codes & (kinds.SLOPED - 1)).astype(np.int64)

@@ -13,11 +13,25 @@ from dataclasses import fields
 from enum import StrEnum
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
-from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Reason, Record, Tag, Verdict
+from edge.contract import waveform
+from edge.contract.types import (
+    Alarm,
+    Asset,
+    ClockSet,
+    Dropped,
+    LedgerRow,
+    Reason,
+    Record,
+    Samples,
+    Tag,
+    Verdict,
+    Waveform,
+)
 from edge.errors import BlockError
 
 _TYPES: dict[str, type[Any]] = {
-    "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow,
+    "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow, "clock": ClockSet,
+    "waveform": Waveform,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -26,13 +40,17 @@ Json = Any
 """What the json module gives: checked field by field before it is believed."""
 
 
-def to_json(record: Record) -> dict[str, Json]:
-    """The record as an object that json.dumps takes with ``allow_nan=False``."""
+def to_json(record: Record, samples: list[bytes]) -> dict[str, Json]:
+    """The record as an object that json.dumps takes with ``allow_nan=False``; what is binary goes into ``samples``."""
+    if isinstance(record, Waveform):
+        note, planes = waveform.pack(record.samples)
+        samples.append(planes)
+        return {"type": "waveform", **_object(record), "samples": note}
     return {"type": _NAMES[type(record)], **_object(record)}
 
 
 def _object(record: Any) -> dict[str, Json]:
-    return {name: _plain(getattr(record, name)) for name in _READERS[type(record)]}
+    return {name: _plain(getattr(record, name)) for name in _READERS[type(record)] if name != "samples"}
 
 
 def _plain(value: object) -> Json:
@@ -43,8 +61,22 @@ def _plain(value: object) -> Json:
     return value
 
 
-def from_json(found: Json) -> Record:
-    """The record that ``to_json`` was given. Raises BlockError naming the record's type and field."""
+def all_from_json(found: list[Json], take: Callable[[int], bytes]) -> tuple[Record, ...]:
+    """The records that ``to_json`` was given, where ``take(n)`` gives the next ``n`` bytes of samples.
+
+    Raises BlockError naming a record's type and field.
+    """
+    records, room = [], waveform.SAMPLES_MAX
+    for one in found:
+        if isinstance(one, dict) and one.get("type") == "waveform" and "samples" in one:
+            samples = waveform.unpack(one["samples"], take, room)
+            room -= len(samples)
+            one = one | {"samples": samples}
+        records.append(_from_json(one))
+    return tuple(records)
+
+
+def _from_json(found: Json) -> Record:
     if not isinstance(found, dict) or not isinstance(found.get("type"), str) or found["type"] not in _TYPES:
         raise BlockError("block", "a record is of no known type")
     name = found["type"]
@@ -60,6 +92,8 @@ def _read(cls: type[Any], found: Json, where: str) -> Any:
 
 def _reader(hint: Any) -> Callable[[Json, str], Any]:
     """How to read one field of the type ``hint``; only the kinds of field that the contract's types have."""
+    if hint == Samples:
+        return lambda found, _: found
     if get_origin(hint) is types.UnionType:
         inner = _reader(get_args(hint)[0])
         return lambda found, where: None if found is None else inner(found, where)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 Value = float | int | bool | str | None
 """One reading's value. None where, and only where, the quality is bad."""
 
@@ -272,7 +275,51 @@ class Asset:
     at_ns: int
 
 
-Record = Asset | Verdict | Alarm | Dropped | LedgerRow
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """In this boot (32 hex digits) the wall clock became trusted, at monotonic ``mono_ns`` and wall time ``at_ns``.
+
+    The true wall time of every reading of this boot that was stamped while the clock was not trusted is its own
+    ``mono_ns + offset_ns``.
+    """
+
+    boot: str
+    offset_ns: int
+    mono_ns: int
+    at_ns: int
+
+
+Samples = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveform:
+    """A snapshot of one signal: ``samples`` (one dimension) at ``rate_hz``, the first of them at ``at_ns``.
+
+    ``unit`` is that of a sample. Two are equal where every bit of them is.
+    """
+
+    asset: str
+    tag: str
+    unit: str
+    at_ns: int
+    mono_ns: int
+    trusted: bool
+    rate_hz: float
+    samples: Samples
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Waveform) and self._exact() == other._exact()
+
+    def __hash__(self) -> int:
+        return hash(self._exact())
+
+    def _exact(self) -> tuple[object, ...]:
+        named = (self.asset, self.tag, self.unit, self.at_ns, self.mono_ns, self.trusted, self.rate_hz)
+        return (*named, self.samples.dtype.str, self.samples.tobytes())
+
+
+Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform
 """What travels in a block beside readings."""
 
 
@@ -289,10 +336,13 @@ class Key:
 class Ack:
     """What the receiver holds durably: every ``seq`` up to ``through``, and those in ``also`` beyond it.
 
-    ``refused`` names blocks that it will never take, with the reason: they are declared lost by the gateway.
+    ``refused`` names blocks that it will never take, with the reason: they are declared lost by the gateway. ``wants``
+    are the digests, in hex, of dictionaries that it does not have: the blocks that need them are neither held nor
+    refused.
     """
 
     epoch: str
     through: int
     also: tuple[int, ...] = ()
     refused: tuple[tuple[int, str], ...] = ()
+    wants: tuple[str, ...] = ()

@@ -87,15 +87,15 @@ def test_something_behind_the_block() -> None:
 
 
 def test_a_later_version_is_named() -> None:
-    with pytest.raises(BlockError, match=r"version 7 .*reads version 1"):
+    with pytest.raises(BlockError, match=r"version 7 .*reads versions 1 and 2"):
         peek(resealed(BLOCK, version=7))
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"flags": 1}, "version 1 does not know"),
-        ({"lane": 2}, "version 1 does not know"),
+        ({"flags": 4}, "version does not know"),
+        ({"lane": 2}, "version does not know"),
         ({"readings": READINGS_MAX + 1}, "more than a block holds"),
         ({"good": 121}, "more than a block holds"),
         ({"raw": PAYLOAD_BYTES_MAX + 1}, "more than a block holds"),
