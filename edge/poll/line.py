@@ -7,6 +7,7 @@ So the ledger counts what was due, not what went well. Trouble on the bus never 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from edge.poll.schedule import Schedule
 from edge.ports import Answer, Clock, Driver
 
 log = logging.getLogger("babbitt.poll")
+
+STOP_S = 0.5
+"""How long a poll that is under way at the end may take for its answer."""
 
 Offer = Callable[[str, Sequence[str]], None]
 Deliver = Callable[[Batch], None]
@@ -142,13 +146,17 @@ class LineOwner:
             return
         unit.asked_ns = asked_ns
         self._offer(unit.asset, unit.tags)
-        answers = _nothing(unit, "stopped")
+        reading = asyncio.ensure_future(self._driver.read(unit.unit, unit.profile))
         try:
-            answers = await self._driver.read(unit.unit, unit.profile)
-            self._judge(unit, answers, asked_ns)
+            await asyncio.shield(reading)
         finally:
-            # A poll that is cut off by the end of the program was offered, so it is delivered.
-            self._finish(unit, answers)
+            # Cut off by the end of the program it was offered, so it is delivered: with its answer, where that comes
+            # soon, for the unit has perhaps served it already.
+            await _ended(reading)
+            answers = _answers(reading)
+            if answers is not None:
+                self._judge(unit, answers, asked_ns)
+            self._finish(unit, answers or _nothing(unit, "stopped"))
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""
@@ -175,6 +183,8 @@ class LineOwner:
 
     def _finish(self, unit: PolledUnit, answers: Sequence[Answer]) -> None:
         unit.polls += 1
+        # Trust first: a clock that is set in between gives a right time that is called wrong, never the reverse.
+        trusted = self._clock.trusted()
         wall_ns = self._clock.wall_ns()
         quality = tuple(answer.quality for answer in answers)
         if all(q == Quality.BAD_BUS for q in quality):
@@ -184,8 +194,20 @@ class LineOwner:
         self._deliver(Batch(
             asset=unit.asset, tags=unit.tags, values=tuple(answer.value for answer in answers), quality=quality,
             source_ns=(wall_ns,) * len(answers), read_ns=wall_ns, mono_ns=self._clock.mono_ns(),
-            trusted=self._clock.trusted(),
+            trusted=trusted,
         ))  # fmt: skip
+
+
+async def _ended(reading: asyncio.Future[list[Answer]]) -> None:
+    if not reading.done():
+        await asyncio.wait({reading}, timeout=STOP_S)
+    if reading.cancel():
+        await asyncio.wait({reading})
+
+
+def _answers(reading: asyncio.Future[list[Answer]]) -> list[Answer] | None:
+    """What it gave; None where it was cut off or broke."""
+    return None if reading.cancelled() or reading.exception() else reading.result()
 
 
 def _nothing(unit: PolledUnit, detail: str) -> list[Answer]:

@@ -54,6 +54,12 @@ class Waking:
         self._sleepers.append((self.now_ns + max(1, round(seconds * S)), self._count, future))
         await future
 
+    def wake_all(self) -> None:
+        for _, _, future in self._sleepers:
+            if not future.done():
+                future.set_result(None)
+        self._sleepers.clear()
+
     async def run_for(self, seconds: float) -> None:
         end_ns = self.now_ns + int(seconds * S)
         while True:
@@ -262,12 +268,24 @@ def test_breakers_are_of_a_line_and_a_unit() -> None:
     assert world.diary.count("a7", Quality.BAD_BUS) == 21
 
 
-def test_what_is_under_way_at_the_end_is_delivered() -> None:
+def test_what_is_under_way_at_the_end_is_delivered_though_its_answer_never_comes() -> None:
     world = World(site_of([tcp("l"), tcp("m")], [asset(1, "l"), asset(2, "m")]), takes_s=0.5)
     world.play(3.2)
     assert not world.diary.open
     assert [b.quality[0] for b in world.diary.batches[-2:]] == [Quality.BAD_BUS] * 2
     assert not any(bus.is_open for bus in world.buses.values())
+
+
+def test_an_answer_that_is_on_its_way_at_the_end_is_waited_for() -> None:
+    world = World(site_of([tcp("l")], [asset(1, "l")]), takes_s=0.5)
+
+    def answer_soon() -> None:
+        asyncio.get_running_loop().call_later(0.05, world.clock.wake_all)
+
+    world.play(3.2, answer_soon)
+    assert not world.diary.open
+    assert [b.quality[0] for b in world.diary.batches] == [Quality.GOOD] * 4
+    assert not world.bus.is_open
 
 
 def test_a_line_that_cannot_be_opened_ends_the_start_and_closes_the_others(tmp_path: Path) -> None:
