@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import status
 from edge.alarm import AlarmDesk, Watched
-from edge.clock import SystemClock
+from edge.clock import SystemClock, boot_id
+from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Asset as SiteAsset
 from edge.config.site import Site
-from edge.contract.types import Alarm, Asset, Batch, Lane, Tag, Verdict
+from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Tag, Verdict
 from edge.drivers import make_driver
 from edge.errors import BabbittError, StoreError
 from edge.journal import open_journal
@@ -78,7 +79,7 @@ class Gateway:
     def __init__(self, site: Site) -> None:
         file = site.file
         self._site = site
-        self._clock = SystemClock()
+        self._clock = SystemClock(file.gateway.clock)
         self._started_ns = self._clock.mono_ns()
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -99,6 +100,7 @@ class Gateway:
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver
         )
+        self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
         self._restore()
 
     async def run(self, ready: Callable[[], None] | None) -> None:
@@ -113,7 +115,8 @@ class Gateway:
             watching = [
                 self._room(group, name, task)
                 for name, task in (
-                    ("poll", self._poller.run), ("alarm", self._tick_forever), ("panel", self._show_forever),
+                    ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
+                    ("panel", self._show_forever),
                     *([("infer", self._judge_forever)] if self._judges else []),
                 )
             ]  # fmt: skip
@@ -170,6 +173,23 @@ class Gateway:
             self._lamp.set()
             self._urgent.set()
 
+    def _clock_set(self, found: ClockSet) -> None:
+        """The receiver corrects what this boot read before; a gateway that dies at once has still told it."""
+        self._journal.keep("clock", self._watch.state())
+        self._journal.record(found, lane=Lane.URGENT)
+        self._urgent.set()
+
+    def _clock_stepped(self, step: Step) -> None:
+        """A trusted clock that jumped is told with each machine: whoever compares times there must know of it."""
+        if not step.trusted:
+            return
+        for asset, name in self._desk.names().items():
+            self._journal.record(Alarm(
+                asset=asset, rule="clock_step", tag="", priority=Priority.LOW, state=AlarmState.NORMAL,
+                since_ns=step.at_ns, at_ns=step.at_ns, value=step.by_ns / 1e9,
+                sentence=f"{name}: {step.words}; times before and after it do not compare",
+            ))  # fmt: skip
+
     async def _commit_forever(self) -> None:
         """One commit an interval, and one at once for each alarm."""
         interval_s = self._site.file.gateway.commit_interval_ms / 1000
@@ -203,7 +223,7 @@ class Gateway:
 
     def _ask_judges(self) -> None:
         for judge in self._judges.values():
-            verdict = judge.verdict(self._clock.wall_ns())
+            verdict = judge.verdict(self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
             if verdict is not None:
                 self._verdicts[verdict.asset] = verdict
                 self._journal.record(verdict)
@@ -237,10 +257,13 @@ class Gateway:
 
     def _keep(self) -> None:
         self._journal.keep("alarm", self._desk.state())
+        self._journal.keep("clock", self._watch.state())
         for asset, judge in self._judges.items():
             self._journal.keep(f"judge/{asset}", judge.state())
 
     def _restore(self) -> None:
+        self._watch.restore(self._journal.kept("clock") or b"")
+        self._journal.keep("clock", self._watch.state())
         state = self._journal.kept("alarm")
         if state is not None:
             self._desk.restore(state)
@@ -289,6 +312,7 @@ class Gateway:
                 "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",
                 "backlog_blocks": blocks, "backlog_readings": readings,
             },
+            "clock": status.of_clock(self._watch.now),
             "units": [status.of_unit(unit) for unit in self._poller.status()],
             "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],

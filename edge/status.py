@@ -27,6 +27,12 @@ def of_unit(unit: Any) -> dict[str, Any]:
     return _plain(unit)
 
 
+def of_clock(clock: Any) -> dict[str, Any]:
+    """``clock``: what the watch knows of the wall clock, with the last step in ``words``."""
+    words = clock.last.words if clock.last is not None else ""
+    return {"trusted": clock.trusted, "steps": clock.steps, "words": words}
+
+
 def percentile(samples: Collection[float], share: float) -> float | None:
     """The nearest-rank percentile, None of nothing."""
     ranked = sorted(samples)

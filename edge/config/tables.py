@@ -32,6 +32,13 @@ class Gateway(Strict, frozen=True, kw_only=True):
         1000
     )
     inference: Annotated[bool, Meta(description="Whether to judge at all; without, models are not even loaded.")] = True
+    clock: Annotated[
+        Literal["auto", "kernel", "release"],
+        Meta(
+            description="Whose word makes the wall clock trusted: the kernel's, once a time service has set it; or any"
+            " time after this code's release. `auto`: the kernel's on a board without a battery clock."
+        ),
+    ] = "auto"
 
 
 class Uplink(Strict, frozen=True, kw_only=True):
@@ -47,6 +54,12 @@ class Uplink(Strict, frozen=True, kw_only=True):
     backoff_s_max: Annotated[
         float, Meta(gt=0, le=3600, description="The longest pause between tries, with jitter.")
     ] = 30.0
+    backlog_kb_s_max: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="The most a second that what waited for the way up may take; 0: all.")
+    ] = 4096
+    backlog_order: Annotated[
+        Literal["oldest", "newest"], Meta(description="What of that goes first; what is new goes before all of it.")
+    ] = "oldest"
 
 
 class Breaker(Strict, frozen=True, kw_only=True):

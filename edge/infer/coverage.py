@@ -25,20 +25,24 @@ class Coverage:
                 asked += 1
                 good += quality == Quality.GOOD
         if asked:
-            self._polls.append((batch.read_ns, asked, good))
+            self._polls.append((batch.mono_ns, asked, good))
 
-    def share(self, at_ns: int) -> float:
-        """0..1; polls that should have come since the last one, but did not, count as missing."""
+    def share(self, mono_ns: int) -> float:
+        """0..1; polls that should have come since the last one, but did not, count as missing.
+
+        By the monotonic clock, which no correction of the time can move.
+        """
         if not self._polls:
             return 0.0
         asked = sum(poll[1] for poll in self._polls)
         good = sum(poll[2] for poll in self._polls)
         # One period may pass, and half of one for jitter, before silence is silence.
-        silent_polls = max(0.0, (at_ns - self._polls[-1][0]) / self._period_ns - 1.5)
+        silent_polls = max(0.0, (mono_ns - self._polls[-1][0]) / self._period_ns - 1.5)
         return good / (asked + min(silent_polls, 10.0 * POLLS) * asked / len(self._polls))
 
     def kept(self) -> list[list[int]]:
         return [list(poll) for poll in self._polls]
 
     def restore(self, kept: list[list[int]]) -> None:
+        """Continue from ``kept``, perhaps of another boot, whose clock means nothing here."""
         self._polls = deque(((int(at), int(asked), int(good)) for at, asked, good in kept), maxlen=POLLS)

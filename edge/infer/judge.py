@@ -40,11 +40,14 @@ class Judge:
         self._coverage.observe(batch)
         self._mind.observe(batch.good())
 
-    def verdict(self, at_ns: int) -> Verdict | None:
-        """What is thought of the asset now; None before its first batch."""
+    def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
+        """What is thought of the asset at wall time ``at_ns``; None before its first batch.
+
+        How old its readings are is told by ``mono_ns``.
+        """
         if not self._observed:
             return None
-        coverage = self._coverage.share(at_ns)
+        coverage = self._coverage.share(mono_ns)
         opinion = self._mind.opine()
         if coverage < COVERAGE_MIN and opinion.life is not None:
             opinion = Opinion(

@@ -19,10 +19,11 @@ BOOT = "0123456789abcdef0123456789abcdef"
 
 
 class BentClock:
-    """Time stands until a test moves it."""
+    """Time stands until a test moves it; ``believed`` is whether the wall clock is trusted."""
 
-    def __init__(self, wall_ns: int = START_NS) -> None:
+    def __init__(self, wall_ns: int = START_NS, *, believed: bool = True) -> None:
         self._wall_ns, self._mono_ns = wall_ns, 10**9
+        self.believed = believed
 
     def wall_ns(self) -> int:
         return self._wall_ns
@@ -31,7 +32,7 @@ class BentClock:
         return self._mono_ns
 
     def trusted(self) -> bool:
-        return True
+        return self.believed
 
     async def sleep(self, seconds: float) -> None:
         self.pass_s(seconds)
@@ -40,6 +41,10 @@ class BentClock:
     def pass_s(self, seconds: float) -> None:
         self._wall_ns += int(seconds * 1e9)
         self._mono_ns += int(seconds * 1e9)
+
+    def set_wall(self, wall_ns: int) -> None:
+        """Somebody sets the wall clock; the monotonic one runs on."""
+        self._wall_ns = wall_ns
 
 
 def opened(
@@ -69,7 +74,7 @@ def batch(
     values = tuple(None if q.is_bad else v for v, q in zip(made[: len(tags)], quality, strict=True))
     return Batch(
         asset=asset, tags=tuple(tags), values=values, quality=tuple(quality), source_ns=(at_ns,) * len(tags),
-        read_ns=at_ns, mono_ns=clock.mono_ns(),
+        read_ns=at_ns, mono_ns=clock.mono_ns(), trusted=clock.trusted(),
     )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Watched:
         return taken
 
     def verdict(self) -> Verdict:
-        verdict = self.judge.verdict(self.polls * PERIOD_NS)
+        verdict = self.judge.verdict(0, mono_ns=self.polls * PERIOD_NS)
         assert verdict is not None
         return verdict
 

@@ -110,7 +110,7 @@ def test_reasons_name_the_signal_its_size_and_how_long() -> None:
 
 def test_while_it_learns_it_says_so() -> None:
     asset = watched("extruder_drive", 1)
-    assert asset.judge.verdict(0) is None
+    assert asset.judge.verdict(0, mono_ns=0) is None
     first = next(iter(asset.verdicts()))
     assert first.urgency is Urgency.UNKNOWN
     assert "learning the healthy baseline" in first.note
@@ -146,11 +146,21 @@ def test_a_gap_in_the_polls_is_missing_evidence() -> None:
     for _ in range(100):
         asset.poll()
     assert asset.verdict().coverage == 1.0
-    later = asset.judge.verdict((asset.polls + 60) * PERIOD_NS)
+    later = asset.judge.verdict(0, mono_ns=(asset.polls + 60) * PERIOD_NS)
     assert later is not None
     assert later.coverage < 0.5
     assert later.urgency is Urgency.UNKNOWN
     assert "of the expected readings were good" in later.note
+
+
+def test_a_wall_clock_that_jumps_is_no_gap() -> None:
+    asset = watched("cnc_spindle", 1)
+    for _ in range(100):
+        asset.poll()
+    for at_ns in (0, 2**62):
+        verdict = asset.judge.verdict(at_ns, mono_ns=asset.polls * PERIOD_NS)
+        assert verdict is not None
+        assert (verdict.coverage, verdict.urgency, verdict.at_ns) == (1.0, Urgency.NORMAL, at_ns)
 
 
 def test_a_dead_unit_is_no_evidence() -> None:
@@ -216,7 +226,7 @@ def test_a_restart_continues_to_the_bit(stop_h: float) -> None:
     for _ in range(60):
         taken = asset.poll()
         twin.observe(taken)
-        assert asset.verdict() == twin.verdict(asset.polls * PERIOD_NS)
+        assert asset.verdict() == twin.verdict(0, mono_ns=asset.polls * PERIOD_NS)
     assert asset.judge.state() == twin.state()
 
 
@@ -226,7 +236,7 @@ def test_a_new_bundle_keeps_the_learned_baseline_and_judges_anew() -> None:
     newer = dataclasses.replace(bundle("cnc_spindle"), hash="0" * 64)
     twin = Judge("asset-1", asset_class("cnc_spindle"), newer, PERIOD_MS)
     assert twin.restore(asset.judge.state())
-    verdict = twin.verdict(asset.polls * PERIOD_NS)
+    verdict = twin.verdict(0, mono_ns=asset.polls * PERIOD_NS)
     assert verdict is not None
     assert verdict.bundle == "0" * 64
     assert verdict.urgency is Urgency.NORMAL
@@ -236,7 +246,7 @@ def test_a_new_bundle_keeps_the_learned_baseline_and_judges_anew() -> None:
 def test_state_that_is_none_of_ours_is_refused(state: bytes) -> None:
     fresh = judge("cnc_spindle")
     assert not fresh.restore(state)
-    assert fresh.verdict(0) is None
+    assert fresh.verdict(0, mono_ns=0) is None
 
 
 def test_state_of_another_class_is_refused() -> None:

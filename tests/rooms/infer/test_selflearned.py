@@ -29,7 +29,7 @@ def replay(judge: Judge, rows: list[dict[str, Value]]) -> list[Verdict]:
     verdicts = []
     for number, row in enumerate(rows, 1):
         judge.observe(batch(row, number))
-        verdict = judge.verdict(number * PERIOD_NS)
+        verdict = judge.verdict(0, mono_ns=number * PERIOD_NS)
         assert verdict is not None
         verdicts.append(verdict)
     return verdicts
@@ -106,7 +106,7 @@ def test_a_restart_continues_to_the_bit(stop: int) -> None:
     assert resumed.restore(stopped.state())
     for number, row in enumerate(rows[stop:], stop + 1):
         resumed.observe(batch(row, number))
-        assert resumed.verdict(number * PERIOD_NS) == expected[number - 1]
+        assert resumed.verdict(0, mono_ns=number * PERIOD_NS) == expected[number - 1]
     assert json.loads(resumed.state()) == json.loads(straight.state())
 
 
