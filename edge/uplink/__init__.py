@@ -6,7 +6,8 @@ of these loses a reading; only the receiver's own refusal of a single block give
 
 from __future__ import annotations
 
-from edge.uplink.drain import Uplink, UplinkState
+from edge.uplink.drain import Uplink
 from edge.uplink.http import HttpLink, Refused
+from edge.uplink.standing import UplinkState
 
 __all__ = ["HttpLink", "Refused", "Uplink", "UplinkState"]

@@ -1,18 +1,23 @@
-"""Empties the journal upwards: one request at a time, urgent blocks first, and the one owner of reconnection.
+"""Empties the journal upwards over two lanes, with one owner of reconnection.
 
-Only what is durable is sent, and only an acknowledgement lets go of it. While the receiver is away it is asked again
-after pauses that grow and are drawn at random (full jitter), so that a fleet does not come back all at once; where it
-names a pause of its own, that is kept. The journal is read and written in worker threads: polls and lamps never wait
-for the disk.
+While the way is open two requests can be under way, each on a connection of its own: the *live* lane carries alarms and
+what has been sealed since the way opened, the moment that it is durable; the *backlog* lane carries what was
+sealed before, within a budget, in requests so small that none of them is long in anybody's way. Whatever fails closes
+the way for both. A closed way is tried by one small request at a time (urgent blocks first), after pauses that grow and
+are drawn at random (full jitter); a pause that the receiver names is kept.
+
+Only what is durable is sent, and only an acknowledgement lets go of it. The journal is read and written in worker
+threads: polls and lamps never wait for the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -20,28 +25,33 @@ from edge.config.site import Uplink as UplinkConfig
 from edge.contract.types import Ack
 from edge.ports import Clock, Journal, Link, LinkDown, StoredBlock
 from edge.uplink.http import Refused
+from edge.uplink.pace import Pace, TokenBucket
+from edge.uplink.standing import Standing, UplinkState, pause_s
 
 log = logging.getLogger("babbitt.uplink")
 
 T = TypeVar("T")
 
-PAUSE_S_FIRST = 0.5
 BLOCKS_PER_REQUEST_MAX = 1024
+PROBE_BYTES = 16 * 1024
+LIVE_TARGET_S = 1.0
+BACKLOG_TARGET_S = 0.1
 # Single blocks refused in a row: more than these say something about the receiver, and nothing about the blocks.
 GIVEN_UP_IN_A_ROW_MAX = 3
 
 
-@dataclass(frozen=True, slots=True)
-class UplinkState:
-    """What the panel and the status show. ``up`` is False until the first acknowledgement; ``since_ns`` a wall time."""
+@dataclass(slots=True)
+class Lane:
+    """How one lane's requests are sized, and what it has met in a row.
 
-    up: bool
-    since_ns: int
-    detail: str
-    last_ack_ns: int = 0
-    failures: int = 0
-    blocks_sent: int = 0
-    bytes_sent: int = 0
+    ``given_up`` counts blocks that were refused alone; ``wanted`` says that the last answer asked for dictionaries and
+    settled nothing.
+    """
+
+    live: bool
+    pace: Pace
+    given_up: int = 0
+    wanted: bool = False
 
 
 class Uplink:
@@ -60,97 +70,132 @@ class Uplink:
         """``workers`` are the threads that may wait for the disk; None for the event loop's own."""
         self._journal, self._link, self._config = journal, link, config
         self._clock, self._random, self._workers = clock, random, workers
-        self._request_bytes_max = config.request_kb_max * 1024
-        self._blocks_max = BLOCKS_PER_REQUEST_MAX
-        self._given_up = 0
+        most = config.request_kb_max * 1024
+        self._probe = Lane(True, Pace(least_bytes=PROBE_BYTES, most_bytes=PROBE_BYTES, target_s=LIVE_TARGET_S))
+        self._live = Lane(True, Pace(least_bytes=PROBE_BYTES, most_bytes=most, target_s=LIVE_TARGET_S))
+        self._backlog = Lane(False, Pace(least_bytes=PROBE_BYTES, most_bytes=most, target_s=BACKLOG_TARGET_S))
+        self._bucket = TokenBucket(config.backlog_kb_s_max * 1024, clock=clock)
+        self._standing = Standing(clock=clock)
+        self._live_from = 0
         self._woken = asyncio.Event()
-        self.state = UplinkState(up=False, since_ns=clock.wall_ns(), detail="not yet connected")
+
+    @property
+    def state(self) -> UplinkState:
+        return self._standing.state
 
     def nudge(self) -> None:
         """There may be something to send."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Send what is pending, wait for more, for ever."""
+        """Try the way until it is open, use it until it fails, pause; for ever."""
         while True:
-            self._woken.clear()
-            blocks = await self._pending() if self._journal.backlog()[0] else []
+            try:
+                await self._open()
+                self._live_from = self._journal.last_seq + 1
+                await _until_one_fails(self._drain_live(), self._drain_backlog())
+            except LinkDown as down:
+                self._standing.down(str(down))
+                await self._pause(self.state.failures, down)
+
+    async def _open(self) -> None:
+        """One small request at a time, until one is acknowledged."""
+        while not self.state.up:
+            await self._send_pending(self._probe, since=0)
+
+    async def _drain_live(self) -> None:
+        while True:
+            await self._send_pending(self._live, since=self._live_from)
+
+    async def _send_pending(self, lane: Lane, *, since: int) -> None:
+        """Send what goes first, or wait for something to send."""
+        self._woken.clear()
+        if self._journal.backlog()[0]:
+            limit = lane.pace.limit_bytes
+            blocks, oldest = await self._taken(partial(self._journal.pending, limit_bytes=limit, since=since))
             if blocks:
-                await self._send(blocks[: self._blocks_max])
-            else:
-                await self._idle()
-
-    async def _pending(self) -> list[StoredBlock]:
-        return await self._on_disk(lambda: self._journal.pending(limit_bytes=self._request_bytes_max))
-
-    async def _send(self, blocks: Sequence[StoredBlock]) -> None:
-        waiting_blocks, waiting_readings = self._journal.backlog()
-        oldest = await self._on_disk(self._journal.oldest)
-        try:
-            ack = await self._link.send(
-                blocks, live=True, oldest=oldest, backlog_blocks=waiting_blocks, backlog_readings=waiting_readings
-            )
-        except Refused as refused:
-            await self._refused(blocks, str(refused))
-        except LinkDown as down:
-            self._down(str(down))
-            await self._clock.sleep(self._pause_s(down.retry_after_s))
-        else:
-            await self._accepted(blocks, ack)
-
-    async def _accepted(self, blocks: Sequence[StoredBlock], ack: Ack) -> None:
-        settled = {seq for seq, _ in ack.refused} | set(ack.also)
-        if ack.epoch != self._journal.epoch or not any(b.seq <= ack.through or b.seq in settled for b in blocks):
-            # Asking again at once would spin: the receiver answers, but holds nothing of what it was sent.
-            self._down("the receiver acknowledges none of what was sent")
-            await self._clock.sleep(self._pause_s(None))
-            return
-        self._up(blocks)
-        self._blocks_max = min(2 * self._blocks_max, BLOCKS_PER_REQUEST_MAX)
-        self._given_up = 0
-        await self._on_disk(lambda: self._journal.acknowledge(ack))
-
-    async def _refused(self, blocks: Sequence[StoredBlock], reason: str) -> None:
-        """Half as many blocks next time; one that is refused alone is declared lost, unless everything is refused."""
-        self._blocks_max = max(1, len(blocks) // 2)
-        if len(blocks) > 1:
-            log.warning("%d blocks in one request were refused (%s); %d next", len(blocks), reason, self._blocks_max)
-        elif self._given_up < GIVEN_UP_IN_A_ROW_MAX:
-            self._given_up += 1
-            ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
-            await self._on_disk(lambda: self._journal.acknowledge(ack))
-        else:
-            self._down(f"every block is refused: {reason}")
-            await self._clock.sleep(self._pause_s(None))
-
-    async def _idle(self) -> None:
-        """Wait for a nudge, or look again after the interval."""
+                await self._send(blocks, oldest, lane)
+                return
         try:
             async with asyncio.timeout(self._config.interval_ms / 1000):
                 await self._woken.wait()
         except TimeoutError:
             return
 
-    def _pause_s(self, wish_s: float | None) -> float:
-        """Full jitter up to a bound that doubles with each failure, and never less than the receiver asked for."""
-        longest_s = min(self._config.backoff_s_max, PAUSE_S_FIRST * 2.0 ** min(self.state.failures - 1, 30))
-        return max(self._random.uniform(0.0, longest_s), wish_s or 0.0)
+    async def _drain_backlog(self) -> None:
+        """A receiver that asks the backlog to wait is heard, and closes no way: what is new may still go up."""
+        until, newest_first = self._live_from, self._config.backlog_order == "newest"
+        delays = 0
+        while True:
+            limit = self._bucket.least_of(self._backlog.pace.limit_bytes)
+            await self._bucket.room_for(limit)
+            waiting = partial(self._journal.waiting, limit_bytes=limit, until=until, newest_first=newest_first)
+            blocks, oldest = await self._taken(waiting)
+            if not blocks:
+                if oldest >= until:
+                    return
+                await asyncio.sleep(self._config.interval_ms / 1000)
+                continue
+            self._bucket.spend(sum(len(block.data) for block in blocks))
+            try:
+                await self._send(blocks, oldest, self._backlog)
+                delays = 0
+            except LinkDown as down:
+                if down.retry_after_s is None:
+                    raise
+                delays += 1
+                await self._pause(delays, down)
 
-    def _up(self, blocks: Sequence[StoredBlock]) -> None:
-        now_ns = self._clock.wall_ns()
-        if not self.state.up:
-            log.info("uplink up")
-        self.state = replace(
-            self.state, up=True, since_ns=self.state.since_ns if self.state.up else now_ns, detail="",
-            last_ack_ns=now_ns, failures=0, blocks_sent=self.state.blocks_sent + len(blocks),
-            bytes_sent=self.state.bytes_sent + sum(len(block.data) for block in blocks),
-        )  # fmt: skip
+    async def _taken(self, take: Callable[[], list[StoredBlock]]) -> tuple[list[StoredBlock], int]:
+        """Blocks for one request, and the number below which nothing will come any more."""
+        blocks, oldest = await self._on_disk(lambda: (take(), self._journal.oldest()))
+        return blocks[:BLOCKS_PER_REQUEST_MAX], oldest
 
-    def _down(self, reason: str) -> None:
-        if self.state.up or not self.state.failures:
-            log.warning("uplink down: %s", reason)
-        since_ns = self._clock.wall_ns() if self.state.up else self.state.since_ns
-        self.state = replace(self.state, up=False, since_ns=since_ns, detail=reason, failures=self.state.failures + 1)
+    async def _send(self, blocks: Sequence[StoredBlock], oldest: int, lane: Lane) -> None:
+        """One request with its answer. Raises ``LinkDown``."""
+        size = sum(len(block.data) for block in blocks)
+        waiting_blocks, waiting_readings = self._journal.backlog()
+        started_ns = self._clock.mono_ns()
+        try:
+            ack = await self._link.send(
+                blocks, live=lane.live, oldest=oldest, backlog_blocks=waiting_blocks, backlog_readings=waiting_readings
+            )
+        except Refused as refused:
+            lane.pace.refused(size)
+            await self._refused(blocks, str(refused), lane)
+        except LinkDown:
+            lane.pace.unanswered()
+            raise
+        else:
+            lane.pace.answered(size, (self._clock.mono_ns() - started_ns) / 1e9)
+            await self._accepted(blocks, ack, lane)
+
+    async def _accepted(self, blocks: Sequence[StoredBlock], ack: Ack, lane: Lane) -> None:
+        named = {seq for seq, _ in ack.refused} | set(ack.also)
+        settled = any(block.seq <= ack.through or block.seq in named for block in blocks)
+        again, lane.wanted = bool(ack.wants) and not lane.wanted, bool(ack.wants) and not settled
+        if ack.epoch != self._journal.epoch or not (settled or again):
+            # Asking again at once would spin: the receiver answers, but holds nothing of what it was sent.
+            raise LinkDown("the receiver acknowledges none of what was sent")
+        if settled:
+            self._standing.up(blocks)
+            lane.given_up = 0
+            await self._on_disk(lambda: self._journal.acknowledge(ack))
+
+    async def _refused(self, blocks: Sequence[StoredBlock], reason: str, lane: Lane) -> None:
+        """Half as much next time; a block that is refused alone is declared lost, unless everything is refused."""
+        if len(blocks) > 1:
+            log.warning("%d blocks in one request were refused (%s); half as much next", len(blocks), reason)
+        elif lane.given_up < GIVEN_UP_IN_A_ROW_MAX:
+            lane.given_up += 1
+            ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
+            await self._on_disk(lambda: self._journal.acknowledge(ack))
+        else:
+            raise LinkDown(f"every block is refused: {reason}")
+
+    async def _pause(self, failures: int, down: LinkDown) -> None:
+        longest_s = self._config.backoff_s_max
+        await self._clock.sleep(pause_s(self._random, failures, longest_s=longest_s, wish_s=down.retry_after_s))
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         """Run ``call`` in a worker thread; a cancellation waits for its end, so that no call outlives its caller."""
@@ -160,3 +205,14 @@ class Uplink:
         except asyncio.CancelledError:
             await asyncio.wait([work])
             raise
+
+
+async def _until_one_fails(*lanes: Coroutine[None, None, None]) -> None:
+    """Run all; what the first failure raised comes out as it is, once the others have ended."""
+    tasks = [asyncio.create_task(lane) for lane in lanes]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

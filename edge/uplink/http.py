@@ -24,6 +24,9 @@ from edge.ports import LinkDown, StoredBlock
 if TYPE_CHECKING:
     import httpx
 
+CONNECTIONS_MAX = 2
+"""One a lane: a large request of the backlog never stands before a live one."""
+DICTIONARIES_KNOWN_MAX = 64
 CONTENT_TYPE = "application/vnd.babbitt.blocks"
 ANSWER_BYTES_MAX = 256 * 1024
 RETRY_AFTER_S_MAX = 3600.0
@@ -33,6 +36,9 @@ REFUSING = frozenset({400, 413})
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Why = Annotated[str, msgspec.Meta(max_length=1000)]
+
+
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
 class Refused(LinkDown):
@@ -46,16 +52,22 @@ class Answer(msgspec.Struct, frozen=True):
     through: Seq
     also: Annotated[list[Seq], msgspec.Meta(max_length=20_000)] = []
     refused: Annotated[list[tuple[Seq, Why]], msgspec.Meta(max_length=20_000)] = []
+    wants: Annotated[list[Digest], msgspec.Meta(max_length=20_000)] = []
 
 
 class HttpLink:
-    """Blocks to ``{url}/api/v1/blocks``. Keeps one connection; the environment's proxies are not used."""
+    """Blocks to ``{url}/api/v1/blocks``. Keeps its connections; the environment's proxies are not used.
+
+    A dictionary goes up with the first request that needs it and is known from the answer on, until the link fails or
+    the receiver asks for it again.
+    """
 
     def __init__(self, uplink: UplinkConfig, *, token_file: Path, gateway: str) -> None:
         """Raises ``ConfigError`` where the token or the address cannot be used."""
         import httpx  # Only a gateway that has an uplink pays for it.
 
         self._timeout_s = uplink.timeout_s
+        self._known: set[bytes] = set()
         self._url = uplink.url.rstrip("/") + "/api/v1/blocks"
         self._headers = {
             "Authorization": f"Bearer {read_token(token_file)}",
@@ -74,7 +86,9 @@ class HttpLink:
             # Plain HTTP needs no certificates, and loading them costs memory and time.
             verify=parsed.scheme == "https",
             timeout=httpx.Timeout(uplink.timeout_s),
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60.0),
+            limits=httpx.Limits(
+                max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX, keepalive_expiry=60.0
+            ),
             follow_redirects=False,
             trust_env=False,
         )
@@ -83,8 +97,6 @@ class HttpLink:
         self, blocks: Sequence[StoredBlock], *, live: bool, oldest: int, backlog_blocks: int, backlog_readings: int
     ) -> Ack:
         """Post ``blocks`` in one request. Raises ``LinkDown``, or ``Refused``, within the configured timeout."""
-        import httpx
-
         assert blocks
         headers = self._headers | {
             "Babbitt-Epoch": peek(blocks[0].data).key.epoch,
@@ -93,7 +105,19 @@ class HttpLink:
             "Babbitt-Backlog-Blocks": str(backlog_blocks),
             "Babbitt-Backlog-Readings": str(backlog_readings),
         }
-        body = pack_frames([block.data for block in blocks])
+        dictionaries = dict.fromkeys(block.dictionary for block in blocks if block.dictionary)
+        new = [dictionary for dictionary in dictionaries if dictionary not in self._known]
+        try:
+            ack = await self._post(pack_frames([*new, *(block.data for block in blocks)]), headers)
+        except LinkDown:
+            self._known.clear()
+            raise
+        self._remember(new, again=bool(ack.wants))
+        return ack
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Ack:
+        import httpx
+
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -107,6 +131,13 @@ class HttpLink:
         if response.status_code != 200:
             raise _refusal(response, answer)
         return parse_answer(answer)
+
+    def _remember(self, told: Sequence[bytes], *, again: bool) -> None:
+        """The receiver has seen these dictionaries; ``again``: it lacks one, so each goes once more where needed."""
+        if again or len(self._known) + len(told) > DICTIONARIES_KNOWN_MAX:
+            self._known.clear()
+        if not again:
+            self._known.update(told)
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -134,7 +165,7 @@ def parse_answer(data: bytes) -> Ack:
         answer = msgspec.json.decode(data, type=Answer)
     except msgspec.DecodeError as error:
         raise LinkDown(f"the answer is not the receiver's: {error}") from error
-    return Ack(answer.epoch, answer.through, tuple(answer.also), tuple(answer.refused))
+    return Ack(answer.epoch, answer.through, tuple(answer.also), tuple(answer.refused), tuple(answer.wants))
 
 
 async def _read(response: httpx.Response) -> bytes:

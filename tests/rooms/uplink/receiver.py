@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from edge.contract.block import peek, unpack_frames
+from edge.contract.block import is_dictionary, open_dictionary, peek, unpack_frames
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in one body; ``dictionaries`` by digest."""
+
+    lane: str
+    oldest: int
+    seqs: tuple[int, ...]
+    size: int
+    dictionaries: tuple[bytes, ...]
 
 
 @dataclass
@@ -19,22 +30,44 @@ class Receiver:
     """``orders`` says what to do with the next requests, one each: ``serve`` once it is empty.
 
     ``cut`` closes before an answer, ``drop`` stores and closes, ``hang`` waits for us to go, ``busy`` asks for time,
-    ``refuse`` will not take the request, ``proxy`` answers like a proxy that knows nothing, ``nonsense`` with 200 and
-    no acknowledgement, ``endless`` with a body that does not end, ``other`` for another epoch, ``none`` holds nothing.
+    ``many`` says that there were too many, ``refuse`` will not take the request, ``proxy`` answers like a proxy that
+    knows nothing, ``nonsense`` with 200 and no acknowledgement, ``endless`` with a body that does not end, ``other``
+    for another epoch, ``none`` holds nothing.
+
+    ``held_back`` are orders for the backlog lane alone; ``free`` stops that lane's answers while it is not set, and
+    ``seconds_per_kb`` makes the receiver slow.
     """
 
     token: str = "secret"  # noqa: S105
     orders: deque[str] = field(default_factory=deque)
+    held_back: deque[str] = field(default_factory=deque)
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    seconds_per_kb: float = 0.0
     frames_max: int = 4096
     refused: set[int] = field(default_factory=set)
+    forgetful: int = 0
+    """How many more requests find that their dictionaries were lost."""
     url: str = ""
     held: dict[int, bytes] = field(default_factory=dict)
-    got: list[list[int]] = field(default_factory=list)
+    dictionaries: dict[bytes, bytes] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    duplicates: int = 0
     altered: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     connections: int = 0
-    at_once: int = 0
-    at_once_max: int = 0
+    at_once: Counter[str] = field(default_factory=Counter)
+    at_once_max: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.free.set()
+
+    @property
+    def got(self) -> list[list[int]]:
+        """The numbers in each request that came, in order."""
+        return [list(request.seqs) for request in self.requests]
+
+    def got_on(self, lane: str) -> list[Request]:
+        return [request for request in self.requests if request.lane == lane]
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Receiver]:
@@ -65,41 +98,47 @@ class Receiver:
         line = (await reader.readline()).decode()
         if not line:
             return False
+        assert line == "POST /api/v1/blocks HTTP/1.1\r\n"
         headers = {}
         while (header := (await reader.readline()).decode().strip()) != "":
             name, _, value = header.partition(":")
             headers[name.lower()] = value.strip()
         body = await reader.readexactly(int(headers["content-length"]))
-        self.at_once += 1
-        self.at_once_max = max(self.at_once_max, self.at_once)
+        lane = headers["babbitt-lane"]
+        self.at_once[lane] += 1
+        self.at_once_max[lane] = max(self.at_once_max[lane], self.at_once[lane])
         try:
-            return await self._answer(line, headers, body, reader, writer)
+            return await self._answer(lane, headers, body, reader, writer)
         finally:
-            self.at_once -= 1
+            self.at_once[lane] -= 1
 
     async def _answer(
         self,
-        line: str,
+        lane: str,
         headers: dict[str, str],
         body: bytes,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        assert line == "POST /api/v1/blocks HTTP/1.1\r\n"
-        order = self.orders.popleft() if self.orders else "serve"
+        orders = self.held_back if lane == "backlog" and self.held_back else self.orders
+        order = orders.popleft() if orders else "serve"
         self.headers = headers
         if headers["authorization"] != f"Bearer {self.token}":
             return await _say(writer, 401, {"error": "unknown token"})
         frames = unpack_frames(body, frames_max=10_000, frame_bytes_max=BODY_BYTES_MAX)
-        seqs = [peek(frame).key.seq for frame in frames]
-        self.got.append(seqs)
+        told = {open_dictionary(frame).digest: frame for frame in frames if is_dictionary(frame)}
+        blocks = {peek(frame).key.seq: frame for frame in frames if not is_dictionary(frame)}
+        seqs, oldest = list(blocks), int(headers["babbitt-oldest"])
+        self.requests.append(Request(lane, oldest, tuple(seqs), len(body), tuple(told)))
+        if lane == "backlog":
+            await self.free.wait()
         if order == "cut":
             return False
         if order == "hang":
             await reader.read()
             return False
-        if order == "busy":
-            return await _say(writer, 503, {"error": "busy"}, "Retry-After: 7\r\n")
+        if order in ("busy", "many"):
+            return await _say(writer, 503 if order == "busy" else 429, {"error": "busy"}, "Retry-After: 7\r\n")
         if order == "proxy":
             writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 6\r\n\r\n<html>")
             return True
@@ -110,28 +149,41 @@ class Receiver:
             while True:
                 writer.write(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
                 await writer.drain()
-        if order == "refuse" or len(frames) > self.frames_max or (len(seqs) == 1 and seqs[0] in self.refused):
+        if order == "refuse" or len(blocks) > self.frames_max or (len(seqs) == 1 and seqs[0] in self.refused):
             return await _say(writer, 413, {"error": "too large"})
         if order == "none":
             return await _say(writer, 200, {"epoch": headers["babbitt-epoch"], "through": 0})
-        self._store(frames)
+        wants = self._store(blocks, told)
+        await asyncio.sleep(self.seconds_per_kb * len(body) / 1024)
         if order == "drop":
             return False
         epoch = "f" * 32 if order == "other" else headers["babbitt-epoch"]
-        through = 0
+        through = oldest - 1
         while through + 1 in self.held:
             through += 1
         also = [seq for seq in seqs if seq > through and seq in self.held]
         refused = [[seq, "cannot be read"] for seq in seqs if seq in self.refused]
-        return await _say(writer, 200, {"epoch": epoch, "through": through, "also": also, "refused": refused})
+        answer = {"epoch": epoch, "through": through, "also": also, "refused": refused, "wants": wants}
+        return await _say(writer, 200, answer)
 
-    def _store(self, frames: list[bytes]) -> None:
-        for frame in frames:
-            seq = peek(frame).key.seq
+    def _store(self, blocks: dict[int, bytes], told: dict[bytes, bytes]) -> list[str]:
+        """Keep what can be opened; returns the digests of dictionaries that are missing."""
+        self.dictionaries |= told
+        if self.forgetful:
+            self.forgetful -= 1
+            self.dictionaries.clear()
+        wants = set()
+        for seq, data in blocks.items():
+            needed = peek(data).dictionary
             if seq in self.refused:
                 continue
-            if self.held.setdefault(seq, frame) != frame:
+            if needed and needed not in self.dictionaries:
+                wants.add(needed.hex())
+                continue
+            self.duplicates += seq in self.held
+            if self.held.setdefault(seq, data) != data:
                 self.altered.append(seq)
+        return sorted(wants)
 
 
 async def _say(writer: asyncio.StreamWriter, status: int, answer: object, more: str = "") -> bool:
