@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from edge.cli.equation import as_json as equation_json
+from edge.cli.equation import equation, parts, table, total
 from edge.config.site import Site, load_site
 from edge.errors import StoreError
 from edge.local_socket import ask
@@ -89,35 +91,40 @@ def acknowledge(config: Path, asset: str, rule: str) -> None:
 @gateway.command()
 @CONFIG
 @JSON
-@click.option("--by-tag", is_flag=True, help="One row a tag and hour instead of the sum.")
-def ledger(config: Path, as_json: bool, by_tag: bool) -> None:
-    """What became of every reading: offered = good + bad, good = kept + unchanged, kept = acknowledged + pending +
-    thinned + dropped.
+@click.option("--by-tag", is_flag=True, help="One line for each signal.")
+@click.option("--by-hour", is_flag=True, help="One line for each hour, as the gateway's clock stamped it (UTC).")
+def ledger(config: Path, as_json: bool, by_tag: bool, by_hour: bool) -> None:
+    """What became of every reading that was due.
 
-    Reads the store itself, so it answers whether the gateway runs or not. Exit code 1 if the equation does not hold.
+    \b
+    The equation, for every signal and hour:
+      offered = good + bad                  polls that were due; bad, and why
+      good    = kept + unchanged            unchanged: held back, as nothing new
+      kept    = acknowledged + pending      the receiver has it; or it waits here
+                + thinned + dropped         given up on purpose; or lost, and why
+
+    Nothing is ever lost without a place in it. It is read from the store, so it is the same beside a running gateway
+    (what the next commit brings is not in it yet) and on a stopped one. Exit code 1 if it does not balance.
+
+    \b
+    Example:
+      babbitt gateway ledger site.toml --by-tag --by-hour
     """
-    from edge.journal import read_ledger, totals
+    from edge.journal import read_ledger
 
-    site = load_site(config)
-    path = store_path(site)
+    path = store_path(load_site(config))
     if not path.exists():
         raise StoreError(str(path), "no store here yet", "run the gateway of this configuration first")
     rows = read_ledger(path)
-    summary = totals(rows)
-    balanced = all(row.balanced for row in rows)
+    found, whole = parts(rows, by_tag=by_tag, by_hour=by_hour), total(rows)
     if as_json:
-        click.echo(
-            json.dumps({**summary, "balanced": balanced, "rows": [_row(r) for r in rows] if by_tag else len(rows)})
-        )
+        lines = [equation_json(found, whole)]
+    elif by_tag or by_hour:
+        lines = [*table(found), *equation(whole)]
     else:
-        for row in rows if by_tag else []:
-            click.echo(
-                f"{row.asset:16} {row.tag:24} {row.hour_ns // 10**9:12} offered {row.offered:8} good {row.good:8}"
-            )
-        for name, count in summary.items():
-            click.echo(f"{name:16} {count:>14,}")
-        click.echo(f"{'balanced':16} {'yes' if balanced else 'NO':>14}")
-    sys.exit(0 if balanced else 1)
+        lines = [line for part in found for line in equation(part)] + (equation(whole) if len(found) != 1 else [])
+    click.echo("\n".join(lines))
+    sys.exit(0 if whole.balanced else 1)
 
 
 def socket_path(site: Site) -> Path:
@@ -132,15 +139,12 @@ def data_dir(site: Site) -> Path:
     return site.resolve(site.file.gateway.data_dir)
 
 
-def _row(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in row.__slots__}
-
-
 def status_lines(answer: dict[str, Any]) -> list[str]:
     """The running gateway's answer for a person: units, verdicts with lives, alarms with their names."""
     up = answer["uplink"]
     lines = [
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
+        *_clock_lines(answer.get("clock", {})),
         f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
         f"{'UNIT':28}{'LINE':14}{'POLLS':>9}{'FAILED':>8}  STATE",
     ]
@@ -155,6 +159,14 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
     return lines
+
+
+def _clock_lines(clock: dict[str, Any]) -> list[str]:
+    """Nothing where the clock is as it should be."""
+    lines = [] if clock.get("trusted", True) else ["clock NOT SET: readings are corrected once it is"]
+    return (
+        [*lines, f"clock stepped {clock['steps']} times, the last: {clock['words']}"] if clock.get("steps") else lines
+    )
 
 
 def _life(verdict: dict[str, Any]) -> str:
