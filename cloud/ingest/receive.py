@@ -52,6 +52,8 @@ class _Told:
     epoch: str
     backlog_blocks: int
     backlog_readings: int
+    oldest: int
+    live: bool
 
 
 class _EarlyAnswerError(Exception):
@@ -134,24 +136,23 @@ class Receiver:
         """Runs in the writer's thread."""
         try:
             frames = unpack_frames(body, frames_max=FRAMES_MAX, frame_bytes_max=BODY_BYTES_MAX)
-            found = verify(
-                frames, gateway=told.gateway, epoch=told.epoch, holds=self._writer.holds, suspects=self._suspects
-            )
+            found = verify(frames, gateway=told.gateway, epoch=told.epoch, store=self._writer, suspects=self._suspects)
         except BlockError as error:
             raise _EarlyAnswerError(400, f"the body is malformed: {error.problem}", refusal="malformed body") from error
         except ForeignBlockError as error:
             raise _EarlyAnswerError(403, str(error), refusal="another gateway's") from error
         seen = _seen(told, found, self._now_ns())
         through = self._writer.store(
-            told.gateway, told.epoch, found.fresh, seen, duplicates=found.duplicates, refusals=found.refusals
-        )
+            told.gateway, told.epoch, found.fresh, seen, dictionaries=tuple(found.dictionaries.items()),
+            oldest=told.oldest, duplicates=found.duplicates, refusals=found.refusals,
+        )  # fmt: skip
         arrived = Arrived(told.gateway, seen.at_ns, tuple(block for _, block in found.fresh))
         loop.call_soon_threadsafe(self._on_arrived, arrived)
         also = tuple(sorted(seq for seq in found.held if seq > through))
-        ack = Ack(told.epoch, through, also, tuple(found.refused))
+        ack = Ack(told.epoch, through, also, tuple(found.refused), tuple(digest.hex() for digest in found.wants))
         return {
             "epoch": ack.epoch, "through": ack.through, "also": ack.also, "refused": ack.refused,
-            "unreadable": found.unreadable,
+            "unreadable": found.unreadable, "wants": ack.wants,
         }  # fmt: skip
 
     async def _count_refusal(self, gateway: str, refusal: Refusal) -> None:
@@ -168,8 +169,14 @@ def _told(request: Request, gateway: str) -> _Told:
     epoch = request.headers.get("babbitt-epoch", "")
     if not _EPOCH.match(epoch):
         raise _EarlyAnswerError(400, "Babbitt-Epoch wants 32 hex digits", refusal="malformed body")
-    backlog = [_count(request, f"babbitt-backlog-{what}") for what in ("blocks", "readings")]
-    return _Told(gateway, epoch, *backlog)
+    lane = request.headers.get("babbitt-lane", "live")
+    if lane not in ("live", "backlog"):
+        raise _EarlyAnswerError(400, "Babbitt-Lane wants live or backlog", refusal="malformed body")
+    return _Told(
+        gateway, epoch, live=lane == "live", oldest=_count(request, "babbitt-oldest"),
+        backlog_blocks=_count(request, "babbitt-backlog-blocks"),
+        backlog_readings=_count(request, "babbitt-backlog-readings"),
+    )  # fmt: skip
 
 
 def _count(request: Request, header: str) -> int:

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import ChainMap, OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from cloud.ingest.plausible import check
 from cloud.store.writer import Duplicate, Refusal
-from edge.contract.block import MAGIC, VERSIONS, Block, Header, decode_block, peek
+from edge.contract.block import (
+    MAGIC,
+    VERSIONS,
+    Block,
+    Dictionary,
+    Header,
+    decode_block,
+    is_dictionary,
+    open_dictionary,
+    peek,
+)
 from edge.contract.types import Key
-from edge.errors import BlockError
+from edge.errors import BlockError, UnknownDictionaryError
 
 READINGS_AT_ONCE_MAX = 2**20
 RAW_BYTES_AT_ONCE_MAX = 2**26
@@ -25,7 +35,14 @@ SEQ_MAX = 2**63 - 1
 _UNCHECKED_KEY = struct.Struct("<4sB3x16s16xQ")
 """Where a block says its epoch and seq; believed only as a hint, see ``Suspects``."""
 
-Holds = Callable[[Key, bytes], Literal["no", "same", "other"]]
+
+class Held(Protocol):
+    """What is in the store already."""
+
+    @property
+    def dictionaries(self) -> Mapping[bytes, Dictionary]: ...
+    def dictionaries_left(self, gateway: str) -> int: ...
+    def holds(self, key: Key, data: bytes, *, thinned: bool = False) -> Literal["no", "same", "other"]: ...
 
 
 class ForeignBlockError(Exception):
@@ -34,13 +51,16 @@ class ForeignBlockError(Exception):
 
 @dataclass(slots=True)
 class Verified:
-    """``fresh`` are to be stored; ``refused`` names, for the gateway, blocks that will never be taken.
+    """``fresh`` and ``dictionaries`` are to be stored; ``refused`` names, for the gateway, blocks that never will be.
 
+    ``wants`` are digests of dictionaries that blocks of the request need and nobody has sent.
     ``held`` are the request's blocks that are, or are about to be, stored, by number. ``unreadable`` gives places in
     the request (from 0) of blocks that cannot be read; those not also in ``refused`` are worth sending once more.
     """
 
     fresh: list[tuple[bytes, Block]] = field(default_factory=list)
+    dictionaries: dict[bytes, bytes] = field(default_factory=dict)
+    wants: dict[bytes, None] = field(default_factory=dict)
     duplicates: list[Duplicate] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     unreadable: list[tuple[int, str]] = field(default_factory=list)
@@ -69,24 +89,31 @@ class Suspects:
         return known
 
 
-def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, holds: Holds, suspects: Suspects) -> Verified:
-    """Sort a request's blocks. Raises ``ForeignBlockError``."""
+def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, store: Held, suspects: Suspects) -> Verified:
+    """Sort a request's dictionaries and blocks. Raises ``ForeignBlockError``."""
     verified = Verified()
     damaged: list[tuple[bytes, str]] = []
+    sent: dict[bytes, Dictionary] = {}
+    known = ChainMap(sent, store.dictionaries)  # type: ignore[arg-type]  # the second is only read
     readings = raw_bytes = 0
     for place, data in enumerate(frames):
         try:
+            if is_dictionary(data):
+                _take_dictionary(data, gateway, store, verified, sent)
+                continue
             header = peek(data)
             _check_owner(header, gateway, epoch)
-            if not _is_new(header, data, holds, verified):
+            if not _is_new(header, data, store, verified):
                 continue
             readings, raw_bytes = readings + header.readings, raw_bytes + header.raw_bytes
             if verified.fresh and (readings > READINGS_AT_ONCE_MAX or raw_bytes > RAW_BYTES_AT_ONCE_MAX):
                 break
-            block = decode_block(data)
+            block = decode_block(data, known)
             check(block)
             verified.fresh.append((data, block))
             verified.held[header.key.seq] = data
+        except UnknownDictionaryError as error:
+            verified.wants[error.digest] = None
         except BlockError as error:
             verified.unreadable.append((place, error.problem))
             verified.refusals.append(Refusal(_kind(data), error.problem))
@@ -94,9 +121,19 @@ def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, holds: Holds, s
     for data, problem in damaged:
         seq = _claimed_seq(data, epoch)
         key = Key(gateway, epoch, seq or 0)
-        if suspects.again(data) and seq is not None and seq not in verified.held and holds(key, data) == "no":
+        if suspects.again(data) and seq is not None and seq not in verified.held and store.holds(key, data) == "no":
             verified.refused.append((seq, problem))
     return verified
+
+
+def _take_dictionary(data: bytes, gateway: str, store: Held, verified: Verified, sent: dict[bytes, Dictionary]) -> None:
+    dictionary = open_dictionary(data)
+    if dictionary.digest in store.dictionaries or dictionary.digest in sent:
+        return
+    if len(sent) >= store.dictionaries_left(gateway):
+        raise BlockError("dictionary", "this gateway has sent more of them than are kept")
+    sent[dictionary.digest] = dictionary
+    verified.dictionaries[dictionary.digest] = data
 
 
 def _check_owner(header: Header, gateway: str, epoch: str) -> None:
@@ -108,10 +145,13 @@ def _check_owner(header: Header, gateway: str, epoch: str) -> None:
         raise BlockError("block", f"its number {header.key.seq} cannot be")
 
 
-def _is_new(header: Header, data: bytes, holds: Holds, verified: Verified) -> bool:
+def _is_new(header: Header, data: bytes, store: Held, verified: Verified) -> bool:
     seq = header.key.seq
     earlier = verified.held.get(seq)
-    found = holds(header.key, data) if earlier is None else "same" if earlier == data else "other"
+    if earlier is None:
+        found = store.holds(header.key, data, thinned=header.thinned)
+    else:
+        found = "same" if earlier == data or peek(earlier).thinned != header.thinned else "other"
     if found == "same":
         verified.duplicates.append(Duplicate(header.key, header.readings))
         verified.held[seq] = data
@@ -124,6 +164,8 @@ def _is_new(header: Header, data: bytes, holds: Holds, verified: Verified) -> bo
 
 def _kind(data: bytes) -> str:
     """One word for counting."""
+    if is_dictionary(data):
+        return "dictionary"
     if data[: len(MAGIC)] != MAGIC:
         return "foreign"
     return "malformed" if data[len(MAGIC) : len(MAGIC) + 1] in [bytes([v]) for v in VERSIONS] else "version"

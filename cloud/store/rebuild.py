@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloud.store.derive import Names, Stored, derive
+from cloud.store.dictionaries import Dictionaries
 from cloud.store.schema import DERIVED, DERIVED_TABLES, Lock, database, open_for_writing
 from edge.contract.block import decode_block
 from edge.errors import StoreError
@@ -29,17 +30,14 @@ def rebuild(folder: Path, *, progress: Callable[[int], None] = lambda _blocks: N
         for statement in DERIVED.split(";"):
             if statement.strip():
                 connection.execute(statement)
-        names = Names(connection)
+        names, dictionaries = Names(connection), Dictionaries(connection)
         done, after = 0, 0
         while rows := connection.execute(
             "SELECT block.id, stream, gateway, bytes FROM block JOIN stream ON stream.id = block.stream"
             " WHERE block.id > ? ORDER BY block.id LIMIT ?",
             (after, BLOCKS_AT_ONCE),
         ).fetchall():
-            derive(
-                connection, names,
-                [Stored(id=i, stream=stream, gateway=g, block=decode_block(data)) for i, stream, g, data in rows],
-            )  # fmt: skip
+            derive(connection, names, [Stored(i, s, g, decode_block(b, dictionaries)) for i, s, g, b in rows])
             done, after = done + len(rows), rows[-1][0]
             progress(done)
         connection.execute("COMMIT")

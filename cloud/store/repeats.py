@@ -7,11 +7,11 @@ one, and in a healthy stream none do; so nothing is opened again unless somethin
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cloud.store.derive import Names, Stored
 from cloud.store.rollup import HOUR_S, SECOND_NS
-from edge.contract.block import Block, Series, decode_block
+from edge.contract.block import Block, Dictionary, Series, decode_block
 
 BLOCK_SPAN_NS_MAX = 61 * SECOND_NS
 """A gateway seals at least once a minute, so an older beginning cannot reach here."""
@@ -19,7 +19,9 @@ BLOCK_SPAN_NS_MAX = 61 * SECOND_NS
 Polls = set[tuple[tuple[str, ...], str, int, int]]
 
 
-def stored_twice(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored]) -> int:
+def stored_twice(
+    connection: sqlite3.Connection, names: Names, dictionaries: Mapping[bytes, Dictionary], stored: Sequence[Stored]
+) -> int:
     """How many readings of these blocks, whose spans are written, stand in another block as well."""
     new = {one.id for one in stored}
     count = 0
@@ -30,7 +32,7 @@ def stored_twice(connection: sqlite3.Connection, names: Names, stored: Sequence[
             if not others:
                 continue
             earlier = [s.block for s in stored[:place] if s.id in others]
-            earlier += [_opened(connection, block) for block in sorted(others - new)]
+            earlier += [_opened(connection, dictionaries, block) for block in sorted(others - new)]
             mine = _polls(series, one.block.header.boot)
             count += len(mine & _of_asset(earlier, series.asset)) * len(series.tags)
     return count
@@ -46,8 +48,9 @@ def _overlapping(connection: sqlite3.Connection, asset: int, series: Series) -> 
     return {row[0] for row in rows}
 
 
-def _opened(connection: sqlite3.Connection, block: int) -> Block:
-    return decode_block(connection.execute("SELECT bytes FROM block WHERE id=?", (block,)).fetchone()[0])
+def _opened(connection: sqlite3.Connection, dictionaries: Mapping[bytes, Dictionary], block: int) -> Block:
+    data = connection.execute("SELECT bytes FROM block WHERE id=?", (block,)).fetchone()[0]
+    return decode_block(data, dictionaries)
 
 
 def _of_asset(blocks: Iterable[Block], asset: str) -> Polls:

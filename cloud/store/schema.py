@@ -18,7 +18,7 @@ from edge.errors import StoreError
 
 APPLICATION_ID = 0x42414243  # "BABC": tells this file from a gateway's and from another program's
 MAGIC = b"SQLite format 3\0"
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_MS = 2000
 
 TRUTH = """
@@ -27,7 +27,8 @@ CREATE TABLE gateway(
     first_seen_ns INTEGER NOT NULL, last_seen_ns INTEGER NOT NULL,
     backlog_blocks INTEGER NOT NULL DEFAULT 0, backlog_readings INTEGER NOT NULL DEFAULT 0
 ) STRICT;
--- One journal of one gateway: every seq up to `through` is held. `stored_twice`: readings that stand in two blocks.
+-- One journal of one gateway: every seq up to `through` is held or `absent`. `stored_twice`: readings that stand in two
+-- blocks. `removed_*`: what the policy of retention took out.
 CREATE TABLE stream(
     id INTEGER PRIMARY KEY, gateway INTEGER NOT NULL REFERENCES gateway, epoch TEXT NOT NULL,
     through INTEGER NOT NULL DEFAULT 0,
@@ -35,6 +36,7 @@ CREATE TABLE stream(
     verdicts INTEGER NOT NULL DEFAULT 0, alarms INTEGER NOT NULL DEFAULT 0,
     stored_twice INTEGER NOT NULL DEFAULT 0,
     duplicate_blocks INTEGER NOT NULL DEFAULT 0, duplicate_readings INTEGER NOT NULL DEFAULT 0,
+    removed_blocks INTEGER NOT NULL DEFAULT 0, removed_readings INTEGER NOT NULL DEFAULT 0,
     UNIQUE(gateway, epoch)
 ) STRICT;
 CREATE TABLE block(
@@ -42,6 +44,18 @@ CREATE TABLE block(
     received_ns INTEGER NOT NULL, readings INTEGER NOT NULL, bytes BLOB NOT NULL,
     UNIQUE(stream, seq)
 ) STRICT;
+-- Runs of numbers up to `through` that are not here: `never` to come by the gateway's word, or removed by `policy`.
+CREATE TABLE absent(
+    stream INTEGER NOT NULL REFERENCES stream, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    PRIMARY KEY(stream, first_seq)
+) STRICT, WITHOUT ROWID;
+-- Names that blocks refer to by number; `gateway` is the first that sent it.
+CREATE TABLE dictionary(
+    digest BLOB PRIMARY KEY, gateway INTEGER NOT NULL REFERENCES gateway, received_ns INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dictionary_of_gateway ON dictionary(gateway);
 CREATE TABLE refusal(
     gateway TEXT NOT NULL, kind TEXT NOT NULL, blocks INTEGER NOT NULL, last_ns INTEGER NOT NULL, detail TEXT NOT NULL,
     PRIMARY KEY(gateway, kind)

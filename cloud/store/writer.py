@@ -15,10 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from cloud.store import numbers
 from cloud.store.derive import Names, Stored, derive
+from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries, keep
 from cloud.store.repeats import stored_twice
 from cloud.store.schema import Lock, database, open_for_writing
-from edge.contract.block import Block
+from edge.contract.block import Block, peek
 from edge.contract.types import Alarm, Key, Quality, Verdict
 
 DETAIL_CHARS_MAX = 200
@@ -26,6 +28,16 @@ DETAIL_CHARS_MAX = 200
 
 class StoreBusyError(Exception):
     """The disk is full, or the file is locked or damaged: nothing was stored; ask again later."""
+
+
+@contextmanager
+def _trouble_told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if _is_trouble(error):
+            raise StoreBusyError(str(error)) from error
+        raise
 
 
 def _is_trouble(error: BaseException) -> bool:
@@ -75,26 +87,29 @@ class Writer:
             self._lock.close()
             raise
         self._names = Names(self._connection)
+        self.dictionaries = Dictionaries(self._connection)
 
     def close(self) -> None:
         self._connection.close()
         self._lock.close()
 
-    def holds(self, key: Key, data: bytes) -> Literal["no", "same", "other"]:
-        """Whether a block is stored under ``key``, and whether with these bytes. Raises ``StoreBusyError``."""
-        try:
-            row = self._connection.execute(
-                "SELECT bytes FROM block WHERE stream = (SELECT stream.id FROM stream JOIN gateway"
-                " ON gateway.id = stream.gateway WHERE gateway.gateway = ? AND epoch = ?) AND seq = ?",
-                (key.gateway, key.epoch, key.seq),
+    def holds(self, key: Key, data: bytes, *, thinned: bool = False) -> Literal["no", "same", "other"]:
+        """Whether a block is stored under ``key``, and whether it is this one. Raises ``StoreBusyError``.
+
+        Of a block and what is left of it once it was thinned, the one that is held stands for both; and one that the
+        policy of retention has removed does not come back.
+        """
+        with _trouble_told():
+            row = self._connection.execute(_STREAM, (key.gateway, key.epoch)).fetchone()
+            if row is None:
+                return "no"
+            held = self._connection.execute(
+                "SELECT bytes FROM block WHERE stream=? AND seq=?", (row[0], key.seq)
             ).fetchone()
-        except sqlite3.DatabaseError as error:
-            if _is_trouble(error):
-                raise StoreBusyError(str(error)) from error
-            raise
-        if row is None:
-            return "no"
-        return "same" if row[0] == data else "other"
+            if held is None:
+                is_removed = key.seq <= row[1] and numbers.was_removed(self._connection, row[0], key.seq)
+                return "same" if is_removed else "no"
+        return "same" if held[0] == data or peek(held[0]).thinned != thinned else "other"
 
     def store(
         self,
@@ -103,22 +118,32 @@ class Writer:
         blocks: Sequence[tuple[bytes, Block]],
         seen: Seen,
         *,
+        dictionaries: Sequence[tuple[bytes, bytes]] = (),
+        oldest: int = 1,
         duplicates: Sequence[Duplicate] = (),
         refusals: Sequence[Refusal] = (),
     ) -> int:
         """Store new blocks of one stream, with all that follows from them, in one transaction; returns ``through``.
 
+        ``dictionaries`` are digests with bytes that were found sound; what is missing below ``oldest`` never comes.
         Raises ``StoreBusyError``; then nothing has changed.
         """
         with self._transaction():
             gateway_id = self._gateway(gateway, seen)
             stream = self._stream(gateway_id, epoch)
+            for digest, data in dictionaries:
+                keep(self._connection, gateway_id, digest, data, seen.at_ns)
             stored = [self._insert(stream, gateway_id, data, block, seen.at_ns) for data, block in blocks]
             derive(self._connection, self._names, stored)
             self._count(stream, stored, duplicates)
             for refusal in refusals:
                 self._refuse(gateway, refusal, seen.at_ns)
-            return self._through(stream)
+            return numbers.settle(self._connection, stream, oldest)
+
+    def dictionaries_left(self, gateway: str) -> int:
+        """How many more a gateway may send. Raises ``StoreBusyError``."""
+        with _trouble_told():
+            return PER_GATEWAY_MAX - self.dictionaries.count(gateway)
 
     def refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
         """Count a request that was refused as a whole. Raises ``StoreBusyError``."""
@@ -135,6 +160,7 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._names.forget()
+            self.dictionaries.forget()
             if _is_trouble(error):
                 raise StoreBusyError(str(error)) from error
             raise
@@ -155,6 +181,7 @@ class Writer:
 
     def _insert(self, stream: int, gateway: int, data: bytes, block: Block, at_ns: int) -> Stored:
         good, bad = count_readings(block)
+        numbers.come_after_all(self._connection, stream, block.header.key.seq)
         cursor = self._connection.execute(
             "INSERT INTO block(stream, seq, received_ns, readings, bytes) VALUES (?,?,?,?,?)",
             (stream, block.header.key.seq, at_ns, good + bad, data),
@@ -173,7 +200,7 @@ class Writer:
                 len(stored), sum(good for good, _ in counts), sum(bad for _, bad in counts),
                 sum(isinstance(record, Verdict) for record in records),
                 sum(isinstance(record, Alarm) for record in records),
-                stored_twice(self._connection, self._names, stored),
+                stored_twice(self._connection, self._names, self.dictionaries, stored),
                 len(duplicates), sum(d.readings for d in duplicates), stream,
             ),
         )  # fmt: skip
@@ -185,17 +212,8 @@ class Writer:
             (gateway, refusal.kind, at_ns, refusal.detail[:DETAIL_CHARS_MAX]),
         )
 
-    def _through(self, stream: int) -> int:
-        """Move the mark over every seq that is held without a gap."""
-        through = before = int(
-            self._connection.execute("SELECT through FROM stream WHERE id=?", (stream,)).fetchone()[0]
-        )
-        for (seq,) in self._connection.execute(
-            "SELECT seq FROM block WHERE stream=? AND seq>? ORDER BY seq", (stream, before)
-        ):
-            if seq != through + 1:
-                break
-            through = seq
-        if through != before:
-            self._connection.execute("UPDATE stream SET through=? WHERE id=?", (through, stream))
-        return through
+
+_STREAM = (
+    "SELECT stream.id, through FROM stream JOIN gateway ON gateway.id = stream.gateway"
+    " WHERE gateway.gateway = ? AND epoch = ?"
+)

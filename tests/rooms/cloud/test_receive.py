@@ -38,7 +38,7 @@ def test_a_block_sent_twice_is_stored_once_and_counted_as_a_duplicate(tmp_path: 
         first = await sender.send(telemetry(1), telemetry(2))
         again = await sender.send(telemetry(2), telemetry(3))
         assert (first.status_code, first.json()["through"]) == (200, 2)
-        assert again.json() == {"epoch": EPOCH, "through": 3, "also": [], "refused": [], "unreadable": []}
+        assert again.json() == {"epoch": EPOCH, "through": 3, "also": [], "refused": [], "unreadable": [], "wants": []}
         stats = await sender.stats()
         assert stats["received"] == stats["received_good"] == 3 * 5 * READINGS_PER_POLL
         assert stats["duplicates"] == 5 * READINGS_PER_POLL

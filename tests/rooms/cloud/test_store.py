@@ -232,9 +232,9 @@ def test_another_programs_file_is_refused_and_left_untouched(tmp_path: Path) -> 
 def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     Writer(tmp_path).close()
     connection = sqlite3.connect(tmp_path / "cloud.sqlite3")
-    connection.execute("PRAGMA user_version=2")
+    connection.execute("PRAGMA user_version=99")
     connection.close()
-    with pytest.raises(StoreError, match="newer than 1"):
+    with pytest.raises(StoreError, match="newer than 2"):
         Writer(tmp_path)
 
 
