@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,39 +88,46 @@ class _Cells:
         return flags
 
 
+class _Part(NamedTuple):
+    """One tag in one series; ``valued``: whether any of it is not bad."""
+
+    series: Series
+    column: int
+    valued: bool
+
+
 def _gathered(series: Iterable[Series]) -> _Cells | None:
-    parts: dict[tuple[str, str], list[tuple[Series, int]]] = {}
+    names: dict[tuple[str, str], list[_Part]] = {}
     for one in series:
-        for column, tag in enumerate(one.tags):
-            parts.setdefault((one.asset, tag), []).append((one, column))
-    if not parts:
+        best = np.minimum.reduce(one.quality, axis=0).tolist()
+        for column, (tag, quality) in enumerate(zip(one.tags, best, strict=True)):
+            names.setdefault((one.asset, tag), []).append(_Part(one, column, quality < _BAD))
+    if not names:
         return None
-    kinds, bits = zip(*map(_column, parts.values()), strict=True)
-    pieces = list(itertools.chain.from_iterable(parts.values()))
+    kinds, bits = zip(*map(_column, names.values()), strict=True)
+    parts = [(part.series, part.column) for found in names.values() for part in found]
     rows = np.stack([
-        np.arange(len(parts)).repeat([len(column) for column in bits]),
-        np.concatenate([one.read_ns for one, _ in pieces]),
-        np.concatenate([one.mono_ns for one, _ in pieces]),
-        np.concatenate([one.source_ns[:, column] for one, column in pieces]),
-        np.concatenate([one.quality[:, column] for one, column in pieces]),
-        np.concatenate([one.trusted for one, _ in pieces]),
+        np.arange(len(names)).repeat([len(column) for column in bits]),
+        np.concatenate([one.read_ns for one, _ in parts]),
+        np.concatenate([one.mono_ns for one, _ in parts]),
+        np.concatenate([one.source_ns[:, column] for one, column in parts]),
+        np.concatenate([one.quality[:, column] for one, column in parts]),
+        np.concatenate([one.trusted for one, _ in parts]),
         np.concatenate(bits),
     ])  # fmt: skip
     tag, _, mono, *_ = rows
     if ((np.diff(mono) < 0) & (np.diff(tag) == 0)).any():
         # A tag that is asked beside various others lies in several series of a block.
         rows = rows[:, np.lexsort((mono, tag))]
-    return _Cells(list(parts), list(kinds), *rows)
+    return _Cells(list(names), list(kinds), *rows)
 
 
-def _column(parts: list[tuple[Series, int]]) -> tuple[Kind, Ints]:
+def _column(parts: list[_Part]) -> tuple[Kind, Ints]:
     """One tag's type and bits. A block in which all of it is bad has no say in its type."""
-    valued = [bool((one.quality[:, column] < _BAD).any()) for one, column in parts]
     columns: list[Column] = [
-        one.columns[column] if full else np.zeros(len(one.read_ns), np.int64)
-        for (one, column), full in zip(parts, valued, strict=True)
+        one.columns[column] if valued else np.zeros(len(one.read_ns), np.int64) for one, column, valued in parts
     ]
-    found = {_type(column) for column, full in zip(columns, valued, strict=True) if full}
+    found = {_type(column) for column, part in zip(columns, parts, strict=True) if part.valued}
     kind = found.pop() if len(found) == 1 else None if found else int
     if kind is not None:
         numbers = [c.view(np.int64) if _type(c) is float else c for c in columns if not isinstance(c, list)]
@@ -214,8 +221,9 @@ def _values(cells: _Cells, found: Ints) -> list[Any]:
 
 def _removed(cells: _Cells, keep: Flags) -> dict[tuple[str, str, int], int]:
     gone = (~keep & cells.valued).nonzero()[0]
-    slots, counts = np.unique([cells.tag[gone], cells.read[gone] // HOUR_NS], axis=1, return_counts=True)
+    hours, hour = np.unique(cells.read[gone] // HOUR_NS, return_inverse=True)
+    slots, counts = np.unique(cells.tag[gone] * len(hours) + hour, return_counts=True)
     return {
-        (*cells.names[tag], hour * HOUR_NS): count
-        for (tag, hour), count in zip(slots.T.tolist(), counts.tolist(), strict=True)
+        (*cells.names[slot // len(hours)], int(hours[slot % len(hours)]) * HOUR_NS): count
+        for slot, count in zip(slots.tolist(), counts.tolist(), strict=True)
     }
