@@ -26,7 +26,7 @@ Span = tuple[int, int]
 
 CHUNKS = """
 -- Raw readings by asset and hour, made from blocks: a row for polls with one list of tags (their numbers, by commas).
--- `thinned`: the spans that the gateway has thinned, as JSON; NULL where it has not. `loose`: not joined with others.
+-- `thinned`: the spans that the gateway has thinned, as JSON, NULL where it has not. `loose`: not joined with others.
 CREATE TABLE chunk(
     id INTEGER PRIMARY KEY, asset INTEGER NOT NULL, hour_s INTEGER NOT NULL, tags TEXT NOT NULL,
     polls INTEGER NOT NULL, thinned TEXT, loose INTEGER NOT NULL, times BLOB NOT NULL
@@ -35,7 +35,7 @@ CREATE INDEX chunk_by_hour ON chunk(asset, hour_s);
 CREATE INDEX chunk_loose ON chunk(hour_s) WHERE loose;
 CREATE TABLE chunk_column(chunk INTEGER NOT NULL, tag INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX chunk_column_by_tag ON chunk_column(chunk, tag);
--- Hours with readings. Blocks of an hour from `waiting` on are not in its chunks yet; NULL where all of them are.
+-- Hours with readings. Blocks of an hour from `waiting` on are not in its chunks yet, NULL where all of them are.
 CREATE TABLE chunk_hour(
     asset INTEGER NOT NULL, hour_s INTEGER NOT NULL, waiting INTEGER,
     PRIMARY KEY(asset, hour_s)

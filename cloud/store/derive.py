@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from cloud.store import chunker, healths
 from cloud.store.rollup import HOUR_S, MINUTE_S, SECOND_NS, Run, buckets_of, rows_of, run_of
 from edge.contract.block import Block, Series
 from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Quality, Verdict
@@ -111,7 +112,7 @@ def derive(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored
     for one in stored:
         for series in one.block.series:
             asset = names.asset(one.gateway, series.asset)
-            _span(connection, asset, one.id, series)
+            chunker.touched(connection, _span(connection, asset, one.id, series), one.id)
             runs[(one.stream, asset, series.tags)].append((one, series))
         for record in one.block.records:
             _record(connection, names, one, record)
@@ -121,14 +122,17 @@ def derive(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored
         _readings(connection, run, asset, tag_ids, stream, max(one.seq for one, _ in members))
 
 
-def _span(connection: sqlite3.Connection, asset: int, block: int, series: Series) -> None:
+def _span(connection: sqlite3.Connection, asset: int, block: int, series: Series) -> list[chunker.Hour]:
+    """Write down which hours a block has readings of."""
     hours = series.read_ns // (HOUR_S * SECOND_NS)
-    for hour in np.unique(hours).tolist():
+    touched = np.unique(hours).tolist()
+    for hour in touched:
         inside = series.read_ns[hours == hour]
         connection.execute(
             "INSERT OR IGNORE INTO span(asset, hour_s, first_ns, last_ns, block) VALUES (?,?,?,?,?)",
             (asset, hour * HOUR_S, int(inside.min()), int(inside.max()), block),
         )
+    return [(asset, hour * HOUR_S) for hour in touched]
 
 
 def _readings(
@@ -183,6 +187,8 @@ def _record(connection: sqlite3.Connection, names: Names, one: Stored, record: o
                 (asset, told.at_ns, str(told.urgency), *numbers, text),
             )
             connection.execute(_NEWEST_VERDICT, (asset, text, told.at_ns))
+            if told.health is not None:
+                healths.add(connection, asset, told.at_ns, told.health)
         case Alarm():
             asset = names.asset(one.gateway, record.asset)
             text = as_json(record)

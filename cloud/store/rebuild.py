@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cloud.store.chunk import CHUNK_TABLES
 from cloud.store.derive import Names, Stored, derive
 from cloud.store.dictionaries import Dictionaries
 from cloud.store.schema import DERIVED, DERIVED_TABLES, Lock, database, open_for_writing
@@ -25,7 +26,7 @@ def rebuild(folder: Path, *, progress: Callable[[int], None] = lambda _blocks: N
     connection = open_for_writing(database(folder))
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for table in DERIVED_TABLES:
+        for table in (*DERIVED_TABLES, *CHUNK_TABLES):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in DERIVED.split(";"):
             if statement.strip():

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from cloud.store.chunk import CHUNKS
 from edge.errors import StoreError
 
 APPLICATION_ID = 0x42414243  # "BABC": tells this file from a gateway's and from another program's
@@ -84,10 +85,11 @@ CREATE TABLE {name}(
 
 DERIVED = (
     """
--- What is shown of an asset at a glance, so that an overview of a thousand is one scan. `verdict` is its newest one.
+-- What is shown of an asset at a glance, so that an overview of a thousand is one scan. `verdict` is its newest one,
+-- `healths` the newest figures with their times.
 CREATE TABLE glance(
     asset INTEGER PRIMARY KEY, record TEXT, record_ns INTEGER NOT NULL DEFAULT 0,
-    verdict TEXT, verdict_ns INTEGER NOT NULL DEFAULT 0, last_read_ns INTEGER NOT NULL DEFAULT 0
+    verdict TEXT, verdict_ns INTEGER NOT NULL DEFAULT 0, last_read_ns INTEGER NOT NULL DEFAULT 0, healths BLOB
 ) STRICT;
 -- Which blocks hold readings of an asset in an hour. The key stands first in every table without rowid: where it does
 -- not, SQLite's integrity_check (3.40, Debian 12) reports NULLs that are not there.
@@ -131,6 +133,7 @@ CREATE TABLE held(
 """
     + _ROLLUP.format(name="minute")
     + _ROLLUP.format(name="hour")
+    + CHUNKS
 )
 
 DERIVED_TABLES = (

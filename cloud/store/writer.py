@@ -15,12 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from cloud.store import numbers
+from cloud.store import chunker, numbers
 from cloud.store.derive import Names, Stored, derive
 from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries, keep
 from cloud.store.repeats import stored_twice
 from cloud.store.schema import Lock, database, open_for_writing
-from edge.contract.block import Block, peek
+from edge.contract.block import Block, decode_block, peek
 from edge.contract.types import Alarm, Key, Quality, Verdict
 
 DETAIL_CHARS_MAX = 200
@@ -139,6 +139,24 @@ class Writer:
             for refusal in refusals:
                 self._refuse(gateway, refusal, seen.at_ns)
             return numbers.settle(self._connection, stream, oldest)
+
+    def tidy(self, now_ns: int) -> bool:
+        """Do one short step of what can wait: chunks for raw history. False where nothing is to be done.
+
+        Raises ``StoreBusyError``; then nothing has changed.
+        """
+        with _trouble_told():
+            step = chunker.next_step(self._connection, now_ns)
+        if step is None:
+            return False
+        with self._transaction():
+            chunker.take(self._connection, self._opened, step)
+        return True
+
+    def _opened(self, ids: Sequence[int]) -> list[Block]:
+        marks = ",".join("?" * len(ids))
+        rows = self._connection.execute(f"SELECT bytes FROM block WHERE id IN ({marks}) ORDER BY id", ids)
+        return [decode_block(row[0], self.dictionaries) for row in rows.fetchall()]
 
     def dictionaries_left(self, gateway: str) -> int:
         """How many more a gateway may send. Raises ``StoreBusyError``."""
