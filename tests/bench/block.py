@@ -1,8 +1,7 @@
 """Bytes and microseconds a reading of the block codec, beside its rivals in the same run.
 
-The plant: devices of 100 tags of which 60 % are 12-bit random walks (half as raw counts, half times 0.1), 20 % are
-single-precision noise and 20 % are constant; each second's readings become a block. Rivals are given the same polls:
-JSON and pickled columns under zstd at the same level, and raw struct-packed doubles with a time each.
+The plant is that of ``signals.py``; each second's readings become a block. Rivals are given the same polls: JSON and
+pickled columns under zstd at the same level, and raw struct-packed doubles with a time each.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import pickle
-import random
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +16,8 @@ from collections.abc import Callable, Sequence
 import zstandard
 
 from edge.contract.block import decode_block, encode_block
-from edge.contract.types import Batch, Key, Lane, Quality, Value
+from edge.contract.types import Batch, Key, Lane
+from tests.bench.signals import plant
 
 TAGS = 100
 SHAPES = {  # devices, tags, polls of each in one block
@@ -28,41 +27,6 @@ SHAPES = {  # devices, tags, polls of each in one block
     "1 device x 15 tags, 5 polls": (1, 15, 5),
 }
 HEADLINE = "2 devices x 100 tags, 10 polls"
-
-
-def plant(devices: int, tags: int, polls: int, *, seed: int, period_ns: int = 100_000_000) -> list[Batch]:
-    """Polls in the order in which a gateway takes them."""
-    rng = random.Random(seed)
-    names = tuple(f"station_{tag // 10}.signal_{tag % 10}" for tag in range(tags))
-    start_ns, mono_ns = 1_790_000_000_000_000_000, 86_400_000_000_000
-    walks = [[rng.randrange(4096) for _ in names] for _ in range(devices)]
-    batches = []
-    for poll in range(polls):
-        for device in range(devices):
-            read_ns = start_ns + poll * period_ns + device * 4_000_000 + rng.randrange(1_500_000)
-            source_ns = read_ns - rng.randrange(2_000_000)
-            batches.append(
-                Batch(
-                    f"machine-{device:02d}", names, signals(walks[device], rng), (Quality.GOOD,) * tags,
-                    (source_ns,) * tags, read_ns, read_ns - start_ns + mono_ns + rng.randrange(800),
-                )
-            )  # fmt: skip
-    return batches
-
-
-def signals(walk: list[int], rng: random.Random) -> tuple[Value, ...]:
-    """One poll of one device; moves its walks."""
-    values: list[Value] = []
-    for tag in range(len(walk)):
-        walk[tag] = min(4095, max(0, walk[tag] + round(rng.gauss(0, 8))))
-        share = tag % 10
-        if share < 6:
-            values.append(walk[tag] if share < 3 else walk[tag] * 0.1)
-        elif share < 8:
-            values.append(struct.unpack("<f", struct.pack("<f", rng.gauss(50.0, 2.0)))[0])
-        else:
-            values.append(float(tag))
-    return tuple(values)
 
 
 def block(batches: Sequence[Batch]) -> bytes:

@@ -12,7 +12,8 @@ import pytest
 
 from edge.contract.block import encode_block
 from edge.contract.types import Batch, Lane, Quality
-from tests.bench.block import block, plant
+from tests.bench.block import block
+from tests.bench.signals import plant
 from tests.rooms.contract.samples import BOOT, KEY, sealed
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
