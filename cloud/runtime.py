@@ -11,11 +11,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
+from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
+from cloud.fleet.ledger_watch import GRACE_S, LedgerWatch
 from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import Tokens
 from cloud.store.reader import Reader
@@ -25,7 +28,7 @@ from cloud.web.app import application
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
 from cloud.web.patience import PatientProtocol
-from cloud.web.publish import publish
+from cloud.web.publish import publish, touch
 from edge.errors import ConfigError, LineError
 
 SHUTDOWN_S = 5
@@ -34,7 +37,10 @@ CONNECTIONS_MAX = 1024
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``certificate`` and ``key`` (PEM files) turn TLS on; port 0 takes a free one."""
+    """``certificate`` and ``key`` (PEM files) turn TLS on; port 0 takes a free one.
+
+    ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
+    """
 
     data: Path
     tokens: Path
@@ -42,6 +48,7 @@ class Settings:
     port: int = 8555
     certificate: Path | None = None
     key: Path | None = None
+    ledger_grace_s: float = GRACE_S
 
 
 class _Server(uvicorn.Server):
@@ -77,22 +84,33 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         stack.callback(reader.close)
         hub = Hub()
 
+        audit = Audit()
+        books = Books(faults=audit.faults)
+        watch = LedgerWatch(reader, books, audit, grace_s=settings.ledger_grace_s)
+
         def on_arrived(arrived: Arrived) -> None:
+            books.arrived(arrived.gateway, arrived.blocks)
             publish(hub, arrived)
 
         receiver = Receiver(writer, tokens, on_arrived)
         stack.callback(receiver.close)
-        books = Books()
-        app = application(receiver, Pages(reader, books, hub), Api(reader, books, lambda: receiver.unauthorised))
+        pages = Pages(reader, books, hub, own=watch.standing)
+        api = Api(reader, books, lambda: receiver.unauthorised, own=watch.standing)
+        app = application(receiver, pages, api)
         server = _Server(_loaded(_uvicorn_config(app, settings)))
+        watching: asyncio.Task[None] | None = None
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
         try:
             up = asyncio.ensure_future(server.up.wait())
             await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task  # raises what kept it from starting
+            watching = asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch")
             yield _address(settings, listener)
         finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.wait({watching})
             hub.close()
             server.should_exit = True
             await task

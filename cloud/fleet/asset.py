@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloud.fleet.ledger import Balance, Books
-from cloud.fleet.overview import HEALTHS_SHOWN, Glance, glance
+from cloud.fleet.overview import HEALTHS_SHOWN, NO_ALARMS, Glance, Raised, glance
 from cloud.store.reader import AssetRow, LatestRow, Reader
 from edge.contract.types import Alarm, Quality, Tag
 
@@ -46,19 +46,22 @@ class AssetDetail:
     balance: Balance
 
 
-def detail(reader: Reader, books: Books, gateway: str, asset: str, now_ns: int) -> AssetDetail | None:
-    """None where there is no such asset."""
+def detail(
+    reader: Reader, books: Books, gateway: str, asset: str, now_ns: int,
+    own: Raised = NO_ALARMS,
+) -> AssetDetail | None:  # fmt: skip
+    """None where there is no such asset; ``own`` are alarms by asset id that no gateway raised."""
     row = reader.asset(gateway, asset)
     if row is None:
         return None
     backlog = next(g.backlog_readings for g in reader.gateways() if g.gateway == gateway)
-    alarms = [alarm for _, alarm in reader.standing(row.id)]
+    alarms = [*own.get(row.id, ()), *(alarm for _, alarm in reader.standing(row.id))]
     seen = glance(row, alarms, backlog, reader.healths(row.id, limit=HEALTHS_SHOWN))
     latest = tuple(_latest(row, found) for found in reader.latest(row.id))
     return AssetDetail(
         at_ns=now_ns, id=row.id, glance=seen, latest=latest, charts=_charts(seen, latest),
         changes=tuple(reader.alarm_changes(row.id, limit=ALARM_CHANGES_SHOWN)),
-        balance=books.balance(reader, row),
+        balance=books.balance(reader, row, now_ns // 10**9),
     )  # fmt: skip
 
 

@@ -1,163 +1,367 @@
 """Compares what a gateway's journal says it delivered with what is held here, for every tag and hour.
 
 A gateway's row says how many good readings it has kept, with all that its journal did up to and including the block
-that carries the row. What it did not thin or drop must be here once every block up to that one is. Readings of later
-blocks are set aside before the two are compared, so that the hour that is still running can be verified as well.
+that carries the row. What it did not thin or drop must be here once every block up to that one is; what it gave up
+may be here after all, where a block had arrived already when the gateway let go of it. So the two sides agree where
+``expected <= held <= expected + thinned + dropped``. Readings of later blocks are set aside first, so that the hour
+that is still running can be verified as well. Hours are those that the gateway's clock stamped, on both sides.
 
-What is held is counted when a block comes. So that a store that loses a block afterwards does not go on agreeing, the
-blocks of each stream are counted as well, now and then: what was acknowledged must still be there.
+What it costs is bounded: the last day is compared at every look, hour by hour; older hours are summed by days and
+months, whose sums are remembered until a block comes that concerns them, and are counted a few at a look.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 
-from cloud.store.reader import AssetRow, LedgerPair, Reader
+from cloud.store import accounts
+from cloud.store.accounts import LedgerPair
+from cloud.store.reader import AssetRow, Reader
 from cloud.store.rollup import HOUR_S, SECOND_NS
-from edge.contract.block import decode_block
-from edge.contract.types import Quality
+from edge.contract.block import Block
+from edge.contract.types import LedgerRow, Quality
+from edge.errors import BlockError
 
+DAY_S = 24 * HOUR_S
+RECENT_S = 24 * HOUR_S
+DAYS_SHOWN = 31
+END_S = 2**53
 LATER_BLOCKS_MAX = 256
-REMEMBERED_MAX = 4096
-RECOUNT_AFTER_S = 15.0
+TALLIED_MAX = 200_000
+MISMATCHES_MAX = 50
+"""Named one by one; beyond that they are counted."""
+RECHECK_S = 15.0
+COUNT_S_MAX = 0.05
+"""How long one look may spend on sums that nobody has made yet."""
 
 State = Literal["agrees", "waiting", "disagrees"]
-Good = Counter[tuple[str, int]]
-"""Good readings by tag and hour."""
+Good = Counter[tuple[str, str, int]]
+"""Good readings by asset, tag and hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """``expected`` good readings of a tag and hour by the gateway's word, ``held`` by ours."""
+    """Of a tag and hour ``expected`` good readings by the gateway's word, up to ``most``, and ``held`` here."""
 
     tag: str
     hour_s: int
     expected: int
+    most: int
     held: int
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
-    """An asset's ledger in sums over tags and hours, as the gateway told it, with what is held beside it.
+class Sums:
+    """Sums over tags and hours, as the gateway told them, with what is held beside it.
 
-    ``held_good`` is held of what was told, ``later_good`` came after it. ``waiting`` counts tags and hours that cannot
-    be compared yet, since blocks before the gateway's row are still missing, or no row has come. ``gone`` counts
-    blocks, of all of the gateway's assets, that were acknowledged and are in the store no longer.
+    ``expected`` is what must be held of what was told, ``held_good`` what is; ``later_good`` came after it. ``waiting``
+    counts tags and hours that cannot be compared yet, since blocks before the gateway's row are still missing, or no
+    row has come.
     """
 
-    state: State
-    offered: int
-    good: int
-    bad_bus: int
-    bad_device: int
-    bad_decode: int
-    unchanged: int
-    thinned: int
-    dropped: int
-    held_good: int
-    later_good: int
-    held_bad: int
-    compared: int
-    waiting: int
+    offered: int = 0
+    bad_bus: int = 0
+    bad_device: int = 0
+    bad_decode: int = 0
+    unchanged: int = 0
+    kept: int = 0
+    thinned: int = 0
+    dropped_disk: int = 0
+    dropped_clock: int = 0
+    dropped_power: int = 0
+    dropped_cap: int = 0
+    dropped_decode: int = 0
+    expected: int = 0
+    held_good: int = 0
+    later_good: int = 0
+    held_bad: int = 0
+    agreed: int = 0
+    waiting: int = 0
+    disagreed: int = 0
+
+    @property
+    def bad(self) -> int:
+        return self.bad_bus + self.bad_device + self.bad_decode
+
+    @property
+    def good(self) -> int:
+        return self.offered - self.bad
+
+    @property
+    def dropped(self) -> int:
+        return self.dropped_disk + self.dropped_clock + self.dropped_power + self.dropped_cap + self.dropped_decode
+
+    @property
+    def compared(self) -> int:
+        return self.agreed + self.disagreed
+
+    @property
+    def state(self) -> State:
+        return "disagrees" if self.disagreed else "agrees" if self.agreed else "waiting"
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, name) + getattr(other, name) for name in _NAMES))
+
+
+_NAMES = tuple(one.name for one in fields(Sums))
+_TOLD = tuple(name for name in _NAMES if name in {one.name for one in fields(LedgerRow)})
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The sums of an hour, a day or a month (UTC), and the first of its disagreements."""
+
+    from_s: int
+    to_s: int
+    sums: Sums
+    mismatches: tuple[Mismatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An asset's ledger: ``spans`` newest first, hours, then days, then months, and their sum.
+
+    ``uncounted`` spans are left for the next look. ``gone`` counts blocks, of all of the gateway's assets, that were
+    acknowledged and are in the store no longer; ``altered`` those whose bytes are no longer what was sealed.
+    """
+
+    sums: Sums
+    spans: tuple[Span, ...]
+    uncounted: int
     gone: int
+    altered: int
     mismatches: tuple[Mismatch, ...]
+
+    @property
+    def state(self) -> State:
+        return "disagrees" if self.gone or self.altered else self.sums.state
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What is remembered of an asset: its spans' sums, which spans there are before ``recent_s``, and since when."""
+
+    spans: dict[tuple[int, int], tuple[Span, float]] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)
+    recent_s: int | None = None
+    looked_s: float = 0.0
 
 
 class Books:
-    """Balances assets. What was held when a row was told does not change any more, so it is counted only once."""
+    """Balances assets. May be asked from any thread; ``faults`` tells gone and altered blocks of a gateway."""
 
-    def __init__(self, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic_s = monotonic_s
-        self._held_then: OrderedDict[tuple[int, int, int], Good] = OrderedDict()
-        self._gone: dict[int, tuple[float, int]] = {}
+    def __init__(
+        self,
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        faults: Callable[[Reader, str], tuple[int, int]] = lambda _reader, _gateway: (0, 0),
+    ) -> None:
+        self._monotonic_s, self._faults = monotonic_s, faults
+        self._lock = threading.Lock()
+        self._later: OrderedDict[tuple[int, int], Good] = OrderedDict()
+        self._tallied = 0
+        self._counted: dict[int, _Counted] = {}
+        self._touched: dict[tuple[str, str], tuple[int, int]] = {}
 
-    def balance(self, reader: Reader, asset: AssetRow) -> Balance:
-        pairs = reader.ledger(asset.id)
-        gone = sum(self._gone_of(reader, stream) for stream in {pair.stream for pair in pairs})
-        return balance(pairs, [self._as_told(reader, asset, pair) for pair in pairs], gone=gone)
+    def arrived(self, gateway: str, blocks: Iterable[Block]) -> None:
+        """Blocks were stored: the sums of the hours that they concern are made anew. Cheap; call it from the loop."""
+        for block in blocks:
+            for series in block.series:
+                self._touch(gateway, series.asset, int(series.read_ns.min()), int(series.read_ns.max()))
+            for record in block.records:
+                if isinstance(record, LedgerRow):
+                    self._touch(gateway, record.asset, record.hour_ns, record.hour_ns)
 
-    def _gone_of(self, reader: Reader, stream: int) -> int:
-        now_s = self._monotonic_s()
-        known = self._gone.get(stream)
-        if known is None or now_s - known[0] >= RECOUNT_AFTER_S:
-            known = self._gone[stream] = (now_s, reader.gone(stream))
-        return known[1]
+    def _touch(self, gateway: str, asset: str, from_ns: int, to_ns: int) -> None:
+        from_s, to_s = from_ns // SECOND_NS, to_ns // SECOND_NS
+        old = self._touched.get((gateway, asset), (from_s, to_s))
+        self._touched[gateway, asset] = (min(from_s, old[0]), max(to_s, old[1]))
 
-    def _as_told(self, reader: Reader, asset: AssetRow, pair: LedgerPair) -> LedgerPair:
-        """The pair without what came after its row, as far as that can be told."""
-        if pair.told is None or pair.told_seq > pair.through or pair.held_seq <= pair.told_seq:
+    def balance(self, reader: Reader, asset: AssetRow, now_s: int) -> Balance:
+        """How the two sides stand at ``now_s`` (Unix time)."""
+        with self._lock:
+            gone, altered = self._faults(reader, asset.gateway)
+            spans, uncounted = self._spans(reader, asset, now_s)
+        sums = sum((span.sums for span in spans), Sums())
+        mismatches = [mismatch for span in spans for mismatch in span.mismatches]
+        return Balance(sums, tuple(spans), uncounted, gone, altered, tuple(mismatches[:MISMATCHES_MAX]))
+
+    def _spans(self, reader: Reader, asset: AssetRow, now_s: int) -> tuple[list[Span], int]:
+        recent_s = now_s // HOUR_S * HOUR_S - RECENT_S + HOUR_S
+        found = _by_hour(self._compared(reader, asset, recent_s, END_S))
+        counted = self._older(reader, asset, recent_s, now_s)
+        uncounted, began_s, kept = 0, self._monotonic_s(), {}
+        for from_s in reversed(counted.starts):
+            to_s = min(span_end(from_s, now_s), recent_s)
+            known = counted.spans.get((from_s, to_s))
+            is_old = known is not None and not _is_settled(known[0]) and self._monotonic_s() - known[1] >= RECHECK_S
+            if (known is None or is_old) and self._monotonic_s() - began_s <= COUNT_S_MAX:
+                known = _span(from_s, to_s, self._compared(reader, asset, from_s, to_s)), self._monotonic_s()
+            if known is None:
+                uncounted += 1
+            else:
+                kept[from_s, to_s] = known
+                found.append(known[0])
+        counted.spans = kept
+        return found, uncounted
+
+    def _older(self, reader: Reader, asset: AssetRow, recent_s: int, now_s: int) -> _Counted:
+        """What is remembered of the hours before ``recent_s``, without what has been touched since."""
+        counted = self._counted.setdefault(asset.id, _Counted())
+        touched = self._touched.pop((asset.gateway, asset.asset), None)
+        if touched is not None and touched[0] < recent_s:
+            counted.spans = {
+                key: known for key, known in counted.spans.items() if key[1] <= touched[0] or touched[1] < key[0]
+            }
+            counted.recent_s = None
+        if counted.recent_s != recent_s or self._monotonic_s() - counted.looked_s >= RECHECK_S:
+            counted.recent_s, counted.looked_s = recent_s, self._monotonic_s()
+            with reader.snapshot() as connection:
+                counted.starts = []
+                hour_s = accounts.first_hour(connection, asset.id, -END_S)
+                while hour_s is not None and hour_s < recent_s:
+                    counted.starts.append(span_start(hour_s, now_s))
+                    hour_s = accounts.first_hour(connection, asset.id, span_end(hour_s, now_s))
+        return counted
+
+    def _compared(self, reader: Reader, asset: AssetRow, from_s: int, to_s: int) -> list[tuple[LedgerPair, LedgerPair]]:
+        """The pairs of these hours, each beside itself without what came after its row, as far as that can be told."""
+        with reader.snapshot() as connection:
+            found = accounts.pairs(connection, asset.id, from_s, to_s)
+            since: dict[int, int] = {}
+            for pair in found:
+                if _has_later(pair):
+                    since[pair.stream] = min(pair.told_seq, since.get(pair.stream, pair.told_seq))
+            limit = LATER_BLOCKS_MAX + 1
+            later = {s: accounts.later(connection, s, seq, limit=limit) for s, seq in since.items()}
+        known = {stream: blocks for stream, blocks in later.items() if len(blocks) < limit}
+        self._tally(reader, [block for blocks in known.values() for block in blocks])
+        return [(pair, self._as_told(pair, asset.asset, known.get(pair.stream))) for pair in found]
+
+    def _as_told(self, pair: LedgerPair, asset: str, later: Sequence[accounts.StoredBlock] | None) -> LedgerPair:
+        if not _has_later(pair) or later is None:
             return pair
-        key = (asset.id, pair.stream, pair.told_seq)
-        if key not in self._held_then:
-            then = held_then(reader, asset, pair)
-            if then is None:
-                return pair
-            self._held_then[key] = then
-            if len(self._held_then) > REMEMBERED_MAX:
-                self._held_then.popitem(last=False)
-        return replace(pair, held_good=self._held_then[key][(pair.tag, pair.hour_s)], held_seq=pair.told_seq)
+        since = sum(
+            self._later[pair.stream, b.seq][asset, pair.tag, pair.hour_s] for b in later if b.seq > pair.told_seq
+        )
+        return replace(pair, held_good=pair.held_good - since, held_seq=pair.told_seq)
+
+    def _tally(self, reader: Reader, blocks: Sequence[accounts.StoredBlock]) -> None:
+        """Count these blocks, each only once for all assets that ask."""
+        while self._later and self._tallied > TALLIED_MAX:
+            self._tallied -= len(self._later.popitem(last=False)[1])
+        for one in blocks:
+            if (one.stream, one.seq) not in self._later:
+                good = self._later[one.stream, one.seq] = _tallied(reader, one.id)
+                self._tallied += len(good)
 
 
-def held_then(reader: Reader, asset: AssetRow, pair: LedgerPair) -> Good | None:
-    """What is held of an asset in one stream up to the block with the pair's row; None where too much came since."""
-    limit = LATER_BLOCKS_MAX + 1
-    pairs, blocks = reader.ledger_with_later(asset.id, pair.stream, pair.told_seq, limit=limit)
-    if len(blocks) == limit:
-        return None
-    then: Good = Counter({(p.tag, p.hour_s): p.held_good for p in pairs if p.stream == pair.stream})
-    for data in blocks:
-        for series in decode_block(data).series:
-            if series.asset == asset.asset:
-                hours = series.read_ns // (HOUR_S * SECOND_NS) * HOUR_S
-                good = series.quality < Quality.BAD_BUS
-                for hour in np.unique(hours).tolist():
-                    counts = good[hours == hour].sum(axis=0).tolist()
-                    then.subtract({(tag, hour): n for tag, n in zip(series.tags, counts, strict=True)})
-    return then
+def _tallied(reader: Reader, block: int) -> Good:
+    """Nothing of a block that was altered or is gone: that is told apart."""
+    try:
+        return sum((tally(one) for one in reader.opened([block])), Counter())
+    except BlockError:
+        return Counter()
+
+
+def tally(block: Block) -> Good:
+    """The good readings of a block."""
+    found: Good = Counter()
+    for series in block.series:
+        hours = series.read_ns // (HOUR_S * SECOND_NS) * HOUR_S
+        good = series.quality < Quality.BAD_BUS
+        for hour in np.unique(hours).tolist():
+            counts = good[hours == hour].sum(axis=0).tolist()
+            for tag, count in zip(series.tags, counts, strict=True):
+                found[series.asset, tag, hour] += count
+    return found
 
 
 def judge(pair: LedgerPair) -> State:
     """Whether the two sides of one tag and hour agree."""
-    if pair.told is None or pair.told_seq > pair.through:
+    told = pair.told
+    if told is None or pair.told_seq > pair.through:
         return "waiting"
-    expected = expected_of(pair)
+    expected = expected_of(told)
     if pair.held_good < expected:
         return "disagrees"
     if pair.held_seq > pair.told_seq:
         return "waiting"
-    return "agrees" if pair.held_good == expected else "disagrees"
+    return "agrees" if pair.held_good <= expected + told.thinned + told.dropped else "disagrees"
 
 
-def expected_of(pair: LedgerPair) -> int:
+def expected_of(told: LedgerRow) -> int:
     """Good readings that must be held by the gateway's word."""
-    assert pair.told is not None
-    return pair.told.kept - pair.told.thinned - pair.told.dropped
+    return told.kept - told.thinned - told.dropped
 
 
-def balance(pairs: Sequence[LedgerPair], as_told: Sequence[LedgerPair], *, gone: int) -> Balance:
-    """The sums of an asset, and each disagreement; ``as_told`` are the pairs without what came after their rows."""
-    states = [judge(pair) for pair in as_told]
-    told = [pair.told for pair in pairs if pair.told is not None]
-    mismatches = tuple(
-        Mismatch(pair.tag, pair.hour_s, expected_of(pair), pair.held_good)
-        for pair, state in zip(as_told, states, strict=True)
-        if state == "disagrees"
-    )
-    agreed = states.count("agrees")
-    held_good = sum(pair.held_good for pair in as_told if pair.told is not None)
-    return Balance(
-        state="disagrees" if mismatches or gone else "agrees" if agreed else "waiting",
-        offered=sum(row.offered for row in told), good=sum(row.good for row in told),
-        bad_bus=sum(row.bad_bus for row in told), bad_device=sum(row.bad_device for row in told),
-        bad_decode=sum(row.bad_decode for row in told), unchanged=sum(row.unchanged for row in told),
-        thinned=sum(row.thinned for row in told), dropped=sum(row.dropped for row in told),
-        held_good=held_good, later_good=sum(pair.held_good for pair in pairs) - held_good,
-        held_bad=sum(pair.held_bad for pair in pairs), compared=agreed + len(mismatches),
-        waiting=states.count("waiting"), gone=gone, mismatches=mismatches,
-    )  # fmt: skip
+def span_start(hour_s: int, now_s: int) -> int:
+    """Where the day, or of what is older the month, begins that an hour belongs to."""
+    if hour_s >= _days_from(now_s):
+        return hour_s // DAY_S * DAY_S
+    return _month(hour_s)
+
+
+def span_end(hour_s: int, now_s: int) -> int:
+    """Where the next one begins."""
+    days_from_s = _days_from(now_s)
+    if hour_s >= days_from_s:
+        return hour_s // DAY_S * DAY_S + DAY_S
+    return min(_month(_month(hour_s) + 32 * DAY_S), days_from_s)
+
+
+def _days_from(now_s: int) -> int:
+    return now_s // DAY_S * DAY_S - DAYS_SHOWN * DAY_S
+
+
+def _month(hour_s: int) -> int:
+    when = datetime.fromtimestamp(hour_s, UTC)
+    return int(datetime(when.year, when.month, 1, tzinfo=UTC).timestamp())
+
+
+def _has_later(pair: LedgerPair) -> bool:
+    return pair.told is not None and pair.told_seq <= pair.through and pair.held_seq > pair.told_seq
+
+
+def _is_settled(span: Span) -> bool:
+    return not (span.sums.waiting or span.sums.disagreed or span.sums.later_good)
+
+
+def _by_hour(found: Sequence[tuple[LedgerPair, LedgerPair]]) -> list[Span]:
+    hours: dict[int, list[tuple[LedgerPair, LedgerPair]]] = {}
+    for both in found:
+        hours.setdefault(both[0].hour_s, []).append(both)
+    return [_span(hour_s, hour_s + HOUR_S, hours[hour_s]) for hour_s in sorted(hours, reverse=True)]
+
+
+def _span(from_s: int, to_s: int, found: Sequence[tuple[LedgerPair, LedgerPair]]) -> Span:
+    """The sums of pairs, each with itself as it was when its row was told, and its disagreements."""
+    counts = dict.fromkeys(_NAMES, 0)
+    mismatches: list[Mismatch] = []
+    states: Counter[State] = Counter()
+    for pair, then in found:
+        state = judge(then)
+        states[state] += 1
+        counts["held_bad"] += pair.held_bad
+        if pair.told is None:
+            counts["later_good"] += pair.held_good
+            continue
+        for name in _TOLD:
+            counts[name] += getattr(pair.told, name)
+        expected = expected_of(pair.told)
+        counts["expected"] += expected
+        counts["held_good"] += then.held_good
+        counts["later_good"] += pair.held_good - then.held_good
+        if state == "disagrees" and len(mismatches) < MISMATCHES_MAX:
+            most = expected + pair.told.thinned + pair.told.dropped
+            mismatches.append(Mismatch(pair.tag, pair.hour_s, expected, most, then.held_good))
+    counts.update(agreed=states["agrees"], waiting=states["waiting"], disagreed=states["disagrees"])
+    return Span(from_s, to_s, Sums(**counts), tuple(mismatches))

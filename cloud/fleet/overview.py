@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from cloud.store.reader import AssetRow, GatewayRow, Reader, Stats
 from edge.contract.types import Alarm, Priority, Urgency, Verdict
 
 HEALTHS_SHOWN = 90
+Raised = Mapping[int, tuple[Alarm, ...]]
+"""Alarms that no gateway raised, by asset id."""
+NO_ALARMS: Raised = MappingProxyType({})
 PRIORITY_RANK = {Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 
 
@@ -46,11 +51,11 @@ class Overview:
         return sum(asset.urgency == urgency for asset in self.assets)
 
 
-def overview(reader: Reader, now_ns: int) -> Overview:
-    """Everything the first page shows."""
+def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
+    """Everything the first page shows; ``own`` are alarms by asset id that no gateway raised."""
     gateways = reader.gateways()
     backlog = {gateway.gateway: gateway.backlog_readings for gateway in gateways}
-    alarms: dict[int, list[Alarm]] = {}
+    alarms: dict[int, list[Alarm]] = {asset_id: list(raised) for asset_id, raised in own.items()}
     for asset_id, alarm in reader.standing():
         alarms.setdefault(asset_id, []).append(alarm)
     glances = [

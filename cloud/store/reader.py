@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from cloud.store.dictionaries import Dictionaries
 from cloud.store.schema import database, open_for_reading
-from edge.contract.types import Alarm, AlarmState, Asset, LedgerRow, Quality, Verdict
+from edge.contract.block import Block, decode_block, peek
+from edge.contract.types import Alarm, AlarmState, Asset, Quality, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +91,6 @@ class DroppedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerPair:
-    """What a gateway's journal says of a tag and hour, and what is held of it here.
-
-    ``told_seq`` is the block that said it, ``held_seq`` the newest block with readings of it, ``through`` up to where
-    the stream is held without a gap. ``told`` is None where the gateway has said nothing yet.
-    """
-
-    tag: str
-    hour_s: int
-    stream: int
-    told: LedgerRow | None
-    told_seq: int
-    held_good: int
-    held_bad: int
-    held_seq: int
-    through: int
-
-
-@dataclass(frozen=True, slots=True)
 class Stats:
     """Counts of what is held, made from the blocks themselves; of readings unless a name says otherwise.
 
@@ -140,6 +125,17 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._connection = open_for_reading(database(folder))
         self._lock = threading.Lock()
+        self._dictionaries = Dictionaries(self._connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Several questions to the same state of the store. Keep it short: nobody else is answered meanwhile."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("COMMIT")
 
     def close(self) -> None:
         with self._lock:
@@ -210,6 +206,14 @@ class Reader:
             found += [row[0] for row in self._all(f"SELECT bytes FROM block WHERE id IN ({marks}) ORDER BY id", part)]
         return found
 
+    def opened(self, ids: Sequence[int]) -> list[Block]:
+        """These blocks, by id, opened. Raises ``BlockError`` where one was altered."""
+        data = self.blocks(ids)
+        with self._lock:
+            needed = {head.dictionary for one in data if (head := peek(one)).dictionary}
+            known = {digest: self._dictionaries[digest] for digest in needed if digest in self._dictionaries}
+        return [decode_block(one, known) for one in data]
+
     def rollups(
         self, asset: int, tags: Sequence[str], width: Literal["minute", "hour"], from_s: int, to_s: int
     ) -> list[RollupRow]:
@@ -229,32 +233,6 @@ class Reader:
             " WHERE tag.asset=? AND to_ns >= ? AND from_ns <= ? GROUP BY tag.id, cause, from_ns, to_ns"
             " ORDER BY from_ns", (asset, from_ns, to_ns),
         )]  # fmt: skip
-
-    def ledger(self, asset: int) -> list[LedgerPair]:
-        """Every tag, hour and stream of which something was told or is held."""
-        return [_pair(row) for row in self._all(_LEDGER, (asset,))]
-
-    def gone(self, stream: int) -> int:
-        """How many blocks of a stream that were held without a gap are in the store no longer. Reads an index only."""
-        rows = self._all(
-            "SELECT through - (SELECT count(*) FROM block WHERE block.stream = stream.id AND seq BETWEEN 1 AND through)"
-            " FROM stream WHERE id=?",
-            (stream,),
-        )
-        return int(rows[0][0])
-
-    def ledger_with_later(
-        self, asset: int, stream: int, seq: int, *, limit: int
-    ) -> tuple[list[LedgerPair], list[bytes]]:
-        """The ledger, and in the same snapshot the stream's blocks with higher numbers, at most ``limit``."""
-        with self._lock:
-            self._connection.execute("BEGIN")
-            pairs = self._connection.execute(_LEDGER, (asset,)).fetchall()
-            blocks = self._connection.execute(
-                "SELECT bytes FROM block WHERE stream=? AND seq>? ORDER BY seq LIMIT ?", (stream, seq, limit)
-            ).fetchall()
-            self._connection.execute("COMMIT")
-        return [_pair(row) for row in pairs], [row[0] for row in blocks]
 
     def stats(self) -> Stats:
         names = (
@@ -303,21 +281,6 @@ WITH RECURSIVE shown(at) AS (
 SELECT at_ns, urgency, health, anomaly, rul_h, rul_low_h, rul_high_h
 FROM shown JOIN verdict ON asset = :asset AND at_ns = at ORDER BY at_ns
 """
-_LEDGER = (
-    "WITH pair AS (SELECT tag, hour_s, stream FROM held UNION SELECT tag, hour_s, stream FROM ledger)"
-    " SELECT tag.tag, pair.hour_s, pair.stream, record, coalesce(seq, 0), coalesce(held.good, 0),"
-    " coalesce(held.bad, 0), coalesce(last_seq, 0), through FROM pair JOIN tag ON tag.id = pair.tag"
-    " JOIN stream ON stream.id = pair.stream"
-    " LEFT JOIN held ON (held.tag, held.hour_s, held.stream) = (pair.tag, pair.hour_s, pair.stream)"
-    " LEFT JOIN ledger ON (ledger.tag, ledger.hour_s, ledger.stream) = (pair.tag, pair.hour_s, pair.stream)"
-    " WHERE tag.asset=? ORDER BY tag.id, pair.hour_s"
-)
-
-
-def _pair(row: tuple[Any, ...]) -> LedgerPair:
-    tag, hour_s, stream, record, told_seq, good, bad, held_seq, through = row
-    told = msgspec.json.decode(record, type=LedgerRow) if record else None
-    return LedgerPair(tag, hour_s, stream, told, told_seq, good, bad, held_seq, through)
 
 
 def _asset(row: tuple[Any, ...]) -> AssetRow:

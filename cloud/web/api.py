@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cloud.fleet.asset import AssetDetail, detail
-from cloud.fleet.ledger import Books
-from cloud.fleet.overview import Glance, overview
+from cloud.fleet.ledger import Balance, Books, Sums
+from cloud.fleet.overview import NO_ALARMS, Glance, Raised, overview
 from cloud.fleet.series import MS_NS, signals
 from cloud.store.reader import AssetRow, Reader
 
@@ -32,12 +32,19 @@ class Api:
     """Endpoints. ``unauthorised`` tells how many requests came without a known token since the start."""
 
     def __init__(
-        self, reader: Reader, books: Books, unauthorised: Callable[[], int], *, now_ns: Callable[[], int] = time.time_ns
-    ) -> None:
-        self._reader, self._books, self._unauthorised, self._now_ns = reader, books, unauthorised, now_ns
+        self, reader: Reader, books: Books, unauthorised: Callable[[], int], *,
+        now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
+    ) -> None:  # fmt: skip
+        self._reader, self._books, self._unauthorised, self._now_ns, self._own = (
+            reader,
+            books,
+            unauthorised,
+            now_ns,
+            own,
+        )
 
     async def fleet(self, _request: Request) -> Response:
-        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
         return _json({
             "at_ns": seen.at_ns, "assets": [_glance(asset) for asset in seen.assets],
             "gateways": seen.gateways, "stats": seen.stats,
@@ -46,7 +53,7 @@ class Api:
     async def asset(self, request: Request) -> Response:
         path = request.path_params
         found = await asyncio.to_thread(
-            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns()
+            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns(), self._own()
         )
         return _json(_detail(found)) if found else _json({"error": "no such asset"}, 404)
 
@@ -120,8 +127,21 @@ def _glance(asset: Glance) -> dict[str, Any]:
 def _detail(found: AssetDetail) -> dict[str, Any]:
     return {
         **_glance(found.glance), "at_ns": found.at_ns, "latest": found.latest, "charts": found.charts,
-        "alarm_changes": found.changes, "ledger": found.balance,
+        "alarm_changes": found.changes, "ledger": _ledger(found.balance),
     }  # fmt: skip
+
+
+def _ledger(balance: Balance) -> dict[str, Any]:
+    """The sums at the top, then those of each span."""
+    return {
+        "state": balance.state, **_sums(balance.sums), "uncounted": balance.uncounted, "gone": balance.gone,
+        "altered": balance.altered, "mismatches": balance.mismatches,
+        "spans": [{"from_s": s.from_s, "to_s": s.to_s, "state": s.sums.state, **_sums(s.sums)} for s in balance.spans],
+    }  # fmt: skip
+
+
+def _sums(sums: Sums) -> dict[str, int]:
+    return {**msgspec.to_builtins(sums), "good": sums.good, "bad": sums.bad, "dropped": sums.dropped}
 
 
 def _json(data: Any, status: int = 200) -> Response:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
-from cloud.fleet.overview import Glance, Overview, overview
+from cloud.fleet.overview import NO_ALARMS, Glance, Overview, Raised, overview
 from cloud.store.reader import Reader
 from cloud.web import drawings, words
 from cloud.web.live import Client, Event, Hub, Render, TooManyClientsError, json_event
@@ -33,7 +33,19 @@ def templates() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    for name in ("rul", "hours", "count", "percent", "title", "class_title", "unit", "quality", "state", "clock"):
+    for name in (
+        "rul",
+        "hours",
+        "count",
+        "percent",
+        "title",
+        "class_title",
+        "unit",
+        "quality",
+        "state",
+        "clock",
+        "span",
+    ):
         environment.filters[name] = getattr(words, name)
     environment.globals |= {
         "value": words.value, "age": words.age, "freshness": words.freshness, "headline": words.headline,
@@ -51,15 +63,18 @@ def card_name(asset: Glance) -> str:
 
 
 class Pages:
-    """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown."""
+    """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown; ``own`` its own alarms."""
 
-    def __init__(self, reader: Reader, books: Books, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._reader, self._books, self._hub, self._now_ns = reader, books, hub, now_ns
+    def __init__(
+        self, reader: Reader, books: Books, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns,
+        own: Callable[[], Raised] = lambda: NO_ALARMS,
+    ) -> None:  # fmt: skip
+        self._reader, self._books, self._hub, self._now_ns, self._own = reader, books, hub, now_ns, own
         self._templates = templates()
         self._cards: dict[str, Event] = {}
 
     async def fleet(self, _request: Request) -> Response:
-        seen = await asyncio.to_thread(overview, self._reader, self._now_ns())
+        seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
         return self._page("fleet.html", view=seen)
 
     async def asset(self, request: Request) -> Response:
@@ -99,7 +114,7 @@ class Pages:
     async def _detail(self, request: Request) -> AssetDetail | None:
         path = request.path_params
         return await asyncio.to_thread(
-            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns()
+            detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns(), self._own()
         )
 
     async def _stream(self, name: Any, render: Render) -> Response:
@@ -114,7 +129,7 @@ class Pages:
 
     def _fleet_now(self) -> list[Event]:
         """Runs in a thread, one at a time: a large fleet takes long to draw."""
-        seen = overview(self._reader, self._now_ns())
+        seen = overview(self._reader, self._now_ns(), self._own())
         order = tuple((asset.gateway, asset.asset) for asset in seen.assets)
         counts = tuple(seen.count(urgency) for urgency in Urgency)
         self._cards = {name: self._card(name, asset, seen) for asset in seen.assets if (name := card_name(asset))}
@@ -145,6 +160,7 @@ class Pages:
             self._fragment("changes", "_changes.html", found.changes, view=found),
             self._fragment("latest", "_latest.html", found.latest, view=found),
             self._fragment("ledger", "_ledger.html", found.balance, view=found),
+            self._fragment("spans", "_spans.html", found.balance.spans, view=found),
             json_event("seen", seen_ms, tuple(seen_ms.items())),
         ]
 

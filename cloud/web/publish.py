@@ -38,6 +38,12 @@ def publish(hub: Hub, arrived: Arrived) -> None:
             topic.send(json_event("points", points(by_asset[asset], verdicts[asset])))
 
 
+def touch(hub: Hub, gateway: str, asset: str) -> None:
+    """What is shown of an asset has changed without a block."""
+    hub.touch("fleet")
+    hub.touch(("asset", gateway, asset))
+
+
 def _tell_live(hub: Hub, arrived: Arrived, block: Block) -> None:
     topic = hub.watched("live")
     if topic is None:

@@ -28,6 +28,8 @@ CAUSE_WORDS = {
     "clock": "lost: the gateway's clock",
     "power": "lost: power cut",
     "cap": "lost: over the store's cap",
+    "thinned": "thinned: extremes and events kept",
+    "altered": "lost: altered on the disk, or refused",
     "no data": "nothing received",
 }
 QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
@@ -112,6 +114,14 @@ def clock(at_ns: int) -> Markup:
     """A point in time, in the viewer's zone once the page's script has run, in UTC before."""
     shown = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return Markup('<time datetime="{}" data-clock="{}">{}</time>').format(_iso(at_ns), at_ns // 1_000_000, shown)
+
+
+def span(from_s: int, to_s: int) -> Markup | str:
+    """An hour by its beginning, a day by its date, a month by its name; days and months in UTC, as they are summed."""
+    when = datetime.fromtimestamp(from_s, UTC)
+    if to_s - from_s <= 3600:
+        return clock(from_s * 10**9)
+    return when.strftime("%Y-%m-%d") if to_s - from_s <= 86_400 else when.strftime("%B %Y")
 
 
 def ago(seconds: float) -> str:
