@@ -137,7 +137,7 @@ class SqliteJournal:
                 log.error("the receiver refused block %d: %s", seq, why)
             try:
                 self._settle(held, None)
-                self._settle(refused, Cause.DECODE)
+                self._refused(refused)
             except sqlite3.DatabaseError as error:
                 self._failed(error)
                 return
@@ -377,6 +377,19 @@ class SqliteJournal:
             self._sent.discard(entry.seq)
             self._backlog = (self._backlog[0] - 1, self._backlog[1] - entry.readings)
             self._let_go(entry, cause)
+
+    def _refused(self, seqs: Iterable[int]) -> None:
+        """Let blocks go that the receiver will never take. Raises before the first change or not at all.
+
+        Their declaration becomes durable with their end, or a power cut between the two would lose both. What they say
+        of earlier losses goes up once more, unless that is all they hold: then it would be refused for ever.
+        """
+        records = [self._blocks.data(entry.seq) for entry in self._blocks.find(seqs) if entry.readings]
+        self._settle(seqs, Cause.DECODE)
+        for data in records:
+            self._save_records(data)
+        if records:
+            self._seal(Intake(), self._clock.wall_ns())
 
     def _let_go(self, block: Entry | Sealed, cause: Cause | None) -> None:
         """Move its readings out of what is pending; a loss is declared with the next commit."""

@@ -24,6 +24,9 @@ from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, stored_json, 
 from edge.journal.ledger import Ledger
 from edge.journal.recorder import ANSWERED, ASKED, COUNT_MAX, LAST_NS, Recording, Taken, taken_since
 
+UNCOMMITTED_NS_MAX = 10 * 10**9
+"""A gateway commits every second: so much later than the last commit, everything is lost that ever will be."""
+
 Group = Callable[[str, tuple[str, ...]], ScanGroup]
 
 
@@ -68,6 +71,9 @@ def declare_crash(
         return []
     believed = recording is not None and (recording.epoch, recording.run) == (last.epoch, last.run)
     certain = recording is not None and believed and recording.complete and boot == last.boot
+    # The recorder's times may be as stale as its counts. A clock that is behind after a power cut, as it is where no
+    # battery drives it, cannot tell the gap's end either.
+    gap_to_ns = now_ns if now_ns > last.committed_ns else last.committed_ns + UNCOMMITTED_NS_MAX
     declared: list[Dropped] = []
     seen: set[int] = set()
     for recorded in recording.groups if recording is not None and believed else ():
@@ -77,12 +83,13 @@ def declare_crash(
         taken = taken_since(recorded.cells, answered, bad)
         if taken.empty and certain:
             continue
-        to_ns = _believable(int(recorded.cells.polls[LAST_NS]), last.committed_ns, now_ns)
-        lost = _account(ledger, scanned, taken, from_ns=last.committed_ns, to_ns=to_ns)
+        last_ns = _believable(int(recorded.cells.polls[LAST_NS]), last.committed_ns, now_ns)
+        to_ns = last_ns if certain else max(gap_to_ns, last_ns)
+        lost = _account(ledger, scanned, taken, last_ns=last_ns, from_ns=last.committed_ns, to_ns=to_ns)
         declared += [dropped for dropped in lost if dropped.count or not certain]
     if not certain:
         declared += [
-            Dropped(scanned.asset, tag, Cause.POWER, 0, last.committed_ns, max(now_ns, last.committed_ns))
+            Dropped(scanned.asset, tag, Cause.POWER, 0, last.committed_ns, gap_to_ns)
             for scanned in ledger.groups_in_use(last.committed_ns)
             if scanned.id not in seen
             for tag in scanned.tags
@@ -107,10 +114,13 @@ def declare_broken_store(recording: Recording | None, *, now_ns: int, group: Gro
     return declared
 
 
-def _account(ledger: Ledger, group: ScanGroup, taken: Taken, *, from_ns: int, to_ns: int) -> list[Dropped]:
+def _account(
+    ledger: Ledger, group: ScanGroup, taken: Taken, *, last_ns: int, from_ns: int, to_ns: int
+) -> list[Dropped]:
+    """Enter the loss into the ledger at ``last_ns``; it happened between the other two."""
     bad = {(int(f), int(t)): int(taken.bad[f, t]) for f, t in np.argwhere(taken.bad)}
     lost = Tally(polls=taken.answered + taken.unanswered, bad=bad)
-    good = ledger.answered(group, hour_of(to_ns), lost, dropped=Cause.POWER)
+    good = ledger.answered(group, hour_of(last_ns), lost, dropped=Cause.POWER)
     return [
         Dropped(group.asset, tag, Cause.POWER, count, from_ns, max(from_ns, to_ns))
         for tag, count in zip(group.tags, good.tolist(), strict=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.contract.block import decode_block
-from edge.contract.types import Cause, Dropped, LedgerRow, Quality
+from edge.contract.types import Ack, Cause, Dropped, LedgerRow, Quality
 from edge.journal import read_ledger, totals
 from edge.journal.journal import BOOT_ID
 from tests.laws.journals import TAGS, BentClock, descriptors, good_readings, killed, opened, poll
@@ -188,6 +188,46 @@ def test_after_another_boot_the_recorder_is_a_lower_bound(tmp_path: Path, writte
     newest = again.pending(limit_bytes=10**6)[-1]
     gaps = [r for r in decode_block(newest.data).records if isinstance(r, Dropped)]
     assert {(d.tag, d.count, d.cause) for d in gaps} == {(tag, 0, Cause.POWER) for tag in TAGS}
+
+
+@pytest.mark.parametrize(("clock_s", "gap_s"), [(60.0, 60.0), (-3600.0, 10.0)])
+def test_after_a_power_cut_the_gap_reaches_past_the_last_poll_even_where_the_recorder_is_stale(
+    tmp_path: Path, clock_s: float, gap_s: float
+) -> None:
+    """The recorder knows of the third poll and not of the fourth; the clock has gone on, or has no battery."""
+    clock, recorder = BentClock(), tmp_path / "store.db.recorder"
+    journal = opened(tmp_path, clock)
+    poll(journal, clock, 1)
+    journal.commit()
+    committed_ns = clock.wall_ns()
+    clock.pass_s(0.5)
+    poll(journal, clock, 3)
+    stale = recorder.read_bytes()
+    clock.pass_s(0.4)
+    poll(journal, clock, 4)
+    killed(journal)
+    recorder.write_bytes(stale)
+    again = opened(tmp_path, BentClock(committed_ns + int(clock_s * 1e9)), boot="f" * 32)
+    gaps = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    to_ns = committed_ns + int(gap_s * 1e9)
+    assert gaps == [Dropped("spindle-1", tag, Cause.POWER, 1, committed_ns, to_ns) for tag in TAGS]
+    assert all(row.balanced for row in again.ledger())
+
+
+def test_a_refused_block_and_its_declaration_change_places_in_one_transaction(tmp_path: Path) -> None:
+    """A power cut right after the answer must not take both; what the refused one itself declared goes up again."""
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    journal.declare(Dropped("spindle-1", TAGS[0], Cause.CLOCK, 5, clock.wall_ns(), clock.wall_ns()))
+    poll(journal, clock, 1)
+    journal.commit()
+    refused = next(b for b in journal.pending(limit_bytes=10**6) if b.readings)
+    journal.acknowledge(Ack(journal.epoch, 0, (), ((refused.seq, "cannot be read"),)))
+    killed(journal)
+    again = opened(tmp_path, clock, boot="f" * 32)
+    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    known = [(d.tag, d.cause, d.count) for d in told if d.cause is not Cause.POWER]
+    assert sorted(known) == sorted([(TAGS[0], Cause.CLOCK, 5), *[(tag, Cause.DECODE, 1) for tag in TAGS]])
 
 
 def test_the_machine_names_its_boot() -> None:
