@@ -18,6 +18,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Literal
 
 import numpy as np
@@ -115,6 +116,9 @@ _NAMES = tuple(one.name for one in fields(Sums))
 _TOLD = tuple(name for name in _NAMES if name in {one.name for one in fields(LedgerRow)})
 
 
+_told_of = attrgetter(*_TOLD)
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """The sums of an hour, a day or a month (UTC), and the first of its disagreements."""
@@ -123,6 +127,10 @@ class Span:
     to_s: int
     sums: Sums
     mismatches: tuple[Mismatch, ...] = ()
+
+    def __add__(self, later: Span) -> Span:
+        mismatches = (self.mismatches + later.mismatches)[:MISMATCHES_MAX]
+        return Span(self.from_s, later.to_s, self.sums + later.sums, mismatches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +154,18 @@ class Balance:
 
 
 @dataclass(slots=True)
+class _Known:
+    """A span as far as it was counted, and when."""
+
+    span: Span
+    at_s: float = 0.0
+
+
+@dataclass(slots=True)
 class _Counted:
     """What is remembered of an asset: its spans' sums, which spans there are before ``recent_s``, and since when."""
 
-    spans: dict[tuple[int, int], tuple[Span, float]] = field(default_factory=dict)
+    spans: dict[tuple[int, int], _Known] = field(default_factory=dict)
     starts: list[int] = field(default_factory=list)
     recent_s: int | None = None
     looked_s: float = 0.0
@@ -198,19 +214,21 @@ class Books:
         recent_s = now_s // HOUR_S * HOUR_S - RECENT_S + HOUR_S
         found = _by_hour(self._compared(reader, asset, recent_s, END_S))
         counted = self._older(reader, asset, recent_s, now_s)
-        uncounted, began_s, kept = 0, self._monotonic_s(), {}
-        for from_s in reversed(counted.starts):
-            to_s = min(span_end(from_s, now_s), recent_s)
-            known = counted.spans.get((from_s, to_s))
-            is_old = known is not None and not _is_settled(known[0]) and self._monotonic_s() - known[1] >= RECHECK_S
-            if (known is None or is_old) and self._monotonic_s() - began_s <= COUNT_S_MAX:
-                known = _span(from_s, to_s, self._compared(reader, asset, from_s, to_s)), self._monotonic_s()
-            if known is None:
-                uncounted += 1
+        uncounted, began_s = 0, self._monotonic_s()
+        spans = [(from_s, min(span_end(from_s, now_s), recent_s)) for from_s in reversed(counted.starts)]
+        for from_s, to_s in spans:
+            known = counted.spans.setdefault((from_s, to_s), _Known(Span(from_s, from_s, Sums())))
+            if known.span.to_s == to_s and not _is_settled(known.span) and self._monotonic_s() - known.at_s > RECHECK_S:
+                known.span = Span(from_s, from_s, Sums())
+            while known.span.to_s < to_s and self._monotonic_s() - began_s <= COUNT_S_MAX:
+                until_s = min(known.span.to_s + DAY_S, to_s)
+                known.span += _span(known.span.to_s, until_s, self._compared(reader, asset, known.span.to_s, until_s))
+                known.at_s = self._monotonic_s()
+            if known.span.to_s == to_s:
+                found.append(known.span)
             else:
-                kept[from_s, to_s] = known
-                found.append(known[0])
-        counted.spans = kept
+                uncounted += 1
+        counted.spans = {key: known for key, known in counted.spans.items() if key in spans}
         return found, uncounted
 
     def _older(self, reader: Reader, asset: AssetRow, recent_s: int, now_s: int) -> _Counted:
@@ -344,24 +362,29 @@ def _by_hour(found: Sequence[tuple[LedgerPair, LedgerPair]]) -> list[Span]:
 
 def _span(from_s: int, to_s: int, found: Sequence[tuple[LedgerPair, LedgerPair]]) -> Span:
     """The sums of pairs, each with itself as it was when its row was told, and its disagreements."""
-    counts = dict.fromkeys(_NAMES, 0)
-    mismatches: list[Mismatch] = []
-    states: Counter[State] = Counter()
-    for pair, then in found:
-        state = judge(then)
-        states[state] += 1
-        counts["held_bad"] += pair.held_bad
-        if pair.told is None:
-            counts["later_good"] += pair.held_good
-            continue
-        for name in _TOLD:
-            counts[name] += getattr(pair.told, name)
-        expected = expected_of(pair.told)
-        counts["expected"] += expected
-        counts["held_good"] += then.held_good
-        counts["later_good"] += pair.held_good - then.held_good
-        if state == "disagrees" and len(mismatches) < MISMATCHES_MAX:
-            most = expected + pair.told.thinned + pair.told.dropped
-            mismatches.append(Mismatch(pair.tag, pair.hour_s, expected, most, then.held_good))
-    counts.update(agreed=states["agrees"], waiting=states["waiting"], disagreed=states["disagrees"])
-    return Span(from_s, to_s, Sums(**counts), tuple(mismatches))
+    states = [judge(then) for _, then in found]
+    told = [(pair.told, pair, then) for pair, then in found if pair.told is not None]
+    counts = dict(zip(_TOLD, map(sum, zip(*[_told_of(row) for row, _, _ in told], strict=True)), strict=False))
+    held_good = sum(then.held_good for _, _, then in told)
+    wrong = [then for (_, then), state in zip(found, states, strict=True) if state == "disagrees"]
+    return Span(
+        from_s,
+        to_s,
+        Sums(
+            **counts,
+            expected=sum(expected_of(row) for row, _, _ in told),
+            held_good=held_good,
+            later_good=sum(pair.held_good for pair, _ in found) - held_good,
+            held_bad=sum(pair.held_bad for pair, _ in found),
+            agreed=states.count("agrees"),
+            waiting=states.count("waiting"),
+            disagreed=len(wrong),
+        ),
+        tuple(_mismatch(pair) for pair in wrong[:MISMATCHES_MAX]),
+    )
+
+
+def _mismatch(pair: LedgerPair) -> Mismatch:
+    assert pair.told is not None
+    expected = expected_of(pair.told)
+    return Mismatch(pair.tag, pair.hour_s, expected, expected + pair.told.thinned + pair.told.dropped, pair.held_good)

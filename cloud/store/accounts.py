@@ -92,6 +92,7 @@ def blocks_after(connection: sqlite3.Connection, block: int, *, limit: int) -> l
     ).fetchall()
 
 
+_LEDGER_ROW = msgspec.json.Decoder(LedgerRow)
 _COLUMNS = (
     "tag.tag, tag.id, a.hour_s, a.stream, ledger.record, coalesce(ledger.seq, 0), coalesce(held.good, 0),"
     " coalesce(held.bad, 0), coalesce(held.last_seq, 0), through"
@@ -123,5 +124,5 @@ _STREAMS = "SELECT stream.id, through FROM stream JOIN gateway ON gateway.id = s
 
 def _pair(row: tuple[Any, ...]) -> LedgerPair:
     tag, _, hour_s, stream, record, told_seq, good, bad, held_seq, through = row
-    told = msgspec.json.decode(record, type=LedgerRow) if record else None
+    told = _LEDGER_ROW.decode(record) if record else None
     return LedgerPair(tag, hour_s, stream, told, told_seq, good, bad, held_seq, through)
