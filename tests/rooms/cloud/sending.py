@@ -98,10 +98,10 @@ class Sender:
 
 
 @contextlib.asynccontextmanager
-async def cloud(folder: Path) -> AsyncIterator[Sender]:
+async def cloud(folder: Path, **settings: Any) -> AsyncIterator[Sender]:
     """A cloud on a port of its own with its store in ``folder``, and one gateway that it knows."""
     token = make(folder / "tokens", GATEWAY)
-    async with running(Settings(data=folder / "data", tokens=folder / "tokens", port=0)) as url:
+    async with running(Settings(data=folder / "data", tokens=folder / "tokens", port=0, **settings)) as url:
         yield Sender(url, token)
 
 

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import httpx
 import pytest
 
 from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Client, Event, Hub, TooManyClientsError
-from edge.contract.types import Quality
-from tests.rooms.cloud.sending import GATEWAY, SPINDLE, batch, block, cloud, telemetry
+from edge.contract.types import LedgerRow, Quality
+from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
 
 Events = AsyncIterator[tuple[str, str]]
 
@@ -42,9 +43,10 @@ async def parsed(answer: httpx.Response) -> Events:
 
 
 async def named(stream: Events, wanted: str) -> str:
+    """What the next event says whose name begins so."""
     async with asyncio.timeout(10):
         async for name, data in stream:
-            if name == wanted:
+            if name.startswith(wanted):
                 return data
     raise AssertionError(f"the stream ended before {wanted}")
 
@@ -98,6 +100,45 @@ def test_an_assets_charts_are_sent_points_with_causes(tmp_path: Path) -> None:
                 assert json.loads(await named(stream, "points")) == {"reload": True}
 
     asyncio.run(story())
+
+
+def test_a_ledger_that_does_not_hold_is_told_by_itself_and_taken_back_when_it_does(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with cloud(tmp_path, ledger_grace_s=0.0) as sender, httpx.AsyncClient(base_url=sender.url) as client:
+            told = LedgerRow("spindle-1", "vibration_mm_s", START_NS, offered=3, kept=3)
+            page = f"events/{GATEWAY}/spindle-1"
+            first = block(1, [batch(second, 1.0) for second in range(2)], [SPINDLE])
+            await sender.send(first)
+            speaking = asyncio.create_task(again_and_again(sender, first))
+            async with events(f"{sender.url}/{page}") as stream, events(f"{sender.url}/events") as fleet:
+                await sender.send(block(2, records=[told]))
+                await until(stream, "alarms", "the ledger does not balance")
+                await until(fleet, "card-", "the ledger does not balance")
+                asset = (await client.get(f"/api/v1/assets/{GATEWAY}/spindle-1")).json()
+                assert [alarm["rule"] for alarm in asset["alarms"]] == ["ledger_mismatch"]
+                assert asset["ledger"]["mismatches"][0] | {"hour_s": 0} == {
+                    "tag": "vibration_mm_s", "hour_s": 0, "expected": 3, "most": 3, "held": 2,
+                }  # fmt: skip
+                assert "disagree for 1 signal-hour" in (await client.get(f"/assets/{GATEWAY}/spindle-1")).text
+                await sender.send(block(3, records=[replace(told, dropped_power=1)]))
+                await until(stream, "alarms", "No standing alarms")
+                await until(fleet, "card-", "No standing alarms")
+            speaking.cancel()
+
+    asyncio.run(story())
+
+
+async def again_and_again(sender: Sender, data: bytes) -> None:
+    """A gateway that goes on speaking: without it no correction can come, and none is waited for."""
+    while True:
+        await sender.send(data)
+        await asyncio.sleep(0.2)
+
+
+async def until(stream: Events, wanted: str, said: str) -> None:
+    """Read on until an event of this name says it."""
+    while said not in await named(stream, wanted):
+        pass
 
 
 def test_updates_are_bundled_however_fast_blocks_come(tmp_path: Path) -> None:
