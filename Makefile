@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := cloud/web/static/vendor
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test soak lint format bench lock clean
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -13,6 +13,9 @@ demo: .venv/ready $(VENDOR)/ready  ## plant, gateway and cloud on this machine: 
 
 test: .venv/ready $(VENDOR)/ready  ## the default suite
 	$(BIN)/pytest $(ARGS)
+
+soak: .venv/ready $(VENDOR)/ready  ## kills, power cuts and every other fault for SECONDS=1800, each reading accounted for
+	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),1800) $(ARGS)
 
 lint: .venv/ready  ## ruff and strict mypy
 	$(BIN)/ruff check .

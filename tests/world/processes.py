@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from cloud.demo.processes import Child, free_port, write_site
+from cloud.store.dictionaries import Dictionaries
 from edge.config.site import profiles_root
 from edge.contract.block import Block, decode_block
 from edge.errors import BabbittError
@@ -32,9 +34,12 @@ def babbitt(*arguments: str) -> str:
 
 
 class World:
-    """The demonstration's site, changed by ``change``, with the cloud and the plant running; ``start`` the gateway."""
+    """The demonstration's site, changed by ``change``, with the cloud and the plant running; ``start`` the gateway.
 
-    def __init__(self, folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    Without ``plant`` something else answers on the site's lines.
+    """
+
+    def __init__(self, folder: Path, change: Callable[[dict[str, Any]], None], *, plant: bool = True) -> None:
         self.folder, self.children = folder, list[Child]()
         self.port = free_port(0)
         self.site = folder / "site.toml"
@@ -51,8 +56,9 @@ class World:
         self.cloud = self._spawn(
             "cloud", "serve", "--port", str(self.port), "--data", str(folder / "cloud"), "--tokens", str(tokens)
         )
-        self.plant = self._spawn("plant", "run", str(self.site))
-        self.until(self.plant_status)
+        if plant:
+            self.plant = self._spawn("plant", "run", str(self.site))
+            self.until(self.plant_status)
         self.until(self.stats)
 
     @property
@@ -105,10 +111,12 @@ class World:
 
     def blocks(self) -> Iterator[Block]:
         """Every block in the cloud's store, decoded here, in the order of their numbers."""
-        with sqlite3.connect(f"file:{self.folder / 'cloud/cloud.sqlite3'}?mode=ro", uri=True) as database:
-            for (data,) in database.execute("SELECT bytes FROM block ORDER BY seq"):
-                yield decode_block(data)
-        database.close()
+        with contextlib.closing(
+            sqlite3.connect(f"file:{self.folder / 'cloud/cloud.sqlite3'}?mode=ro", uri=True)
+        ) as database:
+            names = Dictionaries(database)
+            for (data,) in database.execute("SELECT bytes FROM block ORDER BY stream, seq"):
+                yield decode_block(data, names)
 
     def end(self) -> None:
         for child in reversed(self.children):

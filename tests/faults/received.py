@@ -1,0 +1,93 @@
+"""A receiver in memory: it holds blocks once by their key, as the cloud does, and reads out what an account wants."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+from edge.contract.block import Block, decode_block
+from edge.contract.dictionary import open_dictionary
+from edge.contract.types import Alarm, Batch, Cause, Dropped, LedgerRow, Quality
+from edge.journal.counts import HOUR_NS
+from edge.ports import StoredBlock
+from tests.faults.numbered import Account, Counts, Declaration, value_of
+
+ALARM = 4000
+"""An alarm is accounted for like a reading, of this tag."""
+
+
+def name_of(tag: int) -> str:
+    return f"t{tag}"
+
+
+def tag_of(name: str) -> int:
+    return int(name[1:])
+
+
+@functools.lru_cache(maxsize=20_000)
+def opened(block: StoredBlock) -> Block:
+    if not block.dictionary:
+        return decode_block(block.data)
+    dictionary = open_dictionary(block.dictionary)
+    return decode_block(block.data, {dictionary.digest: dictionary})
+
+
+@dataclass
+class Received:
+    """Blocks by epoch and number. ``clashes`` are numbers that came twice with different bytes."""
+
+    blocks: dict[tuple[str, int], StoredBlock] = field(default_factory=dict)
+    clashes: int = 0
+
+    def take(self, epoch: str, block: StoredBlock) -> None:
+        known = self.blocks.setdefault((epoch, block.seq), block)
+        self.clashes += known.data != block.data
+
+    def copy(self) -> Received:
+        return Received(dict(self.blocks), self.clashes)
+
+    def fill(self, account: Account, *, after_power_cut: bool, believe: bool = True) -> Counts:
+        """Enter what is held and what is declared. After a power cut a loss for power is declared by its times.
+
+        Without ``believe`` declarations count for nothing: a harness that then finds no loss would be blind.
+        """
+        epochs = list(dict.fromkeys(epoch for epoch, _ in self.blocks))
+        for key in sorted(self.blocks, key=lambda key: (epochs.index(key[0]), key[1])):
+            block = opened(self.blocks[key])
+            for batch in block.batches():
+                _hold(account, batch)
+            for record in block.records:
+                if isinstance(record, Alarm):
+                    account.hold(ALARM, record.value, record.at_ns)
+                elif isinstance(record, Dropped) and believe:
+                    is_open = after_power_cut and record.cause is Cause.POWER
+                    account.declare(
+                        tag_of(record.tag), Declaration(record.count, record.from_ns, record.to_ns, open=is_open)
+                    )
+        return Counts(altered=self.clashes)
+
+
+def declare_thinned(account: Account, rows: list[LedgerRow]) -> None:
+    """What the ledger says was thinned out, which no declaration of its own tells."""
+    for row in rows:
+        if row.thinned:
+            account.declare(tag_of(row.tag), Declaration(row.thinned, row.hour_ns, row.hour_ns + HOUR_NS - 1))
+
+
+def numbered_batch(asset: str, tags: tuple[int, ...], number: int, at_ns: int, mono_ns: int, bad: int = 0) -> Batch:
+    """One poll; bit ``i`` of ``bad`` says that its tag ``i`` gave no value. Odd tags are floats."""
+    quality = tuple(Quality.BAD_DEVICE if bad >> i & 1 else Quality.GOOD for i in range(len(tags)))
+    made = [value_of(tag, number) for tag in tags]
+    return Batch(
+        asset=asset, tags=tuple(map(name_of, tags)),
+        values=tuple(
+            None if q.is_bad else float(v) if tag % 2 else v for tag, v, q in zip(tags, made, quality, strict=True)
+        ),
+        quality=quality, source_ns=(at_ns,) * len(tags), read_ns=at_ns, mono_ns=mono_ns,
+    )  # fmt: skip
+
+
+def _hold(account: Account, batch: Batch) -> None:
+    for name, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
+        if not quality.is_bad:
+            account.hold(tag_of(name), value, batch.read_ns)
