@@ -1,34 +1,43 @@
-"""One asset's signals over a span of time, from raw blocks where that is little work, else from rollups.
+"""One asset's signals over a span of time, from raw readings where that is little work, else from rollups.
 
 A gap is never a missing line: it says from when to when, and why. ``bus``, ``device`` and ``decode`` are readings that
-came bad; the other causes are losses that the gateway declared; ``no data`` is nothing at all, yet or for ever.
+came bad; ``thinned`` is where the gateway took readings out on purpose and kept extremes and events, so that the line
+goes on; ``no data`` is nothing at all, yet or for ever; the other causes are losses that the gateway declared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.store.history import BLOCKS_MAX, Readings, raw
 from cloud.store.reader import AssetRow, DroppedRow, Reader, RollupRow
 from cloud.store.rollup import HOUR_S, MINUTE_S, SECOND_NS, run_of
-from edge.contract.block import Series, decode_block
+from edge.contract.block import Series
 from edge.contract.types import Quality
 
-RAW_BLOCKS_MAX = 1200
+RAW_BLOCKS_MAX = BLOCKS_MAX
 MS_NS = 1_000_000
 NO_DATA = "no data"
+THINNED = "thinned"
 # A poll may be late; three in a row are a hole. Nothing shorter than this is called one, whatever the period.
 HOLE_PERIODS = 3
 HOLE_MS_MIN = 1500
+# Where readings were thinned, minimum, maximum and last of each span are left, however they lie in it.
+HOLE_THINNED_STEPS = 6
 
 Resolution = Literal["raw", "minute", "hour"]
+Times = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Gap:
     from_ms: int
     to_ms: int
@@ -47,11 +56,23 @@ class Signal:
     high: list[float | None] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
 
-    def add(self, at_ms: int, value: float | None, low: float | None, high: float | None) -> None:
-        self.at_ms.append(at_ms)
-        self.value.append(value)
-        self.low.append(low)
-        self.high.append(high)
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """``at_ms`` int64[n]; ``value``, ``low``, ``high`` float64[n], NaN where there is nothing to show."""
+
+    at_ms: Times
+    value: Floats
+    low: Floats
+    high: Floats
+
+    def broken(self, after_ms: Times) -> _Points:
+        """With a point of nothing just after each of these times, so that no line is drawn across a hole."""
+        nothing = np.full(len(after_ms), np.nan)
+        at = np.concatenate([self.at_ms, after_ms + 1])
+        order = np.argsort(at, kind="stable")
+        value, low, high = (np.concatenate([a, nothing])[order] for a in (self.value, self.low, self.high))
+        return _Points(at[order], value, low, high)
 
 
 def signals(
@@ -66,44 +87,64 @@ def signals(
 ) -> list[Signal]:
     """At most about ``points_max`` points a tag between the two times, both inclusive.
 
-    Where more than ``raw_blocks_max`` blocks would have to be opened, minutes or hours are shown instead.
+    Where more than ``raw_blocks_max`` blocks would have to be opened, or more readings looked at than
+    ``cloud.store.history`` gives, minutes or hours are shown instead.
     """
     period_ms = asset.record.period_ms if asset.record else 1000
     dropped = reader.dropped(asset.id, from_ns, to_ns)
-    blocks = reader.spans(asset.id, from_ns, to_ns, limit=raw_blocks_max + 1)
-    if len(blocks) <= raw_blocks_max:
-        found = [s for data in reader.blocks(blocks) for s in decode_block(data).series if s.asset == asset.asset]
-        made = [_raw(tag, found, from_ns, to_ns, points_max, period_ms) for tag in tags]
+    losses = {tag: sorted(_loss(row, period_ms) for row in dropped if row.tag == tag) for tag in tags}
+    found = raw(reader, asset, tags, from_ns, to_ns, blocks_max=raw_blocks_max)
+    if found is not None:
+        return [_raw(tag, found[tag], losses[tag], points_max, period_ms) for tag in tags]
+    minutes = (to_ns - from_ns) // SECOND_NS // MINUTE_S
+    width: Literal["minute", "hour"] = "minute" if minutes <= 2 * points_max else "hour"
+    step_s = MINUTE_S if width == "minute" else HOUR_S
+    rows: dict[str, list[RollupRow]] = {tag: [] for tag in tags}
+    for row in reader.rollups(asset.id, tags, width, from_ns // SECOND_NS // step_s * step_s, to_ns // SECOND_NS):
+        rows[row.tag].append(row)
+    thinned = reader.thinned_hours(asset.id, from_ns // SECOND_NS, to_ns // SECOND_NS)
+    return [_rolled(tag, rows[tag], losses[tag], thinned.get(tag, []), width, points_max) for tag in tags]
+
+
+def _loss(row: DroppedRow, period_ms: int) -> Gap:
+    return Gap(row.from_ns // MS_NS, row.to_ns // MS_NS + period_ms, row.cause)
+
+
+def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, period_ms: int) -> Signal:
+    at_ms = found.at_ns // MS_NS
+    if not len(at_ms):
+        return Signal(tag, "raw", gaps=list(losses))
+    span_ms = max(1, int(at_ms[-1] - at_ms[0]) // points_max + 1)
+    limits = _hole_limits(at_ms, found, period_ms)
+    wide = np.flatnonzero(np.diff(at_ms) > limits)
+    holes = [Gap(int(at_ms[i]), int(at_ms[i + 1]), NO_DATA) for i in wide]
+    thinned = [Gap(start // MS_NS, stop // MS_NS, THINNED) for start, stop in found.thinned]
+    kinds = (
+        bad_spans(at_ms, found.quality, period_ms), losses, list(undeclared(holes, losses, hole_ms(period_ms))),
+        _merged(thinned, int(limits.max(initial=0))),
+    )  # fmt: skip
+    # What could not be told apart on the chart becomes one, so that a signal that flaps all day stays small.
+    gaps = [gap for kind in kinds for gap in (_merged(kind, span_ms) if len(kind) > points_max else kind)]
+    if len(at_ms) > points_max:
+        points = _downsampled(at_ms, found.numbers, span_ms)
+        # A hole within one span of the chart is narrower than the line.
+        wide = wide[np.diff(at_ms)[wide] > limits[wide] + span_ms]
     else:
-        minutes = (to_ns - from_ns) // SECOND_NS // MINUTE_S
-        width: Literal["minute", "hour"] = "minute" if minutes <= 2 * points_max else "hour"
-        rows = reader.rollups(asset.id, tags, width, *_whole(from_ns, to_ns, width))
-        made = [_rolled(tag, [row for row in rows if row.tag == tag], width, points_max) for tag in tags]
-    for signal in made:
-        signal.gaps = [_explained(gap, signal.tag, dropped) for gap in signal.gaps]
-    return made
+        numbers = np.where(np.isfinite(found.numbers), found.numbers, np.nan)
+        points = _Points(at_ms, numbers, numbers, numbers)
+    return _signal(tag, "raw", points.broken(at_ms[wide]), gaps)
 
 
-def _whole(from_ns: int, to_ns: int, width: Resolution) -> tuple[int, int]:
-    step = MINUTE_S if width == "minute" else HOUR_S
-    return from_ns // SECOND_NS // step * step, to_ns // SECOND_NS
+def _signal(tag: str, resolution: Resolution, points: _Points, gaps: Iterable[Gap]) -> Signal:
+    value, low, high = (_listed(values) for values in (points.value, points.low, points.high))
+    return Signal(tag, resolution, points.at_ms.tolist(), value, low, high, sorted(gaps))
 
 
-def _raw(tag: str, found: Sequence[Series], from_ns: int, to_ns: int, points_max: int, period_ms: int) -> Signal:
-    parts = [column_of(series, tag) for series in found if tag in series.tags]
-    if not parts:
-        return Signal(tag, "raw")
-    at_ns, numbers, quality = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    inside = (at_ns >= from_ns) & (at_ns <= to_ns)
-    order = np.argsort(at_ns[inside], kind="stable")
-    at_ms, numbers, quality = (at_ns[inside][order] // MS_NS), numbers[inside][order], quality[inside][order]
-    signal = Signal(tag, "raw", gaps=bad_spans(at_ms, quality, period_ms) + holes(at_ms, period_ms))
-    signal.gaps.sort(key=lambda gap: gap.from_ms)
-    _fill(signal, at_ms, numbers, points_max, hole_ms(period_ms))
-    return signal
+def _listed(values: Floats) -> list[float | None]:
+    return [value if value == value else None for value in values.tolist()]
 
 
-def column_of(series: Series, tag: str) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]:
+def column_of(series: Series, tag: str) -> tuple[Times, Floats, NDArray[np.uint8]]:
     """``read_ns``, values as floats (NaN where bad or no number) and quality of one tag, sorted by time."""
     run = run_of([series])
     j = run.tags.index(tag)
@@ -114,87 +155,103 @@ def hole_ms(period_ms: int) -> int:
     return max(HOLE_PERIODS * period_ms, HOLE_MS_MIN)
 
 
-def holes(at_ms: NDArray[np.int64], period_ms: int) -> list[Gap]:
-    """Spans in which there was no reading at all."""
-    wide = np.flatnonzero(np.diff(at_ms) > hole_ms(period_ms))
-    return [Gap(int(at_ms[i]), int(at_ms[i + 1]), NO_DATA) for i in wide]
+def _hole_limits(at_ms: Times, found: Readings, period_ms: int) -> Times:
+    """For each step from one reading to the next how long it may be before it is a hole."""
+    steps = np.diff(at_ms)
+    limits = np.full(len(steps), hole_ms(period_ms))
+    inside = np.zeros(len(at_ms), np.bool_)
+    for start, stop in found.thinned:
+        inside[found.at_ns.searchsorted(start) : found.at_ns.searchsorted(stop, "right")] = True
+    thin = inside[:-1] | inside[1:]
+    if thin.any():
+        limits[thin] = np.maximum(limits[thin], int(np.median(steps[thin])) * HOLE_THINNED_STEPS)
+    return limits
 
 
-def bad_spans(at_ms: NDArray[np.int64], quality: NDArray[np.uint8], period_ms: int) -> list[Gap]:
+def bad_spans(at_ms: Times, quality: NDArray[np.uint8], period_ms: int) -> list[Gap]:
     """Runs of readings that were bad for one cause, each as long as its readings' periods."""
-    if not len(at_ms):
-        return []
-    edges = np.flatnonzero((np.diff(quality) != 0) | (np.diff(at_ms) > hole_ms(period_ms))) + 1
-    gaps = []
-    for run in np.split(np.arange(len(at_ms)), edges):
-        cause = Quality(int(quality[run[0]])).cause
-        if cause is not None:
-            gaps.append(Gap(int(at_ms[run[0]]), int(at_ms[run[-1]]) + period_ms, str(cause)))
-    return gaps
+    is_new = (np.diff(quality) != 0) | (np.diff(at_ms) > hole_ms(period_ms))
+    first = np.flatnonzero(np.concatenate([[True], is_new]))
+    last = np.append(first[1:], len(at_ms)) - 1
+    bad = quality[first] >= Quality.BAD_BUS
+    runs = zip(at_ms[first[bad]].tolist(), at_ms[last[bad]].tolist(), quality[first[bad]].tolist(), strict=True)
+    return [Gap(start, stop + period_ms, str(Quality(code).cause)) for start, stop, code in runs]
 
 
-@np.errstate(over="ignore", invalid="ignore")  # a mean that no double holds is shown as none
-def _fill(signal: Signal, at_ms: NDArray[np.int64], numbers: NDArray[np.float64], points_max: int, hole: int) -> None:
-    """Every point where they are few, else one for each of ``points_max`` equal spans; a None where the line breaks."""
-    if len(at_ms) > points_max:
-        step = max(1, int(at_ms[-1] - at_ms[0]) // points_max + 1)
-        starts = np.flatnonzero(np.diff((at_ms - at_ms[0]) // step, prepend=-1))
-    else:
-        step, starts = 0, np.arange(len(at_ms))
-    before: int | None = None
-    for run in np.split(np.arange(len(at_ms)), starts[1:]):
-        at = int(at_ms[run[0]])
-        if before is not None and at - before > hole + step:
-            signal.add(before + 1, None, None, None)
-        finite = numbers[run][np.isfinite(numbers[run])]
-        values = (float(finite.mean()), float(finite.min()), float(finite.max())) if len(finite) else (None,) * 3
-        signal.add(at, *values)
-        before = int(at_ms[run[-1]])
+def _merged(gaps: Iterable[Gap], apart_ms: int) -> list[Gap]:
+    """Neighbours of one cause that are no more than this apart as one; they come in order of time."""
+    found: list[Gap] = []
+    for gap in gaps:
+        if found and gap.cause == found[-1].cause and gap.from_ms - found[-1].to_ms <= apart_ms:
+            found[-1] = Gap(found[-1].from_ms, max(gap.to_ms, found[-1].to_ms), gap.cause)
+        else:
+            found.append(gap)
+    return found
 
 
-def _rolled(tag: str, rows: Sequence[RollupRow], width: Resolution, points_max: int) -> Signal:
-    signal = Signal(tag, width)
-    step = MINUTE_S if width == "minute" else HOUR_S
-    group = max(1, -(-len(rows) // points_max))
-    before: int | None = None
-    for row in rows:
-        if before is not None and row.start_s > before + step:
-            signal.gaps.append(Gap((before + step) * 1000, row.start_s * 1000, NO_DATA))
-            signal.add((before + step) * 1000, None, None, None)
-        if row.good == 0:
-            signal.gaps.append(Gap(row.start_s * 1000, (row.start_s + step) * 1000, _worst_cause(row)))
-        before = row.start_s
-        signal.add(row.start_s * 1000 + step * 500, row.mean, row.low, row.high)
-    return _thinned(signal, group)
+def undeclared(holes: Iterable[Gap], losses: Sequence[Gap], slack_ms: int) -> Iterator[Gap]:
+    """What is left of holes without the losses (sorted) in them; no more than ``slack_ms`` beside one is part of it."""
+    ends = list(itertools.accumulate((loss.to_ms for loss in losses), max))
+    for hole in holes:
+        at = hole.from_ms
+        within = slice(bisect_left(ends, hole.from_ms), bisect_right(losses, hole.to_ms, key=lambda loss: loss.from_ms))
+        for loss in losses[within]:
+            if loss.from_ms - at > slack_ms:
+                yield Gap(at, loss.from_ms, hole.cause)
+            at = max(at, loss.to_ms)
+        if hole.to_ms - at > slack_ms or at == hole.from_ms:
+            yield Gap(at, hole.to_ms, hole.cause)
 
 
-def _thinned(signal: Signal, group: int) -> Signal:
-    if group == 1:
-        return signal
-    thin = Signal(signal.tag, signal.resolution, gaps=signal.gaps)
-    for i in range(0, len(signal.at_ms), group):
-        part = slice(i, i + group)
-        means, lows, highs = (_known(values[part]) for values in (signal.value, signal.low, signal.high))
-        thin.add(
-            signal.at_ms[i], sum(means) / len(means) if means else None,
-            min(lows) if lows else None, max(highs) if highs else None,
-        )  # fmt: skip
-    return thin
+def _downsampled(at_ms: Times, numbers: Floats, span_ms: int) -> _Points:
+    """Mean, minimum and maximum of each span that has a reading."""
+    first = np.flatnonzero(np.diff((at_ms - at_ms[0]) // span_ms, prepend=-1))
+    finite = np.isfinite(numbers)
+    count = np.add.reduceat(finite, first, dtype=np.int64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(np.where(finite, numbers, 0.0), first) / count
+        low = np.fmin.reduceat(np.where(finite, numbers, np.nan), first)
+        high = np.fmax.reduceat(np.where(finite, numbers, np.nan), first)
+    # A mean that no double holds is shown as none.
+    return _Points(at_ms[first], np.where(np.isfinite(mean), mean, np.nan), low, high)
 
 
-def _known(values: Sequence[Any]) -> list[float]:
-    return [v for v in values if v is not None]
+def _rolled(
+    tag: str,
+    rows: Sequence[RollupRow],
+    losses: Sequence[Gap],
+    thinned_s: Sequence[int],
+    width: Literal["minute", "hour"],
+    points_max: int,
+) -> Signal:
+    step_s = MINUTE_S if width == "minute" else HOUR_S
+    start_s = np.array([row.start_s for row in rows], np.int64)
+    points = _grouped(
+        _Points(start_s * 1000 + step_s * 500, *(
+            np.array([getattr(row, name) for row in rows], np.float64) for name in ("mean", "low", "high")
+        )),
+        max(1, -(-len(rows) // points_max)),
+    )  # fmt: skip
+    wide = np.flatnonzero(np.diff(start_s) > step_s)
+    holes = [Gap((int(start_s[i]) + step_s) * 1000, int(start_s[i + 1]) * 1000, NO_DATA) for i in wide]
+    gaps = [Gap(row.start_s * 1000, (row.start_s + step_s) * 1000, _worst_cause(row)) for row in rows if row.good == 0]
+    thinned = _merged((Gap(hour * 1000, (hour + HOUR_S) * 1000, THINNED) for hour in thinned_s), 0)
+    broken = points.broken((start_s[wide] + step_s) * 1000 - 1)
+    left = undeclared(holes, losses, step_s * 1000 - 1)
+    return _signal(tag, width, broken, [*_merged(gaps, 0), *thinned, *losses, *left])
+
+
+def _grouped(points: _Points, size: int) -> _Points:
+    """Each ``size`` neighbours as one, at the first one's time."""
+    first = np.arange(0, len(points.at_ms), size)
+    if size == 1 or not len(first):
+        return points
+    count = np.add.reduceat(~np.isnan(points.value), first, dtype=np.int64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean = np.add.reduceat(np.nan_to_num(points.value, nan=0.0), first) / count
+    return _Points(points.at_ms[first], mean, np.fmin.reduceat(points.low, first), np.fmax.reduceat(points.high, first))
 
 
 def _worst_cause(row: RollupRow) -> str:
     causes = {"bus": row.bad_bus, "device": row.bad_device, "decode": row.bad_decode}
     return max(causes, key=lambda cause: causes[cause])
-
-
-def _explained(gap: Gap, tag: str, dropped: Sequence[DroppedRow]) -> Gap:
-    """A hole that the gateway has declared gets the cause that it gave."""
-    if gap.cause == NO_DATA:
-        for row in dropped:
-            if row.tag == tag and row.from_ns // MS_NS <= gap.to_ms and row.to_ns // MS_NS >= gap.from_ms:
-                return Gap(gap.from_ms, gap.to_ms, row.cause)
-    return gap

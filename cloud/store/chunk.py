@@ -31,7 +31,7 @@ CREATE TABLE chunk(
     id INTEGER PRIMARY KEY, asset INTEGER NOT NULL, hour_s INTEGER NOT NULL, tags TEXT NOT NULL,
     polls INTEGER NOT NULL, thinned TEXT, loose INTEGER NOT NULL, times BLOB NOT NULL
 ) STRICT;
-CREATE INDEX chunk_by_hour ON chunk(asset, hour_s);
+CREATE INDEX chunk_by_hour ON chunk(asset, hour_s, tags, polls);
 CREATE INDEX chunk_loose ON chunk(hour_s) WHERE loose;
 CREATE TABLE chunk_column(chunk INTEGER NOT NULL, tag INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX chunk_column_by_tag ON chunk_column(chunk, tag);
@@ -41,8 +41,13 @@ CREATE TABLE chunk_hour(
     PRIMARY KEY(asset, hour_s)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chunk_waiting ON chunk_hour(waiting) WHERE waiting IS NOT NULL;
+-- Hours of which the gateway has thinned readings: known also where only rollups are left.
+CREATE TABLE thinned_hour(
+    tag INTEGER NOT NULL, hour_s INTEGER NOT NULL,
+    PRIMARY KEY(tag, hour_s)
+) STRICT, WITHOUT ROWID;
 """
-CHUNK_TABLES = ("chunk", "chunk_column", "chunk_hour")
+CHUNK_TABLES = ("chunk", "chunk_column", "chunk_hour", "thinned_hour")
 
 COLUMN_BYTES_MAX = 2**26
 _LEVEL = 3

@@ -162,6 +162,8 @@ def _polls(series: Series, hour_s: int, *, is_thinned: bool) -> Polls:
 
 def _write(connection: sqlite3.Connection, hour: Hour, tags: Sequence[int], polls: Polls, *, loose: bool) -> None:
     thinned = None if polls.thinned is None else json.dumps(polls.thinned)
+    if polls.thinned is not None:
+        connection.executemany("INSERT OR IGNORE INTO thinned_hour VALUES (?,?)", [(tag, hour[1]) for tag in tags])
     cursor = connection.execute(
         "INSERT INTO chunk(asset, hour_s, tags, polls, thinned, loose, times) VALUES (?,?,?,?,?,?,?)",
         (*hour, ",".join(map(str, tags)), len(polls.at_ns), thinned, loose, pack_times(polls.at_ns)),

@@ -227,6 +227,17 @@ class Reader:
         )
         return [RollupRow(*row) for row in rows]
 
+    def thinned_hours(self, asset: int, from_s: int, to_s: int) -> dict[str, list[int]]:
+        """By tag the hours (their starts) of which the gateway has thinned readings, in order."""
+        found: dict[str, list[int]] = {}
+        for tag, hour_s in self._all(
+            "SELECT tag.tag, hour_s FROM tag JOIN thinned_hour ON thinned_hour.tag = tag.id"
+            " WHERE tag.asset=? AND hour_s BETWEEN ? AND ? ORDER BY tag.id, hour_s",
+            (asset, from_s // 3600 * 3600, to_s),
+        ):
+            found.setdefault(tag, []).append(hour_s)
+        return found
+
     def dropped(self, asset: int, from_ns: int, to_ns: int) -> list[DroppedRow]:
         return [DroppedRow(*row) for row in self._all(
             "SELECT tag.tag, cause, sum(count), from_ns, to_ns FROM dropped JOIN tag ON tag.id = dropped.tag"
