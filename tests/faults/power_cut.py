@@ -1,0 +1,157 @@
+"""Power cuts by replay: a gateway's writes are recorded, and its folder made anew as a cut at any moment leaves it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import StoreError
+from edge.journal import SqliteJournal
+from tests.faults.disk import TOLD, Disk, Unsynced, entries
+from tests.faults.gateway import GATEWAY
+from tests.faults.numbered import Counts
+from tests.faults.received import declare_thinned
+from tests.faults.told import Truth
+from tests.laws.journals import START_NS, BentClock
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RAM = Path("/dev/shm")  # noqa: S108
+
+
+logging.getLogger("babbitt.journal").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that may be lost."""
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=RAM if os.access(RAM, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def recorder() -> Path:
+    """The preload library, built once for its source."""
+    source = HERE / "recorder_shim.c"
+    name = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+    built = Path(tempfile.gettempdir()) / f"recorder-shim-{os.getuid()}-{name}.so"
+    if not built.exists():
+        new = built.with_suffix(f".{os.getpid()}")
+        subprocess.run(
+            ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", new, source, "-ldl", "-pthread"], check=True
+        )
+        new.rename(built)
+    return built
+
+
+def record(module: str, folder: Path, log: Path, *arguments: str) -> None:
+    """Run a program of the harness on ``folder`` and record its writes; it ends by itself."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, str(folder), str(folder / TOLD), *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "LD_PRELOAD": str(recorder()), "RECORDED_FOLDER": str(folder), "RECORDED_LOG": str(log)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a round is done. All but the defaults are there to be caught by it."""
+
+    cuts: int = 40
+    generations: int = 2
+    polls: int = 300
+    synchronous: str = "FULL"
+    believe: bool = True
+
+
+DEFAULT = Manner()
+
+
+def round(seed: int, manner: Manner = DEFAULT) -> Counts:  # noqa: A001
+    """Several lives of one gateway, each ended by a cut, and many more cuts tried in each."""
+    chance = random.Random(seed)
+    found, truth = Counts(), Truth()
+    with scratch() as place:
+        start = place / "start"
+        start.mkdir()
+        for life in range(manner.generations):
+            ran, log = place / f"run-{life}", place / f"log-{life}"
+            shutil.copytree(start, ran)
+            record("tests.faults.gateway", ran, log, *_arguments(chance, truth, life, manner))
+            found += _cut(chance, truth, start, log, manner, place)
+            shutil.rmtree(ran)
+            log.unlink()
+    return found
+
+
+def _arguments(chance: random.Random, truth: Truth, life: int, manner: Manner) -> list[str]:
+    return [
+        f"--seed={chance.randrange(2**32)}", f"--first={truth.next_number}", f"--polls={manner.polls}",
+        f"--from-ns={(truth.last_ns or START_NS) + chance.randrange(60 * 10**9)}", f"--boot={life:032x}",
+        f"--sends={chance.choice([0.1, 0.5, 0.9])}", f"--cap-bytes={chance.choice([90_000, 130_000, 10**9])}",
+        f"--polls-per-commit={chance.choice([1, 4, 16])}", f"--checkpoint-pages={chance.choice([30, 200, 1000])}",
+        f"--synchronous={manner.synchronous}",
+    ]  # fmt: skip
+
+
+def _cut(chance: random.Random, truth: Truth, start: Path, log: Path, manner: Manner, place: Path) -> Counts:
+    """Try the cuts of one life. Afterwards ``start`` and ``truth`` are as one of them left them."""
+    found, disk = Counts(), Disk(start)
+    played = list(entries(log))
+    moments = sorted(chance.choices(range(len(played)), k=manner.cuts))
+    chosen = chance.randrange(manner.cuts)
+    left = place / "left"
+    kept = truth
+    for number, entry in enumerate(played):
+        truth.hear(disk.play(entry))
+        while moments and moments[0] == number:
+            moments.pop(0)
+            left.mkdir()
+            disk.after_cut(left, chance.choice(list(Unsynced)), chance)
+            if len(moments) == chosen:
+                shutil.rmtree(start)
+                shutil.copytree(left, start)
+                kept = truth.copy()
+            found += check(left, truth, chance, believe=manner.believe)
+            shutil.rmtree(left)
+    truth.__dict__.update(kept.__dict__)
+    return found
+
+
+def check(folder: Path, truth: Truth, chance: random.Random, *, believe: bool = True) -> Counts:
+    """Start a gateway on what a cut left, and account for every reading that was served until then."""
+    clock = BentClock((truth.last_ns or START_NS) + chance.randrange(10**9))
+    journal = started(folder, clock)
+    received, revived = truth.received.copy(), 0
+    for block in journal.pending(limit_bytes=10**9):
+        # A receiver has passed over the numbers below, so that what comes there again is out of its order.
+        revived += block.seq < truth.oldest.get(journal.epoch, 0)
+        received.take(journal.epoch, block)
+    rows = journal.ledger()
+    journal.close()
+    assert all(row.balanced for row in rows), rows
+    account = truth.account()
+    clashes = received.fill(account, after_power_cut=True, believe=believe)
+    declare_thinned(account, rows if believe else [])
+    return Counts(power_cuts=1, reordered=revived) + clashes + account.settle()
+
+
+def started(folder: Path, clock: BentClock) -> SqliteJournal:
+    """The journal, as a gateway that is started once more where the first start sets a broken store aside."""
+    path = folder / "store.db"
+    try:
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot="f" * 32)
+    except StoreError as error:
+        if "set aside" not in error.problem:
+            raise
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot="f" * 32)
