@@ -7,7 +7,6 @@ that are left for the gateway to send again, since it was not told that they are
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections import ChainMap, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from edge.contract.block import (
     Block,
     Dictionary,
     Header,
+    claimed_key,
     decode_block,
     is_dictionary,
     open_dictionary,
@@ -32,8 +32,6 @@ from edge.errors import BlockError, UnknownDictionaryError
 READINGS_AT_ONCE_MAX = 2**20
 RAW_BYTES_AT_ONCE_MAX = 2**26
 SEQ_MAX = 2**63 - 1
-_UNCHECKED_KEY = struct.Struct("<4sB3x16s16xQ")
-"""Where a block says its epoch and seq; believed only as a hint, see ``Suspects``."""
 
 
 class Held(Protocol):
@@ -172,8 +170,6 @@ def _kind(data: bytes) -> str:
 
 
 def _claimed_seq(data: bytes, epoch: str) -> int | None:
-    if len(data) < _UNCHECKED_KEY.size:
-        return None
-    magic, version, claimed_epoch, seq = _UNCHECKED_KEY.unpack_from(data)
-    sound = magic == MAGIC and version in VERSIONS and claimed_epoch.hex() == epoch and 1 <= seq <= SEQ_MAX
-    return seq if sound else None
+    """The number that a damaged block claims; believed only as a hint, see ``Suspects``."""
+    claimed = claimed_key(data)
+    return claimed[1] if claimed is not None and claimed[0] == epoch and 1 <= claimed[1] <= SEQ_MAX else None

@@ -100,9 +100,9 @@ def pack_column(numbers: Floats, quality: Bytes) -> bytes:
     present = np.ascontiguousarray(numbers[good])
     if not len(present):
         return _pack(np.empty(0, np.int64), _TIME_KIND, len(numbers), flaws, None)
-    scales = kinds.Scales()
-    kind, cells = kinds.floats_to_ints(present, np.array([len(present)]), scales)
-    return _pack(cells, kind, len(numbers), flaws, next(iter(scales.entries()), None))
+    kind, cells = kinds.floats_to_ints(present, np.array([len(present)]))
+    scale = kinds.STANDARD[int(kind[0]) - kinds.SCALED] if kind[0] >= kinds.SCALED else None
+    return _pack(cells, np.minimum(kind, kinds.SCALED), len(numbers), flaws, scale)
 
 
 def unpack_column(data: bytes) -> tuple[Floats, Bytes]:

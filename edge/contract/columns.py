@@ -28,6 +28,15 @@ _CUT_CELLS = 256
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """``kinds`` int64 of every column, 0 where it is empty; ``sloped`` and ``widths`` of those that are not."""
+
+    kinds: Ints
+    sloped: Flags
+    widths: Bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Packed:
     """``sloped`` bool[C], ``widths`` uint8[C] (bytes of the first value x 16 + bytes of the widest step), ``chunks``.
 
@@ -49,7 +58,7 @@ def spans(starts: Ints, lengths: Ints) -> Ints:
 
 
 def pack(cells: Ints, lengths: Ints, kinds: Ints) -> Packed:
-    """Columns as planes; ``cells`` int64[sum(lengths)], every length at least 1, ``kinds`` below 128."""
+    """Columns as planes; ``cells`` int64[sum(lengths)], every length at least 1, ``kinds`` below 256."""
     if not len(lengths):
         return Packed(np.zeros(0, np.bool_), np.zeros(0, np.uint8), [])
     ends = lengths.cumsum()
@@ -119,7 +128,7 @@ def _bit_length(codes: Unsigned) -> Ints:
 
 def _order(widths: Ints, kinds: Ints) -> Ints:
     """By width, then by kind, then as they were: columns of like noise stand side by side in a plane."""
-    return np.argsort(widths * 128 + kinds, kind="stable")
+    return np.argsort(widths * 256 + kinds, kind="stable")
 
 
 def _rows(codes: Unsigned) -> Bytes:
@@ -137,7 +146,7 @@ def _first_rows(lengths: Ints, widths: Ints) -> list[int]:
 def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[bytes]:
     """Byte p of every code whose column is wider than p bytes, for p = 0 … 7, cut where a new width or kind begins."""
     rows = _rows(codes)
-    keys = widths * 128 + kinds
+    keys = widths * 256 + kinds
     cuts = lengths.cumsum()[:-1][keys[1:] != keys[:-1]].tolist() if len(rows) > _CUT_CELLS else []
     chunks = []
     for plane, first in enumerate(_first_rows(lengths, widths)):

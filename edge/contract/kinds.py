@@ -22,8 +22,7 @@ Floats = NDArray[np.float64]
 
 NONE, BOOL, INT, FLOAT64, FLOAT32, TEXT, MIXED = range(7)
 SCALED = 16
-"""Kinds from here on are entries of the block's list of scales."""
-SLOPED = 0x80
+"""Kinds from here on are scales."""
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 _DIGITS_MAX = 400
 """Longest decimal spelling of a whole number beyond 64 bits."""
@@ -43,50 +42,40 @@ class Scale(NamedTuple):
         return quotients.astype(np.float32).astype(np.float64) if self.op == "over32" else quotients
 
 
+SINGLES = tuple(Scale("over32", d) for d in (1.0, 2.0, 4.0, 8.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5))
+QUOTIENTS = tuple(Scale("over", d) for d in (1.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7))
+PRODUCTS = tuple(Scale("times", float(f"{digits}e-{power}")) for power in range(1, 5) for digits in (1, 5, 2, 25))
+STANDARD = (*SINGLES, *QUOTIENTS, *PRODUCTS)
+"""Scales that every decoder of version 2 knows, simplest first: kinds from 16 on. Blocks may bring more."""
+
+
 class _Family(NamedTuple):
-    """Scales that are tried together, simplest first: quotients, then products.
+    """Scales that are tried together, simplest first: quotients, then products. ``first`` is their first one's kind.
 
     ``limit`` is the largest number believed: beyond it, it takes as many bits as the float itself, for no gain.
     """
 
-    scales: tuple[Scale, ...]
+    first: int
     factors: Floats
     quotients: int
     limit: float
+    single: bool
 
 
-def _family(quotients: Sequence[Scale], products: Sequence[Scale], limit: float) -> _Family:
-    scales = (*quotients, *products)
-    return _Family(scales, np.array([[scale.factor] for scale in scales]), len(quotients), limit)
+def _family(first: int, scales: Sequence[Scale], quotients: int, limit: float) -> _Family:
+    return _Family(first, np.array([[s.factor] for s in scales]), quotients, limit, scales[0].op == "over32")
 
 
-_SINGLES = _family(
-    [Scale("over32", d) for d in (1.0, 2.0, 4.0, 8.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5)], [], 2.0**22
-)
-_DOUBLES = _family(
-    [Scale("over", d) for d in (1.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7)],
-    [Scale("times", float(f"{digits}e-{k}")) for k in range(1, 5) for digits in (1, 5, 2, 25)],
-    2.0**48,
-)
+_SINGLES = _family(SCALED, SINGLES, len(SINGLES), 2.0**22)
+_DOUBLES = _family(SCALED + len(SINGLES), (*QUOTIENTS, *PRODUCTS), len(QUOTIENTS), 2.0**48)
 _CELLS_AT_ONCE = 4096
 
 
-class Scales:
-    """The block's list of scales while it is written."""
+def floats_to_ints(values: Floats, lengths: Ints) -> tuple[Ints, Ints]:
+    """One kind a column and one whole number a cell; ``values`` float64[sum(lengths)], no column empty.
 
-    def __init__(self) -> None:
-        self._index: dict[Scale, int] = {}
-
-    def kind(self, scale: Scale) -> int:
-        """The kind that names ``scale``."""
-        return SCALED + self._index.setdefault(scale, len(self._index))
-
-    def entries(self) -> list[Scale]:
-        return list(self._index)
-
-
-def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints, Ints]:
-    """One kind a column and one whole number a cell; ``values`` float64[sum(lengths)], no column empty."""
+    Kinds from ``SCALED`` on are those of ``STANDARD``.
+    """
     starts = lengths.cumsum() - lengths
     with np.errstate(all="ignore"):
         narrow = values.astype(np.float32)
@@ -100,11 +89,10 @@ def floats_to_ints(values: Floats, lengths: Ints, scales: Scales) -> tuple[Ints,
             for part in _portions(columns, lengths):
                 where = spans(starts[part], lengths[part])
                 found, numbers = _first_exact(values[where], lengths[part], family)
-                for index in sorted(set(found.tolist()) - {-1}):
-                    hit = found == index
-                    kinds[part[hit]] = scales.kind(family.scales[index])
-                    inside = hit.repeat(lengths[part])
-                    cells[where[inside]] = numbers[index, inside].astype(np.int64)
+                hit = found >= 0
+                kinds[part[hit]] = family.first + found[hit]
+                inside = hit.repeat(lengths[part]).nonzero()[0]
+                cells[where[inside]] = numbers[found.repeat(lengths[part])[inside], inside].astype(np.int64)
     return kinds, cells
 
 
@@ -118,7 +106,7 @@ def _portions(columns: Ints, lengths: Ints) -> list[Ints]:
 
 def _first_exact(values: Floats, lengths: Ints, family: _Family) -> tuple[Ints, Floats]:
     """For each column the index of the first scale that gives back its every bit, or -1; the numbers for each scale."""
-    _, factors, cut, limit = family
+    _, factors, cut, limit, single = family
     numbers, back = np.empty((2, len(factors), len(values)))
     np.multiply(values, factors[:cut], out=numbers[:cut])
     np.divide(values, factors[cut:], out=numbers[cut:])
@@ -127,7 +115,7 @@ def _first_exact(values: Floats, lengths: Ints, family: _Family) -> tuple[Ints, 
     numbers += 0.0
     np.divide(numbers[:cut], factors[:cut], out=back[:cut])
     np.multiply(numbers[cut:], factors[cut:], out=back[cut:])
-    if family is _SINGLES:
+    if single:
         back = back.astype(np.float32).astype(np.float64)
     exact = (back.view(np.int64) == values.view(np.int64)) & (np.abs(numbers) <= limit)
     whole: Flags = np.logical_and.reduceat(exact, lengths.cumsum() - lengths, axis=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any, cast, get_args, get_origin, get_type_hints
@@ -61,26 +61,22 @@ def _plain(value: object) -> Json:
     return value
 
 
-def all_from_json(found: list[Json], take: Callable[[int], bytes]) -> tuple[Record, ...]:
-    """The records that ``to_json`` was given, where ``take(n)`` gives the next ``n`` bytes of samples.
+def all_from_json(found: list[Json], known: Set[str], take: Callable[[int], bytes]) -> tuple[Record, ...]:
+    """The records that ``to_json`` was given, of ``known`` types; ``take(n)`` gives the next ``n`` bytes of samples.
 
     Raises BlockError naming a record's type and field.
     """
     records, room = [], waveform.SAMPLES_MAX
-    for one in found:
-        if isinstance(one, dict) and one.get("type") == "waveform" and "samples" in one:
-            samples = waveform.unpack(one["samples"], take, room)
-            room -= len(samples)
-            one = one | {"samples": samples}
-        records.append(_from_json(one))
+    for entry in found:
+        name = entry.get("type") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or name not in known:
+            raise BlockError("block", "a record is of no known type")
+        told = {key: value for key, value in entry.items() if key != "type"}
+        if name == "waveform":
+            told["samples"] = waveform.unpack(told.get("samples"), take, room)
+            room -= len(told["samples"])
+        records.append(cast(Record, _read(_TYPES[name], told, name)))
     return tuple(records)
-
-
-def _from_json(found: Json) -> Record:
-    if not isinstance(found, dict) or not isinstance(found.get("type"), str) or found["type"] not in _TYPES:
-        raise BlockError("block", "a record is of no known type")
-    name = found["type"]
-    return cast(Record, _read(_TYPES[name], {key: value for key, value in found.items() if key != "type"}, name))
 
 
 def _read(cls: type[Any], found: Json, where: str) -> Any:

@@ -82,16 +82,27 @@ class Table:
 
     shapes: list[Shape]
     texts: list[str]
-    scales: list[k.Scale]
+    scales: Sequence[k.Scale]
     quality: bytes
     kinds: Ints
     lengths: Ints
     cells: Ints
-    good: int
+    control: int
+    """How many columns are not values."""
+
+    @property
+    def good(self) -> int:
+        """How many readings have a value."""
+        return int(self.lengths[self.control :].sum())
+
+    @property
+    def rows(self) -> Ints:
+        """How many polls each series has."""
+        return self.lengths[: len(self.shapes)]
 
 
-def layout(shapes: Sequence[Shape], quality: bytes) -> tuple[Ints, int]:
-    """How long each column is, and how many of the columns are not values but times and flags."""
+def layout(shapes: Sequence[Shape], quality: bytes) -> tuple[Ints, Ints]:
+    """How long each column is, and the kinds of those that are not values but times and flags; they come first."""
     rows = [shape.rows for shape in shapes]
     sources = [shape.rows for shape in shapes for _ in range(shape.sources)]
     values: list[Ints] = []
@@ -105,7 +116,9 @@ def layout(shapes: Sequence[Shape], quality: bytes) -> tuple[Ints, int]:
         else:
             values.append(np.full(width, shape.rows))
     control = np.array(rows * 3 + sources, np.int64)
-    return np.concatenate([control, *values]).astype(np.int64), len(control)
+    kinds = np.full(len(control), k.INT)
+    kinds[2 * len(shapes) : 3 * len(shapes)] = k.BOOL
+    return np.concatenate([control, *values]).astype(np.int64), kinds
 
 
 def tabulate(batches: Sequence[Batch]) -> Table:
@@ -130,18 +143,16 @@ def tabulate(batches: Sequence[Batch]) -> Table:
     mono = np.array([b.mono_ns for b in ordered], np.int64)
     trusted = np.array([b.trusted for b in ordered], np.int64)
     lengths, control = layout(shapes, b"".join(quality))
-    kinds, cells = values.encode(lengths[control:])
-    flags = np.full(control, k.INT)
-    flags[2 * len(shapes) : 3 * len(shapes)] = k.BOOL
+    kinds, cells = values.encode(lengths[len(control) :])
     return Table(
         shapes=shapes,
         texts=list(values.texts),
-        scales=values.scales.entries(),
+        scales=k.STANDARD,
         quality=b"".join(quality),
-        kinds=np.concatenate([flags, kinds]),
+        kinds=np.concatenate([control, kinds]),
         lengths=lengths,
         cells=np.concatenate([read, mono - read, trusted, *sources, cells]),
-        good=len(cells),
+        control=len(control),
     )
 
 
@@ -159,7 +170,6 @@ class _Values:
 
     def __init__(self) -> None:
         self.texts: dict[str, int] = {}
-        self.scales = k.Scales()
         self._columns: list[Sequence[Value]] = []
         self._types: list[type] = []
 
@@ -183,7 +193,7 @@ class _Values:
             flat = itertools.chain.from_iterable(map(self._columns.__getitem__, inside.tolist()))
             if kind is float:
                 numbers = np.fromiter(flat, np.float64, len(where))
-                kinds[inside], cells[where] = k.floats_to_ints(numbers, lengths[inside], self.scales)
+                kinds[inside], cells[where] = k.floats_to_ints(numbers, lengths[inside])
             elif kind is int:
                 kinds[inside], cells[where] = k.INT, np.fromiter(flat, np.int64, len(where))
             elif kind is bool:

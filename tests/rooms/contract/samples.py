@@ -9,16 +9,18 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import zstandard
 from hypothesis import strategies as st
 
-from edge.contract.block import encode_block
+from edge.contract.block import Dictionary, encode_block
 from edge.contract.types import (
     Alarm,
     AlarmState,
     Asset,
     Batch,
     Cause,
+    ClockSet,
     Dropped,
     Key,
     Lane,
@@ -27,13 +29,16 @@ from edge.contract.types import (
     Quality,
     Reason,
     Record,
+    Samples,
     Tag,
     Urgency,
     Value,
     Verdict,
+    Waveform,
 )  # fmt: skip
 
 KEY = Key("press-hall-1", "00112233445566778899aabbccddeeff", 42)
+SEALED_NS = 1_790_000_000_000_000_000
 BOOT = "ffeeddccbbaa99887766554433221100"
 
 int64 = st.integers(-(2**63), 2**63 - 1)
@@ -73,6 +78,18 @@ def series(draw: st.DrawFn) -> list[Batch]:
 batch_lists = st.lists(series(), max_size=4).map(lambda runs: [batch for run in runs for batch in run])
 
 _numbers = st.one_of(st.none(), st.floats())
+_digests = st.binary(min_size=16, max_size=16).map(bytes.hex)
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> Samples:
+    """Any bits of any type that a snapshot may have."""
+    dtype = draw(st.sampled_from(["int16", "int32", "float32", "float64"]))
+    found = draw(st.one_of(st.binary(max_size=200), st.builds(bytes, st.integers(0, 200))))
+    width = np.dtype(dtype).itemsize
+    return np.frombuffer(found[: len(found) // width * width], dtype)
+
+
 _counts = st.integers(0, 2**63 - 1)
 _tags = st.builds(Tag, texts, texts, texts, texts, st.integers(0, 9))
 _reasons = st.builds(Reason, texts, st.floats(), texts)
@@ -88,12 +105,29 @@ records: st.SearchStrategy[Record] = st.one_of(
     ),
     st.builds(Dropped, texts, texts, st.sampled_from(Cause), _counts, int64, int64),
     st.builds(LedgerRow, texts, texts, int64, *[_counts] * 14),
+    st.builds(ClockSet, _digests, int64, int64, int64),
+    st.builds(Waveform, texts, texts, texts, int64, int64, st.booleans(), st.floats(), samples()),
 )  # fmt: skip
 
 
-def sealed(batches: Sequence[Batch], found: Sequence[Record] = (), lane: Lane = Lane.TELEMETRY) -> bytes:
+def sealed(
+    batches: Sequence[Batch],
+    found: Sequence[Record] = (),
+    lane: Lane = Lane.TELEMETRY,
+    dictionary: Dictionary | None = None,
+    *,
+    thinned: bool = False,
+) -> bytes:
     """The block of these, under a name that does not matter."""
-    return encode_block(KEY, boot=BOOT, lane=lane, sealed_ns=1_790_000_000_000_000_000, batches=batches, records=found)
+    return encode_block(
+        KEY, boot=BOOT, lane=lane, sealed_ns=SEALED_NS, batches=batches, records=found, dictionary=dictionary,
+        thinned=thinned,
+    )  # fmt: skip
+
+
+def named(batches: Sequence[Batch]) -> Dictionary:
+    """The dictionary of all that these batches are of."""
+    return Dictionary(tuple(dict.fromkeys((batch.asset, batch.tags) for batch in batches)))
 
 
 def plain(batch: Batch) -> tuple[Any, ...]:
@@ -141,46 +175,88 @@ def plant(machines: int = 2, rows: int = 10) -> list[Batch]:
     return batches
 
 
-HEAD = struct.Struct("<4sBBBB16s16sQqIIIII")
+def varint(number: int) -> bytes:
+    return bytes([number & 127 | 128]) + varint(number >> 7) if number > 127 else bytes([number])
+
+
+def unvarint(data: bytes, at: int) -> tuple[int, int]:
+    """The number and where it ends."""
+    byte = data[at]
+    if byte < 128:
+        return byte, at + 1
+    number, end = unvarint(data, at + 1)
+    return number << 7 | byte & 127, end
+
+
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def envelope(data: bytes) -> dict[str, Any]:
+    """A block's parts, taken apart by the README's words; ``payload`` as it lies there."""
+    seq, at = unvarint(data, 22)
+    boot, (sealed_ns,), at = data[at : at + 16], struct.unpack_from("<q", data, at + 16), at + 24
+    gateway, at = data[at + 1 : at + 1 + data[at]], at + 1 + data[at]
+    readings, at = unvarint(data, at)
+    bad, at = unvarint(data, at)
+    records, at = unvarint(data, at)
+    end = at + (16 if data[5] & 4 else 0)
+    return {
+        "magic": data[:4], "version": data[4], "flags": data[5], "epoch": data[6:22], "seq": seq, "boot": boot,
+        "sealed_ns": sealed_ns, "gateway": gateway, "readings": readings, "bad": bad, "records": records,
+        "dictionary": data[at:end], "payload": data[end:-16],
+    }  # fmt: skip
+
+
+def assembled(parts: dict[str, Any]) -> bytes:
+    """The block of such parts, with a checksum that is right."""
+    body = b"".join([
+        parts["magic"], bytes([parts["version"], parts["flags"]]), parts["epoch"], varint(parts["seq"]), parts["boot"],
+        struct.pack("<q", parts["sealed_ns"]), bytes([len(parts["gateway"])]), parts["gateway"],
+        varint(parts["readings"]), varint(parts["bad"]), varint(parts["records"]), parts["dictionary"],
+        parts["payload"],
+    ])  # fmt: skip
+    return checked(body)
+
+
+def checked(body: bytes) -> bytes:
+    return body + hashlib.blake2b(body, digest_size=16).digest()
 
 
 def resealed(data: bytes, *, payload: bytes | None = None, frame: bytes | None = None, **changes: Any) -> bytes:
-    """The block with another payload or other numbers in its envelope, and a checksum that is right nevertheless."""
-    names = (
-        "magic", "version", "flags", "lane", "name", "epoch", "boot", "seq", "sealed_ns", "readings", "good",
-        "records", "raw", "packed",
-    )  # fmt: skip
-    head = dict(zip(names, HEAD.unpack_from(data), strict=True))
-    start = HEAD.size + head["name"]
+    """The block with another payload, or zstd frame, or envelope, and a checksum that is right nevertheless."""
+    parts = envelope(data)
     if payload is not None:
-        frame = zstandard.ZstdCompressor(level=1).compress(payload)
-        head["raw"] = len(payload)
-    if frame is None:
-        frame = data[start : start + head["packed"]]
-    head["packed"] = len(frame)
-    body = HEAD.pack(*(head | changes).values()) + data[HEAD.size : start] + frame
-    return body + hashlib.blake2b(body, digest_size=16).digest()
+        parts |= {"payload": payload, "flags": parts["flags"] & ~8}
+    if frame is not None:
+        parts |= {"payload": frame.removeprefix(ZSTD_MAGIC), "flags": parts["flags"] | 8}
+    return assembled(parts | changes)
 
 
 def payload_of(data: bytes) -> bytes:
     """A block's payload, decompressed."""
-    return zstandard.ZstdDecompressor().decompress(data[HEAD.size + data[7] : -16])
+    parts = envelope(data)
+    packed: bytes = parts["payload"]
+    return zstandard.ZstdDecompressor().decompress(ZSTD_MAGIC + packed) if parts["flags"] & 8 else packed
+
+
+def directory_of(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """A payload's JSON, and what comes behind it."""
+    size, at = unvarint(payload, 0)
+    return json.loads(payload[at : at + size] or b"{}"), payload[at + size :]
 
 
 def handmade(
     *,
-    schemas: Sequence[Sequence[str]] = (("t",),),
-    series: Sequence[Sequence[Any]] = (("a", 0, 1, 0, 0),),
-    texts: Sequence[str] = (),
+    names: dict[str, Any] | None = None,
+    series: Sequence[Sequence[int]] = ((0, 1, 0, 0),),
     quality: bytes = b"",
-    kinds: bytes = b"\2\2\1\2\2",
+    kinds: bytes = b"\2",
     widths: bytes = bytes(5),
     planes: bytes = b"",
-    readings: int = 1,
-    good: int = 1,
+    **changes: Any,
 ) -> bytes:
     """A block from the README's words: by default one poll of one tag, in which every number is 0."""
-    directory = {"schemas": schemas, "series": series, "texts": texts, "scales": [], "records": []}
-    text = json.dumps(directory).encode()
-    payload = struct.pack("<I", len(text)) + text + quality + kinds + widths + planes
-    return resealed(sealed([]), payload=payload, readings=readings, good=good)
+    text = json.dumps({"schemas": [["t"]], "groups": [["a", 0]]} | (names or {})).encode()
+    told = [varint(group) + varint(rows << 2 | spread << 1 | flawed) for group, rows, spread, flawed in series]
+    payload = b"".join([varint(len(text)), text, varint(len(told)), *told, quality, kinds, widths, planes])
+    return resealed(sealed([]), payload=payload, **({"readings": 1, "bad": 0, "sealed_ns": 0} | changes))
