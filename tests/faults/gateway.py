@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace, tell: Telling) -> None:
     tell(opened=journal.epoch, first=options.first)
     for number in range(options.first, options.first + options.polls):
         clock.pass_s(chance.choice([0.1, 0.5, 1.0, 1.0, 1.0, 30.0]))
+        time.sleep(options.pause_s)
         _poll(journal, clock, number, chance, tell)
         if chance.random() < 0.02:
             _alarm(journal, clock, number, tell)
@@ -113,6 +115,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cap-bytes", type=int, default=10**9)
     parser.add_argument("--synchronous", default="FULL")
     parser.add_argument("--checkpoint-pages", type=int, default=1000)
+    parser.add_argument("--pause-s", type=float, default=0.0, help="real time between two polls")
     parser.add_argument("--closes", action="store_true")
     return parser.parse_args(arguments)
 
