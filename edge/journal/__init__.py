@@ -41,7 +41,8 @@ __all__ = ["Limits", "SqliteJournal", "open_journal", "read_ledger", "totals"]
 
 def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:
     """Open the store at ``path``, made where there is none. Raises ``StoreError``."""
-    limits = Limits(store_bytes_max=gateway.store_mb_max * 1024 * 1024)
+    store_bytes_max = gateway.store_mb_max * 1024 * 1024
+    limits = Limits(store_bytes_max=store_bytes_max, ledger_bytes_max=min(64 * 1024 * 1024, store_bytes_max // 8))
     return SqliteJournal(path, gateway=gateway.id, clock=clock, limits=limits)
 
 

@@ -1,23 +1,31 @@
-"""The blocks that lie in the store: the rows of one table, and those of them that are already let go."""
+"""The blocks that lie in the store: the rows of one table, and those of them that are already let go.
+
+A block that the disk has altered is found when it is read. Its bytes are set aside in a table of their own, the newest
+few, for whoever wants to know what happened to them.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from edge.contract.block import peek
+from edge.contract.block import Block, decode_block, peek
 from edge.contract.types import Lane
 from edge.errors import BlockError
-from edge.journal.counts import Held, ScanGroup, pack_held, unpack_held
+from edge.journal.counts import Held, pack_held, unpack_held
+from edge.journal.groups import Groups
 from edge.journal.seal import Sealed
 from edge.ports import StoredBlock
 
 log = logging.getLogger("babbitt.journal")
 
+QUARANTINED_MAX = 64
+
 _URGENT = int(Lane.URGENT)
+_CHOOSE = "SELECT seq, lane, readings, dictionary, data FROM block WHERE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,64 +37,61 @@ class Entry:
     held: tuple[Held, ...]
     from_ns: int
     to_ns: int
+    tells: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Blocks that are as they were sealed, and of those on the way that are not: what is wrong, by number."""
+
+    sound: list[StoredBlock]
+    altered: dict[int, str]
 
 
 class Blocks:
     """``gone`` are blocks that are settled in the ledger and wait for the transaction that deletes them."""
 
-    def __init__(self, connection: sqlite3.Connection, groups: Mapping[int, ScanGroup]) -> None:
+    def __init__(self, connection: sqlite3.Connection, groups: Groups) -> None:
         self._connection, self._groups = connection, groups
         self.gone: set[int] = set()
+        self._altered: dict[int, str] = {}
 
-    def write(self, sealed: Iterable[Sealed]) -> None:
+    def write(self, sealed: Iterable[Sealed], now_ns: int) -> None:
         """Put new blocks into the open transaction and delete those that are gone."""
         self._connection.executemany(
-            "INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO block (seq, lane, readings, size, sealed_ns, from_ns, to_ns, dictionary, tells, thinned,"
+            " account, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (b.seq, b.lane, b.readings, len(b.data), b.sealed_ns, b.from_ns, b.to_ns, pack_held(b.held), b.data)
+                (
+                    b.seq, b.lane, b.readings, len(b.data), b.sealed_ns, b.from_ns, b.to_ns, b.dictionary, b.tells,
+                    b.thinned, pack_held(b.held), b.data,
+                )
                 for b in sealed
             ],
-        )
+        )  # fmt: skip
+        if self._altered:
+            self._quarantine(now_ns)
         self._connection.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in self.gone])
 
     def written(self) -> None:
         """The transaction was committed."""
         self.gone.clear()
+        self._altered.clear()
 
-    def pending(self, limit_bytes: int, since: int) -> list[StoredBlock]:
+    def pending(self, limit_bytes: int, since: int) -> Chosen:
         """Urgent ones, then telemetry numbered ``since`` or later; by age, ``limit_bytes`` in all but at least one."""
         # The literals let SQLite use the index of urgent blocks.
-        rows = itertools.chain(
-            self._connection.execute(
-                f"SELECT seq, lane, readings, data FROM block WHERE lane = {_URGENT} ORDER BY seq"
-            ),
-            self._connection.execute(
-                f"SELECT seq, lane, readings, data FROM block WHERE lane <> {_URGENT} AND seq >= ? ORDER BY seq",
-                (since,),
-            ),
-        )
-        return self._up_to(limit_bytes, rows)
+        urgent = self._connection.execute(f"{_CHOOSE} lane = {_URGENT} ORDER BY seq")
+        later = self._connection.execute(f"{_CHOOSE} lane <> {_URGENT} AND seq >= ? ORDER BY seq", (since,))
+        return self._up_to(limit_bytes, itertools.chain(urgent, later))
 
-    def waiting(self, limit_bytes: int, until: int, *, newest_first: bool) -> list[StoredBlock]:
+    def waiting(self, limit_bytes: int, until: int, *, newest_first: bool) -> Chosen:
         """Telemetry numbered below ``until``, ``limit_bytes`` in all but at least one."""
         order = "DESC" if newest_first else "ASC"
-        rows = self._connection.execute(
-            f"SELECT seq, lane, readings, data FROM block WHERE lane <> {_URGENT} AND seq < ? ORDER BY seq {order}",
-            (until,),
+        return self._up_to(
+            limit_bytes,
+            self._connection.execute(f"{_CHOOSE} lane <> {_URGENT} AND seq < ? ORDER BY seq {order}", (until,)),
         )
-        return self._up_to(limit_bytes, rows)
-
-    def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, int, bytes]]) -> list[StoredBlock]:
-        blocks: list[StoredBlock] = []
-        size = 0
-        for seq, lane, readings, data in rows:
-            if seq in self.gone:
-                continue
-            size += len(data)
-            if blocks and size > limit_bytes:
-                break
-            blocks.append(StoredBlock(seq, Lane(lane), readings, data))
-        return blocks
 
     def lowest(self) -> int | None:
         """The lowest number in the store; what is let go counts until it is deleted."""
@@ -97,15 +102,35 @@ class Blocks:
         """Accounts of those that are there."""
         rows = [
             self._connection.execute(
-                "SELECT seq, readings, account, from_ns, to_ns FROM block WHERE seq = ?", (seq,)
+                "SELECT seq, readings, account, from_ns, to_ns, tells FROM block WHERE seq = ?", (seq,)
             ).fetchone()
             for seq in sorted(seqs)
         ]
-        return [Entry(row[0], row[1], tuple(unpack_held(row[2], self._groups)), row[3], row[4]) for row in rows if row]
+        return [
+            Entry(row[0], row[1], tuple(unpack_held(row[2], self._groups.by_id)), row[3], row[4], row[5])
+            for row in rows
+            if row
+        ]
 
-    def data(self, seq: int) -> bytes:
-        row = self._connection.execute("SELECT data FROM block WHERE seq = ?", (seq,)).fetchone()
-        return bytes(row[0]) if row else b""
+    def read(self, seqs: Iterable[int]) -> list[tuple[Lane, bytes, int]]:
+        """Lane, bytes and number of names of those that are there."""
+        rows = [
+            self._connection.execute("SELECT lane, data, dictionary FROM block WHERE seq = ?", (seq,)).fetchone()
+            for seq in seqs
+        ]
+        return [(Lane(row[0]), row[1], row[2]) for row in rows if row]
+
+    def opened(self, seq: int) -> Block | None:
+        """A stored block with its readings and records; None where it is not there, or not as it was sealed."""
+        for _, data, named in self.read([seq]):
+            return open_block(data, named, self._groups)
+        return None
+
+    def set_aside(self, altered: dict[int, str]) -> None:
+        """The next transaction keeps a copy of the bytes of these blocks, which are let go."""
+        for seq, problem in altered.items():
+            log.error("block %d was altered on the disk: %s", seq, problem)
+        self._altered.update(altered)
 
     def oldest(self, size: int, *, spare: Collection[int]) -> list[int]:
         """Blocks of ``size`` bytes to let go: the oldest telemetry, then those to ``spare``, urgent ones last."""
@@ -132,22 +157,59 @@ class Blocks:
         """What all of them hold."""
         for seq, account in self._connection.execute("SELECT seq, account FROM block"):
             if seq not in self.gone:
-                yield from unpack_held(account, self._groups)
+                yield from unpack_held(account, self._groups.by_id)
 
     def sums(self) -> tuple[int, int]:
         """How many blocks and readings."""
         row = self._connection.execute("SELECT count(*), coalesce(sum(readings), 0) FROM block").fetchone()
         return int(row[0]), int(row[1])
 
+    def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, int, int, bytes]]) -> Chosen:
+        chosen = Chosen([], {})
+        size = 0
+        for seq, lane, readings, named, data in rows:
+            if seq in self.gone:
+                continue
+            try:
+                dictionary = self._checked(seq, named, data)
+            except BlockError as error:
+                chosen.altered[seq] = error.problem
+                continue
+            size += len(data)
+            if chosen.sound and size > limit_bytes:
+                break
+            chosen.sound.append(StoredBlock(seq, Lane(lane), readings, data, dictionary))
+        return chosen
 
-def intact(blocks: Iterable[StoredBlock]) -> tuple[list[StoredBlock], list[int]]:
-    """The blocks that are as they were sealed, and the numbers of those that the disk has altered."""
-    sound, altered = [], []
-    for block in blocks:
-        try:
-            peek(block.data)
-            sound.append(block)
-        except BlockError as error:
-            log.error("block %d was altered on the disk: %s", block.seq, error.problem)
-            altered.append(block.seq)
-    return sound, altered
+    def _checked(self, seq: int, named: int, data: bytes) -> bytes:
+        """The packed dictionary that a block needs. Raises ``BlockError`` where it, or its names, were altered."""
+        header = peek(data)
+        if header.key.seq != seq:
+            raise BlockError("block", f"it is block {header.key.seq}")
+        if not header.dictionary:
+            return b""
+        if not 0 < named <= len(self._groups.by_id):
+            raise BlockError("block", "the number of its names was altered")
+        dictionary, packed = self._groups.dictionary(named)
+        if dictionary.digest != header.dictionary:
+            raise BlockError("block", "its names were altered")
+        return packed
+
+    def _quarantine(self, now_ns: int) -> None:
+        self._connection.executemany(
+            "INSERT INTO quarantine (seq, found_ns, problem, data) SELECT seq, ?, ?, data FROM block WHERE seq = ?",
+            [(now_ns, problem, seq) for seq, problem in list(self._altered.items())[-QUARANTINED_MAX:]],
+        )
+        self._connection.execute(
+            "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (QUARANTINED_MAX,)
+        )
+
+
+def open_block(data: bytes, named: int, groups: Groups) -> Block | None:
+    """A sealed block with its readings and records, ``named`` by the first groups; None where it was altered."""
+    try:
+        dictionaries = [groups.dictionary(named)[0]] if 0 < named <= len(groups.by_id) else []
+        return decode_block(data, {dictionary.digest: dictionary for dictionary in dictionaries})
+    except BlockError as error:
+        log.error("a block cannot be opened: %s", error.problem)
+        return None

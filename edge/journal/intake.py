@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record
+from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record, Waveform
 from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, tally
 from edge.journal.recorder import ANSWERED, ASKED, LAST_NS, Cells
 
 RECORDS_MAX = 20_000
+# All records but snapshots are small; these are bounded by what they weigh.
+SAMPLE_BYTES_MAX = 16 * 1024 * 1024
 STATE_BYTES_MAX = 16 * 1024 * 1024
 
 GroupOf = Callable[[str, tuple[str, ...]], ScanGroup]
@@ -25,17 +27,36 @@ CellsOf = Callable[[ScanGroup], Cells]
 
 @dataclass(slots=True)
 class Intake:
-    """One commit's worth. ``spilled`` counts what the bound on memory dropped, ``records_lost`` the records."""
+    """One commit's worth. ``spilled`` counts what the bound on memory dropped, ``records_lost`` the records.
+
+    ``sample_bytes`` is what the snapshots among the records weigh.
+    """
 
     polls: deque[tuple[ScanGroup, Batch]] = field(default_factory=deque)
     readings: int = 0
     urgent: deque[Record] = field(default_factory=deque)
     telemetry: deque[Record] = field(default_factory=deque)
+    sample_bytes: int = 0
     declared: dict[tuple[str, str, Cause], Dropped] = field(default_factory=dict)
     spilled: Tallies = field(default_factory=dict)
     records_lost: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
     counts: dict[ScanGroup, Cells] = field(default_factory=dict)
+
+    def add(self, record: Record, lane: Lane) -> None:
+        """Put a record behind the others, in place of the oldest ones where there are too many."""
+        records = self.urgent if lane is Lane.URGENT else self.telemetry
+        records.append(record)
+        self.sample_bytes += sample_bytes(record)
+        if len(records) > RECORDS_MAX:
+            self._forget(records, 0)
+        while self.sample_bytes > SAMPLE_BYTES_MAX:
+            self._forget(records, next(place for place, one in enumerate(records) if sample_bytes(one)))
+
+    def _forget(self, records: deque[Record], place: int) -> None:
+        self.sample_bytes -= sample_bytes(records[place])
+        del records[place]
+        self.records_lost += 1
 
 
 class Door:
@@ -68,11 +89,7 @@ class Door:
 
     def record(self, record: Record, lane: Lane) -> None:
         with self._lock:
-            records = self._open.urgent if lane is Lane.URGENT else self._open.telemetry
-            if len(records) >= RECORDS_MAX:
-                records.popleft()
-                self._open.records_lost += 1
-            records.append(record)
+            self._open.add(record, lane)
 
     def declare(self, dropped: Dropped) -> None:
         with self._lock:
@@ -107,8 +124,10 @@ class Door:
             later, self._open = self._open, intake
             intake.polls.extend(later.polls)
             intake.readings += later.readings
-            intake.urgent.extend(later.urgent)
-            intake.telemetry.extend(later.telemetry)
+            for record in later.urgent:
+                intake.add(record, Lane.URGENT)
+            for record in later.telemetry:
+                intake.add(record, Lane.TELEMETRY)
             intake.records_lost += later.records_lost
             for dropped in later.declared.values():
                 add_dropped(intake.declared, dropped)
@@ -175,3 +194,7 @@ def add_dropped(declared: dict[tuple[str, str, Cause], Dropped], dropped: Droppe
         dropped.asset, dropped.tag, dropped.cause, old.count + dropped.count,
         min(old.from_ns, dropped.from_ns), max(old.to_ns, dropped.to_ns),
     )  # fmt: skip
+
+
+def sample_bytes(record: Record) -> int:
+    return record.samples.nbytes if isinstance(record, Waveform) else 0

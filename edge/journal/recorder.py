@@ -8,11 +8,11 @@ It is made anew at each opening of the store and named after it (epoch and run):
 store or run, or whose fixed parts fail their checksum, is not believed.
 
 Layout, all native 64-bit integers: a header (magic, epoch in two words, run, checksum of these, words in use, 1 where a
-later run could not be counted), then
-for each scan group: words of this entry, words of its name, number of tags, checksum of the name; then the counters
-``asked, answered, last_ns`` and, for each tag, ``bad_bus, bad_device, bad_decode, waiting``; then the name, a JSON list
-of asset and tags padded with spaces. ``waiting`` is what lay in blocks of earlier runs, less all that was settled
-since: with it the loss is known even where the store itself can no longer be read.
+later run could not be counted, the number of the newest block that is durable), then for each scan group: words of this
+entry, words of its name, number of tags, checksum of the name; then the counters ``asked, answered, last_ns`` and, for
+each tag, ``bad_bus, bad_device, bad_decode, waiting``; then the name, a JSON list of asset and tags padded with spaces.
+``waiting`` is what lay in blocks of earlier runs, less all that was settled since: with it the loss is known even where
+the store itself can no longer be read.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ COUNTER_WORDS = 3
 PER_TAG = len(BAD_FIELDS) + 1
 FILE_BYTES = 2 * 1024 * 1024
 INCOMPLETE_AT = 6 * 8
+LAST_SEQ = 7
 # A difference beyond this is no count but a damaged page.
 COUNT_MAX = 10**9
 
@@ -84,6 +85,8 @@ class Recording:
     groups: tuple[Recorded, ...]
     complete: bool = True
     """False where a later run polled too, and had no room on the disk for a recorder of its own."""
+    last_seq: int = 0
+    """The newest block that was durable; one that the store does not know any more was lost with the disk's help."""
 
 
 class Recorder:
@@ -107,6 +110,10 @@ class Recorder:
         self._words[5] = HEADER_WORDS
         new.rename(path)
         sync_folder(path.parent)
+
+    def durable(self, last_seq: int) -> None:
+        """Blocks up to this number are on the disk."""
+        self._words[LAST_SEQ] = last_seq
 
     def cells(self, group: ScanGroup) -> Cells:
         """New counters for a scan group, all zero."""
@@ -162,7 +169,7 @@ def read_recording(path: Path) -> Recording | None:
             return None
         groups.append(Recorded(asset, names, Cells.over(entry[ENTRY_HEAD_WORDS : ENTRY_HEAD_WORDS + counters], tags)))
         at += size
-    return Recording(words[1:3].tobytes().hex(), int(words[3]), tuple(groups), complete=words[6] == 0)
+    return Recording(words[1:3].tobytes().hex(), int(words[3]), tuple(groups), words[6] == 0, int(words[LAST_SEQ]))
 
 
 @dataclass(frozen=True, slots=True)

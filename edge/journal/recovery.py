@@ -6,6 +6,8 @@
   dropped for power too. At most one a poller and kill, this errs on the side of declaring too much.
 - After a power cut or a reboot, or a run that found no room for a recorder of its own, the recorder is no more than a
   lower bound: every scan group in use is declared by its times, with the count that is known, which may be 0.
+- Where the recorder knows of a block that the store does not (its WAL was altered, and SQLite gives up what follows),
+  the same difference was lost by the disk, not for want of power.
 - Where the store itself was broken, the recorder also knows how much of the former runs waited in it (cause disk).
 """
 
@@ -31,6 +33,15 @@ Group = Callable[[str, tuple[str, ...]], ScanGroup]
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """What the ledger cannot count, since the store was made: ``records`` that were dropped with their blocks (or for
+    want of memory), ``blocks`` that were altered on the disk and set aside."""
+
+    records: int = 0
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LastRun:
     """The store's own row as the former run left it."""
 
@@ -42,24 +53,44 @@ class LastRun:
     last_seq: int
     committed_ns: int
     counted: dict[str, list[Any]]
+    losses: Losses
 
 
 def read_last_run(connection: sqlite3.Connection) -> LastRun:
     row = connection.execute(
-        "SELECT epoch, gateway, run, boot, clean, last_seq, committed_ns, counted FROM store"
+        "SELECT epoch, gateway, run, boot, clean, last_seq, committed_ns, counted, records_lost, blocks_quarantined"
+        " FROM store"
     ).fetchone()
     with stored_json():
-        return LastRun(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], json.loads(row[7]))
+        return LastRun(
+            row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], json.loads(row[7]), Losses(*row[8:])
+        )  # fmt: skip
+
+
+def newest_number(last: LastRun, recording: Recording | None) -> int:
+    """The highest number that was ever given: what the disk took back must not be given again."""
+    known = recording is not None and (recording.epoch, recording.run) == (last.epoch, last.run)
+    return max(last.last_seq, recording.last_seq) if recording is not None and known else last.last_seq
 
 
 def write_run(
     connection: sqlite3.Connection, *, run: int, boot: str, clean: bool, last_seq: int, committed_ns: int,
-    counted: dict[str, list[Any]],
+    counted: dict[str, list[Any]], losses: Losses,
 ) -> None:  # fmt: skip
     """Put the store's own row into the open transaction."""
     connection.execute(
-        "UPDATE store SET run = ?, boot = ?, clean = ?, last_seq = ?, committed_ns = ?, counted = ?",
-        (run, boot, clean, last_seq, committed_ns, json.dumps(counted, separators=(",", ":"))),
+        "UPDATE store SET run = ?, boot = ?, clean = ?, last_seq = ?, committed_ns = ?, counted = ?, records_lost = ?,"
+        " blocks_quarantined = ?",
+        (
+            run,
+            boot,
+            clean,
+            last_seq,
+            committed_ns,
+            json.dumps(counted, separators=(",", ":")),
+            losses.records,
+            losses.blocks,
+        ),
     )
 
 
@@ -71,6 +102,8 @@ def declare_crash(
         return []
     believed = recording is not None and (recording.epoch, recording.run) == (last.epoch, last.run)
     certain = recording is not None and believed and recording.complete and boot == last.boot
+    rewound = believed and recording is not None and recording.last_seq > last.last_seq
+    cause = Cause.DISK if rewound else Cause.POWER
     # The recorder's times may be as stale as its counts. A clock that is behind after a power cut, as it is where no
     # battery drives it, cannot tell the gap's end either.
     gap_to_ns = now_ns if now_ns > last.committed_ns else last.committed_ns + UNCOMMITTED_NS_MAX
@@ -85,11 +118,11 @@ def declare_crash(
             continue
         last_ns = _believable(int(recorded.cells.polls[LAST_NS]), last.committed_ns, now_ns)
         to_ns = last_ns if certain else max(gap_to_ns, last_ns)
-        lost = _account(ledger, scanned, taken, last_ns=last_ns, from_ns=last.committed_ns, to_ns=to_ns)
+        lost = _account(ledger, scanned, taken, cause, last_ns=last_ns, from_ns=last.committed_ns, to_ns=to_ns)
         declared += [dropped for dropped in lost if dropped.count or not certain]
     if not certain:
         declared += [
-            Dropped(scanned.asset, tag, Cause.POWER, 0, last.committed_ns, gap_to_ns)
+            Dropped(scanned.asset, tag, cause, 0, last.committed_ns, gap_to_ns)
             for scanned in ledger.groups_in_use(last.committed_ns)
             if scanned.id not in seen
             for tag in scanned.tags
@@ -115,14 +148,14 @@ def declare_broken_store(recording: Recording | None, *, now_ns: int, group: Gro
 
 
 def _account(
-    ledger: Ledger, group: ScanGroup, taken: Taken, *, last_ns: int, from_ns: int, to_ns: int
+    ledger: Ledger, group: ScanGroup, taken: Taken, cause: Cause, *, last_ns: int, from_ns: int, to_ns: int
 ) -> list[Dropped]:
     """Enter the loss into the ledger at ``last_ns``; it happened between the other two."""
     bad = {(int(f), int(t)): int(taken.bad[f, t]) for f, t in np.argwhere(taken.bad)}
     lost = Tally(polls=taken.answered + taken.unanswered, bad=bad)
-    good = ledger.answered(group, hour_of(last_ns), lost, dropped=Cause.POWER)
+    good = ledger.answered(group, hour_of(last_ns), lost, dropped=cause)
     return [
-        Dropped(group.asset, tag, Cause.POWER, count, from_ns, max(from_ns, to_ns))
+        Dropped(group.asset, tag, cause, count, from_ns, max(from_ns, to_ns))
         for tag, count in zip(group.tags, good.tolist(), strict=True)
     ]
 

@@ -15,9 +15,10 @@ import uuid
 from pathlib import Path
 
 from edge.errors import StoreError
+from edge.journal.migrate import migrate
 
 APPLICATION_ID = 0x42414242  # "BABB"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SQLITE_MAGIC = b"SQLite format 3\0"
 # Checking a whole file reads all of it; past this size only its structure is opened.
 CHECKED_BYTES_MAX = 64 * 1024 * 1024
@@ -38,9 +39,11 @@ CREATE TABLE store (
     clean INTEGER NOT NULL,                  -- 1 after close()
     last_seq INTEGER NOT NULL,
     committed_ns INTEGER NOT NULL,
-    counted TEXT NOT NULL                    -- JSON: what of the recorder's counts this run has made durable
+    counted TEXT NOT NULL,                   -- JSON: what of the recorder's counts this run has made durable
+    records_lost INTEGER NOT NULL DEFAULT 0, -- verdicts, snapshots and the like in blocks that were dropped, ever
+    blocks_quarantined INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE scan_group (                    -- one asset's tags that are polled together
+CREATE TABLE scan_group (                    -- one asset's tags that are polled together; in order, the dictionary
     id INTEGER PRIMARY KEY,
     asset TEXT NOT NULL,
     tags TEXT NOT NULL,                      -- JSON list
@@ -54,6 +57,9 @@ CREATE TABLE block (                         -- sealed and not yet acknowledged
     sealed_ns INTEGER NOT NULL,
     from_ns INTEGER NOT NULL,
     to_ns INTEGER NOT NULL,
+    dictionary INTEGER NOT NULL DEFAULT 0,   -- it needs the dictionary of the first so many scan groups; 0: of none
+    tells INTEGER NOT NULL DEFAULT 0,        -- ledger.told of the rows that it tells; 0 where it tells none
+    thinned INTEGER NOT NULL DEFAULT 0,      -- 0 as it was polled
     account TEXT NOT NULL,                   -- JSON: its good readings by scan group and hour
     data BLOB NOT NULL
 ) STRICT;
@@ -62,8 +68,23 @@ CREATE TABLE ledger (
     hour_ns INTEGER NOT NULL,
     scan_group INTEGER NOT NULL,
     counts TEXT NOT NULL,                    -- JSON: a count a field, or a list with one a tag
+    told INTEGER,                            -- NULL while it is to be told, then the last block that tells it
     PRIMARY KEY (hour_ns, scan_group)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX ledger_told ON ledger (told);
+CREATE TABLE folded (                        -- sums of hours long settled and told, whose own rows are deleted
+    scan_group INTEGER PRIMARY KEY,
+    from_ns INTEGER NOT NULL,                -- the earliest of these hours
+    to_ns INTEGER NOT NULL,                  -- the latest
+    counts TEXT NOT NULL
+) STRICT;
+CREATE TABLE quarantine (                    -- blocks that were found altered, the newest few
+    id INTEGER PRIMARY KEY,
+    seq INTEGER NOT NULL,
+    found_ns INTEGER NOT NULL,
+    problem TEXT NOT NULL,
+    data BLOB NOT NULL
+) STRICT;
 CREATE TABLE state (
     name TEXT PRIMARY KEY,
     data BLOB NOT NULL
@@ -110,7 +131,11 @@ def create(path: Path, *, gateway: str) -> None:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         connection.executescript(f"BEGIN; {TABLES} COMMIT;")
-        connection.execute("INSERT INTO store VALUES (1, ?, ?, 0, '', 1, 0, 0, '{}')", (uuid.uuid4().hex, gateway))
+        connection.execute(
+            "INSERT INTO store (id, epoch, gateway, run, boot, clean, last_seq, committed_ns, counted)"
+            " VALUES (1, ?, ?, 0, '', 1, 0, 0, '{}')",
+            (uuid.uuid4().hex, gateway),
+        )
     finally:
         connection.close()
     new.rename(path)
@@ -118,7 +143,7 @@ def create(path: Path, *, gateway: str) -> None:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a store of ours for writing. Raises ``sqlite3.DatabaseError`` where it is broken."""
+    """Open a store of ours for writing, in this version. Raises ``sqlite3.DatabaseError`` where it is broken."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -129,12 +154,21 @@ def connect(path: Path) -> sqlite3.Connection:
             if word != "ok":
                 raise sqlite3.DatabaseError(word)
         connection.execute("SELECT epoch FROM store WHERE id = 1").fetchone()[0]
-    except (sqlite3.Error, TypeError) as error:
+        _to_this_version(connection, path)
+    except (sqlite3.Error, TypeError, StoreError) as error:
         connection.close()
         if isinstance(error, TypeError):
             raise sqlite3.DatabaseError("the store's own row is missing") from error
         raise
     return connection
+
+
+def _to_this_version(connection: sqlite3.Connection, path: Path) -> None:
+    version = _pragma(connection, "user_version")
+    if version > SCHEMA_VERSION:  # Its change of version is still in the WAL.
+        refuse(path, "newer")
+    if version < SCHEMA_VERSION:
+        migrate(connection, version=version)
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
@@ -145,9 +179,14 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
     refuse(path, kind)
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-        connection.execute("SELECT 1 FROM store").fetchone()
+        version = _pragma(connection, "user_version")
     except sqlite3.Error as error:
         raise StoreError(str(path), f"cannot be read: {error}", "is it readable, and its folder writable?") from error
+    if version != SCHEMA_VERSION:
+        connection.close()
+        raise StoreError(
+            str(path), f"of version {version}, this program's is {SCHEMA_VERSION}", "start the gateway once"
+        )
     return connection
 
 

@@ -9,16 +9,21 @@ from edge.contract.block import encode_block
 from edge.contract.types import Batch, Key, Lane, Record
 from edge.errors import BlockError
 from edge.journal.counts import Held, ScanGroup, tally
+from edge.journal.groups import Groups
 
 Polls = Sequence[tuple[ScanGroup, Batch]]
 
-# A record is at most a few kilobytes of JSON, and a block's directory holds four megabytes of it.
+# A record is at most a few kilobytes of JSON, and a block's directory holds four megabytes of it; what a block cannot
+# hold for its samples is split by halves.
 RECORDS_PER_BLOCK_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed block with its account. ``data`` is empty where the codec cannot hold its one poll or record."""
+    """A sealed block with its account. ``data`` is empty where the codec cannot hold its one poll or record.
+
+    ``dictionary``, ``tells`` and ``thinned`` are the columns of the store's table.
+    """
 
     seq: int
     lane: Lane
@@ -28,16 +33,20 @@ class Sealed:
     to_ns: int
     held: tuple[Held, ...]
     data: bytes
+    dictionary: int = 0
+    tells: int = 0
+    thinned: int = 0
 
 
 @dataclass(slots=True)
 class Sealer:
-    """Seals under the store's name and counts its blocks."""
+    """Seals under the store's name and counts its blocks. What was polled is named by the groups known by then."""
 
     gateway: str
     epoch: str
     boot: str
     last_seq: int
+    groups: Groups
 
     def seal(self, lane: Lane, sealed_ns: int, polls: Polls, records: Sequence[Record]) -> list[Sealed]:
         """Blocks that hold all of ``polls`` and ``records``, none where there is nothing."""
@@ -46,10 +55,11 @@ class Sealer:
         if len(records) > RECORDS_PER_BLOCK_MAX:
             return self._halves(lane, sealed_ns, polls, records)
         seq = self.last_seq + 1
+        named, dictionary = self.groups.newest_dictionary() if polls else (0, None)
         try:
             data = encode_block(
                 Key(self.gateway, self.epoch, seq), boot=self.boot, lane=lane, sealed_ns=sealed_ns,
-                batches=[batch for _, batch in polls], records=records,
+                batches=[batch for _, batch in polls], records=records, dictionary=dictionary,
             )  # fmt: skip
         except BlockError:
             if len(polls) + len(records) > 1:
@@ -63,6 +73,7 @@ class Sealer:
             from_ns=min((t.from_ns for t in tallies.values()), default=sealed_ns),
             to_ns=max((t.to_ns for t in tallies.values()), default=sealed_ns),
             held=tuple(Held(g.id, hour_ns, t.good(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,
+            dictionary=named,
         )]  # fmt: skip
 
     def _halves(self, lane: Lane, sealed_ns: int, polls: Polls, records: Sequence[Record]) -> list[Sealed]:

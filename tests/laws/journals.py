@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from edge.contract.block import decode_block
+from edge.contract.block import Block, decode_block, open_dictionary
 from edge.contract.types import Batch, Quality, Value
 from edge.journal import Limits, SqliteJournal
 from edge.ports import StoredBlock
@@ -83,11 +83,17 @@ def poll(journal: SqliteJournal, clock: BentClock, number: int, quality: Sequenc
     journal.append(batch(clock, number, quality))
 
 
-def good_readings(blocks: Iterable[StoredBlock | bytes]) -> Counter[str]:
+def opened_block(block: StoredBlock) -> Block:
+    """With the dictionary that it was handed out with, which is the receiver's whole knowledge."""
+    known = [open_dictionary(block.dictionary)] if block.dictionary else []
+    return decode_block(block.data, {dictionary.digest: dictionary for dictionary in known})
+
+
+def good_readings(blocks: Iterable[StoredBlock]) -> Counter[str]:
     """How many good readings of each tag the blocks hold, counted by decoding them."""
     found: Counter[str] = Counter()
     for block in blocks:
-        for one in decode_block(block.data if isinstance(block, StoredBlock) else block).batches():
+        for one in opened_block(block).batches():
             found.update(tag for tag, quality in zip(one.tags, one.quality, strict=True) if not quality.is_bad)
     return found
 

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge.contract.block import decode_block, peek
+from edge.contract.block import peek
 from edge.contract.types import Ack, Alarm, AlarmState, Cause, Dropped, Lane, Priority, Quality
 from edge.journal import totals
 from edge.ports import StoredBlock
-from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, poll
+from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, opened_block, poll
 
 QUALITIES = st.tuples(*[st.sampled_from(Quality)] * len(TAGS))
 
@@ -35,8 +35,8 @@ class JournalLaw(RuleBasedStateMachine):
         self.offered: Counter[str] = Counter()
         self.good: Counter[str] = Counter()
         self.in_flight = 0
-        self.sent: dict[int, bytes] = {}
-        self.held: dict[int, bytes] = {}
+        self.sent: dict[int, StoredBlock] = {}
+        self.held: dict[int, StoredBlock] = {}
         self.refused: set[int] = set()
         self.oldest = 1
 
@@ -100,7 +100,7 @@ class JournalLaw(RuleBasedStateMachine):
         assert bool(blocks) == (self.journal.backlog()[0] > 0)
         assert [b.lane for b in blocks] == sorted(b.lane for b in blocks)
         self._check_handed_out(blocks)
-        self.sent.update((b.seq, b.data) for b in blocks)
+        self.sent.update((b.seq, b) for b in blocks)
 
     @rule(limit=st.sampled_from([1, 1000, 10**6]), newest_first=st.booleans(), ago=st.integers(0, 5))
     def send_by_lane(self, limit: int, newest_first: bool, ago: int) -> None:
@@ -117,7 +117,7 @@ class JournalLaw(RuleBasedStateMachine):
         for blocks in (live, backlog):
             assert len(blocks) <= 1 or sum(len(b.data) for b in blocks) <= limit
             self._check_handed_out(blocks)
-            self.sent.update((b.seq, b.data) for b in blocks)
+            self.sent.update((b.seq, b) for b in blocks)
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
@@ -186,8 +186,8 @@ class JournalLaw(RuleBasedStateMachine):
             assert block.seq not in self.refused
             assert self.oldest <= block.seq <= self.journal.last_seq
             assert peek(block.data).key.seq == block.seq
-            assert self.sent.get(block.seq, block.data) == block.data
-            for one in decode_block(block.data).batches():
+            assert self.sent.get(block.seq, block) == block
+            for one in opened_block(block).batches():
                 assert one.read_ns <= self.clock.wall_ns()
 
 

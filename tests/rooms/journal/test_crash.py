@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.contract.block import decode_block
 from edge.contract.types import Ack, Cause, Dropped, LedgerRow, Quality
 from edge.journal import read_ledger, totals
 from edge.journal.journal import BOOT_ID
-from tests.laws.journals import TAGS, BentClock, descriptors, good_readings, killed, opened, poll
+from tests.laws.journals import TAGS, BentClock, descriptors, good_readings, killed, opened, opened_block, poll
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -83,7 +82,7 @@ def test_sigkill_at_random_instants_is_counted_to_the_reading(tmp_path: Path) ->
         assert 0 <= found[tag] + lost - good <= kills
         assert 0 <= sum(row.offered for row in sums[tag]) - len(served) <= kills
         assert found[tag] == sum(row.pending for row in sums[tag])
-    told = [r for block in blocks for r in decode_block(block.data).records if isinstance(r, Dropped)]
+    told = [r for block in blocks for r in opened_block(block).records if isinstance(r, Dropped)]
     assert sum(d.count for d in told) == totals(rows)["dropped_power"]
     assert {d.cause for d in told} <= {Cause.POWER}
     journal.close()
@@ -130,7 +129,7 @@ def test_what_a_crash_took_is_declared_once_and_with_its_times(tmp_path: Path) -
     killed(journal)
     clock.pass_s(60)
     again = opened(tmp_path, clock)
-    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    told = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records]
     assert [r for r in told if isinstance(r, Dropped)] == [
         Dropped("spindle-1", tag, Cause.POWER, 1, committed_ns, lost_ns) for tag in TAGS
     ]
@@ -164,7 +163,7 @@ def test_a_recorder_that_cannot_be_believed_leaves_the_gap_declared_by_its_times
     clock.pass_s(5)
     again = opened(tmp_path, clock)
     assert all(row.balanced for row in again.ledger())
-    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    told = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
     assert told == [Dropped("spindle-1", tag, Cause.POWER, 0, committed_ns, clock.wall_ns()) for tag in TAGS]
 
 
@@ -186,7 +185,7 @@ def test_after_another_boot_the_recorder_is_a_lower_bound(tmp_path: Path, writte
     assert all(row.balanced for row in rows)
     assert totals(rows)["offered"] == 9
     newest = again.pending(limit_bytes=10**6)[-1]
-    gaps = [r for r in decode_block(newest.data).records if isinstance(r, Dropped)]
+    gaps = [r for r in opened_block(newest).records if isinstance(r, Dropped)]
     assert {(d.tag, d.count, d.cause) for d in gaps} == {(tag, 0, Cause.POWER) for tag in TAGS}
 
 
@@ -208,7 +207,7 @@ def test_after_a_power_cut_the_gap_reaches_past_the_last_poll_even_where_the_rec
     killed(journal)
     recorder.write_bytes(stale)
     again = opened(tmp_path, BentClock(committed_ns + int(clock_s * 1e9)), boot="f" * 32)
-    gaps = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    gaps = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
     to_ns = committed_ns + int(gap_s * 1e9)
     assert gaps == [Dropped("spindle-1", tag, Cause.POWER, 1, committed_ns, to_ns) for tag in TAGS]
     assert all(row.balanced for row in again.ledger())
@@ -225,7 +224,7 @@ def test_a_refused_block_and_its_declaration_change_places_in_one_transaction(tm
     journal.acknowledge(Ack(journal.epoch, 0, (), ((refused.seq, "cannot be read"),)))
     killed(journal)
     again = opened(tmp_path, clock, boot="f" * 32)
-    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    told = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
     known = [(d.tag, d.cause, d.count) for d in told if d.cause is not Cause.POWER]
     assert sorted(known) == sorted([(TAGS[0], Cause.CLOCK, 5), *[(tag, Cause.DECODE, 1) for tag in TAGS]])
 

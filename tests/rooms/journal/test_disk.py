@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.contract.block import decode_block
 from edge.contract.types import Ack, Cause, Dropped
 from edge.errors import StoreError
 from edge.journal import Limits, SqliteJournal, read_ledger, totals
 from edge.journal.recorder import mark_incomplete
-from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, poll
+from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, opened_block, poll
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -132,7 +131,7 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
     assert all(row.balanced for row in rows)
     sums = totals(rows)
     assert sums["dropped_disk"] == sums["offered"] == (3 + 2 + 1 - 2) * len(TAGS)
-    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records if isinstance(r, Dropped)]
+    told = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
     assert {(d.tag, d.cause, d.count) for d in told} == {(tag, Cause.DISK, 4) for tag in TAGS}
     aside = [p for p in tmp_path.glob("store.db.corrupt-*") if p.suffix not in ("-wal", "-shm")]
     assert [p.read_bytes() for p in aside] == ([broken] if broken is not None else [])
@@ -176,10 +175,9 @@ def test_a_block_that_the_disk_altered_is_declared_and_never_sent(tmp_path: Path
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from edge.contract.block import decode_block
 from edge.contract.types import Ack, Dropped
 from edge.journal import totals, Limits
-from tests.laws.journals import BentClock, good_readings, opened, poll
+from tests.laws.journals import BentClock, good_readings, opened, opened_block, poll
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 clock = BentClock()
@@ -204,7 +202,7 @@ journal.commit()
 journal.commit()
 sums = totals(journal.ledger())
 blocks = journal.pending(limit_bytes=10**9)
-told = [r for b in blocks for r in decode_block(b.data).records if isinstance(r, Dropped)]
+told = [r for b in blocks for r in opened_block(b).records if isinstance(r, Dropped)]
 assert sum(good_readings(blocks).values()) == sums["pending"]
 print(sums["offered"], sums["pending"], sums["dropped_disk"], sum(d.count for d in told))
 journal.close()
@@ -239,7 +237,7 @@ OVER_THE_CAP_ON_A_FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from edge.journal import Limits, totals
-from tests.laws.journals import BentClock, opened, poll
+from tests.laws.journals import BentClock, opened, opened_block, poll
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 clock = BentClock()
@@ -277,7 +275,7 @@ STARTED_ON_A_FULL_DISK = """
 import resource, signal, sqlite3, sys
 from pathlib import Path
 from edge.journal import totals
-from tests.laws.journals import BentClock, killed, opened, poll
+from tests.laws.journals import BentClock, killed, opened, opened_block, poll
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, clock = Path(sys.argv[1]), BentClock()
@@ -314,7 +312,7 @@ def test_a_start_on_a_full_disk_counts_as_soon_as_it_can(tmp_path: Path, fate: s
     rows = journal.ledger()
     assert all(row.balanced for row in rows)
     sums = totals(rows)
-    told = [r for b in journal.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    told = [r for b in journal.pending(limit_bytes=10**6) for r in opened_block(b).records]
     if fate == "killed later":
         # The second poll died with the first run, the fourth with the second; the third came through.
         assert (sums["pending"], sums["dropped_power"]) == (2 * 3, 2 * 3)
@@ -330,7 +328,7 @@ def test_how_much_was_lost_is_not_known_after_a_start_on_a_full_disk(tmp_path: P
     killed(journal)
     mark_incomplete(tmp_path / "store.db.recorder")
     again = opened(tmp_path, BentClock())
-    told = [r for b in again.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    told = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records]
     assert {(r.tag, r.count) for r in told if isinstance(r, Dropped)} == {(tag, 0) for tag in TAGS}
 
 
@@ -373,7 +371,7 @@ def test_a_store_that_cannot_even_be_read_takes_everything_once_it_can(tmp_path:
     assert journal.commit() == 6
     assert totals(journal.ledger())["pending"] == 9
     newest = journal.pending(limit_bytes=10**6)[-1]
-    assert [one.values[1] for one in decode_block(newest.data).batches()] == [2, 3]
+    assert [one.values[1] for one in opened_block(newest).batches()] == [2, 3]
     journal.close()
     assert opened(tmp_path, clock).kept("judge") == b"new"
 
@@ -391,7 +389,7 @@ def test_readings_between_two_commits_are_bounded_and_the_oldest_are_declared(tm
     assert (totals(rows)["pending"], totals(rows)["dropped_disk"]) == (30, 45)
     (block,) = journal.pending(limit_bytes=10**6)
     assert good_readings([block])["speed_rpm"] == 10
-    assert [one.values[1] for one in decode_block(block.data).batches()] == list(range(15, 25))
+    assert [one.values[1] for one in opened_block(block).batches()] == list(range(15, 25))
     journal.commit()
-    told = [r for b in journal.pending(limit_bytes=10**6) for r in decode_block(b.data).records]
+    told = [r for b in journal.pending(limit_bytes=10**6) for r in opened_block(b).records]
     assert sum(r.count for r in told if isinstance(r, Dropped)) == 45

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from edge.alarm import AlarmDesk
+from edge.clock import SystemClock
 from edge.config.site import load_site
-from edge.contract.block import decode_block
 from edge.contract.types import Alarm, Batch
 from edge.infer import Judge
-from edge.journal import read_ledger, totals
+from edge.journal import open_journal, read_ledger, totals
 from edge.runtime import Gateway
+from tests.laws.journals import opened_block
 
 DEADLINE_S = 20.0
 
@@ -101,7 +101,7 @@ def test_an_alarm_rule_that_breaks_loses_no_reading(tmp_path: Path) -> None:
     gateway = Gateway(site)
     gateway._desk = desk = BrokenDesk([])
     asyncio.run(run_until(gateway, lambda: gateway._restarts["poll"] == 1 and desk.heard >= 20))
-    with sqlite3.connect(tmp_path / "gateway/store.db") as store:
-        blocks = [decode_block(data) for (data,) in store.execute("SELECT data FROM block")]
-    store.close()
+    journal = open_journal(tmp_path / "gateway/store.db", site.file.gateway, clock=SystemClock())
+    blocks = [opened_block(stored) for stored in journal.pending(limit_bytes=10**9)]
+    journal.close()
     assert sum(1 for block in blocks for series in block.series for _ in series.batches()) == desk.heard
