@@ -1,8 +1,8 @@
 """Makes chunks from blocks, a small step at a time, beside storing: each step is one short transaction of the writer.
 
-Blocks of an hour are appended as loose chunks some minutes after they came; once the hour is over its loose chunks are
-joined. A block that comes late makes its hour wait again, and its readings are joined with the rest. Nothing is kept
-between steps but what is in the tables, so a process may be killed after any of them.
+Blocks of an hour are appended as loose chunks when they have become many, or some minutes after it is over; then its
+loose chunks are joined. A block that comes late makes its hour wait again, and its readings are joined with the rest.
+Nothing is kept between steps but what is in the tables, so a process may be killed after any of them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from cloud.store.rollup import HOUR_S, SECOND_NS, run_of
 from edge.contract.block import Block, Series
 
 SETTLED_S = 600
-"""How long a block waits before it is put into chunks; younger ones are opened by whoever asks for raw readings."""
+"""How long after an hour is over its last blocks, or one that came late, are waited for."""
 BLOCKS_MAX = 256
 READINGS_MAX = 2**18
 CELLS_MAX = 2**19
-"""What one step takes: blocks and readings opened, readings joined."""
+"""What one step takes: blocks and readings opened, readings joined. So many blocks are appended at once; fewer are
+opened by whoever asks for raw readings."""
 
 _CHUNKED = """
-UPDATE chunk_hour SET waiting = (SELECT min(block) FROM span WHERE asset=?1 AND hour_s=?2 AND block>?3)
+UPDATE chunk_hour SET (waiting, blocks) =
+    (SELECT min(block), count(*) FROM span WHERE asset=?1 AND hour_s=?2 AND block>?3)
 WHERE asset=?1 AND hour_s=?2
 """
 
@@ -56,8 +58,8 @@ class Join:
 def touched(connection: sqlite3.Connection, hours: Iterable[Hour], block: int) -> None:
     """Say that a block has readings of these hours. Blocks have to be told in the order of their ids."""
     connection.executemany(
-        "INSERT INTO chunk_hour VALUES (?,?,?) ON CONFLICT(asset, hour_s) DO UPDATE SET waiting = excluded.waiting"
-        " WHERE waiting IS NULL",
+        "INSERT INTO chunk_hour VALUES (?,?,?,1) ON CONFLICT(asset, hour_s) DO UPDATE SET"
+        " waiting = coalesce(waiting, excluded.waiting), blocks = blocks + 1",
         [(asset, hour_s, block) for asset, hour_s in hours],
     )
 
@@ -69,7 +71,7 @@ def redo(connection: sqlite3.Connection, hours: Iterable[Hour]) -> None:
         connection.execute("DELETE FROM chunk_hour WHERE asset=? AND hour_s=?", (asset, hour_s))
         connection.execute(
             "INSERT INTO chunk_hour"
-            " SELECT asset, hour_s, min(block) FROM span WHERE asset=? AND hour_s=? GROUP BY asset, hour_s",
+            " SELECT asset, hour_s, min(block), count(*) FROM span WHERE asset=? AND hour_s=? GROUP BY asset, hour_s",
             (asset, hour_s),
         )
 
@@ -82,7 +84,8 @@ def forget(connection: sqlite3.Connection, before_s: int) -> None:
 
 def next_step(connection: sqlite3.Connection, now_ns: int) -> Append | Join | None:
     """What is to be done next, None where nothing is. Reads only."""
-    return _next_append(connection, now_ns - SETTLED_S * SECOND_NS) or _next_join(connection, now_ns)
+    over_s = now_ns // SECOND_NS - HOUR_S - SETTLED_S
+    return _next_append(connection, over_s, now_ns - SETTLED_S * SECOND_NS) or _next_join(connection, over_s)
 
 
 def take(connection: sqlite3.Connection, opened: Opened, step: Append | Join) -> None:
@@ -93,14 +96,18 @@ def take(connection: sqlite3.Connection, opened: Opened, step: Append | Join) ->
         _join(connection, step)
 
 
-def _next_append(connection: sqlite3.Connection, before_ns: int) -> Append | None:
+def _next_append(connection: sqlite3.Connection, over_s: int, before_ns: int) -> Append | None:
+    """Hours with many blocks first; then hours that are over, the one whose blocks have waited longest."""
     row = connection.execute(
-        "SELECT asset, hour_s, waiting, received_ns FROM chunk_hour LEFT JOIN block ON block.id = waiting"
-        " WHERE waiting IS NOT NULL ORDER BY waiting LIMIT 1"
-    ).fetchone()
-    if row is None or (row[3] is not None and row[3] > before_ns):
+        "SELECT asset, hour_s, waiting FROM chunk_hour WHERE waiting IS NOT NULL AND blocks >= ? LIMIT 1", (BLOCKS_MAX,)
+    ).fetchone() or connection.execute(
+        "SELECT asset, hour_s, waiting FROM chunk_hour LEFT JOIN block ON block.id = waiting"
+        " WHERE waiting IS NOT NULL AND hour_s < ? AND coalesce(received_ns, 0) <= ? ORDER BY waiting LIMIT 1",
+        (over_s, before_ns),
+    ).fetchone()  # fmt: skip
+    if row is None:
         return None
-    asset, hour_s, waiting, _ = row
+    asset, hour_s, waiting = row
     blocks: list[int] = []
     readings = 0
     for block, count in connection.execute(
@@ -173,8 +180,7 @@ def _write(connection: sqlite3.Connection, hour: Hour, tags: Sequence[int], poll
     ])  # fmt: skip
 
 
-def _next_join(connection: sqlite3.Connection, now_ns: int) -> Join | None:
-    over_s = now_ns // SECOND_NS - HOUR_S - SETTLED_S
+def _next_join(connection: sqlite3.Connection, over_s: int) -> Join | None:
     row = connection.execute(
         "SELECT asset, hour_s, tags, thinned IS NULL FROM chunk WHERE loose AND hour_s < ? LIMIT 1", (over_s,)
     ).fetchone()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cloud.fleet.series import Gap, signals
-from cloud.store.chunk import joined, pack_column, pack_times, unpack_column, unpack_times
-from cloud.store.chunker import SETTLED_S
+from cloud.store.chunk import Polls, joined, pack_column, pack_times, unpack_column, unpack_times
+from cloud.store.chunker import BLOCKS_MAX, SETTLED_S
 from cloud.store.history import Readings, raw
 from cloud.store.reader import Reader
 from cloud.store.writer import Seen, Writer
@@ -108,14 +108,16 @@ def test_chunks_answer_as_blocks_do(tmp_path: Path) -> None:
         assert_same(readings(tmp_path / "chunks", *span, blocks_max=0), readings(tmp_path / "blocks", *span))
 
 
-def test_blocks_that_are_young_are_opened_beside_chunks(tmp_path: Path) -> None:
-    blocks = stream(HOUR_S)
-    kept(tmp_path, blocks[:100], tidy_ns=START_NS + (SETTLED_S + 1) * SECOND_NS)
-    kept(tmp_path, blocks[100:], at_ns=START_NS + HOUR_S * SECOND_NS, tidy_ns=START_NS + HOUR_S * SECOND_NS)
+def test_of_the_running_hour_many_blocks_are_in_chunks_and_the_rest_is_opened(tmp_path: Path) -> None:
+    blocks = stream(HOUR_S, apart_s=10)
+    assert kept(tmp_path, blocks, tidy_ns=START_NS + HOUR_S * SECOND_NS) == 1
     assert count(tmp_path, "chunk_hour WHERE waiting IS NOT NULL") == 1
     kept(tmp_path / "all", blocks)
-    assert_same(readings(tmp_path, blocks_max=len(blocks) - 100), readings(tmp_path / "all"))
-    assert readings(tmp_path, blocks_max=len(blocks) - 101) is None
+    assert_same(readings(tmp_path, blocks_max=len(blocks) - BLOCKS_MAX), readings(tmp_path / "all"))
+    assert readings(tmp_path, blocks_max=len(blocks) - BLOCKS_MAX - 1) is None
+    kept(tmp_path, [], tidy_ns=START_NS + (HOUR_S + SETTLED_S + 1) * SECOND_NS)
+    assert count(tmp_path, "chunk") == 1
+    assert_same(readings(tmp_path, blocks_max=0), readings(tmp_path / "all"))
 
 
 def test_a_late_block_is_seen_at_once_and_then_joined_with_its_hour(tmp_path: Path) -> None:
@@ -198,8 +200,6 @@ def test_text_has_a_quality_and_no_number(tmp_path: Path) -> None:
 
 
 def test_joined_polls_are_in_order_of_time() -> None:
-    from cloud.store.chunk import Polls
-
     parts = [Polls(np.array(at), np.array([at], float).T, np.zeros((2, 1), np.uint8)) for at in ([5, 9], [1, 7])]
     assert joined(parts).at_ns.tolist() == [1, 5, 7, 9]
     assert joined(parts).numbers.ravel().tolist() == [1.0, 5.0, 7.0, 9.0]
