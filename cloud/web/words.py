@@ -28,7 +28,7 @@ CAUSE_WORDS = {
     "clock": "lost: the gateway's clock",
     "power": "lost: power cut",
     "cap": "lost: over the store's cap",
-    "thinned": "thinned: extremes and events kept",
+    "thinned": "let go, with extremes and events kept",
     "altered": "lost: altered on the disk, or refused",
     "no data": "nothing received",
 }

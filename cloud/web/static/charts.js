@@ -1,9 +1,10 @@
-// Draws an asset's signals. Gaps are shaded and carry their cause as a word; what is bad is marked, never joined by a line.
+// Draws an asset's signals. Gaps are shaded in their cause's colour and carry it as a word; what is bad is marked, never joined by a line.
 "use strict";
 document.addEventListener("DOMContentLoaded", () => {
   const root = document.getElementById("charts");
   if (!root || !window.uPlot) return;
   const { gateway, asset } = root.dataset;
+  const causeWords = JSON.parse(root.dataset.causes);
   const rangeS = Number(root.dataset.rangeS);
   const holeS = Math.max(3 * Number(root.dataset.periodMs), 1500) / 1000;
   const live = rangeS <= 300;
@@ -123,16 +124,20 @@ document.addEventListener("DOMContentLoaded", () => {
       const c = u.ctx, { top, height } = u.bbox, ratio = devicePixelRatio || 1;
       const x0 = u.valToPos(gap.from, "x", true), x1 = Math.max(u.valToPos(gap.to, "x", true), x0 + ratio);
       if (x1 < u.bbox.left) return;
-      c.fillStyle = color("--gap");
+      const own = color(`--cause-${gap.cause.replace(" ", "-")}`);
+      c.fillStyle = own || color("--gap");
+      c.globalAlpha = own ? (gap.cause === "thinned" ? 0.1 : 0.2) : 1;
       c.fillRect(x0, top, x1 - x0, height);
-      c.fillStyle = color("--muted");
+      c.globalAlpha = 1;
+      if (own) c.fillRect(x0, top, x1 - x0, 3 * ratio);
+      c.fillStyle = own || color("--muted");
       c.font = `${11 * ratio}px system-ui, sans-serif`;
       const wide = c.measureText(gap.cause).width;
       const from = Math.max(x0, u.bbox.left);
       c.textAlign = "center";
       if (x1 - from > wide + 8 * ratio) {
         c.textBaseline = "top";
-        c.fillText(gap.cause, (from + x1) / 2, top + 4 * ratio);
+        c.fillText(gap.cause, (from + x1) / 2, top + 6 * ratio);
       } else if (x1 - from > 11 * ratio && height > wide + 8 * ratio) {
         c.save();
         c.translate((from + x1) / 2, top + height / 2);
@@ -175,9 +180,12 @@ document.addEventListener("DOMContentLoaded", () => {
         this.out.textContent = at >= 0 ? this.number(at) : "";
         return;
       }
-      const gap = this.shownGaps().find((g) => g.from <= this.t[at] && this.t[at] <= g.to);
-      const value = this.v[at] == null ? (gap ? gap.cause : "–") : this.number(at);
-      this.out.textContent = `${value} · ${time.format(this.t[at] * 1000)}`;
+      // Between two points as well the pointer is on a gap or is not.
+      const here = this.plot ? this.plot.posToVal(this.plot.cursor.left, "x") : this.t[at];
+      const gap = this.shownGaps().find((g) => g.from < here && here < g.to);
+      const why = gap ? causeWords[gap.cause] ?? gap.cause : "";
+      const value = gap && gap.cause !== "thinned" ? why : [this.v[at] == null ? "–" : this.number(at), why].filter(Boolean).join(" · ");
+      this.out.textContent = `${value} · ${time.format((gap ? here : this.t[at]) * 1000)}`;
     }
 
     number(at) {

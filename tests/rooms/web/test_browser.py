@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from edge.contract.types import Quality, Record
+from edge.contract.types import Cause, Dropped, Quality, Record
 from tests.rooms.cloud.sending import SPINDLE, CloudProcess, batch, block, cloud_process
 from tests.rooms.web.test_pages import alarm, verdict
 
@@ -41,8 +41,12 @@ def served(tmp_path: Path, free_port: int) -> Iterator[CloudProcess]:
 
 
 def send(process: CloudProcess, seq: int, *records: Record, bad: Quality | None = None, vibration: float = 4.6) -> None:
-    """One poll, read just now. In a thread, since Playwright's own loop runs in this one."""
-    data = block(seq, [batch(0, vibration, bad=bad, from_ns=time.time_ns())], records)
+    """One poll, read just now."""
+    send_block(process, block(seq, [batch(0, vibration, bad=bad, from_ns=time.time_ns())], records))
+
+
+def send_block(process: CloudProcess, data: bytes) -> None:
+    """In a thread, since Playwright's own loop runs in this one."""
     thread = threading.Thread(target=lambda: asyncio.run(process.sender.send(data)))
     thread.start()
     thread.join(20)
@@ -116,9 +120,7 @@ def test_what_does_not_come_any_more_is_a_gap_to_the_charts_end(
     browser: Browser, served: CloudProcess, span: str
 ) -> None:
     data = block(1, [batch(second, 2.0, from_ns=time.time_ns() - 200 * 10**9) for second in range(9)], [SPINDLE])
-    thread = threading.Thread(target=lambda: asyncio.run(served.sender.send(data)))
-    thread.start()
-    thread.join(20)
+    send_block(served, data)
     page, complaints = opened(browser)
     page.goto(f"{served.sender.url}/assets/gateway-1/spindle-1?range={span}")
     chart = page.locator("[data-tag=vibration_mm_s]")
@@ -134,6 +136,51 @@ def test_what_does_not_come_any_more_is_a_gap_to_the_charts_end(
     )
     found, wanted = page.evaluate(near_the_end, [chart.locator("canvas").element_handle(), gap])
     assert found == wanted
+    assert complaints == []
+    page.close()
+
+
+CAUSES = [Cause.DISK, Cause.POWER, Cause.CAP, Cause.CLOCK]
+
+
+def test_each_gap_has_its_cause_in_words_and_in_a_colour_of_its_own(browser: Browser, served: CloudProcess) -> None:
+    begin_ns = time.time_ns() - 250 * 10**9
+    polls = [batch(second, 2.0, from_ns=begin_ns) for at in range(0, 200, 40) for second in range(at, at + 20)]
+    lost = [
+        Dropped(
+            "spindle-1", "vibration_mm_s", cause, 20, begin_ns + (40 * i + 21) * 10**9, begin_ns + (40 * i + 39) * 10**9
+        )
+        for i, cause in enumerate(CAUSES)
+    ]
+    send_block(served, block(1, polls, [SPINDLE, *lost]))
+    page, complaints = opened(browser)
+    page.goto(f"{served.sender.url}/assets/gateway-1/spindle-1")
+    chart = page.locator("[data-tag=vibration_mm_s]")
+    expect(chart.locator("output")).to_have_text("2.00 mm/s")
+    found = page.evaluate(
+        "([canvas, causes]) => { const c = canvas.getContext('2d');"
+        " const probe = document.createElement('canvas').getContext('2d');"
+        " const top = c.getImageData(0, 9 * devicePixelRatio, canvas.width, 1).data, seen = new Set();"
+        " for (let x = 0; x < canvas.width; x += 1) seen.add([...top.slice(4 * x, 4 * x + 4)].join());"
+        " return causes.map((cause) => { probe.fillStyle = getComputedStyle(document.documentElement)"
+        ".getPropertyValue(`--cause-${cause}`); probe.fillRect(0, 0, 1, 1);"
+        " return seen.has([...probe.getImageData(0, 0, 1, 1).data].join()); }); }",
+        [chart.locator("canvas").element_handle(), [str(cause) for cause in CAUSES]],
+    )
+    assert found == [True] * len(CAUSES)
+    for words in (
+        "the gateway's disk",
+        "power cut",
+        "over the store's cap",
+        "the gateway's clock",
+        "extremes and events kept",
+    ):
+        expect(page.locator(".key")).to_contain_text(words)
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(".u-over").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 30 / 250, box["y"] + 40)
+    expect(chart.locator("output")).to_contain_text("lost: the gateway's disk")
     assert complaints == []
     page.close()
 
