@@ -3,6 +3,7 @@
 1. The ledger balances at every moment, row by row, and its numbers are those that were polled.
 2. What was acknowledged is never handed out again; what is handed out again is the same bytes; no number is used twice.
 3. Every good reading is in a block that was acknowledged or waits, or is declared. None is in two blocks.
+4. Whoever has received every block that was not refused knows the ledger: the last row told of each tag and hour is it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge.contract.block import peek
-from edge.contract.types import Ack, Alarm, AlarmState, Cause, Dropped, Lane, Priority, Quality
+from edge.contract.types import Ack, Alarm, AlarmState, Cause, Dropped, Lane, LedgerRow, Priority, Quality
 from edge.journal import totals
 from edge.ports import StoredBlock
 from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, opened_block, poll
@@ -52,6 +54,9 @@ class JournalLaw(RuleBasedStateMachine):
         assert rows["pending"] == sum(good_readings(blocks).values())
         assert rows["good"] == sum(self.good.values())
         assert rows["good"] == held + rows["pending"] + rows["dropped"]
+        assert self._told([*self.held.values(), *blocks]) == {
+            (row.asset, row.tag, row.hour_ns): replace(row, acknowledged=0, pending=0) for row in self.journal.ledger()
+        }
         self.journal.close()
         shutil.rmtree(self.folder)
 
@@ -179,6 +184,11 @@ class JournalLaw(RuleBasedStateMachine):
         self.sent.clear()
         self.journal = opened(self.folder, self.clock)
         assert self.journal.kept("judge") == getattr(self, "state", None)
+
+    def _told(self, blocks: list[StoredBlock]) -> dict[tuple[str, str, int], LedgerRow]:
+        ordered = sorted(blocks, key=lambda block: block.seq)
+        rows = [r for block in ordered for r in opened_block(block).records if isinstance(r, LedgerRow)]
+        return {(row.asset, row.tag, row.hour_ns): row for row in rows}
 
     def _check_handed_out(self, blocks: list[StoredBlock]) -> None:
         for block in blocks:
