@@ -185,21 +185,22 @@ class Books:
         self._later: OrderedDict[tuple[int, int], Good] = OrderedDict()
         self._tallied = 0
         self._counted: dict[int, _Counted] = {}
-        self._touched: dict[tuple[str, str], tuple[int, int]] = {}
+        self._touched: dict[tuple[str, str], tuple[int, int, float]] = {}
 
     def arrived(self, gateway: str, blocks: Iterable[Block]) -> None:
         """Blocks were stored: the sums of the hours that they concern are made anew. Cheap; call it from the loop."""
+        now_s = self._monotonic_s()
         for block in blocks:
             for series in block.series:
-                self._touch(gateway, series.asset, int(series.read_ns.min()), int(series.read_ns.max()))
+                self._touch(gateway, series.asset, int(series.read_ns.min()), int(series.read_ns.max()), now_s)
             for record in block.records:
                 if isinstance(record, LedgerRow):
-                    self._touch(gateway, record.asset, record.hour_ns, record.hour_ns)
+                    self._touch(gateway, record.asset, record.hour_ns, record.hour_ns, now_s)
 
-    def _touch(self, gateway: str, asset: str, from_ns: int, to_ns: int) -> None:
+    def _touch(self, gateway: str, asset: str, from_ns: int, to_ns: int, now_s: float) -> None:
         from_s, to_s = from_ns // SECOND_NS, to_ns // SECOND_NS
-        old = self._touched.get((gateway, asset), (from_s, to_s))
-        self._touched[gateway, asset] = (min(from_s, old[0]), max(to_s, old[1]))
+        old = self._touched.get((gateway, asset), (from_s, to_s, now_s))
+        self._touched[gateway, asset] = (min(from_s, old[0]), max(to_s, old[1]), now_s)
 
     def balance(self, reader: Reader, asset: AssetRow, now_s: int) -> Balance:
         """How the two sides stand at ``now_s`` (Unix time)."""
@@ -232,22 +233,25 @@ class Books:
         return found, uncounted
 
     def _older(self, reader: Reader, asset: AssetRow, recent_s: int, now_s: int) -> _Counted:
-        """What is remembered of the hours before ``recent_s``, without what has been touched since."""
+        """What is remembered of the hours before ``recent_s``, now and then without what has been touched since."""
         counted = self._counted.setdefault(asset.id, _Counted())
-        touched = self._touched.pop((asset.gateway, asset.asset), None)
-        if touched is not None and touched[0] < recent_s:
-            counted.spans = {
-                key: known for key, known in counted.spans.items() if key[1] <= touched[0] or touched[1] < key[0]
-            }
-            counted.recent_s = None
-        if counted.recent_s != recent_s or self._monotonic_s() - counted.looked_s >= RECHECK_S:
-            counted.recent_s, counted.looked_s = recent_s, self._monotonic_s()
-            with reader.snapshot() as connection:
-                counted.starts = []
-                hour_s = accounts.first_hour(connection, asset.id, -END_S)
-                while hour_s is not None and hour_s < recent_s:
-                    counted.starts.append(span_start(hour_s, now_s))
-                    hour_s = accounts.first_hour(connection, asset.id, span_end(hour_s, now_s))
+        looked_s = self._monotonic_s()
+        if counted.recent_s == recent_s and looked_s - counted.looked_s < RECHECK_S:
+            return counted
+        counted.recent_s, counted.looked_s = recent_s, looked_s
+        touched = self._touched.get((asset.gateway, asset.asset))
+        if touched is not None:
+            from_s, to_s, touched_s = touched
+            counted.spans = {key: known for key, known in counted.spans.items() if key[1] <= from_s or to_s < key[0]}
+            if looked_s - touched_s >= RECHECK_S:
+                # Until then what was just stored may not have been counted yet: the next time once more.
+                self._touched.pop((asset.gateway, asset.asset), None)
+        counted.starts = []
+        with reader.snapshot() as connection:
+            hour_s = accounts.first_hour(connection, asset.id, -END_S)
+            while hour_s is not None and hour_s < recent_s:
+                counted.starts.append(span_start(hour_s, now_s))
+                hour_s = accounts.first_hour(connection, asset.id, span_end(hour_s, now_s))
         return counted
 
     def _compared(self, reader: Reader, asset: AssetRow, from_s: int, to_s: int) -> list[tuple[LedgerPair, LedgerPair]]:
