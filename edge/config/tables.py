@@ -25,9 +25,13 @@ class Gateway(Strict, frozen=True, kw_only=True):
     commit_interval_ms: Annotated[
         int, Meta(ge=50, le=60_000, description="How often telemetry is sealed and synced; alarms are at once.")
     ] = 1000
-    store_mb_max: Annotated[int, Meta(ge=8, description="Over this the oldest telemetry is dropped, and declared.")] = (
-        2048
-    )
+    store_mb_max: Annotated[
+        int,
+        Meta(ge=8, description="Over this the oldest telemetry is thinned, then dropped, and both are declared."),
+    ] = 2048
+    free_mb_min: Annotated[
+        int, Meta(ge=0, description="With less than this free on its disk the store grows no more, as if over its cap.")
+    ] = 64
     verdict_interval_ms: Annotated[int, Meta(ge=100, le=3_600_000, description="How often each asset is judged.")] = (
         1000
     )

@@ -14,12 +14,13 @@ Which faults it survives
   next opening. A poll that was asked when the kill came is declared too, answered or not.
 - A power cut: committed blocks are there. The recorder may be stale; the gap is declared by its times, and by its
   count as far as that is known.
-- A disk that is full or refuses: sealed blocks wait in bounded memory; beyond the bound the oldest telemetry is
-  dropped and declared with cause disk.
+- A disk that is full or refuses: a reserve is released, the oldest telemetry thinned. What still does not fit waits
+  sealed in bounded memory; beyond the bound the oldest telemetry is dropped and declared with cause disk.
 - A store that is broken is set aside by a rename and a new one with a new epoch begins; the recorder knows what waited
   in the old one (cause disk). A block that the disk altered is declared with cause decode and never sent.
 - Another program's database, or another gateway's store, is refused and left as it is.
-- Over its cap the store drops the oldest telemetry, declared with cause cap; alarms go last.
+- Near its cap, or where the disk has less free than its floor, the store thins the oldest telemetry that was never
+  handed out; over it, it drops the oldest, declared with cause cap; alarms go last.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ __all__ = ["Limits", "SqliteJournal", "open_journal", "read_ledger", "totals"]
 def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:
     """Open the store at ``path``, made where there is none. Raises ``StoreError``."""
     store_bytes_max = gateway.store_mb_max * 1024 * 1024
-    limits = Limits(store_bytes_max=store_bytes_max, ledger_bytes_max=min(64 * 1024 * 1024, store_bytes_max // 8))
+    limits = Limits(
+        store_bytes_max=store_bytes_max,
+        free_bytes_min=gateway.free_mb_min * 1024 * 1024,
+        ledger_bytes_max=min(64 * 1024 * 1024, store_bytes_max // 8),
+    )
     return SqliteJournal(path, gateway=gateway.id, clock=clock, limits=limits)
 
 

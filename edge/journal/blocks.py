@@ -29,6 +29,17 @@ _CHOOSE = "SELECT seq, lane, readings, dictionary, data FROM block WHERE"
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """A block as it is chosen from: ``thinned`` is the span of its thinning in seconds, 0 as it was polled."""
+
+    seq: int
+    size: int
+    readings: int
+    from_ns: int
+    thinned: int
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A block's account: what is lost or gained with it."""
 
@@ -57,7 +68,11 @@ class Blocks:
         self._altered: dict[int, str] = {}
 
     def write(self, sealed: Iterable[Sealed], now_ns: int) -> None:
-        """Put new blocks into the open transaction and delete those that are gone."""
+        """Delete in the open transaction the blocks that are gone and put in new ones."""
+        if self._altered:
+            self._quarantine(now_ns)
+        # First, for their pages; and a block may take the number of one that it was merged from.
+        self._connection.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in self.gone])
         self._connection.executemany(
             "INSERT INTO block (seq, lane, readings, size, sealed_ns, from_ns, to_ns, dictionary, tells, thinned,"
             " account, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -69,9 +84,6 @@ class Blocks:
                 for b in sealed
             ],
         )  # fmt: skip
-        if self._altered:
-            self._quarantine(now_ns)
-        self._connection.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in self.gone])
 
     def written(self) -> None:
         """The transaction was committed."""
@@ -153,6 +165,16 @@ class Blocks:
                 size -= bytes_
         return chosen
 
+    def newest(self) -> Row | None:
+        """The newest telemetry."""
+        rows = self._rows("ORDER BY seq DESC LIMIT 1", ())
+        return rows[0] if rows else None
+
+    def less_thinned(self, span_s: int, *, after: int, limit: int) -> list[Row]:
+        """The oldest telemetry numbered above ``after`` that was not thinned over ``span_s`` or more, by age."""
+        rows = self._rows("AND seq > ? AND thinned < ? ORDER BY seq LIMIT ?", (after, span_s, limit))
+        return [row for row in rows if row.seq not in self.gone]
+
     def held(self) -> Iterator[Held]:
         """What all of them hold."""
         for seq, account in self._connection.execute("SELECT seq, account FROM block"):
@@ -163,6 +185,12 @@ class Blocks:
         """How many blocks and readings."""
         row = self._connection.execute("SELECT count(*), coalesce(sum(readings), 0) FROM block").fetchone()
         return int(row[0]), int(row[1])
+
+    def _rows(self, which: str, values: tuple[int, ...]) -> list[Row]:
+        found = self._connection.execute(
+            f"SELECT seq, size, readings, from_ns, thinned FROM block WHERE lane <> {_URGENT} {which}", values
+        )
+        return [Row(*row) for row in found]
 
     def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, int, int, bytes]]) -> Chosen:
         chosen = Chosen([], {})

@@ -27,6 +27,7 @@ from edge.journal.groups import Groups
 from edge.journal.intake import Door, Intake, add_dropped
 from edge.journal.ledger import Ledger, Report, account_of
 from edge.journal.limits import Limits
+from edge.journal.merge import Merger
 from edge.journal.recorder import Recorder, Recording, apart, counted, mark_incomplete, read_recording
 from edge.journal.recovery import (
     LastRun,
@@ -37,7 +38,9 @@ from edge.journal.recovery import (
     read_last_run,
     write_run,
 )
+from edge.journal.room import Room
 from edge.journal.seal import Sealer
+from edge.journal.space import Space, lacks_room, wal_bytes_max
 from edge.journal.states import read_states, sealed_states
 from edge.journal.stock import Stock
 from edge.ports import Clock, StoredBlock
@@ -64,6 +67,9 @@ class SqliteJournal:
         self._recorder: Recorder | None = None
         self._unrecorded = False
         self._files = Files(path)
+        self._space = Space(
+            path, store_bytes_max=self._limits.store_bytes_max, free_bytes_min=self._limits.free_bytes_min
+        )
         try:
             self._open(gateway, (boot or BOOT_ID.read_text()).strip())
         except sqlite3.DatabaseError as error:
@@ -192,7 +198,9 @@ class SqliteJournal:
         self._ledger: Ledger
         self._counted: dict[str, list[Any]] = {}
         recording = read_recording(self._files.recorder)
+        self._space.before_opening(self._clock.mono_ns())
         self._connection, broken = self._files.connect(gateway=gateway, recording=recording)
+        schema.bound_wal(self._connection, wal_bytes_max(self._limits.store_bytes_max))
         last = read_last_run(self._connection)
         self.epoch: str = last.epoch
         if last.gateway != gateway:
@@ -208,6 +216,8 @@ class SqliteJournal:
         states = dict(self._connection.execute("SELECT name, data FROM state").fetchall())
         self._door = Door(self._groups.of, apart, read_states(states), readings_max=self._limits.readings_max)
         self._stock = Stock(self._connection, self._groups, self._ledger, self._door, losses=last.losses)
+        merger = Merger(self._stock.blocks, self._groups.by_id)
+        self._room = Room(self._connection, self._stock, merger, self._space, limits=self._limits)
         self._account_crash(last, recording, broken=broken)
         self._start_counting()
 
@@ -258,7 +268,10 @@ class SqliteJournal:
             return 0
         self._committed_ns = now_ns
         self._counted = {str(group.id): counted(cells) for group, cells in intake.counts.items()}
-        self._make_room()
+        try:
+            self._room.make(self._clock.mono_ns())
+        except sqlite3.DatabaseError as error:
+            self._failed(error)
         self._seal(intake, now_ns)
         readings = sum(block.readings for block in self._stock.sealed)
         if not self._write():
@@ -288,6 +301,7 @@ class SqliteJournal:
 
     def _seal(self, intake: Intake, now_ns: int) -> None:
         """Seal the urgent records into one block, polls and the other records into another."""
+        self._stock.trim(self._limits.sealed_bytes_max)
         records: list[Record] = [*intake.telemetry, *self._stock.declared.values()]
         self._stock.declared.clear()
         report = self._report() if self._clock.mono_ns() >= self._report_due_ns else Report([], [], more=False)
@@ -298,7 +312,7 @@ class SqliteJournal:
             told = blocks[-1].seq
             blocks = [replace(block, tells=told) for block in blocks]
             self._ledger.told(report, told)
-        self._stock.add([*urgent, *blocks], bytes_max=self._limits.sealed_bytes_max)
+        self._stock.add([*urgent, *blocks])
 
     def _report(self) -> Report:
         try:
@@ -319,24 +333,38 @@ class SqliteJournal:
         unwritten = stock.sealed or stock.blocks.gone or self._states_unwritten or self._ledger.unwritten
         if self._opened and not (unwritten or self._clean):
             return True
-        db = self._connection
+        while True:
+            try:
+                self._transact()
+                break
+            except sqlite3.DatabaseError as error:
+                if not (lacks_room(error) and self._won_room()):
+                    self._failed(error)
+                    return False
+        self._written()
+        return True
+
+    def _won_room(self) -> bool:
+        """Whether a write that found no room is worth another try."""
+        self._roll_back()
         try:
-            db.execute("BEGIN IMMEDIATE")
-            self._groups.write()
-            stock.write(self._clock.wall_ns())
-            self._ledger.write(self._clock.mono_ns(), settled_below=stock.blocks.lowest() or self._sealer.last_seq + 1)
-            db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sealed_states(self._states_unwritten))
-            write_run(
-                db, run=self._run, boot=self._boot, clean=self._clean, last_seq=self._sealer.last_seq,
-                committed_ns=self._committed_ns, counted=self._counted,
-                losses=stock.losses,
-            )  # fmt: skip
-            db.execute("COMMIT")
+            return self._room.win(self._clock.mono_ns())
         except sqlite3.DatabaseError as error:
             self._failed(error)
             return False
-        self._written()
-        return True
+
+    def _transact(self) -> None:
+        db, stock = self._connection, self._stock
+        db.execute("BEGIN IMMEDIATE")
+        self._groups.write()
+        stock.write(self._clock.wall_ns())
+        self._ledger.write(self._clock.mono_ns(), settled_below=stock.blocks.lowest() or self._sealer.last_seq + 1)
+        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sealed_states(self._states_unwritten))
+        write_run(
+            db, run=self._run, boot=self._boot, clean=self._clean, last_seq=self._sealer.last_seq,
+            committed_ns=self._committed_ns, counted=self._counted, losses=stock.losses,
+        )  # fmt: skip
+        db.execute("COMMIT")
 
     def _written(self) -> None:
         self._opened = True
@@ -364,22 +392,14 @@ class SqliteJournal:
                 self._failed(error)
                 return []
 
-    def _make_room(self) -> None:
-        """Over the cap the oldest telemetry is dropped first, what may be on its way already later, alarms last."""
-        if self._stock.blocks.gone:
-            return  # The disk did not take the last deletion: it still holds, and counts, what was let go.
-        try:
-            over = schema.used_bytes(self._connection) - self._limits.store_bytes_max
-            if over > 0:
-                self._stock.drop(self._stock.blocks.oldest(over, spare=self._stock.sent), Cause.CAP)
-        except sqlite3.DatabaseError as error:
-            self._failed(error)
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.rollback()
 
     def _failed(self, error: sqlite3.DatabaseError) -> None:
         """A disk that refuses is waited for, and logged once; a store that is broken is set aside (``StoreError``)."""
         if isinstance(error, sqlite3.OperationalError):
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            self._roll_back()
             if not self._trouble:
                 log.error("the store cannot be written: %s; what comes in stays in memory within bounds", error)
             self._trouble = str(error)

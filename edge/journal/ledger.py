@@ -77,6 +77,11 @@ class Ledger:
         for part in held:
             self._add((part.hour_ns, part.group), {name: part.good}, tell=cause is not None)
 
+    def thinned(self, removed: Iterable[Held]) -> None:
+        """Move readings that thinning took away out of what is pending."""
+        for part in removed:
+            self._add((part.hour_ns, part.group), {"thinned": part.good})
+
     def groups_in_use(self, at_ns: int) -> list[ScanGroup]:
         """Scan groups that were polled in the hour of ``at_ns`` or later."""
         found = self._connection.execute("SELECT DISTINCT scan_group FROM ledger WHERE hour_ns >= ?", (hour_of(at_ns),))

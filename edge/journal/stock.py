@@ -18,6 +18,7 @@ from edge.journal.counts import Counts, Held, ScanGroup
 from edge.journal.groups import Groups
 from edge.journal.intake import Door, add_dropped
 from edge.journal.ledger import Ledger
+from edge.journal.merge import Merged
 from edge.journal.recovery import Losses
 from edge.journal.seal import Sealed
 from edge.ports import StoredBlock
@@ -70,8 +71,8 @@ class Stock:
         self.sent.update(block.seq for block in chosen.sound)
         return chosen.sound
 
-    def add(self, blocks: Iterable[Sealed], *, bytes_max: int) -> None:
-        """Newly sealed blocks, to be written. What is more than memory may hold is dropped, the oldest first."""
+    def add(self, blocks: Iterable[Sealed]) -> None:
+        """Newly sealed blocks, to be written."""
         for block in blocks:
             self.good += sum(int(part.good.sum()) for part in block.held)
             if block.data:
@@ -80,6 +81,9 @@ class Stock:
                 log.error("one poll or record is more than a block holds and was dropped")
                 self._let_go(block, Cause.DECODE)
                 self.count_lost(not block.readings)
+
+    def trim(self, bytes_max: int) -> None:
+        """Of what the disk has not taken, drop the oldest that is more than memory may hold."""
         while sum(len(block.data) for block in self.sealed) > bytes_max:
             oldest = min(self.sealed, key=lambda block: (-block.lane, block.seq))
             self.sealed.remove(oldest)
@@ -118,6 +122,20 @@ class Stock:
             for lane, data, named in stored:
                 self._carry(lane, data, named)
 
+    def replace(self, merged: Merged) -> None:
+        """Let merged blocks go for the one that takes their place. Raises before the first change or not at all."""
+        self._ledger.load((part.hour_ns, part.group) for part in merged.removed)
+        for entry in merged.gone:
+            self.blocks.gone.add(entry.seq)
+            self.backlog = (self.backlog[0] - 1, self.backlog[1] - entry.readings)
+            if entry.tells:
+                self._ledger.untold(entry.tells)
+        self._ledger.thinned(merged.removed)
+        for part in merged.removed:
+            self._leave(part)
+        if merged.block is not None:
+            self.sealed.append(merged.block)
+
     def lost(self, group: ScanGroup, good: Counts, cause: Cause, from_ns: int, to_ns: int) -> None:
         """Declare lost readings of ``group``, a count a tag, with the next block."""
         for tag, count in zip(group.tags, good.tolist(), strict=True):
@@ -147,11 +165,16 @@ class Stock:
         if cause is not None and block.tells:
             self._ledger.untold(block.tells)
         for part in block.held:
-            self.good -= int(part.good.sum())
-            group = self._groups.by_id[part.group]
-            self._door.cells(group).waiting[:] -= part.good
+            group = self._leave(part)
             if cause is not None:
                 self.lost(group, part.good, cause, block.from_ns, block.to_ns)
+
+    def _leave(self, part: Held) -> ScanGroup:
+        """Count readings of a scan group as waiting no more."""
+        self.good -= int(part.good.sum())
+        group = self._groups.by_id[part.group]
+        self._door.cells(group).waiting[:] -= part.good
+        return group
 
     def _carry(self, lane: Lane, data: bytes, named: int) -> None:
         block = open_block(data, named, self._groups)

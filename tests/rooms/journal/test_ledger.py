@@ -153,7 +153,7 @@ def test_urgent_records_have_blocks_of_their_own_and_go_first(tmp_path: Path) ->
     assert [b.lane for b in journal.pending(limit_bytes=1)] == [Lane.URGENT]
 
 
-def test_over_the_cap_the_oldest_telemetry_is_dropped_and_declared(tmp_path: Path) -> None:
+def test_over_the_cap_telemetry_is_thinned_then_the_oldest_is_dropped_and_both_are_declared(tmp_path: Path) -> None:
     clock = BentClock()
     cap = 120_000
     journal = opened(tmp_path, clock, limits=Limits(store_bytes_max=cap))
@@ -173,7 +173,8 @@ def test_over_the_cap_the_oldest_telemetry_is_dropped_and_declared(tmp_path: Pat
     blocks = journal.pending(limit_bytes=10**9)
     assert blocks[0].lane is Lane.URGENT
     assert sum(good_readings(blocks).values()) == sums["pending"]
-    assert 0 < sums["dropped_cap"] == sums["offered"] - sums["pending"]
+    assert sums["thinned"] > 0
+    assert 0 < sums["dropped_cap"] == sums["offered"] - sums["pending"] - sums["thinned"]
     kept_from_ns = min(one.read_ns for b in blocks for one in opened_block(b).batches())
     told = [r for r in sent_records(journal) if isinstance(r, Dropped)]
     assert sum(d.count for d in told) == sums["dropped_cap"], "declarations outlive the blocks that carried them"
@@ -191,7 +192,7 @@ def test_what_is_on_its_way_is_not_the_first_to_be_dropped(tmp_path: Path) -> No
         poll(journal, clock, number)
         journal.commit()
     on_its_way = journal.pending(limit_bytes=10**6)
-    for number in range(100):
+    for number in range(250):
         journal.record(alarm(clock, f"{number} " + "".join(map(str, range(400 + number)))))
         poll(journal, clock, number)
         journal.commit()
