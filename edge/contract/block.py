@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-import zstandard
 
 from edge.contract import columns, kinds, records, series, version1, version2
 from edge.contract.columns import Heads, Ints
@@ -39,6 +38,7 @@ from edge.contract.types import Batch, Key, Lane, Quality, Record, Waveform
 from edge.contract.version2 import VERSION
 from edge.contract.waveform import SAMPLES_MAX
 from edge.contract.wire import Source
+from edge.contract.zstd import compress
 from edge.errors import BlockError, UnknownDictionaryError
 
 __all__ = [
@@ -64,8 +64,6 @@ _FORMATS: dict[int, _Format] = {1: version1, 2: version2}
 VERSIONS = tuple(_FORMATS)
 _NO_DICTIONARIES: Mapping[bytes, Dictionary] = MappingProxyType({})
 _QUALITIES = frozenset(map(int, Quality))
-_LEVEL = 3
-_CHUNK_BYTES_MIN = 128
 _COMPRESSED_FROM_BYTES = 96
 """Shorter payloads are not worth trying."""
 
@@ -114,7 +112,7 @@ def encode_block(
         key, version2.sixteen(boot.replace("-", "")), lane, sealed_ns,
         (readings, readings - table.good, len(records)), dictionary.digest if dictionary else b"", thinned=thinned,
     )  # fmt: skip
-    frame = _compress(chunks, raw) if raw >= _COMPRESSED_FROM_BYTES else b""
+    frame = compress(chunks, raw) if raw >= _COMPRESSED_FROM_BYTES else b""
     return sealed(version2.with_payload(head, b"".join(chunks), frame))
 
 
@@ -134,21 +132,6 @@ def _payload(table: Table, found: Sequence[Record], dictionary: Dictionary | Non
     packed = columns.pack(cells, table.lengths[full], table.kinds[full])
     heads = version2.heads_of(Heads(table.kinds, packed.sloped, packed.widths), table.control)
     return [directory, table.quality, *heads, *packed.chunks, *samples]
-
-
-def _compress(chunks: Sequence[bytes], raw: int) -> bytes:
-    """One zstd frame; a new compressed block, with symbol statistics of its own, where a chunk of some size begins."""
-    stream = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=False).compressobj(size=raw)
-    out: list[bytes] = []
-    waiting: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        if len(chunk) >= _CHUNK_BYTES_MIN and size >= _CHUNK_BYTES_MIN:
-            out += [stream.compress(b"".join(waiting)), stream.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)]
-            waiting, size = [], 0
-        waiting.append(chunk)
-        size += len(chunk)
-    return b"".join([*out, stream.compress(b"".join(waiting)), stream.flush()])
 
 
 def peek(data: bytes) -> Header:
@@ -212,9 +195,8 @@ def _table(header: Header, directory: Directory, payload: Source) -> Table:
         raise BlockError("block", "a quality that its version does not know")
     lengths, control = series.layout(shapes, quality)
     heads = form.read_heads(payload, lengths, control)
-    beyond = (heads.kinds > kinds.MIXED) & (heads.kinds - kinds.SCALED >= len(directory.scales))
-    between = (heads.kinds > kinds.MIXED) & (heads.kinds < kinds.SCALED)
-    if beyond.any() or between.any():
+    beyond = kinds.SCALED + len(directory.scales)
+    if any(kinds.MIXED < kind < kinds.SCALED or kind >= beyond for kind in set(heads.kinds.tolist())):
         raise BlockError("block", "a column is of a kind that cannot be")
     full = lengths > 0
     cells = columns.unpack(payload.take, lengths[full], heads.kinds[full], heads.sloped, heads.widths)

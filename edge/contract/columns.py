@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ Unsigned = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 
+_PLANES = np.arange(8)
+_ZERO = np.zeros(1, np.int64)
 _SLOPE_BITS = 64
 """What a slope costs: it must save more than this in its column."""
 _CUT_CELLS = 256
@@ -61,14 +64,37 @@ def pack(cells: Ints, lengths: Ints, kinds: Ints) -> Packed:
     """Columns as planes; ``cells`` int64[sum(lengths)], every length at least 1, ``kinds`` below 256."""
     if not len(lengths):
         return Packed(np.zeros(0, np.bool_), np.zeros(0, np.uint8), [])
-    ends = lengths.cumsum()
-    starts = ends - lengths
-    bases = cells[starts]
+    starts = lengths.cumsum() - lengths
+    base_codes = zigzag(cells[starts])
+    base_bytes = (_bit_length(base_codes) + 7) // 8
+    order = _order(base_bytes, kinds)
+    chunks = _planes(base_codes[order], None, base_bytes[order], kinds[order])
+    widths = (base_bytes * 16).astype(np.uint8)
+    if len(cells) == len(lengths):
+        return Packed(np.zeros(len(lengths), np.bool_), widths, chunks)
+    steps = _steps(cells, starts, lengths)
+    chunks.append(_rows(zigzag(steps.slopes)).T.tobytes())
+    order = _order(steps.widths, kinds)
+    inner = spans(starts[order] + 1, lengths[order] - 1)
+    chunks += _planes(steps.codes[inner], lengths[order] - 1, steps.widths[order], kinds[order])
+    return Packed(steps.sloped, widths + steps.widths.astype(np.uint8), chunks)
+
+
+class _Steps(NamedTuple):
+    """``codes``: one a cell, of which those of first cells mean nothing; ``slopes`` of the columns that are sloped."""
+
+    codes: Unsigned
+    widths: Ints
+    sloped: Flags
+    slopes: Ints
+
+
+def _steps(cells: Ints, starts: Ints, lengths: Ints) -> _Steps:
     steps = np.empty_like(cells)
     steps[0] = 0
     np.subtract(cells[1:], cells[:-1], out=steps[1:])
     steps[starts] = 0
-    slopes = (cells[ends - 1] - bases) // np.maximum(lengths - 1, 1)
+    slopes = (cells[starts + lengths - 1] - cells[starts]) // np.maximum(lengths - 1, 1)
     level = steps - slopes.repeat(lengths)
     level[starts] = 0
     codes, level_codes = zigzag(steps), zigzag(level)
@@ -76,16 +102,7 @@ def pack(cells: Ints, lengths: Ints, kinds: Ints) -> Packed:
     level_bits = _bit_length(np.maximum.reduceat(level_codes, starts))
     sloped = (bits - level_bits) * (lengths - 1) > _SLOPE_BITS
     codes = np.where(sloped.repeat(lengths), level_codes, codes)
-    base_codes = zigzag(bases)
-    base_bytes = (_bit_length(base_codes) + 7) // 8
-    step_bytes = (np.where(sloped, level_bits, bits) + 7) // 8
-    order = _order(base_bytes, kinds)
-    chunks = _planes(base_codes[order], np.ones(len(order), np.int64), base_bytes[order], kinds[order])
-    chunks.append(_rows(zigzag(slopes[sloped])).T.tobytes())
-    order = _order(step_bytes, kinds)
-    inner = spans(starts[order] + 1, lengths[order] - 1)
-    chunks += _planes(codes[inner], lengths[order] - 1, step_bytes[order], kinds[order])
-    return Packed(sloped, (base_bytes * 16 + step_bytes).astype(np.uint8), chunks)
+    return _Steps(codes, (np.where(sloped, level_bits, bits) + 7) // 8, sloped, slopes[sloped])
 
 
 def unpack(take: Callable[[int], bytes], lengths: Ints, kinds: Ints, sloped: Flags, widths: Bytes) -> Ints:
@@ -95,13 +112,16 @@ def unpack(take: Callable[[int], bytes], lengths: Ints, kinds: Ints, sloped: Fla
         raise BlockError("block", "a column claims numbers of more than 8 bytes")
     bases = np.empty(len(lengths), np.int64)
     order = _order(base_bytes, kinds)
-    bases[order] = unzigzag(_unplanes(take, np.ones(len(order), np.int64), base_bytes[order]))
+    bases[order] = unzigzag(_unplanes(take, None, base_bytes[order]))
+    total = int(lengths.sum())
+    if total == len(lengths) and not (sloped.any() or step_bytes.any()):
+        return bases
     slopes = np.zeros(len(lengths), np.int64)
     count = int(sloped.sum())
     slope_planes = np.frombuffer(take(8 * count), np.uint8).reshape(8, count)
     slopes[sloped] = unzigzag(np.ascontiguousarray(slope_planes.T).view("<u8").ravel())
     starts = lengths.cumsum() - lengths
-    steps = np.zeros(int(lengths.sum()), np.int64)
+    steps = np.zeros(total, np.int64)
     order = _order(step_bytes, kinds)
     inner = spans(starts[order] + 1, lengths[order] - 1)
     steps[inner] = unzigzag(_unplanes(take, lengths[order] - 1, step_bytes[order]))
@@ -136,18 +156,23 @@ def _rows(codes: Unsigned) -> Bytes:
     return codes.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
 
 
-def _first_rows(lengths: Ints, widths: Ints) -> list[int]:
-    """For each plane the first code that has a byte in it; columns come in ``_order``, so all after it have one too."""
-    ends = np.concatenate(([0], lengths.cumsum()))
-    rows: list[int] = ends[widths.searchsorted(np.arange(8), "right")].tolist()
-    return rows
+def _first_rows(lengths: Ints | None, widths: Ints) -> list[int]:
+    """For each plane the first code that has a byte in it; columns come in ``_order``, so all after it have one too.
+
+    ``lengths``: how many codes each column has, None where it is one.
+    """
+    rows = widths.searchsorted(_PLANES, "right")
+    if lengths is not None:
+        rows = np.concatenate((_ZERO, lengths.cumsum()))[rows]
+    found: list[int] = rows.tolist()
+    return found
 
 
-def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[bytes]:
+def _planes(codes: Unsigned, lengths: Ints | None, widths: Ints, kinds: Ints) -> list[bytes]:
     """Byte p of every code whose column is wider than p bytes, for p = 0 … 7, cut where a new width or kind begins."""
     rows = _rows(codes)
     keys = widths * 256 + kinds
-    cuts = lengths.cumsum()[:-1][keys[1:] != keys[:-1]].tolist() if len(rows) > _CUT_CELLS else []
+    cuts = _cuts(keys, lengths) if len(rows) > _CUT_CELLS else []
     chunks = []
     for plane, first in enumerate(_first_rows(lengths, widths)):
         if first < len(rows):
@@ -156,8 +181,16 @@ def _planes(codes: Unsigned, lengths: Ints, widths: Ints, kinds: Ints) -> list[b
     return chunks
 
 
-def _unplanes(take: Callable[[int], bytes], lengths: Ints, widths: Ints) -> Unsigned:
-    total = int(lengths.sum())
+def _cuts(keys: Ints, lengths: Ints | None) -> list[int]:
+    """Before which codes a new key begins; see ``_first_rows``."""
+    columns = (keys[1:] != keys[:-1]).nonzero()[0]
+    ends: Ints = columns + 1 if lengths is None else lengths.cumsum()[columns]
+    found: list[int] = ends.tolist()
+    return found
+
+
+def _unplanes(take: Callable[[int], bytes], lengths: Ints | None, widths: Ints) -> Unsigned:
+    total = len(widths) if lengths is None else int(lengths.sum())
     rows = np.zeros((total, 8), np.uint8)
     for plane, first in enumerate(_first_rows(lengths, widths)):
         if first < total:

@@ -11,8 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-import zstandard
-
+from edge.contract.zstd import compress, content_bytes, decompress
 from edge.errors import BlockError
 
 MAGIC = b"BABD"
@@ -20,7 +19,6 @@ VERSION = 1
 GROUPS_MAX = 2**14
 CONTENT_BYTES_MAX = 2**22
 DIGEST_BYTES = 16
-_LEVEL = 9
 _TO_JSON = json.JSONEncoder(separators=(",", ":"))
 
 Group = tuple[str, tuple[str, ...]]
@@ -50,8 +48,7 @@ def pack_dictionary(dictionary: Dictionary) -> bytes:
             f"{len(dictionary.groups)} scan groups in {len(content)} bytes; the limits are {GROUPS_MAX} and "
             f"{CONTENT_BYTES_MAX}",
         )
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(content)
-    head = MAGIC + bytes([VERSION]) + dictionary.digest + packed
+    head = MAGIC + bytes([VERSION]) + dictionary.digest + compress([content], len(content))
     return head + _digest(head)
 
 
@@ -70,7 +67,11 @@ def open_dictionary(data: bytes) -> Dictionary:
         )
     if len(data) < 5 + 2 * DIGEST_BYTES or _digest(memoryview(data)[:-DIGEST_BYTES]) != data[-DIGEST_BYTES:]:
         raise BlockError("dictionary", "its checksum is wrong: bytes were altered or cut")
-    content = _decompress(data[5 + DIGEST_BYTES : -DIGEST_BYTES])
+    frame = data[5 + DIGEST_BYTES : -DIGEST_BYTES]
+    size = content_bytes(frame)
+    if not 0 <= size <= CONTENT_BYTES_MAX:
+        raise BlockError("dictionary", f"a content of {size} bytes; the limit is {CONTENT_BYTES_MAX}")
+    content = decompress(frame, size)
     dictionary = Dictionary(_groups(content))
     if dictionary.digest != data[5 : 5 + DIGEST_BYTES] or content != _content(dictionary):
         raise BlockError("dictionary", "its content is not what its digest names")
@@ -83,17 +84,6 @@ def _content(dictionary: Dictionary) -> bytes:
 
 def _digest(data: bytes | memoryview) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
-
-
-def _decompress(packed: bytes) -> bytes:
-    try:
-        # The decompressor believes the size that the frame states, so that is checked first.
-        size = zstandard.frame_content_size(packed)
-        if not 0 <= size <= CONTENT_BYTES_MAX:
-            raise BlockError("dictionary", f"a content of {size} bytes; the limit is {CONTENT_BYTES_MAX}")
-        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=size, allow_extra_data=False)
-    except zstandard.ZstdError as error:
-        raise BlockError("dictionary", f"it does not decompress: {error}") from None
 
 
 def _groups(content: bytes) -> tuple[Group, ...]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-import zstandard
-
 from edge.contract.types import Key, Lane
+from edge.contract.zstd import decompress
 from edge.errors import BlockError
 
 MAGIC = b"BABT"
@@ -81,24 +80,6 @@ def gateway_of(name: bytes) -> str:
         raise BlockError("block", "the gateway's name is not UTF-8") from None
 
 
-def content_bytes(frame: bytes | memoryview) -> int:
-    """How long a zstd frame says it is unpacked; negative where it does not say."""
-    try:
-        return zstandard.frame_content_size(frame)
-    except zstandard.ZstdError as error:
-        raise BlockError("block", f"its payload does not decompress: {error}") from None
-
-
 def payload_of(header: Header) -> bytes:
     """The payload, of ``raw_bytes``. Raises BlockError, having allocated no more than that."""
-    if not header.compressed:
-        return bytes(header.frame)
-    # The decompressor believes the size that the frame states, so that is checked first.
-    if content_bytes(header.frame) != header.raw_bytes:
-        raise BlockError("block", "its payload and its header state different sizes")
-    try:
-        return zstandard.ZstdDecompressor().decompress(
-            header.frame, max_output_size=header.raw_bytes, allow_extra_data=False
-        )
-    except zstandard.ZstdError as error:
-        raise BlockError("block", f"its payload does not decompress: {error}") from None
+    return decompress(header.frame, header.raw_bytes) if header.compressed else bytes(header.frame)

@@ -35,12 +35,6 @@ class Scale(NamedTuple):
     factor: float
     offset: float = 0.0
 
-    def apply(self, numbers: Floats) -> Floats:
-        if self.op == "times":
-            return numbers * self.factor + self.offset
-        quotients = numbers / self.factor
-        return quotients.astype(np.float32).astype(np.float64) if self.op == "over32" else quotients
-
 
 SINGLES = tuple(Scale("over32", d) for d in (1.0, 2.0, 4.0, 8.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5))
 QUOTIENTS = tuple(Scale("over", d) for d in (1.0, 10.0, 20.0, 50.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7))
@@ -122,16 +116,51 @@ def _first_exact(values: Floats, lengths: Ints, family: _Family) -> tuple[Ints, 
     return np.where(whole.any(axis=0), whole.argmax(axis=0), -1), numbers
 
 
-def ints_to_floats(kind: int, cells: Ints, scales: Sequence[Scale]) -> Floats:
-    """The doubles of one float kind. Raises BlockError where a number is beyond its kind."""
-    if kind == FLOAT64:
-        return _unordered64(cells)
-    if kind == FLOAT32:
-        if len(cells) and (cells.max() >= 2**31 or cells.min() < -(2**31)):
-            raise BlockError("block", "a single-precision value has more than 32 bits")
-        return _unordered32(cells)
+def ints_to_floats(kind: Ints | int, cells: Ints, scales: Sequence[Scale]) -> Floats:
+    """The doubles of cells of one kind, or of a kind each; of kinds that are no floats, anything.
+
+    Raises BlockError where a number is beyond its kind.
+    """
+    divisor, factor, offset, narrow = _STANDARD_PLAN if scales is STANDARD else _plan(scales)
     with np.errstate(all="ignore"):
-        return scales[kind - SCALED].apply(cells.astype(np.float64))
+        floats = cells / divisor[kind] * factor[kind] + offset[kind]
+        found = set(kind.tolist() if isinstance(kind, np.ndarray) else [kind])
+        if any(narrow[one] for one in found):
+            floats = np.where(narrow[kind], floats.astype(np.float32), floats)
+    if FLOAT64 in found:
+        floats = np.where(kind == FLOAT64, _unordered64(cells), floats)
+    if FLOAT32 in found:
+        inside = np.broadcast_to(kind == FLOAT32, cells.shape)
+        numbers = cells[inside]
+        if len(numbers) and (numbers.max() >= 2**31 or numbers.min() < -(2**31)):
+            raise BlockError("block", "a single-precision value has more than 32 bits")
+        floats[inside] = _unordered32(numbers)
+    return floats
+
+
+class _Plan(NamedTuple):
+    """By kind: number / divisor x factor + offset, then rounded to single where ``narrow``.
+
+    What a scale does not ask for changes no bit: dividing by 1, multiplying by 1, adding -0.
+    """
+
+    divisor: Floats
+    factor: Floats
+    offset: Floats
+    narrow: Flags
+
+
+def _plan(scales: Sequence[Scale]) -> _Plan:
+    nothing = [(1.0, 1.0, -0.0, False)] * SCALED
+    rows = [
+        (1.0, s.factor, s.offset, False) if s.op == "times" else (s.factor, 1.0, -0.0, s.op == "over32") for s in scales
+    ]
+    columns = zip(*nothing, *rows, strict=True)
+    divisor, factor, offset, narrow = map(np.array, columns)
+    return _Plan(divisor, factor, offset, narrow)
+
+
+_STANDARD_PLAN = _plan(STANDARD)
 
 
 def _ordered64(values: Floats) -> Ints:

@@ -242,78 +242,58 @@ def _type_of(column: Sequence[Value]) -> type:
 
 def untabulate(table: Table) -> tuple[Series, ...]:
     """The series of a table whose sizes have been checked. Raises BlockError where a cell is beyond its kind."""
-    reader = _Reader(table)
-    count, cells, ends = len(table.shapes), table.cells, [0, *table.lengths.cumsum().tolist()]
-    source_column = 3 * count
-    column = source_column + sum(shape.sources for shape in table.shapes)
-    at, found = 0, []
-    for index, shape in enumerate(table.shapes):
+    columns = _columns(table)
+    cells = table.cells
+    total = int(table.rows.sum())
+    sources_at, row, at, found = 3 * total, 0, 0, []
+    for shape in table.shapes:
         rows, width = shape.rows, len(shape.tags)
-        read, mono, trusted = (cells[ends[index + count * part] :][:rows] for part in range(3))
-        source = cells[ends[source_column] :][: rows * shape.sources].reshape(shape.sources, rows)
-        source_column += shape.sources
+        read, mono, trusted = (cells[part * total + row :][:rows] for part in range(3))
+        row += rows
+        source_ns = cells[sources_at:][: rows * shape.sources].reshape(shape.sources, rows)
+        sources_at += rows * shape.sources
+        source_ns = (source_ns.cumsum(axis=0) if shape.spread else source_ns) + read
+        if not shape.spread:
+            source_ns = source_ns.repeat(width, axis=0)
+        own = list(itertools.islice(columns, width))
         if shape.flawed:
             quality = np.frombuffer(table.quality, np.uint8, rows * width, at).reshape(width, rows)
             at += rows * width
-            columns = [reader.holed(column + tag, quality[tag] < _BAD) for tag in range(width)]
+            own = [_spaced(values, codes < _BAD) for values, codes in zip(own, quality, strict=True)]
         else:
             quality = np.zeros((width, rows), np.uint8)
-            columns = [reader.full(column + tag) for tag in range(width)]
-        column += width
-        source_ns = (source.cumsum(axis=0) + read).T
-        if not shape.spread:
-            source_ns = source_ns.repeat(width, axis=1)
         found.append(
-            Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns, quality.T, tuple(columns))
+            Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns.T, quality.T, tuple(own))
         )
     return tuple(found)
 
 
-class _Reader:
-    """Columns of values by their number in the table."""
-
-    def __init__(self, table: Table) -> None:
-        self._texts = table.texts
-        self._kinds = table.kinds.tolist()
-        self._ends = [0, *table.lengths.cumsum().tolist()]
-        flags, floats = table.cells != 0, _floats(table)
-        self._cells: dict[int, Flags | Ints | NDArray[np.float64]] = dict.fromkeys(set(self._kinds), floats)
-        self._cells |= {k.BOOL: flags, k.INT: table.cells, k.TEXT: table.cells, k.MIXED: table.cells}
-
-    def full(self, column: int) -> Column:
-        """A column that has a value in every row."""
-        kind = self._kinds[column]
-        cells = self._cells[kind][self._ends[column] : self._ends[column + 1]]
-        if kind == k.TEXT:
-            return self._listed(cells)
-        if kind == k.MIXED:
-            return [k.unspell(text) for text in self._listed(cells)]
-        return cells
-
-    def holed(self, column: int, present: Flags) -> Column:
-        """A column that has values only where ``present``."""
-        values = self.full(column)
-        if isinstance(values, list):
-            found = iter(values)
-            return [next(found) if here else "" for here in present.tolist()]
-        full: Any = np.full(len(present), np.nan if values.dtype.kind == "f" else 0, values.dtype)
-        full[present] = values
-        return cast(Column, full)
-
-    def _listed(self, cells: NDArray[Any]) -> list[str]:
-        indices = cells.tolist()
-        if indices and not 0 <= min(indices) <= max(indices) < len(self._texts):
-            raise BlockError("block", "a text is not in the block's list")
-        return [self._texts[index] for index in indices]
+def _columns(table: Table) -> Iterator[Column]:
+    """The values of each column, of those that there are, one after the other."""
+    lengths, kinds = table.lengths[table.control :], table.kinds[table.control :].tolist()
+    cells = table.cells[len(table.cells) - table.good :]
+    floats = k.ints_to_floats(table.kinds[table.control :].repeat(lengths), cells, table.scales)
+    arrays: dict[int, Flags | Ints | k.Floats] = {k.BOOL: cells != 0, k.INT: cells, k.TEXT: cells, k.MIXED: cells}
+    start = 0
+    for kind, end in zip(kinds, lengths.cumsum().tolist(), strict=True):
+        values = arrays.get(kind, floats)[start:end]
+        start = end
+        yield values if kind not in (k.TEXT, k.MIXED) else _listed(values, table.texts, kind)
 
 
-def _floats(table: Table) -> NDArray[np.float64]:
-    """Doubles at the place of every cell of a float kind; anything elsewhere."""
-    floats = np.zeros(len(table.cells))
-    starts = table.lengths.cumsum() - table.lengths
-    for kind in set(table.kinds.tolist()):
-        if kind in (k.FLOAT64, k.FLOAT32) or kind >= k.SCALED:
-            inside = table.kinds == kind
-            where = spans(starts[inside], table.lengths[inside])
-            floats[where] = k.ints_to_floats(kind, table.cells[where], table.scales)
-    return floats
+def _listed(cells: NDArray[Any], texts: Sequence[str], kind: int) -> Column:
+    indices = cells.tolist()
+    if indices and not 0 <= min(indices) <= max(indices) < len(texts):
+        raise BlockError("block", "a text is not in the block's list")
+    found = [texts[index] for index in indices]
+    return found if kind == k.TEXT else [k.unspell(text) for text in found]
+
+
+def _spaced(values: Column, present: Flags) -> Column:
+    """A column with something in the rows that have no value, too."""
+    if isinstance(values, list):
+        found = iter(values)
+        return [next(found) if here else "" for here in present.tolist()]
+    full: Any = np.full(len(present), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+    full[present] = values
+    return cast(Column, full)

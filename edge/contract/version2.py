@@ -11,16 +11,18 @@ from edge.contract import kinds as k
 from edge.contract.columns import Heads, Ints
 from edge.contract.dictionary import Dictionary, Group
 from edge.contract.directory import Directory, check_series, groups_of, lists_of, scales_of, texts_of, to_json
-from edge.contract.envelope import DIGEST_BYTES, MAGIC, Header, content_bytes, gateway_of
+from edge.contract.envelope import DIGEST_BYTES, MAGIC, Header, gateway_of
 from edge.contract.series import Shape, Table
 from edge.contract.types import Key, Lane
 from edge.contract.wire import Source, varint
+from edge.contract.zstd import content_bytes
 from edge.errors import BlockError
 
 VERSION = 2
 RECORDS = frozenset(("asset", "verdict", "alarm", "dropped", "ledger", "clock", "waveform"))
 _TELEMETRY, _THINNED, _NAMED, _COMPRESSED = 1, 2, 4, 8
 _LISTS = ("schemas", "groups", "texts", "scales", "records")
+_NOTHING: dict[str, list[object]] = {name: [] for name in _LISTS}
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 """Every zstd frame begins with it, so that it need not be stored."""
 _SEALED = struct.Struct("<16sq")
@@ -109,7 +111,7 @@ def directory_of(table: Table, records: list[object], dictionary: Dictionary | N
 
 def read_directory(payload: Source, groups: Sequence[Group]) -> Directory:
     text = payload.take(payload.varint())
-    found = lists_of(text or b"{}", _LISTS, all_of_them=False)
+    found = lists_of(text, _LISTS, all_of_them=False) if text else _NOTHING
     inline = groups_of(found["groups"], found["schemas"])
     count = payload.varint()
     check_series(count)
@@ -120,7 +122,7 @@ def read_directory(payload: Source, groups: Sequence[Group]) -> Directory:
             raise BlockError("block", "a series of no rows, or of a group that is in no dictionary")
         asset, tags = groups[number] if number < len(groups) else inline[number - len(groups)]
         shapes.append(Shape(asset, tags, rows >> 2, bool(rows & 2), bool(rows & 1)))
-    scales = [*k.STANDARD, *scales_of(found["scales"])]
+    scales = (*k.STANDARD, *scales_of(found["scales"])) if found["scales"] else k.STANDARD
     return Directory(shapes, texts_of(found["texts"]), scales, found["records"])
 
 
@@ -151,8 +153,8 @@ def unsettle(cells: Ints, rows: Ints, sealed_ns: int) -> Ints:
     starts, total = rows.cumsum() - rows, int(rows.sum())
     told = cells.copy()
     for at, origin in ((0, sealed_ns), (total, 0)):
-        before = np.roll(cells[at + starts], 1)
-        before[:1] = origin
+        before = np.full(len(starts), origin)
+        before[1:] = cells[at + starts[:-1]]
         told[at : at + total] -= before.repeat(rows)
     return told
 
