@@ -33,7 +33,8 @@ log = logging.getLogger("babbitt.uplink")
 T = TypeVar("T")
 
 BLOCKS_PER_REQUEST_MAX = 1024
-PROBE_BYTES = 16 * 1024
+PROBE_BYTES = 4 * 1024
+REQUEST_BYTES_MIN = 16 * 1024
 LIVE_TARGET_S = 1.0
 BACKLOG_TARGET_S = 0.1
 # Single blocks refused in a row: more than these say something about the receiver, and nothing about the blocks.
@@ -72,8 +73,8 @@ class Uplink:
         self._clock, self._random, self._workers = clock, random, workers
         most = config.request_kb_max * 1024
         self._probe = Lane(True, Pace(least_bytes=PROBE_BYTES, most_bytes=PROBE_BYTES, target_s=LIVE_TARGET_S))
-        self._live = Lane(True, Pace(least_bytes=PROBE_BYTES, most_bytes=most, target_s=LIVE_TARGET_S))
-        self._backlog = Lane(False, Pace(least_bytes=PROBE_BYTES, most_bytes=most, target_s=BACKLOG_TARGET_S))
+        self._live = Lane(True, Pace(least_bytes=REQUEST_BYTES_MIN, most_bytes=most, target_s=LIVE_TARGET_S))
+        self._backlog = Lane(False, Pace(least_bytes=REQUEST_BYTES_MIN, most_bytes=most, target_s=BACKLOG_TARGET_S))
         self._bucket = TokenBucket(config.backlog_kb_s_max * 1024, clock=clock)
         self._standing = Standing(clock=clock)
         self._live_from = 0

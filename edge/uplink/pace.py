@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.ports import Clock
 
 FACTOR_MAX = 2.0
+SLEEP_S_MIN = 0.001
 
 
 class Pace:
@@ -50,7 +51,7 @@ class TokenBucket:
     async def room_for(self, size: int) -> None:
         """Wait until ``size`` bytes may go. Takes nothing: see ``spend``."""
         while (missing := self.least_of(size) - self._filled()) > 0 and self._rate:
-            await self._clock.sleep(missing / self._rate)
+            await self._clock.sleep(max(missing / self._rate, SLEEP_S_MIN))
 
     def spend(self, size: int) -> None:
         self._level = self._filled() - size

@@ -32,7 +32,8 @@ class Receiver:
     ``cut`` closes before an answer, ``drop`` stores and closes, ``hang`` waits for us to go, ``busy`` asks for time,
     ``many`` says that there were too many, ``refuse`` will not take the request, ``proxy`` answers like a proxy that
     knows nothing, ``nonsense`` with 200 and no acknowledgement, ``endless`` with a body that does not end, ``other``
-    for another epoch, ``none`` holds nothing.
+    for another epoch, ``none`` holds nothing, ``want`` asks for
+    dictionaries that nobody has.
 
     ``held_back`` are orders for the backlog lane alone; ``free`` stops that lane's answers while it is not set, and
     ``seconds_per_kb`` makes the receiver slow.
@@ -71,28 +72,28 @@ class Receiver:
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[Receiver]:
-        tasks: set[asyncio.Task[None]] = set()
+        tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.connections += 1
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while await self._serve_one(reader, writer):
-                    pass
-            writer.close()
-            tasks.discard(task)
+            tasks[asyncio.create_task(self._serve(reader, writer))] = writer
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self
         finally:
             server.close()
-            for task in tasks:
+            for task, writer in tasks.items():
                 task.cancel()
+                writer.close()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._serve_one(reader, writer):
+                pass
+        writer.close()
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         line = (await reader.readline()).decode()
@@ -153,6 +154,9 @@ class Receiver:
             return await _say(writer, 413, {"error": "too large"})
         if order == "none":
             return await _say(writer, 200, {"epoch": headers["babbitt-epoch"], "through": 0})
+        if order == "want":
+            wants = [peek(data).digest.hex() for data in blocks.values()]
+            return await _say(writer, 200, {"epoch": headers["babbitt-epoch"], "through": 0, "wants": wants})
         wants = self._store(blocks, told)
         await asyncio.sleep(self.seconds_per_kb * len(body) / 1024)
         if order == "drop":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,7 +41,7 @@ class WatchedClock(RecordingClock):
     """As above, but between two pauses time passes as it does outside: for what is measured, not waited for."""
 
     def mono_ns(self) -> int:
-        return super().mono_ns() + int(asyncio.get_running_loop().time() * 1e9)
+        return super().mono_ns() + time.monotonic_ns()
 
 
 class Rig:
