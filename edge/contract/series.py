@@ -6,6 +6,7 @@ there is no value, so nothing is stored for it but the quality itself.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -222,7 +223,8 @@ class _Values:
     def _beyond(self, columns: list[int]) -> list[int]:
         """Which of these columns of whole numbers hold one beyond 64 bits."""
         held: list[Sequence[Any]] = [self._columns[index] for index in columns]
-        if max(map(max, held)) <= k.INT_MAX and min(map(min, held)) >= k.INT_MIN:
+        with contextlib.suppress(OverflowError):
+            np.fromiter(itertools.chain.from_iterable(held), np.int64)
             return []
         return [
             i for i, column in zip(columns, held, strict=True) if max(column) > k.INT_MAX or min(column) < k.INT_MIN
@@ -242,8 +244,7 @@ def _type_of(column: Sequence[Value]) -> type:
 
 def untabulate(table: Table) -> tuple[Series, ...]:
     """The series of a table whose sizes have been checked. Raises BlockError where a cell is beyond its kind."""
-    columns = _columns(table)
-    cells = table.cells
+    cells, reader = table.cells, _Reader(table)
     total = int(table.rows.sum())
     sources_at, row, at, found = 3 * total, 0, 0, []
     for shape in table.shapes:
@@ -255,38 +256,62 @@ def untabulate(table: Table) -> tuple[Series, ...]:
         source_ns = (source_ns.cumsum(axis=0) if shape.spread else source_ns) + read
         if not shape.spread:
             source_ns = source_ns.repeat(width, axis=0)
-        own = list(itertools.islice(columns, width))
         if shape.flawed:
             quality = np.frombuffer(table.quality, np.uint8, rows * width, at).reshape(width, rows)
             at += rows * width
-            own = [_spaced(values, codes < _BAD) for values, codes in zip(own, quality, strict=True)]
+            columns = reader.spaced(quality < _BAD)
         else:
             quality = np.zeros((width, rows), np.uint8)
-        found.append(
-            Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns.T, quality.T, tuple(own))
-        )
+            columns = reader.full(width, rows)
+        found.append(Series(shape.asset, shape.tags, read, mono + read, trusted != 0, source_ns.T, quality.T, columns))
     return tuple(found)
 
 
-def _columns(table: Table) -> Iterator[Column]:
-    """The values of each column, of those that there are, one after the other."""
-    lengths, kinds = table.lengths[table.control :], table.kinds[table.control :].tolist()
-    cells = table.cells[len(table.cells) - table.good :]
-    floats = k.ints_to_floats(table.kinds[table.control :].repeat(lengths), cells, table.scales)
-    arrays: dict[int, Flags | Ints | k.Floats] = {k.BOOL: cells != 0, k.INT: cells, k.TEXT: cells, k.MIXED: cells}
-    start = 0
-    for kind, end in zip(kinds, lengths.cumsum().tolist(), strict=True):
-        values = arrays.get(kind, floats)[start:end]
-        start = end
-        yield values if kind not in (k.TEXT, k.MIXED) else _listed(values, table.texts, kind)
+class _Reader:
+    """Value columns, read once from the first to the last."""
 
+    def __init__(self, table: Table) -> None:
+        self._texts = table.texts
+        self._kinds: list[int] = table.kinds[table.control :].tolist()
+        self._at = self._column = 0
+        cells = table.cells[len(table.cells) - table.good :]
+        floats = k.ints_to_floats(
+            table.kinds[table.control :].repeat(table.lengths[table.control :]), cells, table.scales
+        )
+        whole = {k.BOOL: cells != 0, k.INT: cells, k.TEXT: cells, k.MIXED: cells}
+        self._arrays: dict[int, Flags | Ints | k.Floats] = dict.fromkeys(set(self._kinds), floats) | whole
 
-def _listed(cells: NDArray[Any], texts: Sequence[str], kind: int) -> Column:
-    indices = cells.tolist()
-    if indices and not 0 <= min(indices) <= max(indices) < len(texts):
-        raise BlockError("block", "a text is not in the block's list")
-    found = [texts[index] for index in indices]
-    return found if kind == k.TEXT else [k.unspell(text) for text in found]
+    def full(self, width: int, rows: int) -> tuple[Column, ...]:
+        """The columns of a series that has a value everywhere."""
+        kinds, at, end = self._next(width), self._at, self._at + width * rows
+        self._at = end
+        tables = {kind: self._arrays[kind][at:end].reshape(width, rows) for kind in set(kinds)}
+        columns = [tables[kind][index] for index, kind in enumerate(kinds)]
+        if k.TEXT in tables or k.MIXED in tables:
+            return tuple(self._meant(cells, kind) for cells, kind in zip(columns, kinds, strict=True))
+        return tuple(columns)
+
+    def spaced(self, present: Flags) -> tuple[Column, ...]:
+        """The columns of a series that has values only where ``present``, bool[width, rows]."""
+        columns = []
+        for kind, here, count in zip(self._next(len(present)), present, present.sum(axis=1).tolist(), strict=True):
+            values = self._meant(self._arrays[kind][self._at : self._at + count], kind)
+            self._at += count
+            columns.append(_spaced(values, here))
+        return tuple(columns)
+
+    def _next(self, width: int) -> list[int]:
+        self._column += width
+        return self._kinds[self._column - width : self._column]
+
+    def _meant(self, cells: NDArray[Any], kind: int) -> Column:
+        if kind != k.TEXT and kind != k.MIXED:
+            return cells
+        indices = cells.tolist()
+        if indices and not 0 <= min(indices) <= max(indices) < len(self._texts):
+            raise BlockError("block", "a text is not in the block's list")
+        found = [self._texts[index] for index in indices]
+        return found if kind == k.TEXT else [k.unspell(text) for text in found]
 
 
 def _spaced(values: Column, present: Flags) -> Column:
