@@ -18,6 +18,7 @@ from edge.contract.block import Block, decode_block, encode_block, peek
 from edge.contract.dictionary import open_dictionary
 from edge.contract.types import Ack, LedgerRow, Quality, Record
 from edge.journal import SqliteJournal
+from edge.ports import Clock
 from tests.rooms.cloud.sending import BOOT, GATEWAY, SPINDLE, START_NS, batch, block
 
 DAY_S = 86_400
@@ -26,14 +27,17 @@ DAY_S = 86_400
 class Chain:
     """A journal and a store; ``deliver`` is the uplink between them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.journal = SqliteJournal(folder / "journal.sqlite3", gateway=GATEWAY, clock=SystemClock())
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        self._folder, self._clock = folder, clock or SystemClock()
+        self.open_journal()
         self.writer = Writer(folder / "cloud")
         self.now_s = 0.0
         self.audit = Audit(monotonic_s=lambda: self.now_s)
         self.books = Books(monotonic_s=lambda: self.now_s, faults=self.audit.faults)
         self.journal.record(SPINDLE)
+
+    def open_journal(self) -> None:
+        self.journal = SqliteJournal(self._folder / "journal.sqlite3", gateway=GATEWAY, clock=self._clock, boot=BOOT)
 
     def poll(self, first: int, last: int, *, bad: Quality | None = None, report: bool = True) -> None:
         for second in range(first, last):

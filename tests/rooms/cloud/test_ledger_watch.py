@@ -82,6 +82,20 @@ def test_readings_lost_without_a_word_are_an_alarm_after_a_grace_in_contact(chai
     assert chain.passes(5) == [], "one alarm, told once"
 
 
+def test_a_gateway_that_lost_a_block_and_declares_nothing_is_caught(chain: Watched, tmp_path: Path) -> None:
+    for first in range(0, 40, 10):
+        chain.poll(first, first + 10)
+    with sqlite3.connect(tmp_path / "journal.sqlite3") as connection:
+        connection.execute("DELETE FROM block WHERE seq = 2")
+    connection.close()
+    chain.deliver(oldest=chain.journal.last_seq + 1)
+    chain.passes(0)
+    chain.passes(GRACE_S)
+    alarm = chain.alarm()
+    assert alarm is not None
+    assert (alarm.value, alarm.cause) == (-10.0, "readings were lost on the way without being declared")
+
+
 def test_it_clears_when_the_gateway_declares_what_was_lost(chain: Watched) -> None:
     chain.poll(0, 20)
     chain.deliver(thin=True)
