@@ -19,10 +19,12 @@ import uvicorn
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
 from cloud.fleet.ledger_watch import GRACE_S, LedgerWatch
+from cloud.ingest.identity import ByToken
 from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import Tokens
 from cloud.store.reader import Reader
-from cloud.store.writer import Writer
+from cloud.store.retention import Retention
+from cloud.store.writer import KEEP_ALL, Writer
 from cloud.web.api import Api
 from cloud.web.app import application
 from cloud.web.live import Hub
@@ -48,6 +50,7 @@ class Settings:
     port: int = 8555
     certificate: Path | None = None
     key: Path | None = None
+    retention: Retention = KEEP_ALL
     ledger_grace_s: float = GRACE_S
 
 
@@ -78,7 +81,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     listener = _listen(settings.host, settings.port)
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
-        writer = Writer(settings.data)
+        writer = Writer(settings.data, policy=settings.retention)
         stack.callback(writer.close)
         reader = Reader(settings.data)
         stack.callback(reader.close)
@@ -92,7 +95,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             books.arrived(arrived.gateway, arrived.blocks)
             publish(hub, arrived)
 
-        receiver = Receiver(writer, tokens, on_arrived)
+        receiver = Receiver(writer, ByToken(tokens), on_arrived)
         stack.callback(receiver.close)
         pages = Pages(reader, books, hub, own=watch.standing)
         api = Api(reader, books, lambda: receiver.unauthorised, own=watch.standing)

@@ -1,7 +1,8 @@
-"""``POST /api/v1/blocks``: verify, store once by key, commit, and only then acknowledge.
+"""``POST /api/v1/blocks``: who sends, how much, and what is answered. Storing is the worker's.
 
-Bounded: requests in flight, bytes and seconds a body. A gateway that is asked to wait (503 with Retry-After) keeps what
-it has. SQLite is touched by one thread of its own; the event loop never waits for the disk.
+A gateway is told that a block is held only after the commit that made it durable. Bounded: requests under way and their
+bytes, together and of each gateway, and the bytes and seconds of a body. A gateway that is asked to wait (429 or 503
+with Retry-After) keeps what it has. The event loop never waits for the disk.
 """
 
 from __future__ import annotations
@@ -11,57 +12,33 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from cloud.ingest.tokens import Tokens
-from cloud.ingest.verify import ForeignBlockError, Suspects, Verified, verify
-from cloud.store.writer import Refusal, Seen, StoreBusyError, Writer
-from edge.contract.block import Block, unpack_frames
-from edge.contract.types import Ack
-from edge.errors import BlockError
+from cloud.ingest.admission import Admission, Place, TurnedAwayError
+from cloud.ingest.identity import Identity, UnknownSenderError, WrongSenderError
+from cloud.ingest.worker import Answer, Arrived, RefusedError, Told, TooLateError, Worker
+from cloud.store.writer import Refusal, StoreBusyError, Writer
+
+__all__ = ["Arrived", "Receiver"]
 
 CONTENT_TYPE = "application/vnd.babbitt.blocks"
 BODY_BYTES_MAX = 8 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
-FRAMES_MAX = 4096
-IN_FLIGHT_MAX = 16
 RETRY_AFTER_S = 1
+CONGESTED_RETRY_AFTER_S = 5
 _EPOCH = re.compile(r"^[0-9a-f]{32}$")
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """Blocks that have just become durable."""
-
-    gateway: str
-    at_ns: int
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What the request's headers say."""
-
-    gateway: str
-    epoch: str
-    backlog_blocks: int
-    backlog_readings: int
-    oldest: int
-    live: bool
-
-
 class _EarlyAnswerError(Exception):
     """Ends a request early with a status and a reason."""
 
-    def __init__(self, status: int, error: str, *, refusal: str = "", retry: bool = False) -> None:
+    def __init__(self, status: int, error: str, *, refusal: str = "") -> None:
         super().__init__(error)
-        self.status, self.refusal, self.retry = status, refusal, retry
+        self.status, self.refusal = status, refusal
 
 
 class Receiver:
@@ -70,100 +47,69 @@ class Receiver:
     def __init__(
         self,
         writer: Writer,
-        tokens: Tokens,
+        identity: Identity,
         on_arrived: Callable[[Arrived], None],
         *,
         now_ns: Callable[[], int] = time.time_ns,
-        in_flight_max: int = IN_FLIGHT_MAX,
+        admission: Admission | None = None,
     ) -> None:
-        self._writer, self._tokens, self._on_arrived, self._now_ns = writer, tokens, on_arrived, now_ns
-        self._in_flight, self._in_flight_max = 0, in_flight_max
-        self._suspects = Suspects()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
-        self._busy = False
+        self._identity, self._admission = identity, admission or Admission()
+        self._worker = Worker(writer, on_arrived, now_ns=now_ns)
         self.unauthorised = 0
 
     def close(self) -> None:
         """Wait for what is being stored."""
-        self._thread.shutdown(wait=True)
+        self._worker.close()
 
     async def blocks(self, request: Request) -> Response:
         """The endpoint."""
-        if self._in_flight >= self._in_flight_max:
-            return _error(_EarlyAnswerError(503, "too many requests at once", retry=True))
-        self._in_flight += 1
-        gateway = ""
         try:
-            gateway = self._authorised(request)
-            told = _told(request, gateway)
-            ack = await self._stored(told, await _body(request))
-        except _EarlyAnswerError as answer:
-            if gateway and answer.refusal:
-                await self._count_refusal(gateway, Refusal(answer.refusal, str(answer)))
-            return _error(answer)
+            gateway = self._identity.sender(request)
+        except UnknownSenderError as unknown:
+            self.unauthorised += 1
+            return _error(401, str(unknown), WWW_Authenticate="Bearer")
+        except WrongSenderError as wrong:
+            return _error(403, str(wrong))
+        try:
+            with self._admission.enter(gateway) as place:
+                return _json(await self._taken(request, gateway, place))
+        except _EarlyAnswerError as early:
+            if early.refusal:
+                await self._count(gateway, Refusal(early.refusal, str(early)))
+            return _error(early.status, str(early))
+        except TurnedAwayError as away:
+            return _error(away.status, str(away), Retry_After=str(away.retry_after_s))
+        except RefusedError as refused:
+            return _error(refused.status, str(refused))
+        except TooLateError:
+            return _error(503, "more waits than can be stored in time", Retry_After=str(CONGESTED_RETRY_AFTER_S))
+        except StoreBusyError as busy:
+            return _error(503, f"the store takes nothing now: {busy}", Retry_After=str(RETRY_AFTER_S))
         except ClientDisconnect:
             return Response(status_code=400)
-        finally:
-            self._in_flight -= 1
-        return JSONResponse(ack)
 
-    def _authorised(self, request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        claimed = request.headers.get("babbitt-gateway", "")
-        owner = self._tokens.owner(token.strip(), claimed) if scheme.lower() == "bearer" and token else None
-        if owner is None:
-            self.unauthorised += 1
-            raise _EarlyAnswerError(401, "a gateway's token is needed: Authorization: Bearer TOKEN")
-        if claimed != owner:
-            raise _EarlyAnswerError(403, f"the token is not that of gateway {claimed!r}")
-        return owner
+    async def _taken(self, request: Request, gateway: str, place: Place) -> Answer:
+        told = _told(request, gateway)
+        if self._worker.is_congested(live=told.live):
+            raise TooLateError
+        return await self._worker.submit(told, await _body(request, place))
 
-    async def _stored(self, told: _Told, body: bytes) -> dict[str, object]:
-        loop = asyncio.get_running_loop()
+    async def _count(self, gateway: str, refusal: Refusal) -> None:
         try:
-            answer = await loop.run_in_executor(self._thread, self._store, loop, told, body)
-        except StoreBusyError as busy:
-            if not self._busy:
-                log.error("the store takes nothing: %s", busy)
-            self._busy = True
-            raise _EarlyAnswerError(503, f"the store takes nothing now: {busy}", retry=True) from busy
-        if self._busy:
-            log.warning("the store takes blocks again")
-        self._busy = False
-        return answer
-
-    def _store(self, loop: asyncio.AbstractEventLoop, told: _Told, body: bytes) -> dict[str, object]:
-        """Runs in the writer's thread."""
-        try:
-            frames = unpack_frames(body, frames_max=FRAMES_MAX, frame_bytes_max=BODY_BYTES_MAX)
-            found = verify(frames, gateway=told.gateway, epoch=told.epoch, store=self._writer, suspects=self._suspects)
-        except BlockError as error:
-            raise _EarlyAnswerError(400, f"the body is malformed: {error.problem}", refusal="malformed body") from error
-        except ForeignBlockError as error:
-            raise _EarlyAnswerError(403, str(error), refusal="another gateway's") from error
-        seen = _seen(told, found, self._now_ns())
-        through = self._writer.store(
-            told.gateway, told.epoch, found.fresh, seen, dictionaries=tuple(found.dictionaries.items()),
-            oldest=told.oldest, duplicates=found.duplicates, refusals=found.refusals,
-        )  # fmt: skip
-        arrived = Arrived(told.gateway, seen.at_ns, tuple(block for _, block in found.fresh))
-        loop.call_soon_threadsafe(self._on_arrived, arrived)
-        also = tuple(sorted(seq for seq in found.held if seq > through))
-        ack = Ack(told.epoch, through, also, tuple(found.refused), tuple(digest.hex() for digest in found.wants))
-        return {
-            "epoch": ack.epoch, "through": ack.through, "also": ack.also, "refused": ack.refused,
-            "unreadable": found.unreadable, "wants": ack.wants,
-        }  # fmt: skip
-
-    async def _count_refusal(self, gateway: str, refusal: Refusal) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._thread, self._writer.refuse, gateway, refusal, self._now_ns())
+            await self._worker.refuse(gateway, refusal)
         except StoreBusyError as busy:
             log.warning("a refusal (%s) of %s is not counted: %s", refusal.kind, gateway, busy)
 
 
-def _told(request: Request, gateway: str) -> _Told:
+def _json(answer: Answer) -> Response:
+    ack = answer.ack
+    return JSONResponse({
+        "epoch": ack.epoch, "through": ack.through, "also": ack.also, "refused": ack.refused,
+        "unreadable": answer.unreadable, "wants": ack.wants,
+    })  # fmt: skip
+
+
+def _told(request: Request, gateway: str) -> Told:
     if request.headers.get("content-type", "").partition(";")[0].strip() != CONTENT_TYPE:
         raise _EarlyAnswerError(400, f"wants content type {CONTENT_TYPE}", refusal="malformed body")
     epoch = request.headers.get("babbitt-epoch", "")
@@ -172,7 +118,7 @@ def _told(request: Request, gateway: str) -> _Told:
     lane = request.headers.get("babbitt-lane", "live")
     if lane not in ("live", "backlog"):
         raise _EarlyAnswerError(400, "Babbitt-Lane wants live or backlog", refusal="malformed body")
-    return _Told(
+    return Told(
         gateway, epoch, live=lane == "live", oldest=_count(request, "babbitt-oldest"),
         backlog_blocks=_count(request, "babbitt-backlog-blocks"),
         backlog_readings=_count(request, "babbitt-backlog-readings"),
@@ -186,17 +132,12 @@ def _count(request: Request, header: str) -> int:
     return int(text)
 
 
-def _seen(told: _Told, found: Verified, at_ns: int) -> Seen:
-    """What still waits on the gateway once this request is acknowledged: it counts what it is sending as well."""
-    readings = sum(block.header.readings for _, block in found.fresh) + sum(d.readings for d in found.duplicates)
-    blocks = len(found.fresh) + len(found.duplicates)
-    return Seen(at_ns, max(0, told.backlog_blocks - blocks), max(0, told.backlog_readings - readings))
-
-
-async def _body(request: Request) -> bytes:
-    """The body, never holding more than the limit."""
-    if int(request.headers.get("content-length", "0") or 0) > BODY_BYTES_MAX:
+async def _body(request: Request, place: Place) -> bytes:
+    """The body, never holding more than the limit, nor more than there is a place for."""
+    length = int(request.headers.get("content-length", "0") or 0)
+    if length > BODY_BYTES_MAX:
         raise _too_large()
+    place.hold(length)
     parts: list[bytes] = []
     size = 0
     try:
@@ -205,6 +146,7 @@ async def _body(request: Request) -> bytes:
                 size += len(part)
                 if size > BODY_BYTES_MAX:
                     raise _too_large()
+                place.hold(size)
                 parts.append(part)
     except TimeoutError as error:
         raise _EarlyAnswerError(408, f"the body took longer than {BODY_TIMEOUT_S:.0f} s") from error
@@ -215,8 +157,5 @@ def _too_large() -> _EarlyAnswerError:
     return _EarlyAnswerError(413, f"a request may hold {BODY_BYTES_MAX} bytes", refusal="oversized")
 
 
-def _error(answer: _EarlyAnswerError) -> Response:
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if answer.retry else {}
-    if answer.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": str(answer)}, answer.status, headers)
+def _error(status: int, error: str, **headers: str) -> Response:
+    return JSONResponse({"error": error}, status, {name.replace("_", "-"): value for name, value in headers.items()})

@@ -1,14 +1,15 @@
 """What a request's body holds: each block is checked on its own, so that a bad one harms no other.
 
 Bounded whatever arrives: frames, bytes a frame, and what all blocks of a request may unfold to together. Blocks beyond
-that are left for the gateway to send again, since it was not told that they are held.
+that are left for the gateway to send again, since it was not told that they are held. A request is sorted a part at a
+time, so that a long one does not stand in others' way.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import ChainMap, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -48,22 +49,13 @@ class ForeignBlockError(Exception):
 
 
 @dataclass(slots=True)
-class Verified:
-    """``fresh`` and ``dictionaries`` are to be stored; ``refused`` names, for the gateway, blocks that never will be.
-
-    ``wants`` are digests of dictionaries that blocks of the request need and nobody has sent.
-    ``held`` are the request's blocks that are, or are about to be, stored, by number. ``unreadable`` gives places in
-    the request (from 0) of blocks that cannot be read; those not also in ``refused`` are worth sending once more.
-    """
+class Part:
+    """What one part of a request gives the store to write down; ``dictionaries`` are digests with bytes."""
 
     fresh: list[tuple[bytes, Block]] = field(default_factory=list)
     dictionaries: dict[bytes, bytes] = field(default_factory=dict)
-    wants: dict[bytes, None] = field(default_factory=dict)
     duplicates: list[Duplicate] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
-    unreadable: list[tuple[int, str]] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
-    held: dict[int, bytes] = field(default_factory=dict)
 
 
 class Suspects:
@@ -87,77 +79,114 @@ class Suspects:
         return known
 
 
-def verify(frames: Sequence[bytes], *, gateway: str, epoch: str, store: Held, suspects: Suspects) -> Verified:
-    """Sort a request's dictionaries and blocks. Raises ``ForeignBlockError``."""
-    verified = Verified()
-    damaged: list[tuple[bytes, str]] = []
-    sent: dict[bytes, Dictionary] = {}
-    known = ChainMap(sent, store.dictionaries)  # type: ignore[arg-type]  # the second is only read
-    readings = raw_bytes = 0
-    for place, data in enumerate(frames):
+class Sorting:
+    """A request's dictionaries and blocks, sorted a part at a time.
+
+    ``held`` are the blocks that are, or are about to be, stored, by number; ``refused`` names those that will never be
+    taken. ``unreadable`` gives places in the request (from 0) of frames that cannot be read: blocks among them that are
+    not also in ``refused`` are worth sending once more. ``wants`` are digests of dictionaries that blocks need and
+    nobody has sent.
+    """
+
+    def __init__(self, frames: Sequence[bytes], *, gateway: str, epoch: str, suspects: Suspects) -> None:
+        """Raises ``ForeignBlockError``."""
+        self._gateway, self._epoch, self._suspects = gateway, epoch, suspects
+        self._frames, self._place = frames, 0
+        self._readings = self._raw_bytes = 0
+        self._damaged: list[tuple[bytes, str]] = []
+        self.held: dict[int, bytes] = {}
+        self.refused: list[tuple[int, str]] = []
+        self.unreadable: list[tuple[int, str]] = []
+        self.wants: dict[bytes, None] = {}
+        for data in frames:
+            _check_owner(data, gateway, epoch)
+
+    @property
+    def is_done(self) -> bool:
+        return self._place == len(self._frames)
+
+    def go_on(self, store: Held, *, is_enough: Callable[[Part], bool]) -> Part:
+        """Sort one frame, and more until it is enough."""
+        part = Part()
+        sent: dict[bytes, Dictionary] = {}
+        known = ChainMap(sent, store.dictionaries)  # type: ignore[arg-type]  # the second is only read
+        while not self.is_done:
+            self._take(self._frames[self._place], store, part, known)
+            self._place += 1
+            if is_enough(part):
+                break
+        if self.is_done:
+            self._give_up(store)
+        return part
+
+    def _take(self, data: bytes, store: Held, part: Part, known: ChainMap[bytes, Dictionary]) -> None:
         try:
             if is_dictionary(data):
-                _take_dictionary(data, gateway, store, verified, sent)
-                continue
-            header = peek(data)
-            _check_owner(header, gateway, epoch)
-            if not _is_new(header, data, store, verified):
-                continue
-            readings, raw_bytes = readings + header.readings, raw_bytes + header.raw_bytes
-            if verified.fresh and (readings > READINGS_AT_ONCE_MAX or raw_bytes > RAW_BYTES_AT_ONCE_MAX):
-                break
-            block = decode_block(data, known)
-            check(block)
-            verified.fresh.append((data, block))
-            verified.held[header.key.seq] = data
+                self._take_dictionary(data, store, part, known)
+            else:
+                self._take_block(data, store, part, known)
         except UnknownDictionaryError as error:
-            verified.wants[error.digest] = None
+            self.wants[error.digest] = None
         except BlockError as error:
-            verified.unreadable.append((place, error.problem))
-            verified.refusals.append(Refusal(_kind(data), error.problem))
-            damaged.append((data, error.problem))
-    for data, problem in damaged:
-        seq = _claimed_seq(data, epoch)
-        key = Key(gateway, epoch, seq or 0)
-        if suspects.again(data) and seq is not None and seq not in verified.held and store.holds(key, data) == "no":
-            verified.refused.append((seq, problem))
-    return verified
+            self.unreadable.append((self._place, error.problem))
+            part.refusals.append(Refusal(_kind(data), error.problem))
+            self._damaged.append((data, error.problem))
 
+    def _take_dictionary(self, data: bytes, store: Held, part: Part, known: ChainMap[bytes, Dictionary]) -> None:
+        dictionary = open_dictionary(data)
+        if dictionary.digest in known:
+            return
+        if len(part.dictionaries) >= store.dictionaries_left(self._gateway):
+            raise BlockError("dictionary", "this gateway has sent more of them than are kept")
+        known[dictionary.digest] = dictionary
+        part.dictionaries[dictionary.digest] = data
 
-def _take_dictionary(data: bytes, gateway: str, store: Held, verified: Verified, sent: dict[bytes, Dictionary]) -> None:
-    dictionary = open_dictionary(data)
-    if dictionary.digest in store.dictionaries or dictionary.digest in sent:
-        return
-    if len(sent) >= store.dictionaries_left(gateway):
-        raise BlockError("dictionary", "this gateway has sent more of them than are kept")
-    sent[dictionary.digest] = dictionary
-    verified.dictionaries[dictionary.digest] = data
+    def _take_block(self, data: bytes, store: Held, part: Part, known: Mapping[bytes, Dictionary]) -> None:
+        header = peek(data)
+        if not 1 <= header.key.seq <= SEQ_MAX:
+            raise BlockError("block", f"its number {header.key.seq} cannot be")
+        if not self._is_new(header, data, store, part):
+            return
+        self._readings, self._raw_bytes = self._readings + header.readings, self._raw_bytes + header.raw_bytes
+        if self.held and (self._readings > READINGS_AT_ONCE_MAX or self._raw_bytes > RAW_BYTES_AT_ONCE_MAX):
+            self._place = len(self._frames) - 1  # the rest is left to be sent again
+            return
+        block = decode_block(data, known)
+        check(block)
+        part.fresh.append((data, block))
+        self.held[header.key.seq] = data
 
-
-def _check_owner(header: Header, gateway: str, epoch: str) -> None:
-    if header.key.gateway != gateway:
-        raise ForeignBlockError(f"a block of gateway {header.key.gateway!r} in a request of {gateway!r}")
-    if header.key.epoch != epoch:
-        raise ForeignBlockError(f"a block of epoch {header.key.epoch} in a request of epoch {epoch}")
-    if not 1 <= header.key.seq <= SEQ_MAX:
-        raise BlockError("block", f"its number {header.key.seq} cannot be")
-
-
-def _is_new(header: Header, data: bytes, store: Held, verified: Verified) -> bool:
-    seq = header.key.seq
-    earlier = verified.held.get(seq)
-    if earlier is None:
+    def _is_new(self, header: Header, data: bytes, store: Held, part: Part) -> bool:
+        seq = header.key.seq
         found = store.holds(header.key, data, thinned=header.thinned)
-    else:
-        found = "same" if earlier == data or peek(earlier).thinned != header.thinned else "other"
-    if found == "same":
-        verified.duplicates.append(Duplicate(header.key, header.readings))
-        verified.held[seq] = data
-    elif found == "other":
-        problem = "another block is held under its number"
-        verified.refused.append((seq, problem))
-        verified.refusals.append(Refusal("conflict", problem))
-    return found == "no"
+        if found == "same":
+            part.duplicates.append(Duplicate(header.key, header.readings))
+            self.held[seq] = data
+        elif found == "other":
+            problem = "another block is held under its number"
+            self.refused.append((seq, problem))
+            part.refusals.append(Refusal("conflict", problem))
+        return found == "no"
+
+    def _give_up(self, store: Held) -> None:
+        """Refuse for good what came damaged before, byte for byte."""
+        for data, problem in self._damaged:
+            seq = _claimed_seq(data, self._epoch)
+            key = Key(self._gateway, self._epoch, seq or 0)
+            is_known = self._suspects.again(data)
+            if is_known and seq is not None and seq not in self.held and store.holds(key, data) == "no":
+                self.refused.append((seq, problem))
+
+
+def _check_owner(data: bytes, gateway: str, epoch: str) -> None:
+    try:
+        key = peek(data).key
+    except BlockError:
+        return  # a dictionary belongs to all, and what cannot be read to nobody
+    if key.gateway != gateway:
+        raise ForeignBlockError(f"a block of gateway {key.gateway!r} in a request of {gateway!r}")
+    if key.epoch != epoch:
+        raise ForeignBlockError(f"a block of epoch {key.epoch} in a request of epoch {epoch}")
 
 
 def _kind(data: bytes) -> str:

@@ -19,7 +19,8 @@ class LedgerPair:
     """What a gateway's journal says of a tag and hour, and what is held of it here.
 
     ``told_seq`` is the block that said it, ``held_seq`` the newest block with readings of it, ``through`` up to where
-    every block of the stream is held or will never come. ``told`` is None where the gateway has said nothing yet.
+    every block of the stream was held, or would never come, when all of this was counted. ``told`` is None where the
+    gateway has said nothing yet.
     """
 
     tag: str
@@ -60,9 +61,11 @@ def streams(connection: sqlite3.Connection, gateway: str) -> dict[int, int]:
 
 
 def later(connection: sqlite3.Connection, stream: int, seq: int, *, limit: int) -> list[StoredBlock]:
-    """The stream's blocks with higher numbers, at most ``limit``."""
+    """The stream's blocks with higher numbers of which it is counted what is held, at most ``limit``."""
     rows = connection.execute(
-        "SELECT id, seq, stream FROM block WHERE stream=? AND seq>? ORDER BY seq LIMIT ?", (stream, seq, limit)
+        "SELECT block.id, seq, stream FROM block JOIN derived USING (stream)"
+        " WHERE stream=? AND seq>? AND block.id <= derived.block ORDER BY seq LIMIT ?",
+        (stream, seq, limit),
     )
     return [StoredBlock(*row) for row in rows]
 
@@ -95,28 +98,23 @@ def blocks_after(connection: sqlite3.Connection, block: int, *, limit: int) -> l
 _LEDGER_ROW = msgspec.json.Decoder(LedgerRow)
 _COLUMNS = (
     "tag.tag, tag.id, a.hour_s, a.stream, ledger.record, coalesce(ledger.seq, 0), coalesce(held.good, 0),"
-    " coalesce(held.bad, 0), coalesce(held.last_seq, 0), through"
+    " coalesce(held.bad, 0), coalesce(held.last_seq, 0), derived.through"
 )
-_SAME = "({other}.tag, {other}.hour_s, {other}.stream) = (a.tag, a.hour_s, a.stream)"
-# CROSS JOIN keeps the order: for each tag of the asset a range of its key.
-_FROM = (
-    "FROM tag CROSS JOIN {table} AS a ON a.tag = tag.id AND a.hour_s BETWEEN :from AND :to"
-    " JOIN stream ON stream.id = a.stream"
-)
+_SAME = "({other}.asset, {other}.hour_s, {other}.tag, {other}.stream) = (a.asset, a.hour_s, a.tag, a.stream)"
+_FROM = "FROM {table} AS a JOIN tag ON tag.id = a.tag JOIN derived ON derived.stream = a.stream"
+_WHERE = "WHERE a.asset = :asset AND a.hour_s BETWEEN :from AND :to"
 _PAIRS = f"""
 SELECT {_COLUMNS.replace("ledger.", "a.")} {_FROM.format(table="ledger")}
-LEFT JOIN held ON {_SAME.format(other="held")} WHERE tag.asset = :asset
+LEFT JOIN held ON {_SAME.format(other="held")} {_WHERE}
 UNION ALL
 SELECT {_COLUMNS.replace("held.", "a.")} {_FROM.format(table="held")}
-LEFT JOIN ledger ON {_SAME.format(other="ledger")} WHERE tag.asset = :asset AND ledger.seq IS NULL
+LEFT JOIN ledger ON {_SAME.format(other="ledger")} {_WHERE} AND ledger.seq IS NULL
 ORDER BY 3, 2
 """
 _FIRST_HOUR = """
 SELECT min(hour_s) FROM (
-    SELECT (SELECT min(hour_s) FROM ledger WHERE ledger.tag = tag.id AND hour_s >= :from) AS hour_s
-    FROM tag WHERE asset = :asset
-    UNION ALL
-    SELECT (SELECT min(hour_s) FROM held WHERE held.tag = tag.id AND hour_s >= :from) FROM tag WHERE asset = :asset
+    SELECT min(hour_s) AS hour_s FROM ledger WHERE asset = :asset AND hour_s >= :from
+    UNION ALL SELECT min(hour_s) FROM held WHERE asset = :asset AND hour_s >= :from
 )
 """
 _STREAMS = "SELECT stream.id, through FROM stream JOIN gateway ON gateway.id = stream.gateway WHERE gateway.gateway = ?"

@@ -1,28 +1,31 @@
-"""From stored blocks to the derived tables. Used alike when a block arrives and when everything is made anew.
+"""From stored blocks to the derived tables. Used alike when blocks arrive and when everything is made anew.
 
-Every statement is such that the order of blocks does not matter: sums add up, minima and maxima meet, the newest wins.
-So a block that comes late, or out of order, repairs what it touches.
+Order does not matter: sums add up, minima and maxima meet, the newest wins. So a block that comes late, or out of
+order, repairs what it touches. Each block is derived once: what adds up would add twice.
 """
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from cloud.store import chunker, healths
-from cloud.store.rollup import HOUR_S, MINUTE_S, SECOND_NS, Run, buckets_of, rows_of, run_of
-from edge.contract.block import Block, Series
-from edge.contract.types import Alarm, Asset, Dropped, LedgerRow, Quality, Verdict
+from cloud.store import chunker
+from cloud.store.clock import corrected, corrected_ns
+from cloud.store.clocks import Clocks
+from cloud.store.newest import newest
+from cloud.store.rollup import HOUR_S, MINUTE_S, SECOND_NS, Buckets, Run, buckets_of, rows_of, run_of
+from cloud.store.stored import Names, Stored
+from cloud.store.told import as_json
+from edge.contract.block import Series
+from edge.contract.types import ClockSet, Dropped, LedgerRow, Waveform
 
-_ROLLUP = """
-INSERT INTO {name} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(tag, start_s) DO UPDATE SET
+_VALUES = "count, good, bad_bus, bad_device, bad_decode, finite, total, low, high, last, last_ns"
+_MERGED = """
     count = count + excluded.count, good = good + excluded.good, bad_bus = bad_bus + excluded.bad_bus,
     bad_device = bad_device + excluded.bad_device, bad_decode = bad_decode + excluded.bad_decode,
     finite = finite + excluded.finite, total = total + excluded.total,
@@ -31,103 +34,86 @@ INSERT INTO {name} VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(tag, start_s) 
     last = CASE WHEN excluded.last_ns >= last_ns THEN excluded.last ELSE last END,
     last_ns = max(last_ns, excluded.last_ns)
 """
-_MINUTE, _HOUR = _ROLLUP.format(name="minute"), _ROLLUP.format(name="hour")
+_MINUTE = f"""
+INSERT INTO minute(tag, start_s, {_VALUES}, asset) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT(asset, start_s, tag) DO UPDATE SET {_MERGED}
+"""
+_HOUR = f"""
+INSERT INTO hour(tag, start_s, {_VALUES}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT(tag, start_s) DO UPDATE SET {_MERGED}
+"""
 _HELD = """
-INSERT INTO held VALUES (?,?,?,?,?,?) ON CONFLICT(tag, hour_s, stream) DO UPDATE SET
+INSERT INTO held(asset, hour_s, tag, stream, good, bad, last_seq) VALUES (?,?,?,?,?,?,?)
+ON CONFLICT(asset, hour_s, tag, stream) DO UPDATE SET
     good = good + excluded.good, bad = bad + excluded.bad, last_seq = max(last_seq, excluded.last_seq)
 """
-_LATEST = """
-INSERT INTO latest VALUES (?,?,?,?,?,?,?) ON CONFLICT(tag) DO UPDATE SET
-    value = CASE WHEN excluded.read_ns >= read_ns THEN excluded.value ELSE value END,
-    quality = CASE WHEN excluded.read_ns >= read_ns THEN excluded.quality ELSE quality END,
-    source_ns = CASE WHEN excluded.read_ns >= read_ns THEN excluded.source_ns ELSE source_ns END,
-    good_value = CASE WHEN excluded.good_ns >= good_ns AND excluded.good_ns > 0 THEN excluded.good_value
-                      ELSE good_value END,
-    good_ns = max(good_ns, excluded.good_ns), read_ns = max(read_ns, excluded.read_ns)
-"""
-_SEEN = """
-INSERT INTO glance(asset, last_read_ns) VALUES (?,?)
-ON CONFLICT(asset) DO UPDATE SET last_read_ns = max(last_read_ns, excluded.last_read_ns)
-"""
-_NEWEST = """
-INSERT INTO glance(asset, {what}, {what}_ns) VALUES (?,?,?) ON CONFLICT(asset) DO UPDATE SET
-    {what} = CASE WHEN excluded.{what}_ns >= {what}_ns THEN excluded.{what} ELSE {what} END,
-    {what}_ns = max({what}_ns, excluded.{what}_ns)
-"""
-_RECORD, _NEWEST_VERDICT = _NEWEST.format(what="record"), _NEWEST.format(what="verdict")
-_ALARM = """
-INSERT INTO alarm VALUES (?,?,?,?,?) ON CONFLICT(asset, rule) DO UPDATE SET
-    state = excluded.state, record = excluded.record, at_ns = excluded.at_ns WHERE excluded.at_ns >= at_ns
-"""
 _LEDGER = """
-INSERT INTO ledger VALUES (?,?,?,?,?) ON CONFLICT(tag, hour_s, stream) DO UPDATE SET
+INSERT INTO ledger(asset, hour_s, tag, stream, seq, record) VALUES (?,?,?,?,?,?)
+ON CONFLICT(asset, hour_s, tag, stream) DO UPDATE SET
     seq = excluded.seq, record = excluded.record WHERE excluded.seq >= seq
+"""
+_UNSETTLED = """
+INSERT INTO unsettled(gateway, boot, after, upto) VALUES (?,?,0,?)
+ON CONFLICT(gateway, boot) DO UPDATE SET after = 0, upto = max(upto, excluded.upto)
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A block as it lies in the store: its row, its stream's row, and what is in it."""
+class Kept:
+    """What is not made anew, since some of its blocks are gone by the policy of retention.
 
-    id: int
-    stream: int
-    gateway: int
-    block: Block
+    ``hours``: hours (their starts, seconds) of an asset; ``streams``: whose counts of what is held stay as they are.
+    """
 
-    @property
-    def seq(self) -> int:
-        return self.block.header.key.seq
+    hours: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    streams: frozenset[int] = frozenset()
 
 
-class Names:
-    """Numbers for assets and tags, made on first sight. Forget them after a rollback: they may be gone."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._assets: dict[tuple[int, str], int] = {}
-        self._tags: dict[tuple[int, str], int] = {}
-
-    def asset(self, gateway: int, asset: str) -> int:
-        return self._number(self._assets, "asset", "gateway", gateway, asset)
-
-    def tag(self, asset: int, tag: str) -> int:
-        return self._number(self._tags, "tag", "asset", asset, tag)
-
-    def forget(self) -> None:
-        self._assets.clear()
-        self._tags.clear()
-
-    def _number(self, known: dict[tuple[int, str], int], table: str, owner: str, owner_id: int, name: str) -> int:
-        key = (owner_id, name)
-        if key not in known:
-            self._connection.execute(f"INSERT OR IGNORE INTO {table}({owner}, {table}) VALUES (?,?)", key)
-            row = self._connection.execute(f"SELECT id FROM {table} WHERE {owner}=? AND {table}=?", key).fetchone()
-            known[key] = row[0]
-        return known[key]
+NOTHING_KEPT = Kept()
 
 
-def derive(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored]) -> None:
-    """Bring every derived table up to date with these blocks, inside the caller's transaction."""
-    runs: dict[tuple[int, int, tuple[str, ...]], list[tuple[Stored, Series]]] = defaultdict(list)
+def derive(
+    connection: sqlite3.Connection, names: Names, clocks: Clocks, stored: Sequence[Stored], kept: Kept = NOTHING_KEPT
+) -> None:
+    """Bring the derived tables up to date with blocks in the order of their rows, inside the caller's transaction.
+
+    All but what is told at once (``cloud.store.told``).
+    """
+    for one in stored:
+        _settings(connection, clocks, one, before=stored[0].id)
+    stamped: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
+    true: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
     for one in stored:
         for series in one.block.series:
             asset = names.asset(one.gateway, series.asset)
-            chunker.touched(connection, _span(connection, asset, one.id, series), one.id)
-            runs[(one.stream, asset, series.tags)].append((one, series))
-        for record in one.block.records:
-            _record(connection, names, one, record)
-    for (stream, asset, _tags), members in runs.items():
-        run = run_of([series for _, series in members])
-        tag_ids = [names.tag(asset, tag) for tag in run.tags]
-        _readings(connection, run, asset, tag_ids, stream, max(one.seq for one, _ in members))
+            at = corrected(series, clocks.of(one.gateway, one.boot))
+            if not series.trusted.all():
+                row = (one.gateway, one.boot, one.id)
+                connection.execute("INSERT OR IGNORE INTO untrusted(gateway, boot, block) VALUES (?,?,?)", row)
+            at = _without(at, kept.hours.get(asset))
+            if len(at.read_ns):
+                chunker.touched(connection, span(connection, asset, one.id, at), one.id)
+                true[one.stream, asset, series.tags].append((one.seq, at))
+            stamped[one.stream, asset, series.tags].append((one.seq, series))
+        _records(connection, names, clocks, one)
+    for (stream, asset, tags), members in stamped.items():
+        ids = [names.tag(asset, tag) for tag in tags]
+        hours, found = None, true.get((stream, asset, tags), [])
+        if found:
+            hours = add(connection, asset, ids, [series for _, series in found])
+            newest(connection, asset, ids, stream, found)
+        if stream not in kept.streams:
+            if hours is None or not _are_same(members, found):
+                hours = buckets_of(run_of([series for _, series in members]), HOUR_S)
+            _held(connection, asset, ids, stream, hours, max(seq for seq, _ in members))
 
 
-def _span(connection: sqlite3.Connection, asset: int, block: int, series: Series) -> list[chunker.Hour]:
+def span(connection: sqlite3.Connection, asset: int, block: int, series: Series) -> list[chunker.Hour]:
     """Write down which hours a block has readings of."""
     hours = series.read_ns // (HOUR_S * SECOND_NS)
     touched = np.unique(hours).tolist()
     for hour in touched:
-        inside = series.read_ns[hours == hour]
+        inside = series.read_ns if len(touched) == 1 else series.read_ns[hours == hour]
         connection.execute(
             "INSERT OR IGNORE INTO span(asset, hour_s, first_ns, last_ns, block) VALUES (?,?,?,?,?)",
             (asset, hour * HOUR_S, int(inside.min()), int(inside.max()), block),
@@ -135,95 +121,87 @@ def _span(connection: sqlite3.Connection, asset: int, block: int, series: Series
     return [(asset, hour * HOUR_S) for hour in touched]
 
 
-def _readings(
-    connection: sqlite3.Connection, run: Run, asset: int, tag_ids: list[int], stream: int, last_seq: int
-) -> None:
+def add(connection: sqlite3.Connection, asset: int, tags: Sequence[int], parts: Sequence[Series]) -> Buckets:
+    """Add series of the same tags to their minutes and hours; gives the hours."""
+    run = run_of(parts)
+    add_minutes(connection, asset, tags, run)
     hours = buckets_of(run, HOUR_S)
-    connection.executemany(_MINUTE, rows_of(buckets_of(run, MINUTE_S), tag_ids))
-    connection.executemany(_HOUR, rows_of(hours, tag_ids))
-    connection.executemany(
-        _HELD,
-        [
-            (stream, tag, start, good, count - good, last_seq)
-            for start, goods, counts in zip(
-                hours.start_s.tolist(), hours.good.tolist(), hours.count.tolist(), strict=True
-            )
-            for tag, good, count in zip(tag_ids, goods, counts, strict=True)
-        ],
-    )
-    connection.executemany(_LATEST, [_latest(run, j, tag) for j, tag in enumerate(tag_ids)])
-    connection.execute(_SEEN, (asset, int(run.read_ns[-1])))
+    connection.executemany(_HOUR, rows_of(hours, tags))
+    return hours
 
 
-def _latest(run: Run, j: int, tag: int) -> tuple[Any, ...]:
-    good = np.flatnonzero(run.quality[:, j] < Quality.BAD_BUS)
-    good_value = _plain(run.value(int(good[-1]), j)) if len(good) else None
-    good_ns = int(run.read_ns[good[-1]]) if len(good) else 0
-    quality, source_ns = int(run.quality[-1, j]), int(run.source_ns[-1, j])
-    return (tag, _plain(run.value(-1, j)), quality, source_ns, int(run.read_ns[-1]), good_value, good_ns)
+def add_minutes(connection: sqlite3.Connection, asset: int, tags: Sequence[int], run: Run) -> None:
+    rows = rows_of(buckets_of(run, MINUTE_S), tags)
+    connection.executemany(_MINUTE, [(*row, asset) for row in rows])
 
 
-def _plain(value: Any) -> Any:
-    """What SQLite can hold: an integer beyond 64 bits is kept as its digits, half of a character as a question mark."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    return str(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
+def rows_within(series: Series, first_ns: int, end_ns: int) -> Series:
+    """The polls of a series from ``first_ns`` to before ``end_ns``."""
+    return _rows(series, (series.read_ns >= first_ns) & (series.read_ns < end_ns))
 
 
-def _record(connection: sqlite3.Connection, names: Names, one: Stored, record: object) -> None:
-    match record:
-        case Asset():
-            asset = names.asset(one.gateway, record.asset)
-            for tag in record.tags:
-                names.tag(asset, tag.tag)
-            connection.execute(_RECORD, (asset, as_json(record), record.at_ns))
-        case Verdict():
-            asset = names.asset(one.gateway, record.asset)
-            told = finite(record)
-            text = as_json(told)
-            numbers = (told.health, told.anomaly, told.rul_h, told.rul_low_h, told.rul_high_h)
-            connection.execute(
-                "INSERT OR REPLACE INTO verdict VALUES (?,?,?,?,?,?,?,?,?)",
-                (asset, told.at_ns, str(told.urgency), *numbers, text),
-            )
-            connection.execute(_NEWEST_VERDICT, (asset, text, told.at_ns))
-            if told.health is not None:
-                healths.add(connection, asset, told.at_ns, told.health)
-        case Alarm():
-            asset = names.asset(one.gateway, record.asset)
-            text = as_json(record)
-            connection.execute(_ALARM, (asset, record.rule, record.at_ns, str(record.state), text))
-            connection.execute(
-                "INSERT OR REPLACE INTO alarm_change VALUES (?,?,?,?,?)",
-                (asset, record.at_ns, record.rule, str(record.state), text),
-            )
-        case Dropped():
-            tag_id = names.tag(names.asset(one.gateway, record.asset), record.tag)
-            row = (tag_id, one.id, str(record.cause), record.count, record.from_ns, record.to_ns)
-            connection.execute("INSERT INTO dropped VALUES (?,?,?,?,?,?)", row)
-        case LedgerRow():
-            tag_id = names.tag(names.asset(one.gateway, record.asset), record.tag)
-            hour_s = record.hour_ns // SECOND_NS
-            connection.execute(_LEDGER, (one.stream, tag_id, hour_s, one.seq, as_json(record)))
+def _without(series: Series, hours: frozenset[int] | None) -> Series:
+    if not hours:
+        return series
+    return _rows(series, ~np.isin(series.read_ns // (HOUR_S * SECOND_NS) * HOUR_S, list(hours)))
 
 
-def finite(verdict: Verdict) -> Verdict:
-    """The verdict without figures that are no numbers. A life that is not given in full, with both ends, is none."""
-    life = (verdict.rul_h, verdict.rul_low_h, verdict.rul_high_h)
-    whole = all(figure is not None and math.isfinite(figure) for figure in life)
-    rul_h, low_h, high_h = life if whole else (None, None, None)
+def _rows(series: Series, wanted: Any) -> Series:
+    if wanted.all():
+        return series
+    chosen = np.flatnonzero(wanted).tolist()
+    columns = tuple([c[i] for i in chosen] if isinstance(c, list) else c[wanted] for c in series.columns)
     return replace(
-        verdict,
-        health=_number(verdict.health), anomaly=_number(verdict.anomaly), coverage=_number(verdict.coverage) or 0.0,
-        rul_h=rul_h, rul_low_h=low_h, rul_high_h=high_h,
-        reasons=tuple(replace(reason, share=_number(reason.share) or 0.0) for reason in verdict.reasons),
+        series, read_ns=series.read_ns[wanted], mono_ns=series.mono_ns[wanted], trusted=series.trusted[wanted],
+        source_ns=series.source_ns[wanted], quality=series.quality[wanted], columns=columns,
     )  # fmt: skip
 
 
-def _number(figure: float | None) -> float | None:
-    return figure if figure is not None and math.isfinite(figure) else None
+def _are_same(members: Sequence[tuple[int, Series]], others: Sequence[tuple[int, Series]]) -> bool:
+    return len(members) == len(others) and all(a is b for (_, a), (_, b) in zip(members, others, strict=True))
 
 
-def as_json(record: Asset | Verdict | Alarm | LedgerRow) -> str:
-    """A record as JSON. A number that is not finite becomes null, so a verdict has to be ``finite`` before."""
-    return msgspec.json.encode(record).decode()
+def _held(
+    connection: sqlite3.Connection, asset: int, tags: Sequence[int], stream: int, hours: Buckets, last_seq: int
+) -> None:
+    """Count what is held by the hours that the gateway's clock stamped."""
+    counted = zip(hours.start_s.tolist(), hours.good.tolist(), hours.count.tolist(), strict=True)
+    connection.executemany(_HELD, [
+        (asset, start, tag, stream, good, count - good, last_seq)
+        for start, goods, counts in counted
+        for tag, good, count in zip(tags, goods, counts, strict=True)
+    ])  # fmt: skip
+
+
+def _settings(connection: sqlite3.Connection, clocks: Clocks, one: Stored, *, before: int) -> None:
+    """Learn when a clock was set; what was derived before that is settled by ``cloud.store.repair``."""
+    for record in one.block.records:
+        if isinstance(record, ClockSet) and clocks.add(one.gateway, record.boot, (record.mono_ns, record.offset_ns)):
+            connection.execute(_UNSETTLED, (one.gateway, record.boot, before - 1))
+
+
+def _records(connection: sqlite3.Connection, names: Names, clocks: Clocks, one: Stored) -> None:
+    for record in one.block.records:
+        match record:
+            case Dropped():
+                tag = names.tag(names.asset(one.gateway, record.asset), record.tag)
+                row = (tag, one.id, str(record.cause), record.count, record.from_ns, record.to_ns)
+                connection.execute("INSERT INTO dropped VALUES (?,?,?,?,?,?)", row)
+            case LedgerRow():
+                asset = names.asset(one.gateway, record.asset)
+                told = (one.stream, one.seq, as_json(record))
+                hour_s = record.hour_ns // SECOND_NS
+                connection.execute(_LEDGER, (asset, hour_s, names.tag(asset, record.tag), *told))
+            case Waveform():
+                waveform(connection, names, clocks, one, record)
+
+
+def waveform(connection: sqlite3.Connection, names: Names, clocks: Clocks, one: Stored, record: Waveform) -> None:
+    """Write down where a snapshot is."""
+    tag = names.tag(names.asset(one.gateway, record.asset), record.tag)
+    at_ns = record.at_ns
+    if not record.trusted:
+        at_ns = corrected_ns(at_ns, record.mono_ns, clocks.of(one.gateway, one.boot))
+        row = (one.gateway, one.boot, one.id)
+        connection.execute("INSERT OR IGNORE INTO untrusted(gateway, boot, block) VALUES (?,?,?)", row)
+    connection.execute("INSERT OR IGNORE INTO waveform VALUES (?,?,?)", (tag, at_ns, one.id))

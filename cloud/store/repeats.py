@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from cloud.store.derive import Names, Stored
+from cloud.store.clock import corrected
+from cloud.store.clocks import Clocks
 from cloud.store.rollup import HOUR_S, SECOND_NS
-from edge.contract.block import Block, Dictionary, Series, decode_block
+from cloud.store.stored import Names, Stored, opened
+from edge.contract.block import Block, Dictionary, Series
 
 BLOCK_SPAN_NS_MAX = 61 * SECOND_NS
 """A gateway seals at least once a minute, so an older beginning cannot reach here."""
@@ -20,7 +22,11 @@ Polls = set[tuple[tuple[str, ...], str, int, int]]
 
 
 def stored_twice(
-    connection: sqlite3.Connection, names: Names, dictionaries: Mapping[bytes, Dictionary], stored: Sequence[Stored]
+    connection: sqlite3.Connection,
+    names: Names,
+    clocks: Clocks,
+    dictionaries: Mapping[bytes, Dictionary],
+    stored: Sequence[Stored],
 ) -> int:
     """How many readings of these blocks, whose spans are written, stand in another block as well."""
     new = {one.id for one in stored}
@@ -28,29 +34,26 @@ def stored_twice(
     for place, one in enumerate(stored):
         for series in one.block.series:
             asset = names.asset(one.gateway, series.asset)
-            others = _overlapping(connection, asset, series) - {one.id}
+            others = _overlapping(connection, asset, corrected(series, clocks.of(one.gateway, one.boot))) - {one.id}
             if not others:
                 continue
             earlier = [s.block for s in stored[:place] if s.id in others]
-            earlier += [_opened(connection, dictionaries, block) for block in sorted(others - new)]
-            mine = _polls(series, one.block.header.boot)
-            count += len(mine & _of_asset(earlier, series.asset)) * len(series.tags)
+            earlier += [s.block for s in opened(connection, dictionaries, sorted(others - new))]
+            count += len(_polls(series, one.boot) & _of_asset(earlier, series.asset)) * len(series.tags)
     return count
 
 
 def _overlapping(connection: sqlite3.Connection, asset: int, series: Series) -> set[int]:
     first, last = int(series.read_ns.min()), int(series.read_ns.max())
     start = max(first - BLOCK_SPAN_NS_MAX, -(2**63))
+    hours = (start // SECOND_NS // HOUR_S * HOUR_S, last // SECOND_NS // HOUR_S * HOUR_S)
+    # Hours that are named let the key find the place within them.
+    which = "hour_s IN (?,?)" if hours[1] - hours[0] <= HOUR_S else "hour_s BETWEEN ? AND ?"
     rows = connection.execute(
-        "SELECT block FROM span WHERE asset=? AND hour_s BETWEEN ? AND ? AND first_ns BETWEEN ? AND ? AND last_ns >= ?",
-        (asset, start // SECOND_NS // HOUR_S * HOUR_S, last // SECOND_NS, start, last, first),
+        f"SELECT block FROM span WHERE asset=? AND {which} AND first_ns BETWEEN ? AND ? AND last_ns >= ?",
+        (asset, *hours, start, last, first),
     )
     return {row[0] for row in rows}
-
-
-def _opened(connection: sqlite3.Connection, dictionaries: Mapping[bytes, Dictionary], block: int) -> Block:
-    data = connection.execute("SELECT bytes FROM block WHERE id=?", (block,)).fetchone()[0]
-    return decode_block(data, dictionaries)
 
 
 def _of_asset(blocks: Iterable[Block], asset: str) -> Polls:

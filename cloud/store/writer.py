@@ -1,29 +1,37 @@
-"""The one writer: stores blocks once by key, derives from them, and commits before anything is acknowledged.
+"""The one writer: stores blocks once by key, and commits before anything is acknowledged.
 
-Survives: SIGKILL and power cuts between any two statements (one FULL transaction a request, derived rows and counters
-inside it), blocks that come again, late or out of order, and a full disk (the transaction is undone, the caller told).
+The truth of many deliveries goes into one FULL transaction. What is derived from it follows in the same transaction
+where time allows, else a little later (``cloud.store.lag``).
+
+Survives: SIGKILL and power cuts between any two statements (counters are inside the transaction, what is derived leaves
+its mark in it), blocks that come again, late or out of order, and a full disk (the transaction is undone, the caller
+told).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from cloud.store import chunker, numbers
-from cloud.store.derive import Names, Stored, derive
+from cloud.store import chunker, numbers, repair, retention
 from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries, keep
-from cloud.store.repeats import stored_twice
+from cloud.store.lag import Allowance, Waiting
+from cloud.store.progress import Tables
+from cloud.store.retention import Retention
 from cloud.store.schema import Lock, database, open_for_writing
-from edge.contract.block import Block, decode_block, peek
+from cloud.store.stored import Stored
+from edge.contract.block import Block, peek
 from edge.contract.types import Alarm, Key, Quality, Verdict
 
 DETAIL_CHARS_MAX = 200
+KEEP_ALL = Retention()
 
 
 class StoreBusyError(Exception):
@@ -76,22 +84,60 @@ def count_readings(block: Block) -> tuple[int, int]:
     return sum(s.quality.size for s in block.series) - bad, bad
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one request brings of one stream.
+
+    ``dictionaries`` are digests with bytes that were found sound; what is missing below ``oldest`` never comes.
+    """
+
+    gateway: str
+    epoch: str
+    blocks: Sequence[tuple[bytes, Block]]
+    seen: Seen
+    dictionaries: Sequence[tuple[bytes, bytes]] = ()
+    oldest: int = 1
+    duplicates: Sequence[Duplicate] = ()
+    refusals: Sequence[Refusal] = ()
+
+
 class Writer:
     """Not thread-safe: belongs to one thread. Holds the data folder's lock until ``close``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        policy: Retention = KEEP_ALL,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Derives first from what a crash has left behind. Raises ``StoreError``."""
+        self._policy, self._monotonic_s = policy, monotonic_s
+        self._waiting, self._allowance = Waiting(monotonic_s=monotonic_s), Allowance(monotonic_s=monotonic_s)
+        self._looked_s = -retention.LOOK_S
         self._lock = Lock(folder)
         try:
             self._connection = open_for_writing(database(folder))
+            self._tables = Tables(self._connection)
+            self._tables.catch_up(transaction=self._transaction)
+            (self._newest,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM block").fetchone()
         except BaseException:
             self._lock.close()
             raise
-        self._names = Names(self._connection)
-        self.dictionaries = Dictionaries(self._connection)
 
     def close(self) -> None:
-        self._connection.close()
-        self._lock.close()
+        """What waits to be derived from is derived at the next start, where the disk takes it no more now."""
+        try:
+            with suppress(StoreBusyError):
+                while self._waiting:
+                    self._derive_next()
+        finally:
+            self._connection.close()
+            self._lock.close()
+
+    @property
+    def dictionaries(self) -> Dictionaries:
+        return self._tables.dictionaries
 
     def holds(self, key: Key, data: bytes, *, thinned: bool = False) -> Literal["no", "same", "other"]:
         """Whether a block is stored under ``key``, and whether it is this one. Raises ``StoreBusyError``.
@@ -111,6 +157,11 @@ class Writer:
                 return "same" if is_removed else "no"
         return "same" if held[0] == data or peek(held[0]).thinned != thinned else "other"
 
+    def dictionaries_left(self, gateway: str) -> int:
+        """How many more a gateway may send. Raises ``StoreBusyError``."""
+        with _trouble_told():
+            return PER_GATEWAY_MAX - self.dictionaries.count(gateway)
+
     def store(
         self,
         gateway: str,
@@ -120,53 +171,113 @@ class Writer:
         *,
         dictionaries: Sequence[tuple[bytes, bytes]] = (),
         oldest: int = 1,
-        duplicates: Sequence[Duplicate] = (),
-        refusals: Sequence[Refusal] = (),
     ) -> int:
-        """Store new blocks of one stream, with all that follows from them, in one transaction; returns ``through``.
+        """Store one delivery. See ``commit``."""
+        return self.commit([Delivery(gateway, epoch, blocks, seen, dictionaries, oldest)])[0]
 
-        ``dictionaries`` are digests with bytes that were found sound; what is missing below ``oldest`` never comes.
-        Raises ``StoreBusyError``; then nothing has changed.
-        """
-        with self._transaction():
-            gateway_id = self._gateway(gateway, seen)
-            stream = self._stream(gateway_id, epoch)
-            for digest, data in dictionaries:
-                keep(self._connection, gateway_id, digest, data, seen.at_ns)
-            stored = [self._insert(stream, gateway_id, data, block, seen.at_ns) for data, block in blocks]
-            derive(self._connection, self._names, stored)
-            self._count(stream, stored, duplicates)
-            for refusal in refusals:
-                self._refuse(gateway, refusal, seen.at_ns)
-            return numbers.settle(self._connection, stream, oldest)
-
-    def tidy(self, now_ns: int) -> bool:
-        """Do one short step of what can wait: chunks for raw history. False where nothing is to be done.
+    def commit(self, deliveries: Sequence[Delivery]) -> list[int]:
+        """Store new blocks in one transaction; returns each delivery's ``through``.
 
         Raises ``StoreBusyError``; then nothing has changed.
         """
-        with _trouble_told():
-            step = chunker.next_step(self._connection, now_ns)
-        if step is None:
-            return False
-        with self._transaction():
-            chunker.take(self._connection, self._opened, step)
-        return True
-
-    def _opened(self, ids: Sequence[int]) -> list[Block]:
-        marks = ",".join("?" * len(ids))
-        rows = self._connection.execute(f"SELECT bytes FROM block WHERE id IN ({marks}) ORDER BY id", ids)
-        return [decode_block(row[0], self.dictionaries) for row in rows.fetchall()]
-
-    def dictionaries_left(self, gateway: str) -> int:
-        """How many more a gateway may send. Raises ``StoreBusyError``."""
-        with _trouble_told():
-            return PER_GATEWAY_MAX - self.dictionaries.count(gateway)
+        fresh: list[Stored] = []
+        try:
+            with self._transaction():
+                throughs = [self._deliver(delivery, fresh) for delivery in deliveries]
+                self._tables.tell(fresh)
+                self._waiting.add(fresh)
+                derived = list(self._derive_some())
+                self._mark(derived, fresh)
+        except BaseException:
+            self._waiting.take_back(fresh)
+            raise
+        self._done(derived, fresh)
+        return throughs
 
     def refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
         """Count a request that was refused as a whole. Raises ``StoreBusyError``."""
         with self._transaction():
             self._refuse(gateway, refusal, at_ns)
+
+    def idle(self, now_ns: int) -> bool:
+        """``tidy``, where there is time for it: a share of what passes."""
+        if not self._allowance.is_left():
+            return False
+        began_s = self._monotonic_s()
+        try:
+            return self.tidy(now_ns)
+        finally:
+            self._allowance.spend(began_s)
+
+    def tidy(self, now_ns: int) -> bool:
+        """Do one short step of what can wait; False where there is nothing to do.
+
+        In this order: deriving, repairs, retention, chunks for raw history. Raises ``StoreBusyError``; then nothing
+        has changed.
+        """
+        if self._waiting:
+            self._derive_next()
+            return True
+        return self._repair() or self._retain(now_ns) or self._chunk(now_ns)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether stored blocks wait to be derived from."""
+        return bool(self._waiting)
+
+    def _derive_some(self) -> Iterator[int]:
+        """Derive from the gateways that have waited longest, as far as there is time, or they must wait no longer."""
+        for gateway in self._waiting.gateways():
+            if not self._allowance.is_left() and not self._waiting.is_late(gateway):
+                return
+            began_s = self._monotonic_s()
+            self._tables.derive(self._waiting.of(gateway))
+            self._allowance.spend(began_s)
+            yield gateway
+
+    def _derive_next(self) -> None:
+        gateway = next(self._waiting.gateways())
+        with self._transaction():
+            self._tables.derive(self._waiting.of(gateway))
+            self._mark([gateway], [])
+        self._done([gateway], [])
+
+    def _mark(self, derived: Sequence[int], fresh: Sequence[Stored]) -> None:
+        newest = fresh[-1].id if fresh else self._newest
+        self._tables.mark(self._waiting.before(newest, without=derived))
+
+    def _done(self, derived: Sequence[int], fresh: Sequence[Stored]) -> None:
+        for gateway in derived:
+            self._waiting.remove(gateway)
+        if fresh:
+            self._newest = fresh[-1].id
+
+    def _repair(self) -> bool:
+        with _trouble_told():
+            step = repair.next_step(self._connection)
+        if step is None:
+            return False
+        with self._transaction():
+            self._tables.repair(step)
+        return True
+
+    def _retain(self, now_ns: int) -> bool:
+        if self._policy == KEEP_ALL or self._monotonic_s() - self._looked_s < retention.LOOK_S:
+            return False
+        with self._transaction():
+            removed = retention.step(self._connection, self._policy, now_ns)
+        if not removed:
+            self._looked_s = self._monotonic_s()
+        return removed
+
+    def _chunk(self, now_ns: int) -> bool:
+        with _trouble_told():
+            step = chunker.next_step(self._connection, now_ns)
+        if step is None:
+            return False
+        with self._transaction():
+            chunker.take(self._connection, self._tables.corrected, step)
+        return True
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -177,11 +288,26 @@ class Writer:
         except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            self._names.forget()
-            self.dictionaries.forget()
+            self._tables.forget()
             if _is_trouble(error):
                 raise StoreBusyError(str(error)) from error
             raise
+
+    def _deliver(self, delivery: Delivery, fresh: list[Stored]) -> int:
+        at_ns = delivery.seen.at_ns
+        gateway = self._gateway(delivery.gateway, delivery.seen)
+        stream, through = self._stream(gateway, delivery.epoch)
+        for digest, data in delivery.dictionaries:
+            keep(self._connection, gateway, digest, data, at_ns)
+        counts = []
+        for data, block in delivery.blocks:
+            good, bad = count_readings(block)
+            fresh.append(Stored(self._insert(stream, through, at_ns, data, block, good + bad), stream, gateway, block))
+            counts.append((good, bad))
+        self._count(stream, delivery, counts)
+        for refusal in delivery.refusals:
+            self._refuse(delivery.gateway, refusal, at_ns)
+        return numbers.settle(self._connection, stream, delivery.oldest)
 
     def _gateway(self, gateway: str, seen: Seen) -> int:
         row = self._connection.execute(
@@ -192,34 +318,35 @@ class Writer:
         ).fetchone()
         return int(row[0])
 
-    def _stream(self, gateway: int, epoch: str) -> int:
-        self._connection.execute("INSERT OR IGNORE INTO stream(gateway, epoch) VALUES (?,?)", (gateway, epoch))
-        found = self._connection.execute("SELECT id FROM stream WHERE gateway=? AND epoch=?", (gateway, epoch))
-        return int(found.fetchone()[0])
+    def _stream(self, gateway: int, epoch: str) -> tuple[int, int]:
+        """Its row, and its mark."""
+        where = (gateway, epoch)
+        self._connection.execute("INSERT OR IGNORE INTO stream(gateway, epoch) VALUES (?,?)", where)
+        row = self._connection.execute("SELECT id, through FROM stream WHERE gateway=? AND epoch=?", where).fetchone()
+        return int(row[0]), int(row[1])
 
-    def _insert(self, stream: int, gateway: int, data: bytes, block: Block, at_ns: int) -> Stored:
-        good, bad = count_readings(block)
-        numbers.come_after_all(self._connection, stream, block.header.key.seq)
+    def _insert(self, stream: int, through: int, at_ns: int, data: bytes, block: Block, readings: int) -> int:
+        seq = block.header.key.seq
+        if seq <= through:
+            numbers.come_after_all(self._connection, stream, seq)
         cursor = self._connection.execute(
             "INSERT INTO block(stream, seq, received_ns, readings, bytes) VALUES (?,?,?,?,?)",
-            (stream, block.header.key.seq, at_ns, good + bad, data),
+            (stream, seq, at_ns, readings, data),
         )
         assert cursor.lastrowid is not None
-        return Stored(id=cursor.lastrowid, stream=stream, gateway=gateway, block=block)
+        return cursor.lastrowid
 
-    def _count(self, stream: int, stored: Sequence[Stored], duplicates: Sequence[Duplicate]) -> None:
-        counts = [count_readings(one.block) for one in stored]
-        records = [record for one in stored for record in one.block.records]
+    def _count(self, stream: int, delivery: Delivery, counts: Sequence[tuple[int, int]]) -> None:
+        records = [record for _, block in delivery.blocks for record in block.records]
         self._connection.execute(
             "UPDATE stream SET blocks = blocks + ?, good = good + ?, bad = bad + ?, verdicts = verdicts + ?,"
-            " alarms = alarms + ?, stored_twice = stored_twice + ?, duplicate_blocks = duplicate_blocks + ?,"
+            " alarms = alarms + ?, duplicate_blocks = duplicate_blocks + ?,"
             " duplicate_readings = duplicate_readings + ? WHERE id = ?",
             (
-                len(stored), sum(good for good, _ in counts), sum(bad for _, bad in counts),
+                len(counts), sum(good for good, _ in counts), sum(bad for _, bad in counts),
                 sum(isinstance(record, Verdict) for record in records),
                 sum(isinstance(record, Alarm) for record in records),
-                stored_twice(self._connection, self._names, self.dictionaries, stored),
-                len(duplicates), sum(d.readings for d in duplicates), stream,
+                len(delivery.duplicates), sum(d.readings for d in delivery.duplicates), stream,
             ),
         )  # fmt: skip
 

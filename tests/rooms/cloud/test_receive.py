@@ -16,7 +16,8 @@ import httpx
 import pytest
 import zstandard
 
-from cloud.ingest.receive import BODY_BYTES_MAX, IN_FLIGHT_MAX
+from cloud.ingest.admission import GATEWAY_REQUESTS_MAX
+from cloud.ingest.receive import BODY_BYTES_MAX
 from cloud.ingest.tokens import make
 from cloud.store.writer import Seen, StoreBusyError, Writer
 from edge.contract.block import decode_block, pack_frames
@@ -209,17 +210,17 @@ async def until(status: int, sender: Sender) -> httpx.Response:
                 return answer
 
 
-def test_too_many_requests_at_once_are_asked_to_come_back(tmp_path: Path) -> None:
+def test_a_gateway_with_too_many_requests_at_once_is_asked_to_come_back(tmp_path: Path) -> None:
     async def story(sender: Sender) -> None:
         where = urlsplit(sender.url)
         lines = [f"{name}: {value}" for name, value in sender.headers(Host="x", Content_Length="1000").items()]
         request = "\r\n".join(["POST /api/v1/blocks HTTP/1.1", *lines, "", ""]).encode()
-        stalled = [socket.create_connection((where.hostname, where.port)) for _ in range(IN_FLIGHT_MAX)]
+        stalled = [socket.create_connection((where.hostname, where.port)) for _ in range(GATEWAY_REQUESTS_MAX)]
         try:
             for connection in stalled:
                 connection.sendall(request)
-            answer = await until(503, sender)
-            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            answer = await until(429, sender)
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         finally:
             for connection in stalled:
                 connection.close()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud.store.chunk import CHUNK_TABLES
 from cloud.store.reader import Reader
 from cloud.store.rebuild import rebuild
 from cloud.store.schema import DERIVED_TABLES
@@ -37,6 +38,8 @@ from edge.errors import StoreError
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, batch, block, telemetry
 
 Row = tuple[Any, ...]
+# Chunks grow by when they are made; what they answer is compared in their own test.
+COMPARED = tuple(table for table in DERIVED_TABLES if table not in (*CHUNK_TABLES, "progress"))
 
 
 def stored(folder: Path, blocks: Sequence[bytes], *, at_once: int = 1) -> None:
@@ -52,7 +55,7 @@ def tables(folder: Path) -> dict[str, list[Row]]:
     connection = sqlite3.connect(folder / "cloud.sqlite3")
     connection.row_factory = sqlite3.Row
     found: dict[str, list[Row]] = {}
-    for table in DERIVED_TABLES:
+    for table in COMPARED:
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
         found[table] = sorted((tuple(row[k] for k in row.keys() if k != "block") for row in rows), key=repr)  # noqa: SIM118
     connection.close()
@@ -61,7 +64,7 @@ def tables(folder: Path) -> dict[str, list[Row]]:
 
 def assert_same(left: dict[str, list[Row]], right: dict[str, list[Row]]) -> None:
     """Equal but for the last bits of sums, which depend on the order of adding."""
-    for table in DERIVED_TABLES:
+    for table in COMPARED:
         assert len(left[table]) == len(right[table]), table
         for a, b in zip(left[table], right[table], strict=True):
             assert a == tuple(pytest.approx(v, rel=1e-12) if isinstance(v, float) else v for v in b), table
@@ -155,7 +158,8 @@ def test_late_blocks_in_any_order_repair_what_they_touch(tmp_path: Path) -> None
     stored(tmp_path / "reversed", blocks[::-1])
     stored(tmp_path / "shuffled", blocks[1::2] + blocks[::2], at_once=4)
     expected = tables(tmp_path / "in order")
-    assert all(expected[table] for table in DERIVED_TABLES if table != "ledger")
+    without = {"ledger", "waveform", "clock", "untrusted", "unsettled", "dirty"}
+    assert all(expected[table] for table in COMPARED if table not in without)
     # Numbers of assets and tags follow the order of arrival; here all come from one asset with one order of tags.
     assert_same(tables(tmp_path / "reversed"), expected)
     assert_same(tables(tmp_path / "shuffled"), expected)

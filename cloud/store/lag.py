@@ -1,0 +1,86 @@
+"""Which stored blocks wait to be derived from, and how much time may be spent on it.
+
+The truth is stored at once, what is derived from it where time allows: with little to do in the same transaction, under
+load some seconds later and many blocks of a gateway together, which costs a fraction. What waits is bounded in readings
+and in age, and is in the store as well: after a crash it is derived from there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from cloud.store.stored import Stored
+
+READINGS_MAX = 1_500_000
+"""About 20 bytes each while they wait."""
+AGE_S_MAX = 60.0
+SHARE = 0.25
+BURST_S = 0.1
+
+Clock = Callable[[], float]
+
+
+class Waiting:
+    """Blocks by gateway, that of the oldest block first."""
+
+    def __init__(self, *, monotonic_s: Clock = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._blocks: dict[int, list[Stored]] = {}
+        self._since_s: dict[int, float] = {}
+        self.readings = 0
+
+    def add(self, stored: Sequence[Stored]) -> None:
+        for one in stored:
+            self._blocks.setdefault(one.gateway, []).append(one)
+            self._since_s.setdefault(one.gateway, self._monotonic_s())
+            self.readings += one.block.header.readings
+
+    def remove(self, gateway: int) -> None:
+        self._since_s.pop(gateway)
+        self.readings -= sum(one.block.header.readings for one in self._blocks.pop(gateway))
+
+    def take_back(self, stored: Sequence[Stored]) -> None:
+        """As if these, the last that were added, had never been."""
+        gone = {one.id for one in stored}
+        for gateway in {one.gateway for one in stored} & self._blocks.keys():
+            left = [one for one in self._blocks[gateway] if one.id not in gone]
+            self.remove(gateway)
+            self.add(left)
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def of(self, gateway: int) -> list[Stored]:
+        return self._blocks[gateway]
+
+    def gateways(self) -> Iterator[int]:
+        """Those that have waited longest first."""
+        return iter(list(self._blocks))
+
+    def is_late(self, gateway: int) -> bool:
+        """Whether a gateway's blocks must not wait any longer."""
+        return self.readings > READINGS_MAX or self._monotonic_s() - self._since_s[gateway] > AGE_S_MAX
+
+    def before(self, newest: int, *, without: Sequence[int]) -> int:
+        """The last row up to which nothing waits but for these gateways'; ``newest`` is the last row of all."""
+        waiting = (blocks[0].id for gateway, blocks in self._blocks.items() if gateway not in without)
+        return min(waiting, default=newest + 1) - 1
+
+
+class Allowance:
+    """Seconds that may be spent: a share of the time that passes, with a small reserve."""
+
+    def __init__(self, *, monotonic_s: Clock = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._left_s, self._at_s = BURST_S, monotonic_s()
+
+    def is_left(self) -> bool:
+        now_s = self._monotonic_s()
+        self._left_s = min(self._left_s + (now_s - self._at_s) * SHARE, BURST_S)
+        self._at_s = now_s
+        return self._left_s > 0
+
+    def spend(self, began_s: float) -> None:
+        """Since ``began_s``, by the same clock."""
+        self._left_s -= self._monotonic_s() - began_s
