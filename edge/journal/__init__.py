@@ -7,6 +7,9 @@ What it promises
 - The ledger balances at every moment: ``offered = good + bad``, ``good = kept + unchanged``, ``kept = acknowledged
   + pending + thinned + dropped``. ``pending`` is counted from the blocks themselves, not derived from the equation.
 - A sequence number is never used twice, and what was acknowledged is never handed out again.
+- Each row of the ledger is told until a block that tells it was acknowledged: a crash forgets no correction, and a
+  lost block's rows are told again. Rows long settled are folded into one a tag; the equation holds for it too.
+- A store of a former version is brought to this one in one transaction, with all that it holds.
 
 Which faults it survives
 
@@ -17,7 +20,11 @@ Which faults it survives
 - A disk that is full or refuses: a reserve is released, the oldest telemetry thinned. What still does not fit waits
   sealed in bounded memory; beyond the bound the oldest telemetry is dropped and declared with cause disk.
 - A store that is broken is set aside by a rename and a new one with a new epoch begins; the recorder knows what waited
-  in the old one (cause disk). A block that the disk altered is declared with cause decode and never sent.
+  in the old one (cause disk). Where the disk took back only the last commits (a WAL with flipped bits), the store goes
+  on with numbers beyond those; what they held is declared (cause disk).
+- A block that the disk altered, or whose names it altered, is declared with cause decode and never sent; its bytes are
+  set aside in the store. Of the records in a lost block, alarms, names, corrections of the clock and declared losses go
+  up with a later one; verdicts and snapshots are counted (``losses``).
 - Another program's database, or another gateway's store, is refused and left as it is.
 - Near its cap, or where the disk has less free than its floor, the store thins the oldest telemetry that was never
   handed out; over it, it drops the oldest, declared with cause cap; alarms go last.
@@ -35,9 +42,10 @@ from edge.journal.journal import SqliteJournal
 from edge.journal.ledger import stored_rows
 from edge.journal.limits import Limits
 from edge.journal.schema import connect_read_only
+from edge.journal.summary import Summary, read_summary
 from edge.ports import Clock
 
-__all__ = ["Limits", "SqliteJournal", "open_journal", "read_ledger", "totals"]
+__all__ = ["Limits", "SqliteJournal", "Summary", "open_journal", "read_ledger", "read_summary", "totals"]
 
 
 def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:

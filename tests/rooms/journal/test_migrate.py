@@ -14,7 +14,7 @@ from edge.contract.types import Ack, Alarm, LedgerRow
 from edge.errors import StoreError
 from edge.journal import read_ledger, totals
 from edge.journal.schema import SCHEMA_VERSION
-from tests.laws.journals import START_NS, TAGS, BentClock, good_readings, opened, opened_block, poll
+from tests.laws.journals import START_NS, BentClock, good_readings, opened, opened_block, poll
 
 ROOT = Path(__file__).resolve().parents[3]
 STORES = ROOT / "tests" / "golden" / "stores"
@@ -145,7 +145,8 @@ migrate(connection, version=1)
 
 
 def test_a_cut_in_the_midst_leaves_either_version_whole(tmp_path: Path) -> None:
-    path, cuts, versions = tmp_path / "store.db", 0, []
+    path, cuts = tmp_path / "store.db", 0
+    versions: list[int] = []
     while not versions or versions[-1] == 1:
         for old in tmp_path.glob("store.db*"):
             old.unlink()
@@ -172,10 +173,3 @@ opened(Path({str(tmp_path)!r}), BentClock()).close()
 sys.exit("sqlite_utils" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0
-
-
-def test_a_poll_of_every_tag_is_still_told_apart(tmp_path: Path) -> None:
-    former(tmp_path)
-    journal = opened(tmp_path, BentClock(LATER_NS))
-    assert {row.tag for row in journal.ledger()} == set(TAGS)
-    journal.close()
