@@ -2,8 +2,8 @@
 
     python tests/golden/make_blocks.py
 
-Each ``v<version>-<name>.bin`` gets a ``.json`` beside it with what it holds. Floats are written as 16 hex digits of
-their bits, so that the content is exact whatever reads it.
+Each ``v<version>-<name>.bin`` gets a ``.json`` beside it with what it holds, and a ``.dictionary`` where it needs one.
+Floats are written as 16 hex digits of their bits, so that the content is exact whatever reads it.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import json
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.contract.block import VERSION, Block, encode_block
+import numpy as np
+
+from edge.contract.block import VERSION, Block, Dictionary, encode_block, pack_dictionary
 from edge.contract.types import (
     Alarm,
     AlarmState,
     Asset,
     Batch,
     Cause,
+    ClockSet,
     Dropped,
     Key,
     Lane,
@@ -30,10 +34,12 @@ from edge.contract.types import (
     Quality,
     Reason,
     Record,
+    Samples,
     Tag,
     Urgency,
     Value,
     Verdict,
+    Waveform,
 )
 
 FOLDER = Path(__file__).resolve().parent / "blocks"
@@ -125,24 +131,71 @@ def wide() -> list[Batch]:
     return polls("machine-1", columns) + polls("machine-2", columns)
 
 
-BLOCKS: dict[str, tuple[Lane, list[Batch], list[Record]]] = {
-    "every-kind": (Lane.TELEMETRY, every_kind(), []),
-    "every-record": (Lane.URGENT, [], every_record()),
-    "both": (Lane.TELEMETRY, every_kind()[:3], every_record()[:2]),
-    "wide": (Lane.TELEMETRY, wide(), []),
-    "empty": (Lane.TELEMETRY, [], []),
+def snapshots() -> list[Record]:
+    """Every type of sample, smooth and rough, with what is easily lost."""
+    wave = [round(3000 * math.sin(i / 9)) for i in range(300)]
+    rough = [(i * i * 7919) % 65_536 - 32_768 for i in range(300)]
+    odd = [math.nan, -math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-45, 5e-324, 0.1]
+    samples: list[Samples] = [
+        np.array(wave, np.int16), np.array(rough, np.int16), np.array([-(2**31), 2**31 - 1, 0, 5], np.int32),
+        np.array(wave, np.float32) / np.float32(7), np.array(odd, np.float32), np.array(wave) * 0.1,
+        np.array([*odd, double(0x7FF0_DEAD_BEEF_0001)]), np.array([], np.int16),
+    ]  # fmt: skip
+    return [
+        Waveform("machine-1", "vibration", "g", START_NS + i, i, i > 2, 25_600.0, one) for i, one in enumerate(samples)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """What one block is made of; ``named``: the series that its dictionary names, or None."""
+
+    lane: Lane = Lane.TELEMETRY
+    batches: Sequence[Batch] = ()
+    records: Sequence[Record] = ()
+    named: Sequence[Batch] | None = None
+    thinned: bool = False
+
+
+BLOCKS: dict[str, Golden] = {
+    "every-kind": Golden(batches=every_kind()),
+    "every-record": Golden(Lane.URGENT, records=[*every_record(), ClockSet(BOOT, START_NS, 5, START_NS + 5)]),
+    "both": Golden(batches=every_kind()[:3], records=every_record()[:2]),
+    "wide": Golden(batches=wide()),
+    "empty": Golden(),
+    "snapshots": Golden(records=snapshots()),
+    "named": Golden(batches=every_kind(), records=every_record(), named=[*wide(), *every_kind()]),
+    "partly-named": Golden(batches=every_kind(), named=every_kind()[:3]),
+    "one-poll": Golden(batches=every_kind()[:1], named=every_kind()),
+    "thinned": Golden(batches=every_kind(), thinned=True),
 }
+
+
+def dictionary_of(named: Sequence[Batch] | None) -> Dictionary | None:
+    return None if named is None else Dictionary(tuple(dict.fromkeys((b.asset, b.tags) for b in named)))
 
 
 def content(block: Block) -> dict[str, Any]:
     """What a block holds, as JSON that loses nothing."""
     header = block.header
-    return {
+    later = {} if header.version == 1 else {"thinned": header.thinned, "dictionary": header.dictionary.hex()}
+    return later | {
         "gateway": header.key.gateway, "epoch": header.key.epoch, "seq": header.key.seq, "boot": header.boot,
         "lane": int(header.lane), "sealed_ns": header.sealed_ns, "readings": header.readings, "good": header.good,
         "batches": [poll(batch) for batch in block.batches()],
-        "records": [repr(record) for record in block.records],
+        "records": [told(record) for record in block.records],
     }  # fmt: skip
+
+
+def told(record: Record) -> str | list[object]:
+    if not isinstance(record, Waveform):
+        return repr(record)
+    named = [record.asset, record.tag, record.unit, record.at_ns, record.mono_ns, record.trusted, record.rate_hz]
+    return [
+        *named,
+        record.samples.dtype.name,
+        record.samples.astype(record.samples.dtype.newbyteorder("<")).tobytes().hex(),
+    ]
 
 
 def poll(batch: Batch) -> dict[str, Any]:
@@ -160,20 +213,26 @@ def spelled(value: Value) -> Value | dict[str, str]:
 def make() -> None:
     """Write what is missing. The content is what was put in, not what a decoder made of it."""
     FOLDER.mkdir(exist_ok=True)
-    for name, (lane, batches, records) in BLOCKS.items():
+    for name, one in BLOCKS.items():
         path = FOLDER / f"v{VERSION}-{name}.bin"
         if path.exists():
             print(f"{path.name} exists and stays as it is")
             continue
-        data = encode_block(KEY, boot=BOOT, lane=lane, sealed_ns=START_NS, batches=batches, records=records)
-        readings = sum(len(b.tags) for b in batches)
-        good = sum(not q.is_bad for b in batches for q in b.quality)
+        dictionary = dictionary_of(one.named)
+        data = encode_block(
+            KEY, boot=BOOT, lane=one.lane, sealed_ns=START_NS, batches=one.batches, records=one.records,
+            dictionary=dictionary, thinned=one.thinned,
+        )  # fmt: skip
         expected = {
-            "gateway": KEY.gateway, "epoch": KEY.epoch, "seq": KEY.seq, "boot": BOOT, "lane": int(lane),
-            "sealed_ns": START_NS, "readings": readings, "good": good, "batches": [poll(b) for b in batches],
-            "records": [repr(record) for record in records],
+            "thinned": one.thinned, "dictionary": dictionary.digest.hex() if dictionary else "",
+            "gateway": KEY.gateway, "epoch": KEY.epoch, "seq": KEY.seq, "boot": BOOT, "lane": int(one.lane),
+            "sealed_ns": START_NS, "readings": sum(len(b.tags) for b in one.batches),
+            "good": sum(not q.is_bad for b in one.batches for q in b.quality),
+            "batches": [poll(b) for b in one.batches], "records": [told(record) for record in one.records],
         }  # fmt: skip
         path.write_bytes(data)
+        if dictionary:
+            path.with_suffix(".dictionary").write_bytes(pack_dictionary(dictionary))
         text = json.dumps(expected, indent=None, separators=(",", ":"))
         path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
         print(f"{path.name}: {len(data)} bytes")
