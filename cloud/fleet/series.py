@@ -111,28 +111,32 @@ def _loss(row: DroppedRow, period_ms: int) -> Gap:
 
 
 def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, period_ms: int) -> Signal:
-    at_ms = found.at_ns // MS_NS
-    if not len(at_ms):
+    at_ns = found.at_ns
+    if not len(at_ns):
         return Signal(tag, "raw", gaps=list(losses))
-    span_ms = max(1, int(at_ms[-1] - at_ms[0]) // points_max + 1)
-    limits = _hole_limits(at_ms, found, period_ms)
-    wide = np.flatnonzero(np.diff(at_ms) > limits)
-    holes = [Gap(int(at_ms[i]), int(at_ms[i + 1]), NO_DATA) for i in wide]
+    steps = np.diff(at_ns)
+    limits = _hole_limits(steps, found, period_ms)
+    wide = np.flatnonzero(steps > limits)
+    holes = [
+        Gap(start, stop, NO_DATA)
+        for start, stop in zip((at_ns[wide] // MS_NS).tolist(), (at_ns[wide + 1] // MS_NS).tolist(), strict=True)
+    ]
     thinned = [Gap(start // MS_NS, stop // MS_NS, THINNED) for start, stop in found.thinned]
     kinds = (
-        bad_spans(at_ms, found.quality, period_ms), losses, list(undeclared(holes, losses, hole_ms(period_ms))),
-        _merged(thinned, int(limits.max(initial=0))),
+        bad_spans(at_ns, found.quality, period_ms), losses, list(undeclared(holes, losses, hole_ms(period_ms))),
+        _merged(thinned, int(limits.max(initial=0)) // MS_NS),
     )  # fmt: skip
+    span_ns = (int(at_ns[-1] - at_ns[0]) // points_max // MS_NS + 1) * MS_NS
     # What could not be told apart on the chart becomes one, so that a signal that flaps all day stays small.
-    gaps = [gap for kind in kinds for gap in (_merged(kind, span_ms) if len(kind) > points_max else kind)]
-    if len(at_ms) > points_max:
-        points = _downsampled(at_ms, found.numbers, span_ms)
+    gaps = [gap for kind in kinds for gap in (_merged(kind, span_ns // MS_NS) if len(kind) > points_max else kind)]
+    if len(at_ns) > points_max:
+        points = _downsampled(at_ns, found.numbers, span_ns)
         # A hole within one span of the chart is narrower than the line.
-        wide = wide[np.diff(at_ms)[wide] > limits[wide] + span_ms]
+        wide = wide[steps[wide] > limits[wide] + span_ns]
     else:
         numbers = np.where(np.isfinite(found.numbers), found.numbers, np.nan)
-        points = _Points(at_ms, numbers, numbers, numbers)
-    return _signal(tag, "raw", points.broken(at_ms[wide]), gaps)
+        points = _Points(at_ns // MS_NS, numbers, numbers, numbers)
+    return _signal(tag, "raw", points.broken(at_ns[wide] // MS_NS), gaps)
 
 
 def _signal(tag: str, resolution: Resolution, points: _Points, gaps: Iterable[Gap]) -> Signal:
@@ -155,27 +159,32 @@ def hole_ms(period_ms: int) -> int:
     return max(HOLE_PERIODS * period_ms, HOLE_MS_MIN)
 
 
-def _hole_limits(at_ms: Times, found: Readings, period_ms: int) -> Times:
-    """For each step from one reading to the next how long it may be before it is a hole."""
-    steps = np.diff(at_ms)
-    limits = np.full(len(steps), hole_ms(period_ms))
-    inside = np.zeros(len(at_ms), np.bool_)
+def _hole_limits(steps: Times, found: Readings, period_ms: int) -> Times:
+    """For each step from one reading to the next, in nanoseconds, how long it may be before it is a hole."""
+    usual = np.int64(hole_ms(period_ms) * MS_NS)
+    if not found.thinned:
+        return np.broadcast_to(usual, steps.shape)
+    limits = np.full(len(steps), usual)
+    inside = np.zeros(len(steps) + 1, np.bool_)
     for start, stop in found.thinned:
         inside[found.at_ns.searchsorted(start) : found.at_ns.searchsorted(stop, "right")] = True
     thin = inside[:-1] | inside[1:]
     if thin.any():
-        limits[thin] = np.maximum(limits[thin], int(np.median(steps[thin])) * HOLE_THINNED_STEPS)
+        limits[thin] = max(int(usual), int(np.median(steps[thin])) * HOLE_THINNED_STEPS)
     return limits
 
 
-def bad_spans(at_ms: Times, quality: NDArray[np.uint8], period_ms: int) -> list[Gap]:
+def bad_spans(at_ns: Times, quality: NDArray[np.uint8], period_ms: int) -> list[Gap]:
     """Runs of readings that were bad for one cause, each as long as its readings' periods."""
-    is_new = (np.diff(quality) != 0) | (np.diff(at_ms) > hole_ms(period_ms))
+    if not (quality >= Quality.BAD_BUS).any():
+        return []
+    is_new = (np.diff(quality) != 0) | (np.diff(at_ns) > hole_ms(period_ms) * MS_NS)
     first = np.flatnonzero(np.concatenate([[True], is_new]))
-    last = np.append(first[1:], len(at_ms)) - 1
+    last = np.append(first[1:], len(at_ns)) - 1
     bad = quality[first] >= Quality.BAD_BUS
-    runs = zip(at_ms[first[bad]].tolist(), at_ms[last[bad]].tolist(), quality[first[bad]].tolist(), strict=True)
-    return [Gap(start, stop + period_ms, str(Quality(code).cause)) for start, stop, code in runs]
+    starts, stops = at_ns[first[bad]] // MS_NS, at_ns[last[bad]] // MS_NS + period_ms
+    runs = zip(starts.tolist(), stops.tolist(), quality[first[bad]].tolist(), strict=True)
+    return [Gap(start, stop, str(Quality(code).cause)) for start, stop, code in runs]
 
 
 def _merged(gaps: Iterable[Gap], apart_ms: int) -> list[Gap]:
@@ -203,17 +212,22 @@ def undeclared(holes: Iterable[Gap], losses: Sequence[Gap], slack_ms: int) -> It
             yield Gap(at, hole.to_ms, hole.cause)
 
 
-def _downsampled(at_ms: Times, numbers: Floats, span_ms: int) -> _Points:
+def _downsampled(at_ns: Times, numbers: Floats, span_ns: int) -> _Points:
     """Mean, minimum and maximum of each span that has a reading."""
-    first = np.flatnonzero(np.diff((at_ms - at_ms[0]) // span_ms, prepend=-1))
-    finite = np.isfinite(numbers)
+    first = np.unique(at_ns.searchsorted(np.arange(at_ns[0], at_ns[-1] + 1, span_ns)))
+    return _summed(at_ns[first] // MS_NS, first, numbers, numbers, numbers)
+
+
+def _summed(at_ms: Times, first: Times, value: Floats, low: Floats, high: Floats) -> _Points:
+    """Points as one from each of ``first`` on; a mean that no double holds is shown as none."""
+    finite = np.isfinite(low)
+    whole = bool(finite.all())
     count = np.add.reduceat(finite, first, dtype=np.int64)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        mean = np.add.reduceat(np.where(finite, numbers, 0.0), first) / count
-        low = np.fmin.reduceat(np.where(finite, numbers, np.nan), first)
-        high = np.fmax.reduceat(np.where(finite, numbers, np.nan), first)
-    # A mean that no double holds is shown as none.
-    return _Points(at_ms[first], np.where(np.isfinite(mean), mean, np.nan), low, high)
+        mean = np.add.reduceat(value if whole else np.where(finite, value, 0.0), first) / count
+    lows = np.minimum.reduceat(low if whole else np.where(finite, low, np.inf), first)
+    highs = np.maximum.reduceat(high if whole else np.where(finite, high, -np.inf), first)
+    return _Points(at_ms, *(np.where((count > 0) & np.isfinite(a), a, np.nan) for a in (mean, lows, highs)))
 
 
 def _rolled(
@@ -243,13 +257,10 @@ def _rolled(
 
 def _grouped(points: _Points, size: int) -> _Points:
     """Each ``size`` neighbours as one, at the first one's time."""
-    first = np.arange(0, len(points.at_ms), size)
-    if size == 1 or not len(first):
+    if size == 1:
         return points
-    count = np.add.reduceat(~np.isnan(points.value), first, dtype=np.int64)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        mean = np.add.reduceat(np.nan_to_num(points.value, nan=0.0), first) / count
-    return _Points(points.at_ms[first], mean, np.fmin.reduceat(points.low, first), np.fmax.reduceat(points.high, first))
+    first = np.arange(0, len(points.at_ms), size)
+    return _summed(points.at_ms[first], first, points.value, points.low, points.high)
 
 
 def _worst_cause(row: RollupRow) -> str:

@@ -2,7 +2,7 @@
 
 A gateway seals a block a second, so a day of an asset is 86,400 blocks; opened one by one they take half a minute. In
 chunks the same day of a tag is some tens of rows. Blocks stay the truth: chunks are derived, may be missing, and can be
-made anew. Columns are packed as a block's are (``edge.contract``), so numbers come back to the bit.
+made anew. Numbers become whole ones as in a block (``edge.contract.kinds``), so that they come back to the bit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -53,10 +54,13 @@ CHUNK_TABLES = ("chunk", "chunk_column", "chunk_hour", "thinned_hour")
 
 COLUMN_BYTES_MAX = 2**26
 _LEVEL = 3
-_TIME_KIND = np.array([kinds.INT])
-_HEAD = struct.Struct("<IIBBBBBdd")
-"""readings, values, flawed, kind, sloped, widths, and of a scaled kind its operation, factor and offset."""
+_NUMBERS = struct.Struct("<IqqB")
+"""How many, the first one, the slope, and bytes of the widest step."""
+_COLUMN = struct.Struct("<BBBdd")
+"""Whether qualities follow, and the numbers' kind, with operation, factor and offset where it is a scaled one."""
 _OPS = ("times", "over", "over32")
+_CODES: dict[int, tuple[Any, Any]] = {1: ("<u1", "<i1"), 2: ("<u2", "<i2"), 4: ("<u4", "<i4"), 8: ("<u8", "<i8")}
+"""Whole numbers without and with a sign, by their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,61 +91,86 @@ def joined(parts: Iterable[Polls]) -> Polls:
 
 
 def pack_times(at_ns: Ints) -> bytes:
-    return _pack(at_ns, _TIME_KIND, len(at_ns), b"", None)
+    return _compressed(_packed(at_ns))
 
 
 def unpack_times(data: bytes) -> Ints:
     """Raises BlockError where the bytes were altered."""
-    return _unpack(data)[1]
+    return _unpacked(_decompressed(data))[0]
 
 
 def pack_column(numbers: Floats, quality: Bytes) -> bytes:
-    """One tag's column: float64[n] and uint8[n]."""
-    good = quality < Quality.BAD_BUS
+    """One tag's column: float64[n] and uint8[n]. Where quality is bad there is no number."""
+    present = np.ascontiguousarray(numbers[quality < Quality.BAD_BUS])
+    kind, cells, scale = kinds.INT, np.empty(0, np.int64), kinds.Scale("times", 0.0)
+    if len(present):
+        found, cells = kinds.floats_to_ints(present, np.array([len(present)]))
+        kind = int(found[0])
+    if kind >= kinds.SCALED:
+        kind, scale = kinds.SCALED, kinds.STANDARD[kind - kinds.SCALED]
     flaws = quality.tobytes() if quality.any() else b""
-    present = np.ascontiguousarray(numbers[good])
-    if not len(present):
-        return _pack(np.empty(0, np.int64), _TIME_KIND, len(numbers), flaws, None)
-    kind, cells = kinds.floats_to_ints(present, np.array([len(present)]))
-    scale = kinds.STANDARD[int(kind[0]) - kinds.SCALED] if kind[0] >= kinds.SCALED else None
-    return _pack(cells, np.minimum(kind, kinds.SCALED), len(numbers), flaws, scale)
+    head = _COLUMN.pack(bool(flaws), kind, _OPS.index(scale.op), scale.factor, scale.offset)
+    return _compressed(head + _packed(cells) + flaws)
 
 
 def unpack_column(data: bytes) -> tuple[Floats, Bytes]:
     """What ``pack_column`` was given. Raises BlockError where the bytes were altered."""
-    kind, cells, quality, scales = _unpack(data)
+    content = _decompressed(data)
+    flawed, kind, op, factor, offset = _COLUMN.unpack_from(content)
+    cells, rest = _unpacked(content[_COLUMN.size :])
+    present = kinds.ints_to_floats(kind, cells, [kinds.Scale(_OPS[op], factor, offset)])  # type: ignore[arg-type]
+    if not flawed:
+        return present, np.zeros(len(present), np.uint8)
+    quality = np.frombuffer(rest, np.uint8)
     numbers = np.full(len(quality), np.nan)
-    if len(cells):
-        numbers[quality < Quality.BAD_BUS] = kinds.ints_to_floats(kind, cells, scales)
+    numbers[quality < Quality.BAD_BUS] = present
     return numbers, quality
 
 
-def _pack(cells: Ints, kind: Ints, count: int, flaws: bytes, scale: kinds.Scale | None) -> bytes:
-    packed = columns.pack(cells, np.array([len(cells)] if len(cells) else [], np.int64), kind)
-    sloped, width = (bool(packed.sloped[0]), int(packed.widths[0])) if len(cells) else (False, 0)
-    op, factor, offset = (_OPS.index(scale.op), scale.factor, scale.offset) if scale else (0, 0.0, 0.0)
-    head = _HEAD.pack(count, len(cells), bool(flaws), int(kind[0]), sloped, width, op, factor, offset)
-    content = b"".join([head, flaws, *packed.chunks])
+def _packed(cells: Ints) -> bytes:
+    """Whole numbers as a first one, a slope, and the steps' differences from it, byte plane by byte plane.
+
+    As in a block, but of one column alone, which is read ten times as fast. All arithmetic wraps at 64 bits.
+    """
+    if not len(cells):
+        return _NUMBERS.pack(0, 0, 0, 1)
+    steps = np.diff(cells)
+    slope = (int(cells[-1]) - int(cells[0])) // max(1, len(steps)) if len(steps) else 0
+    slope = slope if -(2**63) <= slope < 2**63 else 0
+    codes = columns.zigzag(steps - np.int64(slope))
+    width = max(1, (int(codes.max(initial=0)).bit_length() + 7) // 8)
+    planes = codes.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :width].T
+    return _NUMBERS.pack(len(cells), int(cells[0]), slope, width) + planes.tobytes()
+
+
+def _unpacked(content: bytes) -> tuple[Ints, bytes]:
+    """The numbers, and what follows them."""
+    count, first, slope, width = _NUMBERS.unpack_from(content)
+    steps, end = max(0, count - 1), _NUMBERS.size + max(0, count - 1) * width
+    planes = np.frombuffer(content, np.uint8, steps * width, _NUMBERS.size).reshape(width, steps)
+    room = next(size for size in _CODES if size >= width)
+    unsigned, signed = _CODES[room]
+    rows = np.zeros((steps, room), np.uint8)
+    for plane in range(width):
+        rows[:, plane] = planes[plane]
+    codes = rows.view(unsigned).ravel()
+    cells = np.empty(count, np.int64)
+    if count:
+        cells[0] = first
+        # zigzag's inverse: the lowest bit is the sign
+        cells[1:] = ((codes >> 1) ^ -(codes & 1)).view(signed)
+        if slope:
+            cells[1:] += slope
+        np.cumsum(cells, out=cells)
+    return cells, content[end:]
+
+
+def _compressed(content: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content)
 
 
-def _unpack(data: bytes) -> tuple[int, Ints, Bytes, list[kinds.Scale]]:
-    """Kind, cells, qualities and the scales that the kind refers to."""
+def _decompressed(data: bytes) -> bytes:
     try:
-        content = zstandard.ZstdDecompressor().decompress(data, max_output_size=COLUMN_BYTES_MAX)
+        return zstandard.ZstdDecompressor().decompress(data, max_output_size=COLUMN_BYTES_MAX)
     except zstandard.ZstdError as error:
         raise BlockError("chunk", f"its bytes were altered: {error}") from None
-    count, length, flawed, kind, sloped, width, op, factor, offset = _HEAD.unpack_from(content)
-    at = _HEAD.size
-
-    def take(size: int) -> bytes:
-        nonlocal at
-        at += size
-        return content[at - size : at]
-
-    quality = np.frombuffer(take(count), np.uint8) if flawed else np.zeros(count, np.uint8)
-    scales = [kinds.Scale(_OPS[op], factor, offset)]  # type: ignore[arg-type]
-    if not length:
-        return kind, np.empty(0, np.int64), quality, scales
-    lengths, flags, widths = np.array([length]), np.array([sloped], np.bool_), np.array([width], np.uint8)
-    return kind, columns.unpack(take, lengths, np.array([kind]), flags, widths), quality, scales

@@ -164,5 +164,5 @@ _CHUNKS = "SELECT id, tags, polls FROM chunk WHERE asset=? AND hour_s BETWEEN ? 
 _TIMES = "SELECT id, times, thinned FROM chunk WHERE id IN (SELECT value FROM json_each(?))"
 _COLUMNS = """
 SELECT chunk, tag, data FROM json_each(?1) CROSS JOIN chunk_column ON chunk = value
-WHERE tag IN (SELECT value FROM json_each(?2)) ORDER BY json_each.key
+WHERE tag IN (SELECT value FROM json_each(?2))
 """
