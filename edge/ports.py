@@ -57,6 +57,18 @@ class StoredBlock:
     dictionary: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What the ledger cannot count, since the store was made.
+
+    ``records`` (verdicts, snapshots) were dropped with their blocks or for want of memory; ``blocks`` were altered on
+    the disk and set aside, and the records in them are not among those.
+    """
+
+    records: int = 0
+    blocks: int = 0
+
+
 class Journal(Protocol):
     """The gateway's durable store. Everything appended is counted in the ledger before anything else happens to it.
 
@@ -114,6 +126,9 @@ class Journal(Protocol):
 
     def totals(self) -> dict[str, int]:
         """The ledger's sums, as of now, from running counters: cheap enough to ask several times a second."""
+
+    def losses(self) -> Losses:
+        """What was lost beside readings. Read from memory."""
 
     def keep(self, name: str, state: bytes) -> None:
         """Remember a room's state (durable with the next ``commit``), so that a restart continues."""

@@ -16,6 +16,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -317,6 +318,7 @@ class Gateway:
             "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "ledger": await self._on_disk(self._journal.totals),
+            "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "restarts": dict(self._restarts),
         }  # fmt: skip

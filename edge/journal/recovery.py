@@ -25,20 +25,12 @@ from edge.contract.types import Cause, Dropped
 from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, stored_json, unpack_counts
 from edge.journal.ledger import Ledger
 from edge.journal.recorder import ANSWERED, ASKED, COUNT_MAX, LAST_NS, Recording, Taken, taken_since
+from edge.ports import Losses
 
 UNCOMMITTED_NS_MAX = 10 * 10**9
 """A gateway commits every second: so much later than the last commit, everything is lost that ever will be."""
 
 Group = Callable[[str, tuple[str, ...]], ScanGroup]
-
-
-@dataclass(frozen=True, slots=True)
-class Losses:
-    """What the ledger cannot count, since the store was made: ``records`` that were dropped with their blocks (or for
-    want of memory), ``blocks`` that were altered on the disk and set aside."""
-
-    records: int = 0
-    blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from edge.journal.groups import Groups
 from edge.journal.intake import Door, add_dropped
 from edge.journal.ledger import Ledger
 from edge.journal.merge import Merged
-from edge.journal.recovery import Losses
 from edge.journal.seal import Sealed
-from edge.ports import StoredBlock
+from edge.ports import Losses, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.journal.recovery import Losses, read_last_run
+from edge.journal.recovery import read_last_run
 from edge.journal.schema import connect_read_only
+from edge.ports import Losses
 
 
 @dataclass(frozen=True, slots=True)
