@@ -20,6 +20,7 @@ from cloud.ingest.admission import Admission, Place, TurnedAwayError
 from cloud.ingest.identity import Identity, UnknownSenderError, WrongSenderError
 from cloud.ingest.worker import Answer, Arrived, RefusedError, Told, TooLateError, Worker
 from cloud.store.writer import Refusal, StoreBusyError, Writer
+from edge.contract import exchange
 
 __all__ = ["Arrived", "Receiver"]
 
@@ -89,10 +90,11 @@ class Receiver:
             return Response(status_code=400)
 
     async def _taken(self, request: Request, gateway: str, place: Place) -> Answer:
-        told = _told(request, gateway)
-        if self._worker.is_congested(live=told.live):
+        if self._worker.is_congested(live=request.headers.get("babbitt-lane") != "backlog"):
             raise TooLateError
-        return await self._worker.submit(told, await _body(request, place))
+        body = await _body(request, place)
+        _check_digest(request, body)
+        return await self._worker.submit(_told(request, gateway), body)
 
     async def _count(self, gateway: str, refusal: Refusal) -> None:
         try:
@@ -103,10 +105,17 @@ class Receiver:
 
 def _json(answer: Answer) -> Response:
     ack = answer.ack
-    return JSONResponse({
+    return _sealed(JSONResponse({
         "epoch": ack.epoch, "through": ack.through, "also": ack.also, "refused": ack.refused,
         "unreadable": answer.unreadable, "wants": ack.wants,
-    })  # fmt: skip
+    }))  # fmt: skip
+
+
+def _check_digest(request: Request, body: bytes) -> None:
+    """Before anything that the request says is believed, or refused for good. Gateways of old send none."""
+    claimed = request.headers.get(exchange.HEADER)
+    if claimed is not None and claimed != exchange.digest_of(request.headers, body):
+        raise _EarlyAnswerError(422, "the request was altered on the way: send it again", refusal="altered request")
 
 
 def _told(request: Request, gateway: str) -> Told:
@@ -158,4 +167,10 @@ def _too_large() -> _EarlyAnswerError:
 
 
 def _error(status: int, error: str, **headers: str) -> Response:
-    return JSONResponse({"error": error}, status, {name.replace("_", "-"): value for name, value in headers.items()})
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return _sealed(JSONResponse({"error": error}, status, named))
+
+
+def _sealed(response: Response) -> Response:
+    response.headers[exchange.HEADER] = exchange.digest_of({}, bytes(response.body))
+    return response

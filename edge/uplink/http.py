@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from edge.config.site import Uplink as UplinkConfig
+from edge.contract import exchange
 from edge.contract.block import pack_frames, peek
 from edge.contract.types import Ack
 from edge.errors import ConfigError
@@ -118,6 +119,7 @@ class HttpLink:
     async def _post(self, body: bytes, headers: dict[str, str]) -> Ack:
         import httpx
 
+        headers = headers | {exchange.HEADER: exchange.digest_of(headers, body)}
         try:
             async with (
                 asyncio.timeout(self._timeout_s),
@@ -128,6 +130,8 @@ class HttpLink:
             raise LinkDown(f"no answer within {self._timeout_s:g} s") from error
         except httpx.HTTPError as error:
             raise LinkDown(_words(error)) from error
+        if response.headers.get(exchange.HEADER, exchange.digest_of({}, answer)) != exchange.digest_of({}, answer):
+            raise LinkDown("the answer was altered on the way")
         if response.status_code != 200:
             raise _refusal(response, answer)
         return parse_answer(answer)
