@@ -44,7 +44,7 @@ def decode(data: bytes, dictionaries: Mapping[bytes, bytes] | None = None) -> di
     series, found, with_value = read_payload(Cursor(frame), head, groups)
     need(sum(len(poll["values"]) for polls in series for poll in polls) == head["readings"], "readings")
     need(with_value == head["good"] and len(found) == head["records"], "good, records")
-    return head | {"series": series, "records": found}
+    return head | {"series": series, "records": found, "count": len(found)}
 
 
 def blake2b(data: bytes) -> bytes:

@@ -27,7 +27,7 @@ def pack(samples: Samples) -> tuple[Note, bytes]:
     name, width = samples.dtype.name, samples.dtype.itemsize
     assert name in _TYPES, f"samples of {', '.join(_TYPES)}, not {samples.dtype}"
     assert samples.ndim == 1, "samples have one dimension"
-    numbers = _whole(samples)
+    numbers = _whole(samples.astype(_TYPES[name], copy=False))
     plain, steps = _zigzag(numbers), _zigzag(np.diff(numbers, prepend=numbers.dtype.type(0)))
     stepped = _bits(steps) < _bits(plain)
     codes = steps if stepped else plain

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zstandard
 from hypothesis import example, given, settings
@@ -35,6 +36,7 @@ from tests.rooms.contract.samples import (
     directory_of,
     envelope,
     handmade,
+    named,
     payload_of,
     plant,
     resealed,
@@ -47,10 +49,16 @@ ALARM = Alarm("machine-0", "high", "speed_rpm", Priority.HIGH, AlarmState.UNACKN
 BLOCK = sealed(plant(), [ALARM])
 
 
+NAMES = named(plant())
+WITH_SNAPSHOT = sealed(
+    plant(rows=2), [Waveform("a", "t", "g", 1, 2, True, 1e3, np.arange(50, dtype=np.int16))], dictionary=NAMES
+)
+
+
 def opened_or_refused(data: bytes) -> None:
     """Any exception but BlockError fails the test."""
     try:
-        list(decode_block(data).batches())
+        list(decode_block(data, {NAMES.digest: NAMES}).batches())
     except BlockError:
         pass
 
@@ -80,15 +88,17 @@ def test_the_sample_is_opened_when_it_is_left_alone() -> None:
     assert decode_block(with_directory(lambda d: None)).records == (ALARM,)
 
 
-def test_every_truncation() -> None:
-    for length in range(len(BLOCK)):
+@pytest.mark.parametrize("block", [BLOCK, WITH_SNAPSHOT], ids=["records", "snapshot and dictionary"])
+def test_every_truncation(block: bytes) -> None:
+    for length in range(len(block)):
         with pytest.raises(BlockError):
-            peek(BLOCK[:length])
+            peek(block[:length])
 
 
-def test_every_flipped_bit() -> None:
-    for bit in range(len(BLOCK) * 8):
-        data = bytearray(BLOCK)
+@pytest.mark.parametrize("block", [BLOCK, WITH_SNAPSHOT], ids=["records", "snapshot and dictionary"])
+def test_every_flipped_bit(block: bytes) -> None:
+    for bit in range(len(block) * 8):
+        data = bytearray(block)
         data[bit // 8] ^= 1 << bit % 8
         with pytest.raises(BlockError):
             peek(bytes(data))
@@ -292,19 +302,20 @@ def test_a_directory_longer_than_the_limit() -> None:
         decode_block(resealed(BLOCK, payload=varint(DIRECTORY_BYTES_MAX + 1) + bytes(DIRECTORY_BYTES_MAX + 1)))
 
 
-def test_payloads_mutated_under_a_right_checksum() -> None:
+@pytest.mark.parametrize("block", [BLOCK, WITH_SNAPSHOT], ids=["records", "snapshot and dictionary"])
+def test_payloads_mutated_under_a_right_checksum(block: bytes) -> None:
     """A forged block may open, to other contents, or be refused; the seed is printed where anything else happens."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    payload = payload_of(BLOCK)
-    for _ in range(1500):
+    payload = payload_of(block)
+    for _ in range(1000):
         data = bytearray(payload)
         for _ in range(rng.choice((1, 1, 2, 5))):
             data[rng.randrange(len(data))] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
         if rng.random() < 0.2:
             del data[rng.randrange(len(data)) :]
-        opened_or_refused(resealed(BLOCK, payload=bytes(data)))
+        opened_or_refused(resealed(block, payload=bytes(data)))
 
 
 def test_compressed_bytes_mutated_under_a_right_checksum() -> None:
@@ -319,13 +330,13 @@ def test_compressed_bytes_mutated_under_a_right_checksum() -> None:
 
 
 def test_a_block_cannot_ask_for_much_memory(tmp_path: Path) -> None:
-    """The largest block of constant columns, some kilobytes long, opens in a process that may have 400 MB in all."""
+    """The largest block of constants, a kilobyte or two long, opens in a process that may have 400 MB in all."""
     tags = tuple(f"t{i}" for i in range(4))
     good, none = (Quality.GOOD,) * 4, (0,) * 4
     batches = [Batch("a", tags, none, good, none, 0, 0) for _ in range(READINGS_MAX // 4)]
     path = tmp_path / "large.block"
-    path.write_bytes(sealed(batches))
-    assert path.stat().st_size < 1000
+    path.write_bytes(sealed(batches, [Waveform("a", "t", "g", 1, 2, True, 1e3, np.zeros(SAMPLES_MAX))]))
+    assert path.stat().st_size < 2000
     script = (
         "import sys; from edge.contract.block import decode_block as d; print(d(open(sys.argv[1], 'rb').read()).header)"
     )

@@ -13,9 +13,23 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edge.contract.block import decode_block, peek
-from edge.contract.types import Batch, Dropped, Lane, Quality, Record, Value
+from edge.contract.block import claimed_key, decode_block, pack_dictionary, peek
+from edge.contract.types import (
+    Alarm,
+    Asset,
+    Batch,
+    ClockSet,
+    Dropped,
+    Lane,
+    LedgerRow,
+    Quality,
+    Record,
+    Value,
+    Verdict,
+    Waveform,
+)
 from tests.reference_decoder import decode
 from tests.rooms.contract.samples import (
     BOOT,
@@ -24,6 +38,7 @@ from tests.rooms.contract.samples import (
     directory_of,
     exact,
     grouped,
+    named,
     payload_of,
     plain,
     plant,
@@ -67,11 +82,15 @@ def test_records_come_back(record: Record) -> None:
     assert repr(back) == repr(record)  # a NaN differs from itself, its text does not
 
 
-@settings(max_examples=100, deadline=None)
-@given(batch_lists)
-def test_a_decoder_written_from_the_readme_agrees(batches: list[Batch]) -> None:
-    data = sealed(batches)
-    found = decode(data)
+@settings(max_examples=120, deadline=None)
+@given(batch_lists, st.lists(records, max_size=3), st.booleans(), st.booleans(), st.sampled_from(Lane))
+def test_a_decoder_written_from_the_readme_agrees(
+    batches: list[Batch], told: list[Record], in_dictionary: bool, thinned: bool, lane: Lane
+) -> None:
+    names = named(batches) if in_dictionary else None
+    data = sealed(batches, told, lane, names, thinned=thinned)
+    found = decode(data, {names.digest: pack_dictionary(names)} if names else {})
+    block = decode_block(data, {names.digest: names} if names else {})
     polls = [poll for one in found["series"] for poll in one]
     expected = [
         {
@@ -79,10 +98,24 @@ def test_a_decoder_written_from_the_readme_agrees(batches: list[Batch]) -> None:
             "quality": list(map(int, b.quality)), "source_ns": list(b.source_ns), "read_ns": b.read_ns,
             "mono_ns": b.mono_ns, "trusted": b.trusted,
         }
-        for b in decode_block(data).batches()
+        for b in block.batches()
     ]  # fmt: skip
     assert [poll | {"values": [exact(v) for v in poll["values"]]} for poll in polls] == expected
+    header = block.header
+    for name in ("boot", "lane", "thinned", "sealed_ns", "readings", "good", "records", "dictionary", "version"):
+        assert found[name if name != "records" else "count"] == getattr(header, name)
     assert (found["gateway"], found["epoch"], found["seq"]) == (KEY.gateway, KEY.epoch, KEY.seq)
+    assert [one["type"] for one in found["records"]] == [NAMES[type(one)] for one in block.records]
+    for one, record in zip(found["records"], block.records, strict=True):
+        for name in one.keys() - {"type", "form", "samples", "reasons", "tags"}:
+            spelled = getattr(record, name)
+            assert one[name] == spelled or repr(float(one[name])) == repr(float(spelled))
+
+
+NAMES = {
+    Asset: "asset", Verdict: "verdict", Alarm: "alarm", Dropped: "dropped", LedgerRow: "ledger", ClockSet: "clock",
+    Waveform: "waveform",
+}  # fmt: skip
 
 
 @settings(max_examples=50, deadline=None)
@@ -94,6 +127,18 @@ def test_peek_says_what_decoding_finds(batches: list[Batch]) -> None:
     assert (header.key, header.boot, header.lane, header.records) == (KEY, BOOT, Lane.URGENT, 1)
     assert header.readings == sum(one.quality.size for one in block.series)
     assert header.good == sum(int((one.quality < Quality.BAD_BUS).sum()) for one in block.series)
+
+
+def test_the_key_can_be_read_from_a_block_that_is_damaged() -> None:
+    data = sealed(plant())
+    assert claimed_key(data[:60] + b"\0" * 40) == (KEY.epoch, KEY.seq)
+    for length in range(23):
+        assert claimed_key(data[:length]) is None
+    assert claimed_key(b"BABD" + data[4:]) is None
+    assert claimed_key(data[:4] + b"\x03" + data[5:]) is None
+    old = (ROOT / "tests/golden/blocks/v1-both.bin").read_bytes()
+    assert claimed_key(old[:60]) == (KEY.epoch, KEY.seq)
+    assert claimed_key(old[:40]) is None
 
 
 COLUMNS: dict[str, list[Value]] = {
