@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
 
 from edge.contract.block import Block
 from edge.contract.types import Alarm, Asset, ClockSet, Dropped, LedgerRow, Record, Verdict, Waveform
@@ -21,6 +23,11 @@ COUNT_MAX = 2**40
 PERIOD_MS_MAX = 7 * 86_400_000
 DECIMALS_MAX = 9
 
+NAMES_KNOWN_MAX = 2**14
+"""Names that were found sound, remembered: a gateway sends the same ones for years."""
+_COUNTS = tuple(field.name for field in fields(LedgerRow) if field.type == "int" and field.name != "hour_ns")
+_counts_of = attrgetter(*_COUNTS)
+
 
 def check(block: Block) -> None:
     """Raises ``BlockError`` naming what cannot be."""
@@ -31,20 +38,27 @@ def check(block: Block) -> None:
     for record in block.records:
         if not isinstance(record, ClockSet):
             _check_asset(record.asset)
-        for name, text in _texts(record):
-            if len(text) > TEXT_CHARS_MAX:
-                raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {TEXT_CHARS_MAX}")
-            if any("\ud800" <= letter <= "\udfff" for letter in text):
-                raise BlockError("block", f"a {name} with half of a character, which no page can show")
+        if not isinstance(record, LedgerRow):  # it has names only
+            _check_texts(record)
         _check_record(record)
 
 
+def _check_texts(record: Record) -> None:
+    for name, text in _texts(record):
+        if len(text) > TEXT_CHARS_MAX:
+            raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {TEXT_CHARS_MAX}")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise BlockError("block", f"a {name} with half of a character, which no page can show")
+
+
+@lru_cache(NAMES_KNOWN_MAX)
 def _check_asset(asset: str) -> None:
     _check_name("asset", asset)
     if "/" in asset or asset in (".", ".."):
         raise BlockError("block", f"an asset called {asset!r}, which no address can hold")
 
 
+@lru_cache(NAMES_KNOWN_MAX)
 def _check_name(what: str, name: str) -> None:
     if not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
         problem = f"a name of {what} that is empty, longer than {NAME_CHARS_MAX} or not printable"
@@ -65,9 +79,10 @@ def _check_record(record: Record) -> None:
             _check_number("count", record.count, 0, COUNT_MAX)
         case LedgerRow():
             _check_name("tag", record.tag)
-            for field in fields(LedgerRow):
-                if field.type == "int" and field.name != "hour_ns":
-                    _check_number(field.name, getattr(record, field.name), 0, COUNT_MAX)
+            counts = _counts_of(record)
+            if min(counts) < 0 or max(counts) > COUNT_MAX:
+                for name, count in zip(_COUNTS, counts, strict=True):
+                    _check_number(name, count, 0, COUNT_MAX)
         case Waveform():
             _check_name("tag", record.tag)
         case Verdict() | ClockSet():

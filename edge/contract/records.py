@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Set
 from dataclasses import fields
 from enum import StrEnum
+from functools import partial
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from edge.contract import waveform
@@ -34,10 +35,13 @@ _TYPES: dict[str, type[Any]] = {
     "waveform": Waveform,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
+_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.values(), Reason, Tag)}
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 Json = Any
 """What the json module gives: checked field by field before it is believed."""
+Reader = Callable[[Json], Any]
+"""From what was found to what is believed. Raises BlockError."""
 
 
 def to_json(record: Record, samples: list[bytes]) -> dict[str, Json]:
@@ -50,7 +54,7 @@ def to_json(record: Record, samples: list[bytes]) -> dict[str, Json]:
 
 
 def _object(record: Any) -> dict[str, Json]:
-    return {name: _plain(getattr(record, name)) for name in _READERS[type(record)] if name != "samples"}
+    return {name: _plain(getattr(record, name)) for name in _FIELDS[type(record)] if name != "samples"}
 
 
 def _plain(value: object) -> Json:
@@ -75,73 +79,83 @@ def all_from_json(found: list[Json], known: Set[str], take: Callable[[int], byte
         if name == "waveform":
             told["samples"] = waveform.unpack(told.get("samples"), take, room)
             room -= len(told["samples"])
-        records.append(cast(Record, _read(_TYPES[name], told, name)))
+        records.append(cast(Record, _READERS[name](told)))
     return tuple(records)
 
 
-def _read(cls: type[Any], found: Json, where: str) -> Any:
-    readers = _READERS[cls]
-    if not isinstance(found, dict) or found.keys() != readers.keys():
-        raise BlockError("block", f"the fields of a record ({where}) are not those of its type")
-    return cls(**{name: read(found[name], f"{where}.{name}") for name, read in readers.items()})
+def _readers(cls: type[Any], where: str) -> Reader:
+    """How to read an object of type ``cls``. Made once for each type: a drained backlog brings rows by the thousand."""
+    hints = get_type_hints(cls)
+    of_fields = {field.name: _reader(hints[field.name], f"{where}.{field.name}") for field in fields(cls)}
+
+    def read(found: Json) -> Any:
+        if not isinstance(found, dict) or found.keys() != of_fields.keys():
+            raise BlockError("block", f"the fields of a record ({where}) are not those of its type")
+        return cls(*[of_field(found[name]) for name, of_field in of_fields.items()])
+
+    return read
 
 
-def _reader(hint: Any) -> Callable[[Json, str], Any]:
+def _reader(hint: Any, where: str) -> Reader:
     """How to read one field of the type ``hint``; only the kinds of field that the contract's types have."""
     if hint == Samples:
-        return lambda found, _: found
+        return lambda found: found
     if get_origin(hint) is types.UnionType:
-        inner = _reader(get_args(hint)[0])
-        return lambda found, where: None if found is None else inner(found, where)
+        inner = _reader(get_args(hint)[0], where)
+        return lambda found: None if found is None else inner(found)
     if get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        assert item in (Reason, Tag)
-        return lambda found, where: tuple(_read(item, one, where) for one in _checked(found, list, where))
+        items, item = _plain_reader(list, where), _readers(get_args(hint)[0], where)
+        return lambda found: tuple(map(item, items(found)))
     if issubclass(hint, StrEnum):
-        return lambda found, where: _member(hint, found, where)
-    return {str: _text, bool: _flag, int: _whole, float: _number}[hint]
+        return _member_reader(hint, where)
+    return {int: _whole_reader, float: _number_reader}.get(hint, partial(_plain_reader, hint))(where)
 
 
-def _checked(found: Json, kind: type[Any], where: str) -> Any:
-    if type(found) is not kind:
-        raise BlockError("block", f"{where} of a record is no {kind.__name__}")
-    return found
+def _plain_reader(kind: type[Any], where: str) -> Reader:
+    def read(found: Json) -> Any:
+        if type(found) is not kind:
+            raise BlockError("block", f"{where} of a record is no {kind.__name__}")
+        return found
+
+    return read
 
 
-def _text(found: Json, where: str) -> str:
-    return cast(str, _checked(found, str, where))
+def _whole_reader(where: str) -> Reader:
+    def read(found: Json) -> int:
+        if type(found) is not int:
+            raise BlockError("block", f"{where} of a record is no int")
+        if not -(2**63) <= found < 2**63:
+            raise BlockError("block", f"{where} of a record is beyond 64 bits")
+        return found
+
+    return read
 
 
-def _flag(found: Json, where: str) -> bool:
-    return cast(bool, _checked(found, bool, where))
+def _number_reader(where: str) -> Reader:
+    whole, real = _whole_reader(where), _plain_reader(float, where)
+
+    def read(found: Json) -> float:
+        if isinstance(found, str) and found in _NON_FINITE:
+            return _NON_FINITE[found]
+        if type(found) is int:
+            return float(whole(found))
+        if not math.isfinite(real(found)):
+            raise BlockError("block", f"{where} of a record is beyond any float")
+        return cast(float, found)
+
+    return read
 
 
-def _whole(found: Json, where: str) -> int:
-    number = cast(int, _checked(found, int, where))
-    if not -(2**63) <= number < 2**63:
-        raise BlockError("block", f"{where} of a record is beyond 64 bits")
-    return number
+def _member_reader(enum: type[StrEnum], where: str) -> Reader:
+    members = {member.value: member for member in enum}
+
+    def read(found: Json) -> StrEnum:
+        member = members.get(found) if isinstance(found, str) else None
+        if member is None:
+            raise BlockError("block", f"{where} of a record is no {enum.__name__}")
+        return member
+
+    return read
 
 
-def _number(found: Json, where: str) -> float:
-    if isinstance(found, str) and found in _NON_FINITE:
-        return _NON_FINITE[found]
-    if type(found) is int:
-        return float(_whole(found, where))
-    if not math.isfinite(_checked(found, float, where)):
-        raise BlockError("block", f"{where} of a record is beyond any float")
-    return cast(float, found)
-
-
-def _member(enum: type[StrEnum], found: Json, where: str) -> StrEnum:
-    if not isinstance(found, str) or found not in enum.__members__.values():
-        raise BlockError("block", f"{where} of a record is no {enum.__name__}")
-    return enum(found)
-
-
-_READERS: dict[type[Any], dict[str, Callable[[Json, str], Any]]] = {
-    cls: {field.name: _reader(hints[field.name]) for field in fields(cls)}
-    for cls in (*_TYPES.values(), Reason, Tag)
-    if (hints := get_type_hints(cls))
-}
-"""How to read each field of each type, in the order of its fields."""
+_READERS = {name: _readers(cls, name) for name, cls in _TYPES.items()}
