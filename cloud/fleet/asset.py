@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloud.fleet.ledger import Balance, Books
-from cloud.fleet.overview import HEALTHS_SHOWN, NO_ALARMS, Glance, Raised, glance
+from cloud.fleet.overview import NO_ALARMS, Glance, Raised, glance
 from cloud.store.reader import AssetRow, LatestRow, Reader
 from edge.contract.types import Alarm, Quality, Tag
 
@@ -56,7 +56,7 @@ def detail(
         return None
     backlog = next(g.backlog_readings for g in reader.gateways() if g.gateway == gateway)
     alarms = [*own.get(row.id, ()), *(alarm for _, alarm in reader.standing(row.id))]
-    seen = glance(row, alarms, backlog, reader.healths(row.id, limit=HEALTHS_SHOWN))
+    seen = glance(row, alarms, backlog)
     latest = tuple(_latest(row, found) for found in reader.latest(row.id))
     return AssetDetail(
         at_ns=now_ns, id=row.id, glance=seen, latest=latest, charts=_charts(seen, latest),

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from cloud.store.reader import AssetRow, GatewayRow, Reader, Stats
 from edge.contract.types import Alarm, Priority, Urgency, Verdict
 
-HEALTHS_SHOWN = 90
 Raised = Mapping[int, tuple[Alarm, ...]]
 """Alarms that no gateway raised, by asset id."""
 NO_ALARMS: Raised = MappingProxyType({})
@@ -58,14 +57,11 @@ def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
     alarms: dict[int, list[Alarm]] = {asset_id: list(raised) for asset_id, raised in own.items()}
     for asset_id, alarm in reader.standing():
         alarms.setdefault(asset_id, []).append(alarm)
-    glances = [
-        glance(row, alarms.get(row.id, []), backlog[row.gateway], reader.healths(row.id, limit=HEALTHS_SHOWN))
-        for row in reader.assets()
-    ]
+    glances = [glance(row, alarms.get(row.id, []), backlog[row.gateway]) for row in reader.assets()]
     return Overview(now_ns, tuple(sorted(glances, key=_worst_first)), tuple(gateways), reader.stats())
 
 
-def glance(row: AssetRow, alarms: list[Alarm], backlog_readings: int, healths: list[float]) -> Glance:
+def glance(row: AssetRow, alarms: list[Alarm], backlog_readings: int) -> Glance:
     record, verdict = row.record, row.verdict
     return Glance(
         gateway=row.gateway, asset=row.asset,
@@ -74,7 +70,7 @@ def glance(row: AssetRow, alarms: list[Alarm], backlog_readings: int, healths: l
         period_ms=record.period_ms if record else 1000,
         urgency=verdict.urgency if verdict else Urgency.UNKNOWN,
         verdict=verdict, alarms=tuple(sorted(alarms, key=_gravest_first)), last_read_ns=row.last_read_ns,
-        backlog_readings=backlog_readings, healths=tuple(healths),
+        backlog_readings=backlog_readings, healths=row.healths,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ WHERE asset=?1 AND hour_s=?2
 """
 
 Opened = Callable[[Sequence[int]], Sequence[Block]]
+"""Gives blocks by their rows, in that order, with times as they are known today."""
 Hour = tuple[int, int]
 """An asset and the start of an hour."""
 

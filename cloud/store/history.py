@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud.store.chunk import Bytes, Floats, Ints, Span, unpack_column, unpack_times
+from cloud.store.clock import Setting, corrected
 from cloud.store.reader import AssetRow, Reader
 from cloud.store.rollup import HOUR_S, SECOND_NS, run_of
 from edge.contract.block import Block
@@ -41,12 +42,13 @@ NOTHING = Readings(np.empty(0, np.int64), np.empty(0), np.empty(0, np.uint8))
 class _Found:
     """What one snapshot of the store has of a span: blocks to open, and chunks with columns of the tags.
 
-    ``waiting``: by hour the first block that is not in its chunks. ``chunks``: times and thinned spans by chunk;
-    ``columns``: chunk, tag and data.
+    ``waiting``: by hour the first block that is not in its chunks; ``settings``: of the gateway's clock, by boot.
+    ``chunks``: times and thinned spans by chunk; ``columns``: chunk, tag and data.
     """
 
     waiting: dict[int, int]
     blocks: list[int]
+    settings: Mapping[str, Sequence[Setting]]
     chunks: dict[int, tuple[bytes, str | None]]
     columns: list[tuple[int, str, bytes]]
 
@@ -61,7 +63,7 @@ def raw(
     blocks_max: int = BLOCKS_MAX,
     readings_max: int = READINGS_MAX,
 ) -> dict[str, Readings] | None:
-    """Every reading of the tags between the two times, both inclusive.
+    """Every reading of the tags between the two times, both inclusive; times as they are known today.
 
     None where that would take more than ``blocks_max`` blocks to open or more than ``readings_max`` readings of
     chunks, or where blocks were removed meanwhile. Raises ``BlockError`` where a chunk or block was altered.
@@ -80,7 +82,7 @@ def raw(
         spans = tuple((first, last) for first, last in json.loads(thinned)) if thinned else ()
         parts[tag].append(Readings(times[chunk], *unpack_column(data), spans))
     for number, block in zip(found.blocks, opened, strict=True):
-        _from_block(parts, block, number, asset.asset, tags, found.waiting)
+        _from_block(parts, block, number, asset.asset, tags, found)
     return {tag: _within(parts[tag], from_ns, to_ns) for tag in tags}
 
 
@@ -104,6 +106,7 @@ def _found(
     return _Found(
         waiting=dict(connection.execute(_WAITING, hours).fetchall()) if blocks else {},
         blocks=sorted(blocks),
+        settings=_settings(connection, asset) if blocks else {},
         chunks={row[0]: row[1:] for row in connection.execute(_TIMES, (ids,))},
         columns=[
             (chunk, wanted[tag], data)
@@ -112,21 +115,28 @@ def _found(
     )
 
 
+def _settings(connection: sqlite3.Connection, asset: int) -> Mapping[str, Sequence[Setting]]:
+    found: dict[str, list[Setting]] = {}
+    for boot, mono_ns, offset_ns in connection.execute(_CLOCK, (asset,)):
+        found.setdefault(boot, []).append((mono_ns, offset_ns))
+    return found
+
+
 def _from_block(
     parts: dict[str, list[Readings]],
     block: Block,
     number: int,
     asset: str,
     tags: Sequence[str],
-    waiting: Mapping[int, int],
+    found: _Found,
 ) -> None:
     """What a block has beyond what is in chunks: a block may be in the chunks of one hour, and wait for another."""
     for series in block.series:
         if series.asset != asset or not set(tags) & set(series.tags):
             continue
-        run = run_of([series])
+        run = run_of([corrected(series, found.settings.get(block.header.boot, ()))])
         hours = run.read_ns // _HOUR_NS * HOUR_S
-        waits = [hour for hour in np.unique(hours).tolist() if number >= waiting.get(hour, number + 1)]
+        waits = [hour for hour in np.unique(hours).tolist() if number >= found.waiting.get(hour, number + 1)]
         here = np.isin(hours, waits)
         at_ns = run.read_ns[here]
         thinned = ((int(at_ns[0]), int(at_ns[-1])),) if block.header.thinned and len(at_ns) else ()
@@ -159,6 +169,10 @@ SELECT DISTINCT block FROM chunk_hour JOIN span USING (asset, hour_s)
 WHERE asset=? AND hour_s BETWEEN ? AND ? AND block >= waiting AND last_ns >= ? AND first_ns <= ? LIMIT ?
 """
 _WAITING = "SELECT hour_s, waiting FROM chunk_hour WHERE asset=? AND hour_s BETWEEN ? AND ? AND waiting IS NOT NULL"
+_CLOCK = """
+SELECT boot, mono_ns, offset_ns FROM clock WHERE gateway = (SELECT gateway FROM asset WHERE id=?)
+ORDER BY boot, mono_ns, offset_ns
+"""
 _TAGS = "SELECT id, tag FROM tag WHERE asset=? AND tag IN (SELECT value FROM json_each(?))"
 _CHUNKS = "SELECT id, tags, polls FROM chunk WHERE asset=? AND hour_s BETWEEN ? AND ? ORDER BY hour_s"
 _TIMES = "SELECT id, times, thinned FROM chunk WHERE id IN (SELECT value FROM json_each(?))"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from cloud.store.dictionaries import Dictionaries
+from cloud.store.healths import healths
 from cloud.store.schema import database, open_for_reading
 from edge.contract.block import Block, decode_block, peek
 from edge.contract.types import Alarm, AlarmState, Asset, Quality, Verdict
@@ -29,7 +31,10 @@ class GatewayRow:
 
 @dataclass(frozen=True, slots=True)
 class AssetRow:
-    """An asset at a glance; ``record`` is what the gateway told of it, ``verdict`` the newest one."""
+    """An asset at a glance; ``record`` is what the gateway told of it, ``verdict`` the newest one.
+
+    ``healths`` are the newest figures, oldest of them first.
+    """
 
     id: int
     gateway: str
@@ -37,6 +42,7 @@ class AssetRow:
     record: Asset | None
     verdict: Verdict | None
     last_read_ns: int
+    healths: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +186,6 @@ class Reader:
         rows = self._all(_VERDICTS, {"asset": asset, "from_ns": from_ns, "to_ns": to_ns, "apart_ns": apart_ns})
         return [VerdictRow(*row) for row in rows]
 
-    def healths(self, asset: int, *, limit: int) -> list[float]:
-        """The newest health figures, oldest of them first."""
-        rows = self._all(
-            "SELECT health FROM verdict WHERE asset=? AND health IS NOT NULL ORDER BY at_ns DESC LIMIT ?",
-            (asset, limit),
-        )
-        return [row[0] for row in reversed(rows)]
-
     def spans(self, asset: int, from_ns: int, to_ns: int, *, limit: int) -> list[int]:
         """Ids of blocks that hold readings of the asset between the two times, at most ``limit`` of them."""
         rows = self._all(
@@ -217,15 +215,8 @@ class Reader:
     def rollups(
         self, asset: int, tags: Sequence[str], width: Literal["minute", "hour"], from_s: int, to_s: int
     ) -> list[RollupRow]:
-        marks = ",".join("?" * len(tags))
-        rows = self._all(
-            "SELECT tag.tag, start_s, count, good, bad_bus, bad_device, bad_decode,"
-            " CASE WHEN finite > 0 THEN total / finite END, low, high, last, last_ns"
-            f" FROM {width} AS r JOIN tag ON tag.id = r.tag"
-            f" WHERE tag.asset=? AND tag.tag IN ({marks}) AND start_s BETWEEN ? AND ? ORDER BY tag.id, start_s",
-            (asset, *tags, from_s, to_s),
-        )
-        return [RollupRow(*row) for row in rows]
+        where = {"asset": asset, "tags": json.dumps(list(tags)), "from": from_s, "to": to_s}
+        return [RollupRow(*row) for row in self._all(_MINUTES if width == "minute" else _HOURS, where)]
 
     def thinned_hours(self, asset: int, from_s: int, to_s: int) -> dict[str, list[int]]:
         """By tag the hours (their starts) of which the gateway has thinned readings, in order."""
@@ -278,8 +269,22 @@ class Reader:
 
 
 _ASSETS = (
-    "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0)"
+    "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0), healths"
     " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"
+)
+_ROLLUP = (
+    "SELECT tag.tag, start_s, count, good, bad_bus, bad_device, bad_decode,"
+    " CASE WHEN finite > 0 THEN total / finite END, low, high, last, last_ns"
+)
+_ASKED = "tag.asset = :asset AND tag.tag IN (SELECT value FROM json_each(:tags))"
+# Minutes lie asset by asset, hours tag by tag.
+_MINUTES = (
+    f"{_ROLLUP} FROM minute JOIN tag ON tag.id = minute.tag WHERE minute.asset = :asset"
+    f" AND start_s BETWEEN :from AND :to AND {_ASKED} ORDER BY tag.id, start_s"
+)
+_HOURS = (
+    f"{_ROLLUP} FROM tag CROSS JOIN hour ON hour.tag = tag.id"
+    f" WHERE {_ASKED} AND start_s BETWEEN :from AND :to ORDER BY tag.id, start_s"
 )
 # Each step looks up the next one: a month of verdicts costs no more than those that are shown.
 _VERDICTS = """
@@ -297,4 +302,4 @@ FROM shown JOIN verdict ON asset = :asset AND at_ns = at ORDER BY at_ns
 def _asset(row: tuple[Any, ...]) -> AssetRow:
     record = msgspec.json.decode(row[3], type=Asset) if row[3] else None
     verdict = msgspec.json.decode(row[4], type=Verdict) if row[4] else None
-    return AssetRow(row[0], row[1], row[2], record, verdict, row[5])
+    return AssetRow(row[0], row[1], row[2], record, verdict, row[5], healths(row[6]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from cloud.store.history import Readings, raw
 from cloud.store.reader import Reader
 from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block, encode_block
-from edge.contract.types import Batch, Key, Lane, Quality, Value
+from edge.contract.types import Batch, ClockSet, Key, Lane, Quality, Value
 from edge.errors import BlockError
 from tests.rooms.cloud.sending import BOOT, EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, TAGS, batch, block
 
@@ -187,6 +188,29 @@ def test_a_chart_says_what_the_gateway_has_thinned(tmp_path: Path, in_chunks: bo
         (rolled,) = signals(reader, asset, ["vibration_mm_s"], START_NS, LATER_NS, points_max=2000, raw_blocks_max=-1)
         assert Gap(at_ms, at_ms + HOUR_S * 1000, "thinned") in rolled.gaps
     reader.close()
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_a_clock_that_is_set_later_moves_what_was_stamped_before(tmp_path: Path, in_chunks: bool) -> None:
+    wrong_ns = 365 * 86_400 * SECOND_NS
+    early = [
+        replace(batch(i, float(i), from_ns=START_NS - wrong_ns), mono_ns=i * SECOND_NS, trusted=False) for i in range(5)
+    ]
+    asset = replace(SPINDLE, at_ns=START_NS - wrong_ns)
+    tidy_ns = LATER_NS if in_chunks else None
+    kept(tmp_path, [block(1, early, [asset])], tidy_ns=LATER_NS)
+    set_ = ClockSet(BOOT, offset_ns=START_NS, mono_ns=10 * SECOND_NS, at_ns=START_NS + 10 * SECOND_NS)
+    after = replace(batch(11, 11.0), mono_ns=11 * SECOND_NS)
+    kept(tmp_path, [block(2, [after], [set_])], tidy_ns=LATER_NS)
+    kept(tmp_path, [block(3, [replace(batch(12, 12.0), mono_ns=12 * SECOND_NS)])], tidy_ns=tidy_ns)
+    found = readings(tmp_path, blocks_max=0 if in_chunks else 1)
+    assert found is not None
+    seconds = ((found["vibration_mm_s"].at_ns - START_NS) / SECOND_NS).tolist()
+    assert seconds == [0.0, 1.0, 2.0, 3.0, 4.0, 11.0, 12.0]
+    assert found["vibration_mm_s"].numbers.tolist() == seconds
+    before = readings(tmp_path, -2 * wrong_ns / SECOND_NS, -1)
+    assert before is not None
+    assert not len(before["vibration_mm_s"].at_ns)
 
 
 def test_text_has_a_quality_and_no_number(tmp_path: Path) -> None:
