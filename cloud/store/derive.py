@@ -105,7 +105,7 @@ def derive(
         if stream not in kept.streams:
             if hours is None or not _are_same(members, found):
                 hours = buckets_of(run_of([series for _, series in members]), HOUR_S)
-            _held(connection, asset, ids, stream, hours, max(seq for seq, _ in members))
+            _held(connection, asset, ids, stream, hours, _last_seqs(members))
 
 
 def span(connection: sqlite3.Connection, asset: int, block: int, series: Series) -> list[chunker.Hour]:
@@ -161,13 +161,27 @@ def _are_same(members: Sequence[tuple[int, Series]], others: Sequence[tuple[int,
     return len(members) == len(others) and all(a is b for (_, a), (_, b) in zip(members, others, strict=True))
 
 
+def _last_seqs(members: Sequence[tuple[int, Series]]) -> dict[int, int]:
+    """The newest block with readings of each hour."""
+    found: dict[int, int] = {}
+    for seq, series in members:
+        for hour in np.unique(series.read_ns // (HOUR_S * SECOND_NS)).tolist():
+            found[hour * HOUR_S] = max(seq, found.get(hour * HOUR_S, 0))
+    return found
+
+
 def _held(
-    connection: sqlite3.Connection, asset: int, tags: Sequence[int], stream: int, hours: Buckets, last_seq: int
+    connection: sqlite3.Connection,
+    asset: int,
+    tags: Sequence[int],
+    stream: int,
+    hours: Buckets,
+    last_seqs: Mapping[int, int],
 ) -> None:
     """Count what is held by the hours that the gateway's clock stamped."""
     counted = zip(hours.start_s.tolist(), hours.good.tolist(), hours.count.tolist(), strict=True)
     connection.executemany(_HELD, [
-        (asset, start, tag, stream, good, count - good, last_seq)
+        (asset, start, tag, stream, good, count - good, last_seqs[start])
         for start, goods, counts in counted
         for tag, good, count in zip(tags, goods, counts, strict=True)
     ])  # fmt: skip

@@ -71,13 +71,13 @@ class Waiting:
 class Allowance:
     """Seconds that may be spent: a share of the time that passes, with a small reserve."""
 
-    def __init__(self, *, monotonic_s: Clock = time.monotonic) -> None:
-        self._monotonic_s = monotonic_s
-        self._left_s, self._at_s = BURST_S, monotonic_s()
+    def __init__(self, *, share: float = SHARE, burst_s: float = BURST_S, monotonic_s: Clock = time.monotonic) -> None:
+        self._share, self._burst_s, self._monotonic_s = share, burst_s, monotonic_s
+        self._left_s, self._at_s = burst_s, monotonic_s()
 
     def is_left(self) -> bool:
         now_s = self._monotonic_s()
-        self._left_s = min(self._left_s + (now_s - self._at_s) * SHARE, BURST_S)
+        self._left_s = min(self._left_s + (now_s - self._at_s) * self._share, self._burst_s)
         self._at_s = now_s
         return self._left_s > 0
 

@@ -109,11 +109,13 @@ class Writer:
         folder: Path,
         *,
         policy: Retention = KEEP_ALL,
+        allowance: Allowance | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Derives first from what a crash has left behind. Raises ``StoreError``."""
+        """Derives first from what a crash has left behind. ``allowance`` is for what follows. Raises ``StoreError``."""
         self._policy, self._monotonic_s = policy, monotonic_s
-        self._waiting, self._allowance = Waiting(monotonic_s=monotonic_s), Allowance(monotonic_s=monotonic_s)
+        self._waiting = Waiting(monotonic_s=monotonic_s)
+        self._allowance = allowance or Allowance(monotonic_s=monotonic_s)
         self._looked_s = -retention.LOOK_S
         self._lock = Lock(folder)
         try:

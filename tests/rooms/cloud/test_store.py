@@ -51,13 +51,17 @@ def stored(folder: Path, blocks: Sequence[bytes], *, at_once: int = 1) -> None:
 
 
 def tables(folder: Path) -> dict[str, list[Row]]:
-    """Every derived table, with block rows' own numbers (the order of arrival) left out."""
+    """Every derived table, without what follows the order of arrival: rows of blocks, numbers of tags."""
     connection = sqlite3.connect(folder / "cloud.sqlite3")
     connection.row_factory = sqlite3.Row
+    names = dict(connection.execute("SELECT id, asset || '/' || tag FROM tag").fetchall())
     found: dict[str, list[Row]] = {}
     for table in COMPARED:
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
-        found[table] = sorted((tuple(row[k] for k in row.keys() if k != "block") for row in rows), key=repr)  # noqa: SIM118
+        found[table] = sorted(
+            (tuple(names[row[k]] if k == "tag" else row[k] for k in row.keys() if k != "block") for row in rows),  # noqa: SIM118
+            key=repr,
+        )
     connection.close()
     return found
 
