@@ -1,6 +1,6 @@
 """Make the golden blocks of the format's present version; one that exists is never touched.
 
-    python tests/golden/make_blocks.py
+    PYTHONPATH=. python tests/golden/make_blocks.py
 
 Each ``v<version>-<name>.bin`` gets a ``.json`` beside it with what it holds, and a ``.dictionary`` where it needs one.
 Floats are written as 16 hex digits of their bits, so that the content is exact whatever reads it.

@@ -14,7 +14,7 @@ from edge.contract.block import encode_block
 from edge.contract.types import Batch, Lane, Quality
 from tests.bench.block import block
 from tests.bench.signals import plant
-from tests.rooms.contract.samples import BOOT, KEY, sealed
+from tests.rooms.contract.samples import BOOT, KEY, named, sealed
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
@@ -26,7 +26,13 @@ def test_bytes_a_reading(devices: int, polls: int, most: float) -> None:
 
 
 def test_a_block_with_nothing_in_it_is_small() -> None:
-    assert len(encode_block(KEY, boot=BOOT, lane=Lane.URGENT, sealed_ns=0, batches=[], records=[])) < 200
+    assert len(encode_block(KEY, boot=BOOT, lane=Lane.URGENT, sealed_ns=0, batches=[], records=[])) < 90
+
+
+@pytest.mark.parametrize(("devices", "tags", "most"), [(1, 6, 150), (1, 20, 210), (5, 40, 740)])
+def test_bytes_of_a_block_of_one_poll_with_a_dictionary(devices: int, tags: int, most: int) -> None:
+    batches = plant(devices, tags, 1, seed=7)
+    assert len(block(batches, named(batches))) <= most
 
 
 def columns_of(*makers: object) -> int:
