@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cloud.store.reader import AssetRow, GatewayRow, Reader, Stats
+from cloud.store.reader import AssetRow, GatewayRow, GlanceRow, Reader, Stats
 from edge.contract.types import Alarm, Priority, Urgency, Verdict
 
 Raised = Mapping[int, tuple[Alarm, ...]]
 """Alarms that no gateway raised, by asset id."""
 NO_ALARMS: Raised = MappingProxyType({})
+URGENCY_RANK = {urgency: urgency.rank for urgency in Urgency}
 PRIORITY_RANK = {Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 
 
@@ -57,11 +58,11 @@ def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
     alarms: dict[int, list[Alarm]] = {asset_id: list(raised) for asset_id, raised in own.items()}
     for asset_id, alarm in reader.standing():
         alarms.setdefault(asset_id, []).append(alarm)
-    glances = [glance(row, alarms.get(row.id, []), backlog[row.gateway]) for row in reader.assets()]
+    glances = [glance(row, alarms.get(row.id, []), backlog[row.gateway]) for row in reader.glances()]
     return Overview(now_ns, tuple(sorted(glances, key=_worst_first)), tuple(gateways), reader.stats())
 
 
-def glance(row: AssetRow, alarms: list[Alarm], backlog_readings: int) -> Glance:
+def glance(row: AssetRow | GlanceRow, alarms: list[Alarm], backlog_readings: int) -> Glance:
     record, verdict = row.record, row.verdict
     return Glance(
         gateway=row.gateway, asset=row.asset,
@@ -82,4 +83,4 @@ def _worst_first(asset: Glance) -> tuple[int, int, int, str, str]:
     gravest = max((PRIORITY_RANK[a.priority] for a in asset.alarms if a.state.is_active), default=0)
     # In tens, so that a figure that trembles does not make two cards change places.
     health = round(asset.health / 10) if asset.health is not None else 11
-    return (-asset.urgency.rank, -gravest, health, asset.gateway, asset.asset)
+    return (-URGENCY_RANK[asset.urgency], -gravest, health, asset.gateway, asset.asset)

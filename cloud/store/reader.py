@@ -46,6 +46,28 @@ class AssetRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a gateway told of an asset, without its tags."""
+
+    name: str
+    asset_class: str
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class GlanceRow:
+    """An asset as ``AssetRow`` has it, without its tags: of a thousand they would take longer than all else."""
+
+    id: int
+    gateway: str
+    asset: str
+    record: Named | None
+    verdict: Verdict | None
+    last_read_ns: int
+    healths: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LatestRow:
     """A tag's newest reading, and its newest good one where they differ."""
 
@@ -153,6 +175,12 @@ class Reader:
 
     def assets(self) -> list[AssetRow]:
         return [_asset(row) for row in self._all(f"{_ASSETS} ORDER BY gateway.gateway, asset.asset")]
+
+    def glances(self) -> list[GlanceRow]:
+        return [
+            GlanceRow(row[0], row[1], row[2], _NAMED(row[3]) if row[3] else None, *_newest(row))
+            for row in self._all(_ASSETS)
+        ]
 
     def asset(self, gateway: str, asset: str) -> AssetRow | None:
         rows = self._all(f"{_ASSETS} WHERE gateway.gateway=? AND asset.asset=?", (gateway, asset))
@@ -300,6 +328,13 @@ FROM shown JOIN verdict ON asset = :asset AND at_ns = at ORDER BY at_ns
 
 
 def _asset(row: tuple[Any, ...]) -> AssetRow:
-    record = msgspec.json.decode(row[3], type=Asset) if row[3] else None
-    verdict = msgspec.json.decode(row[4], type=Verdict) if row[4] else None
-    return AssetRow(row[0], row[1], row[2], record, verdict, row[5], healths(row[6]))
+    return AssetRow(row[0], row[1], row[2], _RECORD(row[3]) if row[3] else None, *_newest(row))
+
+
+def _newest(row: tuple[Any, ...]) -> tuple[Verdict | None, int, tuple[float, ...]]:
+    return _VERDICT(row[4]) if row[4] else None, row[5], healths(row[6])
+
+
+_RECORD = msgspec.json.Decoder(Asset).decode
+_NAMED = msgspec.json.Decoder(Named).decode
+_VERDICT = msgspec.json.Decoder(Verdict).decode
