@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 _PATH = click.Path(path_type=Path)
+_DAYS = click.IntRange(1, 36_500)
 
 
 @click.group()
@@ -23,8 +24,23 @@ def cloud() -> None:
 @click.option("--tokens", required=True, type=_PATH, help="File with the gateways' tokens; see `babbitt cloud token`.")
 @click.option("--certificate", type=_PATH, help="PEM file; turns TLS on.")
 @click.option("--key", type=_PATH, help="PEM file of the certificate's key, where it is not in the same file.")
-def serve(host: str, port: int, data: Path, tokens: Path, certificate: Path | None, key: Path | None) -> None:
+@click.option("--keep-raw-days", type=_DAYS, metavar="DAYS", help="Remove raw blocks received longer ago than this.")
+@click.option("--keep-minutes-days", type=_DAYS, metavar="DAYS", help="Remove minutes that began longer ago than this.")
+def serve(
+    *,
+    host: str,
+    port: int,
+    data: Path,
+    tokens: Path,
+    certificate: Path | None,
+    key: Path | None,
+    keep_raw_days: int | None,
+    keep_minutes_days: int | None,
+) -> None:
     """Receive blocks, keep them, and show the fleet's pages until Ctrl-C or SIGTERM.
+
+    Everything is kept for ever unless days are named. Hours, verdicts, alarms and the ledger always stay; what was
+    removed is counted, and is no loss in the ledger.
 
     \b
     Example, all on this machine:
@@ -36,9 +52,13 @@ def serve(host: str, port: int, data: Path, tokens: Path, certificate: Path | No
     """
     from cloud.runtime import Settings
     from cloud.runtime import serve as run
+    from cloud.store.retention import Retention
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = Settings(data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key)
+    settings = Settings(
+        data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key,
+        retention=Retention(keep_raw_days, keep_minutes_days),
+    )  # fmt: skip
     asyncio.run(run(settings, ready=lambda address: click.echo(f"fleet page: {address}")))
 
 
@@ -72,6 +92,8 @@ def token(gateway: str, tokens: Path, out: Path | None) -> None:
 @click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
 def rebuild(data: Path) -> None:
     """Make every derived table anew from the raw blocks: rollups, newest values, verdicts, alarms, the ledger.
+
+    Hours whose blocks were removed by --keep-raw-days stay as they are.
 
     \b
     Example, with the server stopped:

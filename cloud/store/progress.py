@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from cloud.store import repair
@@ -13,9 +13,9 @@ from cloud.store.clocks import Clocks
 from cloud.store.derive import NOTHING_KEPT, Kept, derive
 from cloud.store.dictionaries import Dictionaries
 from cloud.store.repeats import stored_twice
-from cloud.store.stored import OPEN, Names, Stored, opened
+from cloud.store.stored import OPEN, Names, Stored, open_rows, opened
 from cloud.store.told import tell
-from edge.contract.block import Block, Dictionary, decode_block
+from edge.contract.block import Block
 
 BLOCKS_AT_ONCE = 256
 
@@ -93,16 +93,12 @@ class Tables:
         (after,) = self._connection.execute("SELECT block FROM progress").fetchone()
         while rows := self._connection.execute(_BEHIND, (after, BLOCKS_AT_ONCE)).fetchall():
             after = rows[-1][0]
-            yield [_stored(row, self.dictionaries) for row in rows if not row[4]], after
+            yield open_rows((row for row in rows if not row[4]), self.dictionaries), after
 
 
 _BEHIND = OPEN.replace(" FROM", ", block.id <= coalesce(derived.block, 0) FROM") + (
     " LEFT JOIN derived USING (stream) WHERE block.id > ? ORDER BY block.id LIMIT ?"
 )
-
-
-def _stored(row: tuple[int, int, int, bytes, int], dictionaries: Mapping[bytes, Dictionary]) -> Stored:
-    return Stored(*row[:3], decode_block(row[3], dictionaries))
 
 
 def _by_stream(stored: Sequence[Stored]) -> dict[int, list[Stored]]:

@@ -11,7 +11,7 @@ from cloud.store.rebuild import rebuild
 from cloud.store.retention import Retention
 from cloud.store.writer import Delivery, Seen, Writer
 from edge.contract.block import decode_block
-from edge.contract.types import Cause, Dropped
+from edge.contract.types import Cause, Dropped, Record
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, batch, block
 from tests.rooms.cloud.test_store import assert_same, tables
 
@@ -28,7 +28,7 @@ def month(folder: Path, policy: Retention) -> Writer:
     lost = Dropped("spindle-1", "vibration_mm_s", Cause.POWER, 3, START_NS, START_NS + 9)
     for seq in range(1, BLOCKS + 1):
         batches = [batch(seq * APART_S + part * 900, seq + part / 10) for part in range(4)]
-        records = [SPINDLE, lost] if seq % 80 == 1 else []
+        records: list[Record] = [SPINDLE, lost] if seq % 80 == 1 else []
         data = block(seq, batches, records)
         seen = Seen(START_NS + seq * APART_S * SECOND_NS)
         deliveries.append(Delivery(GATEWAY, EPOCH, [(data, decode_block(data))], seen))

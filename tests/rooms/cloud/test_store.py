@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from cloud.store.chunk import CHUNK_TABLES
 from cloud.store.reader import Reader
 from cloud.store.rebuild import rebuild
-from cloud.store.schema import DERIVED_TABLES
+from cloud.store.schema import DERIVED_TABLES, open_for_writing
 from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block
 from edge.contract.types import (
@@ -35,8 +36,9 @@ from edge.contract.types import (
     Verdict,
 )
 from edge.errors import StoreError
-from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, batch, block, telemetry
+from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, TAGS, batch, block, telemetry
 
+GOLDEN = Path(__file__).parents[2] / "golden/stores"
 Row = tuple[Any, ...]
 # Chunks grow by when they are made; what they answer is compared in their own test.
 COMPARED = tuple(table for table in DERIVED_TABLES if table not in (*CHUNK_TABLES, "progress"))
@@ -232,6 +234,7 @@ def test_another_programs_file_is_refused_and_left_untouched(tmp_path: Path) -> 
     with pytest.raises(StoreError, match="another program's"):
         Writer(tmp_path)
     assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir() if found.name != "cloud.lock"] == ["cloud.sqlite3"]
     path.write_bytes(b"not a database at all" * 100)
     with pytest.raises(StoreError, match="another program's"):
         Writer(tmp_path)
@@ -244,6 +247,36 @@ def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="newer than 2"):
         Writer(tmp_path)
+
+
+def test_a_store_of_version_1_opens_keeps_its_truth_and_is_derived_anew(tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "cloud_v1.sqlite3", tmp_path / "cloud.sqlite3")
+    Writer(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "cloud.sqlite3")
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    reader = Reader(tmp_path)
+    stats = reader.stats()
+    assert (stats.blocks, stats.received, stats.duplicate_blocks, stats.refused) == (23, 279, 1, 1)
+    rows = reader.rollups(1, TAGS, "hour", 0, 2**40)
+    assert [(row.tag, row.count, row.good) for row in rows] == [(TAGS[0], 92, 87), (TAGS[1], 92, 92), (TAGS[2], 92, 92)]
+    assert (reader.latest(1)[0].value, [alarm.rule for _, alarm in reader.standing()]) == (6.5, [])
+    reader.close()
+    stored(tmp_path, [block(23, [batch(902, 7.5)])])
+    before = tables(tmp_path)
+    assert all(before[table] for table in ("held", "ledger", "verdict", "alarm", "dropped", "latest"))
+    rebuild(tmp_path)
+    assert_same(tables(tmp_path), before)
+
+
+def test_a_migration_that_was_killed_is_done_at_the_next_start(tmp_path: Path) -> None:
+    shutil.copy(GOLDEN / "cloud_v1.sqlite3", tmp_path / "cloud.sqlite3")
+    open_for_writing(tmp_path / "cloud.sqlite3").close()  # and nothing was derived
+    Writer(tmp_path).close()
+    reader = Reader(tmp_path)
+    assert reader.rollups(1, TAGS[:1], "hour", 0, 2**40)[0].count == 92
+    reader.close()
 
 
 def test_a_store_has_one_owner(tmp_path: Path) -> None:
