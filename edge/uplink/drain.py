@@ -17,7 +17,6 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -45,13 +44,14 @@ GIVEN_UP_IN_A_ROW_MAX = 3
 class Lane:
     """How one lane's requests are sized, and what it has met in a row.
 
-    ``given_up`` counts blocks that were refused alone; ``wanted`` says that the last answer asked for dictionaries and
-    settled nothing.
+    ``given_up`` counts blocks that were refused alone, ``delays`` answers that asked to wait; ``wanted`` says that the
+    last answer asked for dictionaries and settled nothing.
     """
 
     live: bool
     pace: Pace
     given_up: int = 0
+    delays: int = 0
     wanted: bool = False
 
 
@@ -78,6 +78,7 @@ class Uplink:
         self._bucket = TokenBucket(config.backlog_kb_s_max * 1024, clock=clock)
         self._standing = Standing(clock=clock)
         self._live_from = 0
+        self._oldest = 1
         self._woken = asyncio.Event()
 
     @property
@@ -113,9 +114,13 @@ class Uplink:
         self._woken.clear()
         if self._journal.backlog()[0]:
             limit = lane.pace.limit_bytes
-            blocks, oldest = await self._taken(partial(self._journal.pending, limit_bytes=limit, since=since))
+            blocks, oldest = await self._on_disk(
+                lambda: (self._journal.pending(limit_bytes=limit, since=since), self._journal.oldest())
+            )
             if blocks:
-                await self._send(blocks, oldest, lane)
+                ack = await self._sent(blocks[:BLOCKS_PER_REQUEST_MAX], oldest, lane)
+                if ack is not None:
+                    await self._on_disk(lambda: self._journal.acknowledge(ack))
                 return
         try:
             async with asyncio.timeout(self._config.interval_ms / 1000):
@@ -124,36 +129,58 @@ class Uplink:
             return
 
     async def _drain_backlog(self) -> None:
-        """A receiver that asks the backlog to wait is heard, and closes no way: what is new may still go up."""
-        until, newest_first = self._live_from, self._config.backlog_order == "newest"
-        delays = 0
+        """While one request is under way, what the last one settled is written down and the next one is read."""
+        blocks: list[StoredBlock] = []
+        ack: Ack | None = None
         while True:
-            limit = self._bucket.least_of(self._backlog.pace.limit_bytes)
-            await self._bucket.room_for(limit)
-            waiting = partial(self._journal.waiting, limit_bytes=limit, until=until, newest_first=newest_first)
-            blocks, oldest = await self._taken(waiting)
-            if not blocks:
-                if oldest >= until:
+            ahead = asyncio.create_task(self._settled_and_read(ack, blocks))
+            try:
+                ack = await self._backlog_sent(blocks) if blocks else None
+            finally:
+                await asyncio.wait([ahead])
+            if blocks and ack is None:
+                blocks = []  # What was not taken comes before what was read meanwhile.
+                continue
+            blocks = ahead.result()
+            if not blocks and ack is None:
+                if self._oldest >= self._live_from:
                     return
                 await asyncio.sleep(self._config.interval_ms / 1000)
-                continue
-            self._bucket.spend(sum(len(block.data) for block in blocks))
-            try:
-                await self._send(blocks, oldest, self._backlog)
-                delays = 0
-            except LinkDown as down:
-                if down.retry_after_s is None:
-                    raise
-                delays += 1
-                await self._pause(delays, down)
 
-    async def _taken(self, take: Callable[[], list[StoredBlock]]) -> tuple[list[StoredBlock], int]:
-        """Blocks for one request, and the number below which nothing will come any more."""
-        blocks, oldest = await self._on_disk(lambda: (take(), self._journal.oldest()))
-        return blocks[:BLOCKS_PER_REQUEST_MAX], oldest
+    async def _backlog_sent(self, blocks: Sequence[StoredBlock]) -> Ack | None:
+        """As ``_sent``, within the budget. A receiver that asks the backlog to wait is heard, and closes no way."""
+        size = sum(len(block.data) for block in blocks)
+        await self._bucket.room_for(size)
+        self._bucket.spend(size)
+        try:
+            ack = await self._sent(blocks, self._oldest, self._backlog)
+        except LinkDown as down:
+            if down.retry_after_s is None:
+                raise
+            self._backlog.delays += 1
+            await self._pause(self._backlog.delays, down)
+            return None
+        self._backlog.delays = 0
+        return ack
 
-    async def _send(self, blocks: Sequence[StoredBlock], oldest: int, lane: Lane) -> None:
-        """One request with its answer. Raises ``LinkDown``."""
+    async def _settled_and_read(self, ack: Ack | None, under_way: Sequence[StoredBlock]) -> list[StoredBlock]:
+        """Write down what an answer settled, and read the backlog's next request, beyond what is under way."""
+        limit = self._bucket.least_of(self._backlog.pace.limit_bytes)
+        limit += sum(len(block.data) for block in under_way)
+        newest_first = self._config.backlog_order == "newest"
+
+        def turn() -> tuple[list[StoredBlock], int]:
+            if ack is not None:
+                self._journal.acknowledge(ack)
+            blocks = self._journal.waiting(limit_bytes=limit, until=self._live_from, newest_first=newest_first)
+            return blocks, self._journal.oldest()
+
+        blocks, self._oldest = await self._on_disk(turn)
+        taken = {block.seq for block in under_way}
+        return [block for block in blocks if block.seq not in taken][:BLOCKS_PER_REQUEST_MAX]
+
+    async def _sent(self, blocks: Sequence[StoredBlock], oldest: int, lane: Lane) -> Ack | None:
+        """One request: what its answer settles, None where that is nothing. Raises ``LinkDown``."""
         size = sum(len(block.data) for block in blocks)
         waiting_blocks, waiting_readings = self._journal.backlog()
         started_ns = self._clock.mono_ns()
@@ -163,36 +190,35 @@ class Uplink:
             )
         except Refused as refused:
             lane.pace.refused(size)
-            await self._refused(blocks, str(refused), lane)
+            return self._refused(blocks, str(refused), lane)
         except LinkDown:
             lane.pace.unanswered()
             raise
-        else:
-            lane.pace.answered(size, (self._clock.mono_ns() - started_ns) / 1e9)
-            await self._accepted(blocks, ack, lane)
+        lane.pace.answered(size, (self._clock.mono_ns() - started_ns) / 1e9)
+        return self._accepted(blocks, ack, lane)
 
-    async def _accepted(self, blocks: Sequence[StoredBlock], ack: Ack, lane: Lane) -> None:
+    def _accepted(self, blocks: Sequence[StoredBlock], ack: Ack, lane: Lane) -> Ack | None:
         named = {seq for seq, _ in ack.refused} | set(ack.also)
         settled = any(block.seq <= ack.through or block.seq in named for block in blocks)
         again, lane.wanted = bool(ack.wants) and not lane.wanted, bool(ack.wants) and not settled
         if ack.epoch != self._journal.epoch or not (settled or again):
             # Asking again at once would spin: the receiver answers, but holds nothing of what it was sent.
             raise LinkDown("the receiver acknowledges none of what was sent")
-        if settled:
-            self._standing.up(blocks)
-            lane.given_up = 0
-            await self._on_disk(lambda: self._journal.acknowledge(ack))
+        if not settled:
+            return None
+        self._standing.up(blocks)
+        lane.given_up = 0
+        return ack
 
-    async def _refused(self, blocks: Sequence[StoredBlock], reason: str, lane: Lane) -> None:
+    def _refused(self, blocks: Sequence[StoredBlock], reason: str, lane: Lane) -> Ack | None:
         """Half as much next time; a block that is refused alone is declared lost, unless everything is refused."""
         if len(blocks) > 1:
             log.warning("%d blocks in one request were refused (%s); half as much next", len(blocks), reason)
-        elif lane.given_up < GIVEN_UP_IN_A_ROW_MAX:
-            lane.given_up += 1
-            ack = Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
-            await self._on_disk(lambda: self._journal.acknowledge(ack))
-        else:
+            return None
+        if lane.given_up == GIVEN_UP_IN_A_ROW_MAX:
             raise LinkDown(f"every block is refused: {reason}")
+        lane.given_up += 1
+        return Ack(self._journal.epoch, through=0, refused=((blocks[0].seq, reason),))
 
     async def _pause(self, failures: int, down: LinkDown) -> None:
         longest_s = self._config.backoff_s_max

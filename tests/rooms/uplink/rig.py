@@ -116,10 +116,11 @@ async def rig(
     *,
     seed: int = 1,
     before: int = 0,
+    polls: int = 1,
     clock: RecordingClock | None = None,
     settings: dict[str, Any] | None = None,
 ) -> AsyncIterator[Rig]:
-    """``before`` blocks wait when the uplink starts."""
+    """``before`` blocks of some ``polls`` each wait when the uplink starts."""
     token = folder / "token"
     token.write_text("secret\n")
     token.chmod(0o600)
@@ -131,7 +132,7 @@ async def rig(
         uplink = Uplink(journal, link, config, clock=clock, random=random.Random(seed))
         made = Rig(journal, uplink, clock, receiver)
         for _ in range(before):
-            made.commit()
+            made.commit(polls)
         made.run()
         try:
             yield made

@@ -110,14 +110,14 @@ def test_requests_of_the_backlog_are_small_for_a_slow_receiver_and_grow_with_a_f
         folder = tmp_path / name
         folder.mkdir()
         receiver = Receiver(seconds_per_kb=seconds_per_kb)
-        async with rig(folder, receiver, before=blocks, clock=WatchedClock()) as made:
+        async with rig(folder, receiver, before=blocks, polls=20, clock=WatchedClock()) as made:
             await made.drained()
             made.check()
             return [request.size for request in receiver.got_on("backlog")]
 
-    slow, fast = asyncio.run(scenario("slow", 0.01, 250)), asyncio.run(scenario("fast", 0.0, 400))
+    slow, fast = asyncio.run(scenario("slow", 0.01, 120)), asyncio.run(scenario("fast", 0.0, 300))
     assert max(slow) < 18 * 1024
-    assert max(fast) > 20 * 1024
+    assert max(fast) > 30 * 1024
     assert all(later < 3 * earlier for earlier, later in pairwise(fast))
 
 
