@@ -9,6 +9,7 @@ All writing is one transaction (``_write``): what it could not write stays in bo
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sqlite3
 import threading
@@ -31,7 +32,6 @@ from edge.journal.merge import Merger
 from edge.journal.recorder import Recorder, Recording, apart, counted, mark_incomplete, read_recording
 from edge.journal.recovery import (
     LastRun,
-    Losses,
     declare_broken_store,
     declare_crash,
     newest_number,
@@ -40,10 +40,10 @@ from edge.journal.recovery import (
 )
 from edge.journal.room import Room
 from edge.journal.seal import Sealer
-from edge.journal.space import Space, lacks_room, wal_bytes_max
+from edge.journal.space import free_for_opening, lacks_room, wal_bytes_max
 from edge.journal.states import read_states, sealed_states
 from edge.journal.stock import Stock
-from edge.ports import Clock, StoredBlock
+from edge.ports import Clock, Losses, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
 
@@ -67,9 +67,6 @@ class SqliteJournal:
         self._recorder: Recorder | None = None
         self._unrecorded = False
         self._files = Files(path)
-        self._space = Space(
-            path, store_bytes_max=self._limits.store_bytes_max, free_bytes_min=self._limits.free_bytes_min
-        )
         try:
             self._open(gateway, (boot or BOOT_ID.read_text()).strip())
         except sqlite3.DatabaseError as error:
@@ -171,7 +168,6 @@ class SqliteJournal:
             return totals([LedgerRow("", "", 0, **sums)])
 
     def losses(self) -> Losses:
-        """What the ledger cannot count."""
         return self._stock.losses
 
     def close(self) -> None:
@@ -198,7 +194,7 @@ class SqliteJournal:
         self._ledger: Ledger
         self._counted: dict[str, list[Any]] = {}
         recording = read_recording(self._files.recorder)
-        self._space.before_opening(self._clock.mono_ns())
+        free_for_opening(self._path)
         self._connection, broken = self._files.connect(gateway=gateway, recording=recording)
         schema.bound_wal(self._connection, wal_bytes_max(self._limits.store_bytes_max))
         last = read_last_run(self._connection)
@@ -217,7 +213,7 @@ class SqliteJournal:
         self._door = Door(self._groups.of, apart, read_states(states), readings_max=self._limits.readings_max)
         self._stock = Stock(self._connection, self._groups, self._ledger, self._door, losses=last.losses)
         merger = Merger(self._stock.blocks, self._groups.by_id)
-        self._room = Room(self._connection, self._stock, merger, self._space, limits=self._limits)
+        self._room = Room(self._path, self._connection, self._stock, merger, self._limits)
         self._account_crash(last, recording, broken=broken)
         self._start_counting()
 
@@ -333,22 +329,22 @@ class SqliteJournal:
         unwritten = stock.sealed or stock.blocks.gone or self._states_unwritten or self._ledger.unwritten
         if self._opened and not (unwritten or self._clean):
             return True
-        while True:
+        for attempt in itertools.count():
             try:
                 self._transact()
                 break
             except sqlite3.DatabaseError as error:
-                if not (lacks_room(error) and self._won_room()):
+                if not (lacks_room(error) and self._won_room(attempt)):
                     self._failed(error)
                     return False
         self._written()
         return True
 
-    def _won_room(self) -> bool:
+    def _won_room(self, attempt: int) -> bool:
         """Whether a write that found no room is worth another try."""
         self._roll_back()
         try:
-            return self._room.win(self._clock.mono_ns())
+            return self._room.win(attempt, self._clock.mono_ns())
         except sqlite3.DatabaseError as error:
             self._failed(error)
             return False
@@ -378,7 +374,7 @@ class SqliteJournal:
         if self._trouble:
             log.warning("the store can be written again")
             self._trouble = ""
-        schema.shrink(self._connection)
+        self._room.give_back()
 
     # Blocks that leave.
 

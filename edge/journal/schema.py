@@ -28,7 +28,7 @@ BUSY_TIMEOUT_S = 5.0
 # cost a third less than those of 4096 bytes.
 PAGE_BYTES = 1024
 SHRINK_FROM_BYTES = 1024 * 1024
-SHRINK_BYTES = 4 * 1024 * 1024
+SHRINK_BYTES, SHRINK_STEPS = 4 * 1024 * 1024, 64
 
 log = logging.getLogger("babbitt.journal")
 
@@ -152,6 +152,8 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # Where it is the default (Debian), what is deleted is written once more, as zeros.
+        connection.execute("PRAGMA secure_delete=OFF")
         if path.stat().st_size <= CHECKED_BYTES_MAX:
             (word,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if word != "ok":
@@ -211,12 +213,31 @@ def fold_wal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def shrink(connection: sqlite3.Connection) -> None:
-    """Give some free pages back to the disk once they are many, so that the file is small again after a drain."""
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Write the log's pages into the database. Raises ``sqlite3.OperationalError`` where the disk has no room."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def wal_bytes(path: Path) -> int:
+    """The length of the log's file, which is used again from its beginning once all of it is in the database."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def shrink(connection: sqlite3.Connection, *, in_need: bool = False) -> None:
+    """Give some free pages back to the disk once they are many, so that the file is small again after a drain.
+
+    ``in_need``, where even the log has little room left: any that are free, a few at a time.
+    """
     free, pages, size = (_pragma(connection, name) for name in ("freelist_count", "page_count", "page_size"))
-    if free * size > SHRINK_FROM_BYTES and free > pages // 4:
+    if in_need or (free * size > SHRINK_FROM_BYTES and free > pages // 4):
         try:
-            connection.execute(f"PRAGMA incremental_vacuum({SHRINK_BYTES // size})").fetchall()
+            steps = SHRINK_STEPS if in_need else 1
+            for _ in range(steps):
+                # The statement gives a row for each page, but no columns: only a script takes them all.
+                connection.executescript(f"PRAGMA incremental_vacuum({SHRINK_BYTES // size // steps});")
         except sqlite3.OperationalError as error:
             log.warning("the store's file could not shrink: %s", error)
 

@@ -14,6 +14,7 @@ import contextlib
 import logging
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 log = logging.getLogger("babbitt.journal")
@@ -26,8 +27,10 @@ OVERHEAD_SHARE = 16
 STORE_BYTES_MIN = 8 * 1024 * 1024
 # What opening a store takes of the disk.
 OPENING_BYTES = 4 * 1024 * 1024
-# How often the reserve is tried again where the disk had no room for it.
-RETRY_NS = 10 * 10**9
+# When a store that was refused for no reason that can be seen tries to grow again.
+RETRY_NS = 60 * 10**9
+# Thinning begins at this part of what the store may take, so that dropping need not begin because thinning is slow.
+THIN_FROM = 7 / 8
 
 _NO_ROOM = {"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_TRUNCATE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE"}
 
@@ -42,58 +45,86 @@ def wal_bytes_max(store_bytes_max: int) -> int:
     return min(WAL_BYTES_MAX, store_bytes_max // OVERHEAD_SHARE)
 
 
+def free_for_opening(path: Path) -> None:
+    """Release the reserve where the disk has too little for SQLite's index and a new recorder."""
+    if _free_bytes(path.parent) < OPENING_BYTES and _reserve_of(path).exists():
+        log.error("the disk of the store is full: its reserve is released")
+        _reserve_of(path).unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Bytes of the database: above ``thin`` it is to be thinned, above ``most`` the rest is to be dropped."""
+
+    thin: int
+    most: int
+
+
 class Space:
-    """What the store at ``path`` may take, and the reserve beside it. ``now_ns`` is monotonic everywhere."""
+    """What the store at ``path`` may take, and the reserve beside it."""
 
     def __init__(self, path: Path, *, store_bytes_max: int, free_bytes_min: int) -> None:
         self._folder, self._free_bytes_min = path.parent, free_bytes_min
         self._bytes_max = store_bytes_max - store_bytes_max // OVERHEAD_SHARE * 2
-        self._reserve = path.with_name(path.name + ".reserve")
-        self._reserve_bytes = min(RESERVE_BYTES_MAX, store_bytes_max // OVERHEAD_SHARE)
+        self._reserve = _reserve_of(path)
+        self._reserve_bytes = max(min(RESERVE_BYTES_MAX, store_bytes_max // OVERHEAD_SHARE), 1)
+        self._was_released = False
         self._below_floor_at: int | None = None
+        self._refused_at: int | None = None
         self._retry_ns = 0
 
-    def before_opening(self, now_ns: int) -> None:
-        """Opening needs room for SQLite's index and a new recorder."""
-        if self._free() < OPENING_BYTES and self._release(now_ns):
-            log.error("the disk of the store is full: its reserve is released")
+    @property
+    def is_refused(self) -> bool:
+        """Whether the database can grow no more, as far as that is known."""
+        return self._refused_at is not None
 
-    def allowed(self, used: int, now_ns: int) -> int:
-        """Bytes that the database may take now, of which it uses ``used``. Releases or makes the reserve as needed."""
-        free = self._free()
-        if free < self._free_bytes_min:
-            if self._below_floor_at is None:
-                log.error("only %d MB are free on the disk of the store: it grows no more", free >> 20)
-                self._below_floor_at = max(used, STORE_BYTES_MIN)
-                self._release(now_ns)
-        elif now_ns >= self._retry_ns:
-            self._ease(free, now_ns)
-        return self._bytes_max if self._below_floor_at is None else min(self._bytes_max, self._below_floor_at)
+    def allowed(self, used: int, file_bytes: int, now_ns: int) -> Allowed:
+        """What the database may take now, of which it uses ``used`` and its file is long. Monotonic time.
 
-    def refused(self, now_ns: int) -> bool:
-        """A write found no room. Whether there is more now, the reserve's."""
-        released = self._release(now_ns)
+        Releases or makes the reserve as needed.
+        """
+        free = _free_bytes(self._folder)
+        if free >= self._free_bytes_min:
+            self._ease(free, file_bytes, now_ns)
+        elif self._below_floor_at is None:
+            log.error("only %d MB are free on the disk of the store: it grows no more", free >> 20)
+            self._below_floor_at = max(used, STORE_BYTES_MIN)
+            self._release()
+        bounds = (self._bytes_max, self._below_floor_at, self._refused_at)
+        lowest = min(bound for bound in bounds if bound is not None)
+        # A disk that refused once is a reason to thin, none to drop: it may have room again.
+        return Allowed(int(lowest * THIN_FROM), min(self._bytes_max, self._below_floor_at or self._bytes_max))
+
+    def refused(self, file_bytes: int, now_ns: int) -> bool:
+        """A write found no room, with a file of that length. Whether there is more now, the reserve's."""
+        # What is free says nothing of a bound on files or of a quota: that is tried again after a while.
+        unseen = _free_bytes(self._folder) > 2 * self._reserve_bytes
+        self._refused_at, self._retry_ns = file_bytes, now_ns + (RETRY_NS if unseen else 0)
+        released = self._release()
         if released:
             log.error("the disk of the store is full: its reserve is released")
         return released
 
-    def _release(self, now_ns: int) -> bool:
+    def _release(self) -> bool:
         """Whether there was a reserve."""
-        self._retry_ns = now_ns + RETRY_NS
         try:
             self._reserve.unlink()
         except OSError:
             return False
+        self._was_released = True
         return True
 
-    def _ease(self, free: int, now_ns: int) -> None:
-        """Make the reserve where there is room for it and as much again, so that it does not come and go."""
-        self._retry_ns = now_ns + RETRY_NS
-        held = self._reserve.exists()
-        if held or (free - 2 * self._reserve_bytes >= self._free_bytes_min and self._make()):
-            if self._below_floor_at is not None:
-                log.warning("enough is free on the disk of the store again")
-            self._below_floor_at = None
+    def _ease(self, free: int, file_bytes: int, now_ns: int) -> None:
+        """Make the reserve where there is room for it; if it was released, for as much again, so that it stays."""
+        if not self._reserve.exists():
+            needed = self._reserve_bytes * (2 if self._was_released else 1)
+            if free - needed < self._free_bytes_min or not self._make():
+                return
+        if self._below_floor_at is not None:
+            log.warning("enough is free on the disk of the store again")
+        self._below_floor_at = None
+        if now_ns >= self._retry_ns or file_bytes > (self._refused_at or 0):
+            self._refused_at = None
 
     def _make(self) -> bool:
         """Allocate the reserve. Where the disk refuses, nothing is left behind."""
@@ -101,7 +132,7 @@ class Space:
         try:
             handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
             try:
-                os.posix_fallocate(handle, 0, max(self._reserve_bytes, 1))
+                os.posix_fallocate(handle, 0, self._reserve_bytes)
             finally:
                 os.close(handle)
             new.rename(self._reserve)
@@ -111,6 +142,11 @@ class Space:
             return False
         return True
 
-    def _free(self) -> int:
-        found = os.statvfs(self._folder)
-        return found.f_bavail * found.f_frsize
+
+def _reserve_of(path: Path) -> Path:
+    return path.with_name(path.name + ".reserve")
+
+
+def _free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
