@@ -185,7 +185,7 @@ journal = opened(Path(sys.argv[1]), clock, limits=Limits(sealed_bytes_max=int(sy
 poll(journal, clock, 0)
 assert journal.commit() == 3
 (first,) = journal.pending(limit_bytes=10**6)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
 journal.acknowledge(Ack(journal.epoch, through=first.seq))
 assert journal.pending(limit_bytes=10**6) == [], "what was acknowledged is not handed out again, deleted or not"
 for number in range(1, 101):
@@ -253,7 +253,7 @@ while not gone():
     for _ in range(40):
         poll(journal, clock, number)
     journal.commit()
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
 dropped = []
 for _ in range(30):
     clock.pass_s(1)
@@ -290,7 +290,7 @@ journal.commit()
 poll(journal, clock, 2)
 reader.execute("SELECT count(*) FROM block").fetchone()
 killed(journal)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
 journal = opened(folder, clock)
 poll(journal, clock, 3)
 assert journal.commit() == 0
