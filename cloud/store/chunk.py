@@ -37,12 +37,14 @@ CREATE INDEX chunk_loose ON chunk(hour_s) WHERE loose;
 CREATE TABLE chunk_column(chunk INTEGER NOT NULL, tag INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX chunk_column_by_tag ON chunk_column(chunk, tag);
 -- Hours with readings. Blocks of an hour from `waiting` on are not in its chunks yet, NULL where all of them are;
--- `blocks`: about how many those are.
+-- `blocks`: about how many those are. `gone`: the policy of retention has taken its raw readings.
 CREATE TABLE chunk_hour(
     asset INTEGER NOT NULL, hour_s INTEGER NOT NULL, waiting INTEGER, blocks INTEGER NOT NULL,
+    gone INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY(asset, hour_s)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chunk_waiting ON chunk_hour(waiting) WHERE waiting IS NOT NULL;
+CREATE INDEX chunk_kept ON chunk_hour(asset, hour_s) WHERE NOT gone;
 CREATE INDEX chunk_many ON chunk_hour(blocks) WHERE waiting IS NOT NULL;
 -- Hours of which the gateway has thinned readings: known also where only rollups are left.
 CREATE TABLE thinned_hour(

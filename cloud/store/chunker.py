@@ -24,8 +24,9 @@ SETTLED_S = 600
 BLOCKS_MAX = 256
 READINGS_MAX = 2**18
 CELLS_MAX = 2**19
-"""What one step takes: blocks and readings opened, readings joined. So many blocks are appended at once; fewer are
-opened by whoever asks for raw readings."""
+HOURS_MAX = 64
+"""What one step takes: blocks and readings opened, readings joined, hours let go of. An hour with that many blocks is
+appended while it runs; fewer are opened by whoever asks for raw readings."""
 
 _CHUNKED = """
 UPDATE chunk_hour SET (waiting, blocks) =
@@ -59,28 +60,32 @@ class Join:
 def touched(connection: sqlite3.Connection, hours: Iterable[Hour], block: int) -> None:
     """Say that a block has readings of these hours. Blocks have to be told in the order of their ids."""
     connection.executemany(
-        "INSERT INTO chunk_hour VALUES (?,?,?,1) ON CONFLICT(asset, hour_s) DO UPDATE SET"
-        " waiting = coalesce(waiting, excluded.waiting), blocks = blocks + 1",
+        "INSERT INTO chunk_hour(asset, hour_s, waiting, blocks) VALUES (?,?,?,1)"
+        " ON CONFLICT(asset, hour_s) DO UPDATE SET waiting = coalesce(waiting, excluded.waiting), blocks = blocks + 1",
         [(asset, hour_s, block) for asset, hour_s in hours],
     )
 
 
 def redo(connection: sqlite3.Connection, hours: Iterable[Hour]) -> None:
     """Let go of these hours' chunks, whose spans have changed; they are made again from the blocks that there are."""
-    for asset, hour_s in hours:
-        _delete(connection, "asset=? AND hour_s=?", (asset, hour_s))
-        connection.execute("DELETE FROM chunk_hour WHERE asset=? AND hour_s=?", (asset, hour_s))
-        connection.execute(
-            "INSERT INTO chunk_hour"
-            " SELECT asset, hour_s, min(block), count(*) FROM span WHERE asset=? AND hour_s=? GROUP BY asset, hour_s",
-            (asset, hour_s),
-        )
+    for hour in hours:
+        _delete(connection, _of(connection, hour))
+        connection.execute("INSERT OR IGNORE INTO chunk_hour(asset, hour_s, blocks) VALUES (?,?,0)", hour)
+        connection.execute(_CHUNKED, (*hour, 0))
 
 
-def forget(connection: sqlite3.Connection, before_s: int) -> None:
-    """Let go of every chunk of hours that start before ``before_s``, with what is known of those hours."""
-    _delete(connection, "hour_s < ?", (before_s,))
-    connection.execute("DELETE FROM chunk_hour WHERE hour_s < ?", (before_s,))
+def forget(connection: sqlite3.Connection, before_s: int) -> bool:
+    """Let go of a few hours that start before ``before_s`` and have no blocks left; False where there are none."""
+    hours = connection.execute(
+        "SELECT h.asset, h.hour_s FROM asset CROSS JOIN chunk_hour AS h ON h.asset = asset.id AND h.hour_s < ?"
+        " WHERE NOT gone AND NOT EXISTS"
+        " (SELECT 1 FROM span WHERE span.asset = h.asset AND span.hour_s = h.hour_s) LIMIT ?",
+        (before_s, HOURS_MAX),
+    ).fetchall()
+    for hour in hours:
+        _delete(connection, _of(connection, hour))
+        connection.execute("UPDATE chunk_hour SET gone=1, waiting=NULL WHERE asset=? AND hour_s=?", hour)
+    return bool(hours)
 
 
 def next_step(connection: sqlite3.Connection, now_ns: int) -> Append | Join | None:
@@ -209,8 +214,7 @@ def _join(connection: sqlite3.Connection, step: Join) -> None:
         return
     tags = [int(tag) for tag in step.tags.split(",")] if step.tags else []
     whole = joined(_read(connection, chunk, tags) for chunk in step.chunks)
-    for chunk in step.chunks:
-        _delete(connection, "id=?", (chunk,))
+    _delete(connection, [(chunk,) for chunk in step.chunks])
     _write(connection, step.hour, tags, whole, loose=True)
 
 
@@ -223,6 +227,10 @@ def _read(connection: sqlite3.Connection, chunk: int, tags: Sequence[int]) -> Po
     return Polls(unpack_times(times), numbers, quality, spans)
 
 
-def _delete(connection: sqlite3.Connection, where: str, values: Sequence[int]) -> None:
-    connection.execute(f"DELETE FROM chunk_column WHERE chunk IN (SELECT id FROM chunk WHERE {where})", values)
-    connection.execute(f"DELETE FROM chunk WHERE {where}", values)
+def _of(connection: sqlite3.Connection, hour: Hour) -> list[tuple[int]]:
+    return connection.execute("SELECT id FROM chunk WHERE asset=? AND hour_s=?", hour).fetchall()
+
+
+def _delete(connection: sqlite3.Connection, chunks: Sequence[tuple[int]]) -> None:
+    connection.executemany("DELETE FROM chunk_column WHERE chunk=?", chunks)
+    connection.executemany("DELETE FROM chunk WHERE id=?", chunks)

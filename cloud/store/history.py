@@ -66,7 +66,7 @@ def raw(
     """Every reading of the tags between the two times, both inclusive; times as they are known today.
 
     None where that would take more than ``blocks_max`` blocks to open or more than ``readings_max`` readings of
-    chunks, or where blocks were removed meanwhile. Raises ``BlockError`` where a chunk or block was altered.
+    chunks, or where raw readings were removed by policy. Raises ``BlockError`` where a chunk was altered.
     """
     with reader.snapshot() as connection:
         found = _found(connection, asset.id, tags, (from_ns, to_ns), blocks_max, readings_max)
@@ -92,6 +92,8 @@ def _found(
     hours = (asset, span[0] // _HOUR_NS * HOUR_S, span[1] // SECOND_NS)
     blocks = [row[0] for row in connection.execute(_BLOCKS, (*hours, *span, blocks_max + 1))]
     if len(blocks) > blocks_max:
+        return None
+    if connection.execute(_REMOVED, hours).fetchone():
         return None
     wanted = dict(connection.execute(_TAGS, (asset, json.dumps(list(tags)))).fetchall())
     chunks, readings = [], 0
@@ -168,6 +170,7 @@ _BLOCKS = """
 SELECT DISTINCT block FROM chunk_hour JOIN span USING (asset, hour_s)
 WHERE asset=? AND hour_s BETWEEN ? AND ? AND block >= waiting AND last_ns >= ? AND first_ns <= ? LIMIT ?
 """
+_REMOVED = "SELECT 1 FROM chunk_hour WHERE asset=? AND hour_s BETWEEN ? AND ? AND gone LIMIT 1"
 _WAITING = "SELECT hour_s, waiting FROM chunk_hour WHERE asset=? AND hour_s BETWEEN ? AND ? AND waiting IS NOT NULL"
 _CLOCK = """
 SELECT boot, mono_ns, offset_ns FROM clock WHERE gateway = (SELECT gateway FROM asset WHERE id=?)

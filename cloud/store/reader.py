@@ -214,27 +214,9 @@ class Reader:
         rows = self._all(_VERDICTS, {"asset": asset, "from_ns": from_ns, "to_ns": to_ns, "apart_ns": apart_ns})
         return [VerdictRow(*row) for row in rows]
 
-    def spans(self, asset: int, from_ns: int, to_ns: int, *, limit: int) -> list[int]:
-        """Ids of blocks that hold readings of the asset between the two times, at most ``limit`` of them."""
-        rows = self._all(
-            "SELECT DISTINCT block FROM span WHERE asset=? AND hour_s BETWEEN ? AND ?"
-            " AND last_ns >= ? AND first_ns <= ? LIMIT ?",
-            (asset, from_ns // 10**9 // 3600 * 3600, to_ns // 10**9, from_ns, to_ns, limit),
-        )
-        return sorted(row[0] for row in rows)
-
-    def blocks(self, ids: Sequence[int]) -> list[bytes]:
-        """The bytes of these blocks."""
-        found = []
-        for at in range(0, len(ids), 500):
-            part = ids[at : at + 500]
-            marks = ",".join("?" * len(part))
-            found += [row[0] for row in self._all(f"SELECT bytes FROM block WHERE id IN ({marks}) ORDER BY id", part)]
-        return found
-
     def opened(self, ids: Sequence[int]) -> list[Block]:
         """These blocks, by id, opened. Raises ``BlockError`` where one was altered."""
-        data = self.blocks(ids)
+        data = [row[0] for row in self._all(_BYTES, (json.dumps(list(ids)),))]
         with self._lock:
             needed = {head.dictionary for one in data if (head := peek(one)).dictionary}
             known = {digest: self._dictionaries[digest] for digest in needed if digest in self._dictionaries}
@@ -314,6 +296,7 @@ _HOURS = (
     f"{_ROLLUP} FROM tag CROSS JOIN hour ON hour.tag = tag.id"
     f" WHERE {_ASKED} AND start_s BETWEEN :from AND :to ORDER BY tag.id, start_s"
 )
+_BYTES = "SELECT bytes FROM block WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id"
 # Each step looks up the next one: a month of verdicts costs no more than those that are shown.
 _VERDICTS = """
 WITH RECURSIVE shown(at) AS (

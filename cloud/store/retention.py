@@ -31,8 +31,7 @@ def step(connection: sqlite3.Connection, policy: Retention, now_ns: int) -> bool
     if policy.raw_days is not None:
         before_ns = now_ns - policy.raw_days * DAY_S * SECOND_NS
         removed = _remove_blocks(connection, before_ns) > 0
-        if not removed:
-            chunker.forget(connection, before_ns // SECOND_NS // HOUR_S * HOUR_S)
+        removed = removed or chunker.forget(connection, before_ns // SECOND_NS // HOUR_S * HOUR_S)
     if not removed and policy.minutes_days is not None:
         removed = _remove_minutes(connection, now_ns // SECOND_NS - policy.minutes_days * DAY_S)
     return removed

@@ -18,6 +18,7 @@ from cloud.store.chunk import Polls, joined, pack_column, pack_times, unpack_col
 from cloud.store.chunker import BLOCKS_MAX, SETTLED_S
 from cloud.store.history import Readings, raw
 from cloud.store.reader import Reader
+from cloud.store.retention import Retention
 from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block, encode_block
 from edge.contract.types import Batch, ClockSet, Key, Lane, Quality, Value
@@ -211,6 +212,32 @@ def test_a_clock_that_is_set_later_moves_what_was_stamped_before(tmp_path: Path,
     before = readings(tmp_path, -2 * wrong_ns / SECOND_NS, -1)
     assert before is not None
     assert not len(before["vibration_mm_s"].at_ns)
+
+
+def test_where_raw_readings_were_removed_a_chart_shows_rollups(tmp_path: Path) -> None:
+    day_s = 86_400
+    writer = Writer(tmp_path, policy=Retention(raw_days=10))
+    for day in range(30):
+        data = block(day + 1, [batch(day * day_s + i, float(day)) for i in range(5)], [SPINDLE])
+        writer.store(GATEWAY, EPOCH, [(data, decode_block(data))], Seen(START_NS + day * day_s * SECOND_NS))
+    while writer.tidy(START_NS + 30 * day_s * SECOND_NS):
+        pass
+    late = block(31, [batch(5, 9.0)])
+    writer.store(GATEWAY, EPOCH, [(late, decode_block(late))], Seen(START_NS + 30 * day_s * SECOND_NS))
+    writer.close()
+    assert count(tmp_path, "chunk") == count(tmp_path, "block") - 1 == 10
+    assert readings(tmp_path, 0, 30 * day_s) is None
+    assert readings(tmp_path, 0, 5) is None
+    kept_still = readings(tmp_path, 21 * day_s, 30 * day_s)
+    assert kept_still is not None
+    assert len(kept_still["vibration_mm_s"].at_ns) == 9 * 5
+    reader = Reader(tmp_path)
+    asset = reader.asset(GATEWAY, "spindle-1")
+    assert asset is not None
+    (found,) = signals(reader, asset, TAGS[:1], START_NS, START_NS + 30 * day_s * SECOND_NS, points_max=1000)
+    reader.close()
+    assert found.resolution == "hour"
+    assert [value for value in found.value if value is not None] == [1.5, *map(float, range(1, 30))]
 
 
 def test_text_has_a_quality_and_no_number(tmp_path: Path) -> None:
