@@ -8,6 +8,7 @@ goes on; ``no data`` is nothing at all, yet or for ever; the other causes are lo
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -122,13 +123,14 @@ def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, peri
         for start, stop in zip((at_ns[wide] // MS_NS).tolist(), (at_ns[wide + 1] // MS_NS).tolist(), strict=True)
     ]
     thinned = [Gap(start // MS_NS, stop // MS_NS, THINNED) for start, stop in found.thinned]
-    kinds = (
-        bad_spans(at_ns, found.quality, period_ms), losses, list(undeclared(holes, losses, hole_ms(period_ms))),
-        _merged(thinned, int(limits.max(initial=0)) // MS_NS),
-    )  # fmt: skip
+    gaps = [
+        *bad_spans(at_ns, found.quality, period_ms), *losses, *undeclared(holes, losses, hole_ms(period_ms)),
+        *_merged(thinned, int(limits.max(initial=0)) // MS_NS),
+    ]  # fmt: skip
     span_ns = (int(at_ns[-1] - at_ns[0]) // points_max // MS_NS + 1) * MS_NS
-    # What could not be told apart on the chart becomes one, so that a signal that flaps all day stays small.
-    gaps = [gap for kind in kinds for gap in (_merged(kind, span_ns // MS_NS) if len(kind) > points_max else kind)]
+    if len(gaps) > points_max:
+        # What could not be told apart on the chart becomes one, so that a signal that flaps all day stays small.
+        gaps = _merged(sorted(gaps, key=lambda gap: (gap.cause, gap.from_ms)), span_ns // MS_NS)
     if len(at_ns) > points_max:
         points = _downsampled(at_ns, found.numbers, span_ns)
         # A hole within one span of the chart is narrower than the line.
@@ -145,7 +147,7 @@ def _signal(tag: str, resolution: Resolution, points: _Points, gaps: Iterable[Ga
 
 
 def _listed(values: Floats) -> list[float | None]:
-    return [value if value == value else None for value in values.tolist()]
+    return [value if math.isfinite(value) else None for value in values.tolist()]
 
 
 def column_of(series: Series, tag: str) -> tuple[Times, Floats, NDArray[np.uint8]]:
@@ -188,7 +190,7 @@ def bad_spans(at_ns: Times, quality: NDArray[np.uint8], period_ms: int) -> list[
 
 
 def _merged(gaps: Iterable[Gap], apart_ms: int) -> list[Gap]:
-    """Neighbours of one cause that are no more than this apart as one; they come in order of time."""
+    """Neighbours of one cause that are no more than this apart as one; each cause's come in order of time."""
     found: list[Gap] = []
     for gap in gaps:
         if found and gap.cause == found[-1].cause and gap.from_ms - found[-1].to_ms <= apart_ms:

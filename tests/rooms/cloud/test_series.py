@@ -60,6 +60,54 @@ def test_a_declared_loss_names_the_holes_cause(tmp_path: Path) -> None:
     assert [gap.cause for gap in vibration(tmp_path, 0, 100).gaps] == ["power"]
 
 
+def loss(from_s: int, to_s: int, cause: Cause = Cause.DISK) -> Dropped:
+    """Readings of each second from one to the other, both lost."""
+    from_ns, to_ns = START_NS + from_s * 10**9, START_NS + to_s * 10**9
+    return Dropped("spindle-1", "vibration_mm_s", cause, to_s - from_s + 1, from_ns, to_ns)
+
+
+def at(from_s: int, to_s: int, cause: str) -> Gap:
+    return Gap(START_MS + from_s * 1000, START_MS + to_s * 1000, cause)
+
+
+def test_of_a_hole_only_what_was_declared_has_the_declared_cause(tmp_path: Path) -> None:
+    losses = [loss(5, 19), loss(30, 34, Cause.CAP), loss(35, 39, Cause.POWER)]
+    blocks = [block(1, [batch(i, 1.0) for i in range(5)], [SPINDLE]), block(2, [batch(60, 2.0)], losses)]
+    stored(tmp_path, blocks)
+    assert vibration(tmp_path, 0, 100).gaps == [
+        at(5, 20, "disk"), at(20, 30, "no data"), at(30, 35, "cap"), at(35, 40, "power"), at(40, 60, "no data"),
+    ]  # fmt: skip
+
+
+def test_a_loss_is_shown_where_nothing_came_after_it_and_where_it_is_shorter_than_a_hole(tmp_path: Path) -> None:
+    polls = [batch(i, 1.0) for i in range(10) if i != 4]
+    stored(tmp_path, [block(1, polls, [SPINDLE, loss(4, 4), loss(10, 70, Cause.CAP)])])
+    found = vibration(tmp_path, 0, 100)
+    assert found.gaps == [at(4, 5, "disk"), at(10, 71, "cap")]
+    assert vibration(tmp_path, 0, 100, raw_blocks_max=-1).gaps == found.gaps
+
+
+@pytest.mark.parametrize("polls", [400, 4000])
+def test_a_signal_that_flaps_stays_small_and_its_causes_stay(tmp_path: Path, polls: int) -> None:
+    bad = (None, Quality.BAD_BUS, None, Quality.BAD_DEVICE)
+    stored(tmp_path, [block(1, [batch(i, 1.0, bad=bad[i % 4]) for i in range(polls)], [SPINDLE])])
+    found = vibration(tmp_path, 0, polls, points_max=300)
+    by_cause = {cause: [gap for gap in found.gaps if gap.cause == cause] for cause in ("bus", "device")}
+    for cause, first in (("bus", 1), ("device", 3)):
+        gaps = by_cause[cause]
+        assert len(gaps) <= 310
+        assert (gaps[0].from_ms, gaps[-1].to_ms) == (at(first, 0, cause).from_ms, at(0, polls - 3 + first, cause).to_ms)
+    assert {gap.cause for gap in found.gaps} == {"bus", "device"}
+
+
+def test_numbers_that_no_double_can_add_up_have_no_mean_but_extremes(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(i, 1.7e308) for i in range(100)], [SPINDLE])])
+    for blocks_max in (10, -1):
+        found = vibration(tmp_path, 0, 100, points_max=10, raw_blocks_max=blocks_max)
+        assert set(found.high) == {1.7e308}
+        assert set(found.value) == {None}
+
+
 def test_many_points_become_means_between_their_extremes(tmp_path: Path) -> None:
     stored(tmp_path, [block(1, [batch(i, float(i % 10)) for i in range(1000)], [SPINDLE])])
     found = vibration(tmp_path, 0, 2000, points_max=100)
