@@ -150,6 +150,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a store of ours for writing, in this version. Raises ``sqlite3.DatabaseError`` where it is broken."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S)
     try:
+        # Text that a flipped bit has made unreadable is for its reader to refuse: SQLite's own complaint looks like a
+        # disk that has to be waited for.
+        connection.text_factory = lambda data: data.decode(errors="replace")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         # Where it is the default (Debian), what is deleted is written once more, as zeros.
