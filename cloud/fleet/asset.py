@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from cloud.fleet.ledger import Balance, Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Raised, glance
-from cloud.store.reader import AssetRow, LatestRow, Reader
+from cloud.store.reader import Reader
+from cloud.store.rows import AssetRow, LatestRow
 from edge.contract.types import Alarm, Quality, Tag
 
 ALARM_CHANGES_SHOWN = 30

@@ -25,8 +25,9 @@ import numpy as np
 
 from cloud.store import accounts
 from cloud.store.accounts import LedgerPair
-from cloud.store.reader import AssetRow, Reader
+from cloud.store.reader import Reader
 from cloud.store.rollup import HOUR_S, SECOND_NS
+from cloud.store.rows import AssetRow
 from edge.contract.block import Block
 from edge.contract.types import LedgerRow, Quality
 from edge.errors import BlockError

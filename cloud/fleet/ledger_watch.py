@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Balance, Books
 from cloud.fleet.overview import NO_ALARMS, Raised
-from cloud.store.reader import AssetRow, Reader
+from cloud.store.reader import Reader
+from cloud.store.rows import AssetRow
 from edge.contract.types import Alarm, AlarmState, Priority
 
 RULE = "ledger_mismatch"

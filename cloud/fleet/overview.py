@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cloud.store.reader import AssetRow, GatewayRow, GlanceRow, Reader, Stats
+from cloud.store.reader import Reader
+from cloud.store.rows import AssetRow, GatewayRow, GlanceRow, Stats
 from edge.contract.types import Alarm, Priority, Urgency, Verdict
 
 Raised = Mapping[int, tuple[Alarm, ...]]

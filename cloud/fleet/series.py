@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.store.history import BLOCKS_MAX, Readings, raw
-from cloud.store.reader import AssetRow, DroppedRow, Reader, RollupRow
+from cloud.store.reader import Reader
 from cloud.store.rollup import HOUR_S, MINUTE_S, SECOND_NS, run_of
+from cloud.store.rows import AssetRow, DroppedRow, RollupRow
 from edge.contract.block import Series
 from edge.contract.types import Quality
 

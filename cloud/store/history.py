@@ -12,8 +12,9 @@ import numpy as np
 
 from cloud.store.chunk import Bytes, Floats, Ints, Span, unpack_column, unpack_times
 from cloud.store.clock import Setting, corrected
-from cloud.store.reader import AssetRow, Reader
+from cloud.store.reader import Reader
 from cloud.store.rollup import HOUR_S, SECOND_NS, run_of
+from cloud.store.rows import AssetRow
 from edge.contract.block import Block
 
 BLOCKS_MAX = 4000

@@ -15,7 +15,8 @@ from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Balance, Books, Sums
 from cloud.fleet.overview import NO_ALARMS, Glance, Raised, overview
 from cloud.fleet.series import MS_NS, signals
-from cloud.store.reader import AssetRow, Reader
+from cloud.store.reader import Reader
+from cloud.store.rows import AssetRow
 
 POINTS_MAX = 2000
 TAGS_MAX = 32
