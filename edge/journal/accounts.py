@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.journal.counts import FIELDS, Counts, ScanGroup, pack_account, unpack_account
+from edge.journal.signed import sign, verified
 
 ACCOUNTS_CACHED_MAX = 1000
 
@@ -68,7 +69,7 @@ class Accounts:
         ).fetchone()
         if row is None:
             return None
-        return Account(unpack_account(row[0], len(self._groups[slot[1]].tags)), self._now(row[1]))
+        return Account(unpack_account(verified(row[0], *slot), len(self._groups[slot[1]].tags)), self._now(row[1]))
 
     def due(self, limit: int) -> tuple[set[Slot], bool]:
         """Slots to be told, and whether there are more: all that are in memory, of the others the ``limit`` oldest."""
@@ -102,7 +103,7 @@ class Accounts:
             "INSERT INTO ledger (hour_ns, scan_group, counts, told) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET counts = excluded.counts",
             [
-                (*slot, pack_account(self._cached[slot].counts), self._cached[slot].told)
+                (*slot, sign(pack_account(self._cached[slot].counts), *slot), self._cached[slot].told)
                 for slot in sorted(self._changed)
             ],
         )
@@ -140,8 +141,10 @@ def stored_accounts(
 ) -> Iterator[tuple[Slot, dict[str, Counts]]]:
     """The accounts in the store. Hours that were folded stand as one, under the earliest of them."""
     rows = connection.execute(
-        "SELECT hour_ns, scan_group, counts, 0 FROM ledger UNION ALL SELECT from_ns, scan_group, counts, 1 FROM folded"
+        "SELECT hour_ns, scan_group, counts, NULL FROM ledger UNION ALL"
+        " SELECT from_ns, scan_group, counts, to_ns FROM folded"
     )
-    for hour_ns, group, counts, is_folded in rows:
-        if is_folded or (hour_ns, group) not in apart_from:
-            yield (hour_ns, group), unpack_account(counts, len(groups[group].tags))
+    for hour_ns, group, counts, to_ns in rows:
+        place = (hour_ns, group) if to_ns is None else (hour_ns, to_ns, group)
+        if to_ns is not None or (hour_ns, group) not in apart_from:
+            yield (hour_ns, group), unpack_account(verified(counts, *place), len(groups[group].tags))

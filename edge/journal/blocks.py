@@ -9,15 +9,16 @@ from __future__ import annotations
 import itertools
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
-from edge.contract.block import Block, decode_block, peek
+from edge.contract.block import Block, Header, decode_block, peek
 from edge.contract.types import Lane
 from edge.errors import BlockError
 from edge.journal.counts import Held, pack_held, unpack_held
 from edge.journal.groups import Groups
 from edge.journal.seal import Sealed
+from edge.journal.signed import sign, verified
 from edge.ports import StoredBlock
 
 log = logging.getLogger("babbitt.journal")
@@ -25,7 +26,7 @@ log = logging.getLogger("babbitt.journal")
 QUARANTINED_MAX = 64
 
 _URGENT = int(Lane.URGENT)
-_CHOOSE = "SELECT seq, lane, readings, dictionary, data FROM block WHERE"
+_CHOOSE = "SELECT seq, dictionary, data FROM block WHERE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Blocks:
             [
                 (
                     b.seq, b.lane, b.readings, len(b.data), b.sealed_ns, b.from_ns, b.to_ns, b.dictionary, b.tells,
-                    b.thinned, pack_held(b.held), b.data,
+                    b.thinned, sign(pack_held(b.held), b.seq), b.data,
                 )
                 for b in sealed
             ],
@@ -119,7 +120,9 @@ class Blocks:
             for seq in sorted(seqs)
         ]
         return [
-            Entry(row[0], row[1], tuple(unpack_held(row[2], self._groups.by_id)), row[3], row[4], row[5])
+            Entry(
+                row[0], row[1], tuple(unpack_held(verified(row[2], row[0]), self._groups.by_id)), row[3], row[4], row[5]
+            )
             for row in rows
             if row
         ]
@@ -144,7 +147,7 @@ class Blocks:
             log.error("block %d was altered on the disk: %s", seq, problem)
         self._altered.update(altered)
 
-    def oldest(self, size: int, *, spare: Collection[int]) -> list[int]:
+    def oldest(self, size: int, *, spare: Container[int]) -> list[int]:
         """Blocks of ``size`` bytes to let go: the oldest telemetry, then those to ``spare``, urgent ones last."""
         rows = self._connection.execute("SELECT seq, lane, size FROM block ORDER BY lane = 0, seq")
         chosen: list[int] = []
@@ -179,7 +182,7 @@ class Blocks:
         """What all of them hold."""
         for seq, account in self._connection.execute("SELECT seq, account FROM block"):
             if seq not in self.gone:
-                yield from unpack_held(account, self._groups.by_id)
+                yield from unpack_held(verified(account, seq), self._groups.by_id)
 
     def sums(self) -> tuple[int, int]:
         """How many blocks and readings."""
@@ -192,36 +195,36 @@ class Blocks:
         )
         return [Row(*row) for row in found]
 
-    def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, int, int, bytes]]) -> Chosen:
+    def _up_to(self, limit_bytes: int, rows: Iterable[tuple[int, int, bytes]]) -> Chosen:
         chosen = Chosen([], {})
         size = 0
-        for seq, lane, readings, named, data in rows:
+        for seq, named, data in rows:
             if seq in self.gone:
                 continue
             try:
-                dictionary = self._checked(seq, named, data)
+                header, dictionary = self._checked(seq, named, data)
             except BlockError as error:
                 chosen.altered[seq] = error.problem
                 continue
             size += len(data)
             if chosen.sound and size > limit_bytes:
                 break
-            chosen.sound.append(StoredBlock(seq, Lane(lane), readings, data, dictionary))
+            chosen.sound.append(StoredBlock(seq, header.lane, header.readings, data, dictionary))
         return chosen
 
-    def _checked(self, seq: int, named: int, data: bytes) -> bytes:
-        """The packed dictionary that a block needs. Raises ``BlockError`` where it, or its names, were altered."""
+    def _checked(self, seq: int, named: int, data: bytes) -> tuple[Header, bytes]:
+        """A block's header, and its packed dictionary. Raises ``BlockError`` where it, or its names, were altered."""
         header = peek(data)
         if header.key.seq != seq:
             raise BlockError("block", f"it is block {header.key.seq}")
         if not header.dictionary:
-            return b""
+            return header, b""
         if not 0 < named <= len(self._groups.by_id):
             raise BlockError("block", "the number of its names was altered")
         dictionary, packed = self._groups.dictionary(named)
         if dictionary.digest != header.dictionary:
             raise BlockError("block", "its names were altered")
-        return packed
+        return header, packed
 
     def _quarantine(self, now_ns: int) -> None:
         self._connection.executemany(

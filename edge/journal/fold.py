@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from edge.journal.accounts import Slot
 from edge.journal.counts import Counts, ScanGroup, pack_account, unpack_account
+from edge.journal.signed import sign, verified
 
 FOLDED_AT_ONCE_MAX = 200
 MEASURED_EVERY_NS = 24 * 3600 * 10**9
@@ -56,16 +57,16 @@ class Folder:
 
     def _add(self, hour_ns: int, group: int, counts: str) -> None:
         tags = len(self._groups[group].tags)
-        sums = unpack_account(counts, tags)
+        sums = unpack_account(verified(counts, hour_ns, group), tags)
         from_ns = to_ns = hour_ns
         row = self._connection.execute(
             "SELECT from_ns, to_ns, counts FROM folded WHERE scan_group = ?", (group,)
         ).fetchone()
         if row is not None:
+            before: dict[str, Counts] = unpack_account(verified(row[2], row[0], row[1], group), tags)
             from_ns, to_ns = min(row[0], from_ns), max(row[1], to_ns)
-            before: dict[str, Counts] = unpack_account(row[2], tags)
             sums = {name: sums[name] + before[name] for name in sums}
         self._connection.execute(
             "INSERT OR REPLACE INTO folded (scan_group, from_ns, to_ns, counts) VALUES (?, ?, ?, ?)",
-            (group, from_ns, to_ns, pack_account(sums)),
+            (group, from_ns, to_ns, sign(pack_account(sums), from_ns, to_ns, group)),
         )

@@ -26,6 +26,7 @@ from edge.journal.counts import (
     unpack_held,
 )
 from edge.journal.fold import Folder
+from edge.journal.signed import verified
 
 # What one report holds of hours before the newest; the rest goes with the next.
 REPORT_ROWS_MAX = 4000
@@ -166,7 +167,9 @@ def account_of(polls: Tally, tags: int) -> dict[str, Counts]:
 def stored_rows(connection: sqlite3.Connection, groups: dict[int, ScanGroup]) -> list[LedgerRow]:
     """Every row as a transaction left it: what a reader beside the gateway sees."""
     pending = [
-        part for (account,) in connection.execute("SELECT account FROM block") for part in unpack_held(account, groups)
+        part
+        for seq, account in connection.execute("SELECT seq, account FROM block")
+        for part in unpack_held(verified(account, seq), groups)
     ]
     return _ledger_rows(_all_rows(stored_accounts(connection, groups, apart_from={}), groups, pending))
 

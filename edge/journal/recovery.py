@@ -25,6 +25,7 @@ from edge.contract.types import Cause, Dropped
 from edge.journal.counts import Counts, ScanGroup, Tally, hour_of, stored_json, unpack_counts
 from edge.journal.ledger import Ledger
 from edge.journal.recorder import ANSWERED, ASKED, COUNT_MAX, LAST_NS, Recording, Taken, taken_since
+from edge.journal.signed import sign, verified
 from edge.ports import Losses
 
 UNCOMMITTED_NS_MAX = 10 * 10**9
@@ -49,13 +50,17 @@ class LastRun:
 
 
 def read_last_run(connection: sqlite3.Connection) -> LastRun:
-    row = connection.execute(
+    """Raises ``sqlite3.DatabaseError`` where the row was altered."""
+    *known, counted, records_lost, blocks_quarantined = connection.execute(
         "SELECT epoch, gateway, run, boot, clean, last_seq, committed_ns, counted, records_lost, blocks_quarantined"
         " FROM store"
     ).fetchone()
+    counted = verified(counted, *known)
+    epoch, gateway, run, boot, clean, last_seq, committed_ns = known
     with stored_json():
         return LastRun(
-            row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], json.loads(row[7]), Losses(*row[8:])
+            epoch, gateway, run, boot, bool(clean), last_seq, committed_ns, json.loads(counted),
+            Losses(records_lost, blocks_quarantined),
         )  # fmt: skip
 
 
@@ -70,19 +75,12 @@ def write_run(
     counted: dict[str, list[Any]], losses: Losses,
 ) -> None:  # fmt: skip
     """Put the store's own row into the open transaction."""
+    named = connection.execute("SELECT epoch, gateway FROM store").fetchone()
+    known = (run, boot, int(clean), last_seq, committed_ns)
     connection.execute(
         "UPDATE store SET run = ?, boot = ?, clean = ?, last_seq = ?, committed_ns = ?, counted = ?, records_lost = ?,"
         " blocks_quarantined = ?",
-        (
-            run,
-            boot,
-            clean,
-            last_seq,
-            committed_ns,
-            json.dumps(counted, separators=(",", ":")),
-            losses.records,
-            losses.blocks,
-        ),
+        (*known, sign(json.dumps(counted, separators=(",", ":")), *named, *known), losses.records, losses.blocks),
     )
 
 

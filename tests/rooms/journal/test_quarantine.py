@@ -118,6 +118,32 @@ def test_a_store_without_one_of_its_names_is_set_aside(tmp_path: Path, harm: str
     again.close()
 
 
+ALTERED = {
+    "a count": "UPDATE ledger SET counts = replace(counts, '3', '2')",
+    "an hour": "UPDATE ledger SET hour_ns = hour_ns + 3600000000000",
+    "what a block holds": "UPDATE block SET account = replace(account, ',1]', ',3]') WHERE readings > 0",
+    "the last number": "UPDATE store SET last_seq = 1",
+    "the epoch": "UPDATE store SET epoch = printf('%032x', 1)",
+}
+
+
+@pytest.mark.parametrize("harm", ALTERED)
+def test_an_altered_number_is_no_number_like_any_other(tmp_path: Path, harm: str) -> None:
+    """SQLite sees nothing wrong with it; the store is set aside, and what waited in it declared."""
+    clock, path = BentClock(), tmp_path / "store.db"
+    journal = filled(tmp_path, clock, 3)
+    old_epoch = journal.epoch
+    killed(journal)
+    edit(path, ALTERED[harm])
+    with contextlib.suppress(StoreError):
+        opened(tmp_path, clock).ledger()
+    again = opened(tmp_path, clock)
+    sums = totals(again.ledger())
+    assert again.epoch != old_epoch
+    assert sums["dropped_disk"] == sums["offered"] == 3 * len(TAGS) == sum(d.count for d in declared(again))
+    again.close()
+
+
 def test_flipped_bits_in_the_wal_are_declared_and_no_number_is_given_twice(
     tmp_path: Path,
 ) -> None:
