@@ -154,7 +154,7 @@ def _listed(values: Floats) -> list[float | None]:
 def column_of(series: Series, tag: str) -> tuple[Times, Floats, NDArray[np.uint8]]:
     """``read_ns``, values as floats (NaN where bad or no number) and quality of one tag, sorted by time."""
     run = run_of([series])
-    j = run.tags.index(tag)
+    j = series.tags.index(tag)
     return run.read_ns, run.numbers[:, j], run.quality[:, j]
 
 

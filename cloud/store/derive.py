@@ -96,6 +96,7 @@ def derive(
                 true[one.stream, asset, series.tags].append((one.seq, at))
             stamped[one.stream, asset, series.tags].append((one.seq, series))
         _records(connection, names, clocks, one)
+    _ledger(connection, names, stored)
     for (stream, asset, tags), members in stamped.items():
         ids = [names.tag(asset, tag) for tag in tags]
         hours, found = None, true.get((stream, asset, tags), [])
@@ -201,13 +202,23 @@ def _records(connection: sqlite3.Connection, names: Names, clocks: Clocks, one: 
                 tag = names.tag(names.asset(one.gateway, record.asset), record.tag)
                 row = (tag, one.id, str(record.cause), record.count, record.from_ns, record.to_ns)
                 connection.execute("INSERT INTO dropped VALUES (?,?,?,?,?,?)", row)
-            case LedgerRow():
-                asset = names.asset(one.gateway, record.asset)
-                told = (one.stream, one.seq, as_json(record))
-                hour_s = record.hour_ns // SECOND_NS
-                connection.execute(_LEDGER, (asset, hour_s, names.tag(asset, record.tag), *told))
             case Waveform():
                 waveform(connection, names, clocks, one, record)
+
+
+def _ledger(connection: sqlite3.Connection, names: Names, stored: Sequence[Stored]) -> None:
+    """Keep what each stream said last of each tag and hour: a row is told again whenever it has changed."""
+    last: dict[tuple[int, int, str, str, int], tuple[int, LedgerRow]] = {}
+    for one in stored:
+        for row in one.block.records:
+            if isinstance(row, LedgerRow):
+                key = (one.stream, one.gateway, row.asset, row.tag, row.hour_ns)
+                if key not in last or last[key][0] <= one.seq:
+                    last[key] = (one.seq, row)
+    for (stream, gateway, name, tag, hour_ns), (seq, row) in last.items():
+        asset = names.asset(gateway, name)
+        told = (stream, seq, as_json(row))
+        connection.execute(_LEDGER, (asset, hour_ns // SECOND_NS, names.tag(asset, tag), *told))
 
 
 def waveform(connection: sqlite3.Connection, names: Names, clocks: Clocks, one: Stored, record: Waveform) -> None:

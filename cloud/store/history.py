@@ -143,7 +143,7 @@ def _from_block(
         here = np.isin(hours, waits)
         at_ns = run.read_ns[here]
         thinned = ((int(at_ns[0]), int(at_ns[-1])),) if block.header.thinned and len(at_ns) else ()
-        for j, tag in enumerate(run.tags):
+        for j, tag in enumerate(series.tags):
             if tag in tags:
                 parts[tag].append(Readings(at_ns, run.numbers[here, j], run.quality[here, j], thinned))
 

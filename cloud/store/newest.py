@@ -85,8 +85,8 @@ def _value(series: Series, row: int, column: int) -> Any:
     """One value as it came, None where it is bad."""
     if series.quality[row, column] >= Quality.BAD_BUS:
         return None
-    found = series.columns[column][row]
-    return _plain(found.item() if isinstance(found, np.generic) else found)
+    found = series.columns[column]
+    return _plain(found.item(row) if isinstance(found, np.ndarray) else found[row])
 
 
 def _plain(value: Any) -> Any:

@@ -32,22 +32,9 @@ class Run:
     ``numbers`` [n, m] are the values as floats, NaN where a value is text or bad; ``quality`` is uint8 [n, m].
     """
 
-    asset: str
-    tags: tuple[str, ...]
     read_ns: Ints
-    source_ns: Ints
     quality: NDArray[np.uint8]
     numbers: Floats
-    columns: tuple[Any, ...]
-    order: Ints
-    """Where row i of the sorted arrays lies in ``columns``, which keep the order of arrival."""
-
-    def value(self, row: int, tag: int) -> Value:
-        """One value as it came (integers stay integers), None where it is bad."""
-        if self.quality[row, tag] >= Quality.BAD_BUS:
-            return None
-        found = self.columns[tag][self.order[row]]
-        return found.item() if isinstance(found, np.generic) else found  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +64,15 @@ def run_of(series: Sequence[Series]) -> Run:
     assert all(s.asset == first.asset and s.tags == first.tags for s in series)
     read_ns = np.concatenate([s.read_ns for s in series])
     quality = np.concatenate([s.quality for s in series])
-    columns = tuple(_joined([s.columns[j] for s in series]) for j in range(len(first.tags)))
-    order = np.argsort(read_ns, kind="stable")
-    numbers = np.column_stack([_as_floats(c) for c in columns]) if columns else np.empty((len(read_ns), 0))
+    columns = np.empty((len(first.tags), len(read_ns)))
+    for number, column in enumerate(columns):
+        np.concatenate([_numeric(s.columns[number]) for s in series], out=column, casting="unsafe")
+    numbers = columns.T
     numbers[quality >= Quality.BAD_BUS] = np.nan
-    return Run(
-        asset=first.asset, tags=first.tags, read_ns=read_ns[order],
-        source_ns=np.concatenate([s.source_ns for s in series])[order],
-        quality=quality[order], numbers=numbers[order], columns=columns, order=order,
-    )  # fmt: skip
+    if (read_ns[1:] >= read_ns[:-1]).all():
+        return Run(read_ns, quality, numbers)
+    order = np.argsort(read_ns, kind="stable")
+    return Run(read_ns[order], quality[order], numbers[order])
 
 
 def buckets_of(run: Run, width_s: int) -> Buckets:
@@ -141,17 +128,9 @@ def _or_none(values: Floats, has: NDArray[np.bool_]) -> list[float | None]:
     return [v if h else None for v, h in zip(values.ravel().tolist(), has.ravel().tolist(), strict=True)]
 
 
-def _joined(columns: Sequence[Any]) -> Any:
-    """Columns of one tag, one after the other; of different kinds (a profile changed) as a list of their values."""
-    if all(isinstance(c, np.ndarray) for c in columns) and len({c.dtype for c in columns}) == 1:
-        return np.concatenate(columns)
-    return [v for c in columns for v in (c.tolist() if isinstance(c, np.ndarray) else c)]
-
-
-def _as_floats(column: Any) -> Floats:
-    if isinstance(column, np.ndarray):
-        return column.astype(np.float64)
-    return np.array([_as_float(v) for v in column], dtype=np.float64)
+def _numeric(column: Any) -> Any:
+    """A column of text or mixed types as floats; one of numbers as it is."""
+    return column if isinstance(column, np.ndarray) else np.array([_as_float(v) for v in column], dtype=np.float64)
 
 
 def _as_float(value: Value) -> float:
