@@ -25,6 +25,7 @@ from edge.journal.blocks import Chosen
 from edge.journal.counts import Tally, hour_of, tally, totals
 from edge.journal.files import Files
 from edge.journal.groups import Groups
+from edge.journal.handed import Handed
 from edge.journal.intake import Door, Intake, add_dropped
 from edge.journal.ledger import Ledger, Report, account_of
 from edge.journal.limits import Limits
@@ -207,13 +208,15 @@ class SqliteJournal:
         self._committed_ns = self._clock.wall_ns()
         self._last_seq = newest_number(last, recording)
         self._groups = Groups(self._connection)
+        self._handed = Handed(self._connection)
+        self._newest_handed = -1
         self._sealer = Sealer(gateway, self.epoch, boot, self._last_seq, self._groups)
         self._ledger = Ledger(self._connection, self._groups.by_id, bytes_max=self._limits.ledger_bytes_max)
         states = dict(self._connection.execute("SELECT name, data FROM state").fetchall())
         self._door = Door(self._groups.of, apart, read_states(states), readings_max=self._limits.readings_max)
         self._stock = Stock(self._connection, self._groups, self._ledger, self._door, losses=last.losses)
         merger = Merger(self._stock.blocks, self._groups.by_id)
-        self._room = Room(self._path, self._connection, self._stock, merger, self._limits)
+        self._room = Room(self._path, self._connection, self._stock, merger, self._handed, self._limits)
         self._account_crash(last, recording, broken=broken)
         self._start_counting()
 
@@ -269,6 +272,9 @@ class SqliteJournal:
         except sqlite3.DatabaseError as error:
             self._failed(error)
         self._seal(intake, now_ns)
+        if self._newest_handed >= self._last_seq:
+            # What is new goes up at once: this will too.
+            self._handed.add(range(self._last_seq + 1, self._sealer.last_seq + 1))
         readings = sum(block.readings for block in self._stock.sealed)
         if not self._write():
             return 0
@@ -326,7 +332,10 @@ class SqliteJournal:
         The first one tells that the store was opened, and is made even where there is nothing else to tell.
         """
         stock = self._stock
-        unwritten = stock.sealed or stock.blocks.gone or self._states_unwritten or self._ledger.unwritten
+        unwritten = (
+            stock.sealed or stock.blocks.gone or self._states_unwritten or self._ledger.unwritten
+            or self._handed.unwritten
+        )  # fmt: skip
         if self._opened and not (unwritten or self._clean):
             return True
         for attempt in itertools.count():
@@ -354,7 +363,9 @@ class SqliteJournal:
         db.execute("BEGIN IMMEDIATE")
         self._groups.write()
         stock.write(self._clock.wall_ns())
-        self._ledger.write(self._clock.mono_ns(), settled_below=stock.blocks.lowest() or self._sealer.last_seq + 1)
+        oldest = stock.blocks.lowest() or self._sealer.last_seq + 1
+        self._ledger.write(self._clock.mono_ns(), settled_below=oldest)
+        self._handed.write(oldest=oldest)
         db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", sealed_states(self._states_unwritten))
         write_run(
             db, run=self._run, boot=self._boot, clean=self._clean, last_seq=self._sealer.last_seq,
@@ -368,6 +379,7 @@ class SqliteJournal:
         self._stock.written()
         self._states_unwritten.clear()
         self._groups.written()
+        self._handed.written()
         self._ledger.written()
         if self._recorder is not None:
             self._recorder.durable(self._last_seq)
@@ -383,10 +395,14 @@ class SqliteJournal:
             if self._closed:
                 return []
             try:
-                return self._stock.hand_out(choose())
+                blocks = self._stock.hand_out(choose())
             except sqlite3.DatabaseError as error:
                 self._failed(error)
                 return []
+            if self._handed.add(block.seq for block in blocks):
+                self._write()  # Where the disk refuses even that, draining it is worth more.
+            self._newest_handed = max([self._newest_handed, *(block.seq for block in blocks)])
+            return blocks
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class Merger:
         self._blocks, self._groups = blocks, groups
         self._done = dict.fromkeys(SPANS_S, 0)
 
-    def merges(self, spare: Collection[int]) -> Iterator[tuple[int, Merged | None]]:
+    def merges(self, spare: Container[int]) -> Iterator[tuple[int, Merged | None]]:
         """One merge after the other, without what is to ``spare``: how many readings were opened, and what came of it.
 
         The caller puts each in the blocks' place before it asks for the next. Raises ``sqlite3.DatabaseError``.
@@ -68,14 +68,14 @@ class Merger:
             self._done[run.span_s] = run.rows[-1].seq
             yield sum(row.readings for row in run.rows), self._merge(run)
 
-    def _next(self, spare: Collection[int]) -> _Run | None:
+    def _next(self, spare: Container[int]) -> _Run | None:
         newest = self._blocks.newest()
         if newest is None:
             return None
         runs = [run for span_s in SPANS_S if (run := self._run(span_s, newest, spare)) is not None]
         return max(runs, key=lambda run: (newest.seq - run.rows[0].seq) / run.span_s, default=None)
 
-    def _run(self, span_s: int, newest: Row, spare: Collection[int]) -> _Run | None:
+    def _run(self, span_s: int, newest: Row, spare: Container[int]) -> _Run | None:
         """The oldest blocks that are still to be thinned over this span."""
 
         def span(row: Row) -> int:

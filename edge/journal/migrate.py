@@ -65,6 +65,7 @@ def _to_2(db: Database) -> None:
         pk="id", not_null={"seq", "found_ns", "problem", "data"}, strict=True,
     )  # fmt: skip
     store = db.table("store")
+    store.add_column("handed", str, not_null_default="")
     store.add_column("records_lost", int, not_null_default=0)
     store.add_column("blocks_quarantined", int, not_null_default=0)
 

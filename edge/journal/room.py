@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Container
 from pathlib import Path
 
 from edge.contract.types import Cause
@@ -21,9 +22,12 @@ class Room:
     """Called under the store's lock only."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, stock: Stock, merger: Merger, limits: Limits
-    ) -> None:
+        self, path: Path, connection: sqlite3.Connection, stock: Stock, merger: Merger, handed: Container[int],
+        limits: Limits,
+    ) -> None:  # fmt: skip
+        """``handed``: which blocks the receiver may have."""
         self._path, self._connection, self._stock, self._merger = path, connection, stock, merger
+        self._handed = handed
         self._space = Space(path, store_bytes_max=limits.store_bytes_max, free_bytes_min=limits.free_bytes_min)
         self._cramped = False
         self._waiting_max = limits.sealed_bytes_max // 2
@@ -85,14 +89,14 @@ class Room:
 
     def _drop(self, size: int) -> None:
         if size > 0:
-            oldest = self._stock.blocks.oldest(size, spare=self._stock.sent)
+            oldest = self._stock.blocks.oldest(size, spare=self._handed)
             self._stock.drop(oldest[:DROPPED_BLOCKS_MAX], Cause.CAP)
 
     def _thin(self, excess: int, opened_max: int) -> int:
         """Bytes that were saved: ``excess``, or what is possible now."""
         saved = opened = 0
         if excess > 0:
-            for readings, merged in self._merger.merges(self._stock.sent):
+            for readings, merged in self._merger.merges(self._handed):
                 opened += readings
                 if merged is not None:
                     self._stock.replace(merged)

@@ -43,6 +43,7 @@ CREATE TABLE store (
     last_seq INTEGER NOT NULL,
     committed_ns INTEGER NOT NULL,
     counted TEXT NOT NULL,                   -- JSON: what of the recorder's counts this run has made durable
+    handed TEXT NOT NULL DEFAULT '',         -- JSON: ranges of the blocks that may have been handed out; '' if unknown
     records_lost INTEGER NOT NULL DEFAULT 0, -- verdicts, snapshots and the like in blocks that were dropped, ever
     blocks_quarantined INTEGER NOT NULL DEFAULT 0
 ) STRICT;

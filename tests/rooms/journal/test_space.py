@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import uuid
@@ -11,10 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.contract.block import READINGS_MAX
 from edge.contract.types import Ack, Alarm, AlarmState, Batch, Dropped, Lane, LedgerRow, Priority, Quality
-from edge.journal import Limits, SqliteJournal, read_ledger, totals
+from edge.journal import Limits, SqliteJournal, read_ledger, schema, totals
+from edge.journal.handed import Handed
 from edge.journal.merge import SPANS_S
 from edge.journal.room import OPENED_OVER_MAX
 from edge.ports import StoredBlock
@@ -125,6 +129,56 @@ def test_nothing_is_thinned_that_was_handed_out(tmp_path: Path) -> None:
     assert {seq: again[seq] for seq in sent} == sent
     journal.acknowledge(Ack(journal.epoch, through=max(sent)))
     assert journal.totals()["acknowledged"] == 20 * 10 * len(TAGS)
+
+
+def test_what_was_handed_out_is_known_after_a_kill(tmp_path: Path) -> None:
+    """In a former run, out of order, and up to the last moment."""
+    clock = BentClock()
+    limits = Limits(store_bytes_max=MB // 4)
+    journal = opened(tmp_path, clock, limits=limits)
+    machine = Machine(journal, clock)
+    for _ in range(30):
+        machine.run()
+    sent = journal.pending(limit_bytes=1)
+    sent += journal.waiting(limit_bytes=20_000, until=journal.last_seq, newest_first=True)
+    killed(journal)
+    journal = opened(tmp_path, clock, limits=limits)
+    machine = Machine(journal, clock)
+    for _ in range(100):
+        machine.run()
+    assert journal.totals()["thinned"] > 0
+    again = {block.seq: block.data for block in everything(journal)}
+    assert len(sent) > 3
+    assert {block.seq: again[block.seq] for block in sent} == {block.seq: block.data for block in sent}
+
+
+def test_what_goes_up_at_once_costs_no_transaction_of_its_own(tmp_path: Path) -> None:
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    machine = Machine(journal, clock)
+    machine.run()
+    everything(journal)
+    machine.run()
+    before = schema.wal_bytes(tmp_path / "store.db")
+    assert everything(journal)
+    assert schema.wal_bytes(tmp_path / "store.db") == before
+
+
+@given(st.lists(st.lists(st.integers(1, 60), max_size=8), max_size=12))
+def test_numbers_that_were_handed_out_are_a_set(added: list[list[int]]) -> None:
+    store = sqlite3.connect(":memory:", isolation_level=None)
+    store.execute("CREATE TABLE store (handed TEXT, last_seq INTEGER)")
+    store.execute("INSERT INTO store VALUES ('[]', 60)")
+    handed, known = Handed(store), set[int]()
+    for numbers in added:
+        assert handed.add(numbers) == bool(set(numbers) - known)
+        known.update(numbers)
+    handed.write(oldest=0)
+    for one in (handed, Handed(store)):
+        assert {seq for seq in range(-1, 70) if seq in one} == known
+    store.execute("UPDATE store SET handed = ''")
+    assert {seq for seq in range(70) if seq in Handed(store)} == set(range(1, 61)), "a former version did not say"
+    store.close()
 
 
 def test_a_kill_leaves_either_the_blocks_or_what_they_were_thinned_to(tmp_path: Path) -> None:
