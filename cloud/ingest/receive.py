@@ -17,8 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from cloud.ingest.admission import Admission, Place, TurnedAwayError
+from cloud.ingest.group import Answer, Arrived, RefusedError, Told, TooLateError
 from cloud.ingest.identity import Identity, UnknownSenderError, WrongSenderError
-from cloud.ingest.worker import Answer, Arrived, RefusedError, Told, TooLateError, Worker
+from cloud.ingest.worker import Worker
 from cloud.store.writer import Refusal, StoreBusyError, Writer
 from edge.contract import exchange
 

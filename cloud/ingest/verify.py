@@ -158,7 +158,11 @@ class Sorting:
 
     def _is_new(self, header: Header, data: bytes, store: Held, part: Part) -> bool:
         seq = header.key.seq
-        found = store.holds(header.key, data, thinned=header.thinned)
+        earlier = self.held.get(seq)
+        if earlier is None:
+            found = store.holds(header.key, data, thinned=header.thinned)
+        else:
+            found = "same" if earlier == data or peek(earlier).thinned != header.thinned else "other"
         if found == "same":
             part.duplicates.append(Duplicate(header.key, header.readings))
             self.held[seq] = data

@@ -10,15 +10,25 @@ import asyncio
 import logging
 import threading
 import time
-from collections import ChainMap, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections import deque
+from collections.abc import Callable
+from typing import Any
 
+from cloud.ingest.group import (
+    Answer,
+    Arrived,
+    Group,
+    Job,
+    RefusedError,
+    Share,
+    Told,
+    TooLateError,
+    answer_to,
+    delivery_of,
+)
 from cloud.ingest.verify import ForeignBlockError, Part, Sorting, Suspects
-from cloud.store.writer import Delivery, Refusal, Seen, StoreBusyError, Writer
-from edge.contract.block import Block, Dictionary, open_dictionary, unpack_frames
-from edge.contract.types import Ack, Key
+from cloud.store.writer import Refusal, StoreBusyError, Writer
+from edge.contract.block import unpack_frames
 from edge.errors import BlockError
 
 FRAMES_MAX = 4096
@@ -33,93 +43,6 @@ IDLE_S, BEHIND_S, TROUBLE_S = 1.0, 0.05, 1.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a request's headers say."""
-
-    gateway: str
-    epoch: str
-    live: bool = True
-    oldest: int = 1
-    backlog_blocks: int = 0
-    backlog_readings: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """Blocks that have just become durable."""
-
-    gateway: str
-    at_ns: int
-    blocks: tuple[Block, ...]
-
-
-class RefusedError(Exception):
-    """The whole request is refused: ``status``, and ``kind``, one word for counting."""
-
-    def __init__(self, status: int, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.status, self.kind = status, kind
-
-
-class TooLateError(Exception):
-    """It has waited too long for its turn; nothing of it was taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The acknowledgement, and places in the request (from 0) of frames that could not be read."""
-
-    ack: Ack
-    unreadable: tuple[tuple[int, str], ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    told: Told
-    body: bytes
-    answer: asyncio.Future[Answer]
-    since_s: float
-    blocks_left: int
-    readings_left: int
-    sorting: Sorting | None = None
-
-
-@dataclass(slots=True)
-class _Share:
-    """A job's part in a group."""
-
-    job: _Job
-    part: Part
-
-
-@dataclass(slots=True)
-class _Group:
-    """What will be in the store once the group is committed, seen together with what is in it already."""
-
-    writer: Writer
-    shares: list[_Share] = field(default_factory=list)
-    coming: dict[Key, tuple[bytes, bool]] = field(default_factory=dict)
-    opened: dict[bytes, Dictionary] = field(default_factory=dict)
-
-    @property
-    def dictionaries(self) -> Mapping[bytes, Dictionary]:
-        return ChainMap(self.opened, self.writer.dictionaries)  # type: ignore[arg-type]  # only read
-
-    def dictionaries_left(self, gateway: str) -> int:
-        return self.writer.dictionaries_left(gateway) - len(self.opened)
-
-    def holds(self, key: Key, data: bytes, *, thinned: bool = False) -> Literal["no", "same", "other"]:
-        if (coming := self.coming.get(key)) is not None:
-            return "same" if coming[0] == data or coming[1] != thinned else "other"
-        return self.writer.holds(key, data, thinned=thinned)
-
-    def add(self, share: _Share) -> None:
-        self.shares.append(share)
-        self.coming.update({b.header.key: (data, b.header.thinned) for data, b in share.part.fresh})
-        self.opened.update({digest: open_dictionary(data) for digest, data in share.part.dictionaries.items()})
-
-
 class Worker:
     """``submit`` and ``refuse`` belong to the event loop, all that begins with an underscore to the thread."""
 
@@ -128,8 +51,8 @@ class Worker:
     ) -> None:
         """``on_arrived`` is called in the event loop after each commit that stored something new."""
         self._writer, self._on_arrived, self._now_ns = writer, on_arrived, now_ns
-        self._live: deque[_Job] = deque()
-        self._backlog: deque[_Job] = deque()
+        self._live: deque[Job] = deque()
+        self._backlog: deque[Job] = deque()
         self._refusals: deque[tuple[str, Refusal, asyncio.Future[None]]] = deque()
         self._changed = threading.Condition()
         self._suspects = Suspects()
@@ -153,7 +76,7 @@ class Worker:
     async def submit(self, told: Told, body: bytes) -> Answer:
         """Have a request stored. Raises ``RefusedError``, ``TooLateError``, ``StoreBusyError``."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        job = _Job(told, body, answer, time.monotonic(), told.backlog_blocks, told.backlog_readings)
+        job = Job(told, body, answer, time.monotonic(), told.backlog_blocks, told.backlog_readings)
         with self._changed:
             self._queue(job).append(job)
             self._changed.notify()
@@ -167,7 +90,7 @@ class Worker:
             self._changed.notify()
         await counted
 
-    def _queue(self, job: _Job) -> deque[_Job]:
+    def _queue(self, job: Job) -> deque[Job]:
         return self._live if job.told.live else self._backlog
 
     def _has_work(self) -> bool:
@@ -188,6 +111,10 @@ class Worker:
         except StoreBusyError as busy:
             self._note_busy(busy)
             wait_s = TROUBLE_S
+        except Exception:
+            # A mistake of this program in what can wait: storing goes on.
+            log.exception("what can wait is not done")
+            wait_s = TROUBLE_S
         with self._changed:
             self._changed.wait_for(lambda: self._has_work() or self._is_closing, wait_s)
 
@@ -195,16 +122,27 @@ class Worker:
         """One group: live requests, then a slice of the backlog."""
         for _ in range(len(self._refusals)):
             self._count_refusal(*self._refusals.popleft())
-        group = _Group(self._writer)
+        group = Group(self._writer)
+        try:
+            self._gather(group)
+            self._store(group)
+        except Exception as broken:
+            # A mistake of this program: those who are concerned are told, all others are served on.
+            log.exception("requests of %s are not taken", ", ".join({job.told.gateway for job in group.jobs}))
+            for job in group.jobs:
+                self._fail(job, broken)
+
+    def _gather(self, group: Group) -> None:
         until_s = time.monotonic() + GROUP_S
         while self._live and time.monotonic() < until_s:
-            self._sort(self._live.popleft(), group, until_s)
+            self._sort(self._live, group, until_s)
         if self._backlog:
-            self._sort(self._backlog.popleft(), group, time.monotonic() + SLICE_S)
-        self._store(group)
+            self._sort(self._backlog, group, time.monotonic() + SLICE_S)
 
-    def _sort(self, job: _Job, group: _Group, until_s: float) -> None:
-        """Sort a part of a job into the group; what is left of it stays the first of its queue."""
+    def _sort(self, queue: deque[Job], group: Group, until_s: float) -> None:
+        """Sort a part of a queue's first job into the group; what is left of it stays the first."""
+        job = queue.popleft()
+        group.jobs.append(job)
 
         def is_enough(part: Part) -> bool:
             readings = sum(block.header.readings for _, block in part.fresh)
@@ -218,11 +156,11 @@ class Worker:
         except (RefusedError, TooLateError, StoreBusyError) as error:
             self._fail(job, error)
             return
-        group.add(_Share(job, part))
+        group.add(Share(job, part))
         if not job.sorting.is_done:
-            self._queue(job).appendleft(job)
+            queue.appendleft(job)
 
-    def _opened(self, job: _Job) -> Sorting:
+    def _opened(self, job: Job) -> Sorting:
         if time.monotonic() - job.since_s > QUEUE_S_MAX:
             raise TooLateError
         told = job.told
@@ -236,11 +174,11 @@ class Worker:
         self._writer.refuse(told.gateway, Refusal(refused.kind, str(refused)), self._now_ns())
         raise refused
 
-    def _store(self, group: _Group) -> None:
+    def _store(self, group: Group) -> None:
         if not group.shares:
             return
         at_ns = self._now_ns()
-        deliveries = [_delivery(share, at_ns) for share in group.shares]
+        deliveries = [delivery_of(share, at_ns) for share in group.shares]
         try:
             throughs = self._writer.commit(deliveries)
         except StoreBusyError as busy:
@@ -251,16 +189,16 @@ class Worker:
         if self._is_busy:
             log.warning("the store takes blocks again")
             self._is_busy = False
-        reached: dict[_Job, int] = {}
+        reached: dict[Job, int] = {}
         for share, delivery, through in zip(group.shares, deliveries, throughs, strict=True):
             reached[share.job] = through
             if blocks := tuple(block for _, block in share.part.fresh):
                 _call(share.job, self._on_arrived, Arrived(delivery.gateway, at_ns, blocks))
         for job, through in reached.items():
             if job.sorting is not None and job.sorting.is_done:
-                _call(job, _set, job.answer, _answer(job.told, job.sorting, through))
+                _call(job, _set, job.answer, answer_to(job.told, job.sorting, through))
 
-    def _fail(self, job: _Job, error: Exception) -> None:
+    def _fail(self, job: Job, error: Exception) -> None:
         """Nothing more of a job is taken."""
         queue = self._queue(job)
         if queue and queue[0] is job:
@@ -282,28 +220,7 @@ class Worker:
         self._is_busy = True
 
 
-def _delivery(share: _Share, at_ns: int) -> Delivery:
-    """What still waits on the gateway once this is acknowledged: it counts what it is sending as well."""
-    job, part = share.job, share.part
-    job.blocks_left -= len(part.fresh) + len(part.duplicates)
-    job.readings_left -= sum(block.header.readings for _, block in part.fresh) + sum(
-        d.readings for d in part.duplicates
-    )
-    seen = Seen(at_ns, max(0, job.blocks_left), max(0, job.readings_left))
-    told = job.told
-    return Delivery(
-        told.gateway, told.epoch, part.fresh, seen, dictionaries=tuple(part.dictionaries.items()),
-        oldest=told.oldest, duplicates=part.duplicates, refusals=part.refusals,
-    )  # fmt: skip
-
-
-def _answer(told: Told, sorting: Sorting, through: int) -> Answer:
-    also = tuple(sorted(seq for seq in sorting.held if seq > through))
-    wants = tuple(digest.hex() for digest in sorting.wants)
-    return Answer(Ack(told.epoch, through, also, tuple(sorting.refused), wants), tuple(sorting.unreadable))
-
-
-def _call(job: _Job, call: Callable[..., None], *values: object) -> None:
+def _call(job: Job, call: Callable[..., None], *values: object) -> None:
     """In the job's event loop."""
     job.answer.get_loop().call_soon_threadsafe(call, *values)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from cloud.store import repair
 from cloud.store.clock import corrected_block
@@ -15,9 +17,12 @@ from cloud.store.dictionaries import Dictionaries
 from cloud.store.repeats import stored_twice
 from cloud.store.stored import OPEN, Names, Stored, open_rows, opened
 from cloud.store.told import tell
+from cloud.store.trouble import Refusal, count_refusal, is_trouble
 from edge.contract.block import Block
 
 BLOCKS_AT_ONCE = 256
+
+log = logging.getLogger(__name__)
 
 Transaction = Callable[[], AbstractContextManager[None]]
 
@@ -41,6 +46,25 @@ class Tables:
 
     def derive(self, stored: Sequence[Stored], kept: Kept = NOTHING_KEPT) -> None:
         """Derive from blocks, in the order of their rows: each stream's next ones."""
+        try:
+            with self._savepoint():
+                self._derive(stored, kept)
+        except Exception as error:
+            if is_trouble(error):
+                raise
+            if len(stored) > 1:
+                for one in stored:
+                    self.derive([one], kept)
+                return
+            # A mistake of this program must not stop all the others; a release without it can derive them anew.
+            log.exception("the block in row %d is stored, but not derived", stored[0].id)
+            self._pass_over(stored[0], error)
+        for stream, blocks in _by_stream(stored).items():
+            self._connection.execute(
+                "INSERT OR REPLACE INTO derived SELECT id, ?, through FROM stream WHERE id=?", (blocks[-1].id, stream)
+            )
+
+    def _derive(self, stored: Sequence[Stored], kept: Kept) -> None:
         derive(self._connection, self.names, self.clocks, stored, kept)
         for stream, blocks in _by_stream(stored).items():
             twice = stored_twice(self._connection, self.names, self.clocks, self.dictionaries, blocks)
@@ -48,9 +72,24 @@ class Tables:
                 self._connection.execute(
                     "UPDATE stream SET stored_twice = stored_twice + ? WHERE id=?", (twice, stream)
                 )
-            self._connection.execute(
-                "INSERT OR REPLACE INTO derived SELECT id, ?, through FROM stream WHERE id=?", (blocks[-1].id, stream)
-            )
+
+    def _pass_over(self, one: Stored, error: Exception) -> None:
+        refusal = Refusal("not derived", repr(error))
+        count_refusal(self._connection, one.block.header.key.gateway, refusal, time.time_ns())
+
+    @contextmanager
+    def _savepoint(self) -> Iterator[None]:
+        self._connection.execute("SAVEPOINT derive")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO derive")
+            self.forget()
+            raise
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("RELEASE derive")
 
     def mark(self, block: int) -> None:
         """Every block up to this row is derived."""

@@ -10,95 +10,27 @@ told).
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from cloud.store import chunker, numbers, repair, retention
-from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries, keep
+from cloud.store.deliver import Delivery, Duplicate, Seen, deliver
+from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries
 from cloud.store.lag import Allowance, Waiting
 from cloud.store.progress import Tables
 from cloud.store.retention import Retention
 from cloud.store.schema import Lock, database, open_for_writing
 from cloud.store.stored import Stored
+from cloud.store.trouble import Refusal, StoreBusyError, count_refusal, is_trouble, trouble_told
 from edge.contract.block import Block, peek
-from edge.contract.types import Alarm, Key, Quality, Verdict
+from edge.contract.types import Key
 
-DETAIL_CHARS_MAX = 200
+__all__ = ["KEEP_ALL", "Delivery", "Duplicate", "Refusal", "Seen", "StoreBusyError", "Writer"]
+
 KEEP_ALL = Retention()
-
-
-class StoreBusyError(Exception):
-    """The disk is full, or the file is locked or damaged: nothing was stored; ask again later."""
-
-
-@contextmanager
-def _trouble_told() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if _is_trouble(error):
-            raise StoreBusyError(str(error)) from error
-        raise
-
-
-def _is_trouble(error: BaseException) -> bool:
-    """Whether the disk or the file is to blame, not this program. A damaged file is told as a bare DatabaseError."""
-    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """When a gateway spoke, and what it said still waits in its journal."""
-
-    at_ns: int
-    backlog_blocks: int = 0
-    backlog_readings: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A block that is held already, sent again; ``readings`` by its header."""
-
-    key: Key
-    readings: int
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A block that was not taken: ``kind`` is one word for counting, ``detail`` says why."""
-
-    kind: str
-    detail: str
-
-
-def count_readings(block: Block) -> tuple[int, int]:
-    """Good and bad readings of a block, counted from its quality columns."""
-    bad = sum(int(np.count_nonzero(s.quality >= Quality.BAD_BUS)) for s in block.series)
-    return sum(s.quality.size for s in block.series) - bad, bad
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What one request brings of one stream.
-
-    ``dictionaries`` are digests with bytes that were found sound; what is missing below ``oldest`` never comes.
-    """
-
-    gateway: str
-    epoch: str
-    blocks: Sequence[tuple[bytes, Block]]
-    seen: Seen
-    dictionaries: Sequence[tuple[bytes, bytes]] = ()
-    oldest: int = 1
-    duplicates: Sequence[Duplicate] = ()
-    refusals: Sequence[Refusal] = ()
 
 
 class Writer:
@@ -147,7 +79,7 @@ class Writer:
         Of a block and what is left of it once it was thinned, the one that is held stands for both; and one that the
         policy of retention has removed does not come back.
         """
-        with _trouble_told():
+        with trouble_told():
             row = self._connection.execute(_STREAM, (key.gateway, key.epoch)).fetchone()
             if row is None:
                 return "no"
@@ -161,7 +93,7 @@ class Writer:
 
     def dictionaries_left(self, gateway: str) -> int:
         """How many more a gateway may send. Raises ``StoreBusyError``."""
-        with _trouble_told():
+        with trouble_told():
             return PER_GATEWAY_MAX - self.dictionaries.count(gateway)
 
     def store(
@@ -185,7 +117,7 @@ class Writer:
         fresh: list[Stored] = []
         try:
             with self._transaction():
-                throughs = [self._deliver(delivery, fresh) for delivery in deliveries]
+                throughs = [deliver(self._connection, delivery, fresh) for delivery in deliveries]
                 self._tables.tell(fresh)
                 self._waiting.add(fresh)
                 derived = list(self._derive_some())
@@ -199,7 +131,7 @@ class Writer:
     def refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
         """Count a request that was refused as a whole. Raises ``StoreBusyError``."""
         with self._transaction():
-            self._refuse(gateway, refusal, at_ns)
+            count_refusal(self._connection, gateway, refusal, at_ns)
 
     def idle(self, now_ns: int) -> bool:
         """``tidy``, where there is time for it: a share of what passes."""
@@ -255,7 +187,7 @@ class Writer:
             self._newest = fresh[-1].id
 
     def _repair(self) -> bool:
-        with _trouble_told():
+        with trouble_told():
             step = repair.next_step(self._connection)
         if step is None:
             return False
@@ -273,7 +205,7 @@ class Writer:
         return removed
 
     def _chunk(self, now_ns: int) -> bool:
-        with _trouble_told():
+        with trouble_told():
             step = chunker.next_step(self._connection, now_ns)
         if step is None:
             return False
@@ -291,73 +223,9 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._tables.forget()
-            if _is_trouble(error):
+            if is_trouble(error):
                 raise StoreBusyError(str(error)) from error
             raise
-
-    def _deliver(self, delivery: Delivery, fresh: list[Stored]) -> int:
-        at_ns = delivery.seen.at_ns
-        gateway = self._gateway(delivery.gateway, delivery.seen)
-        stream, through = self._stream(gateway, delivery.epoch)
-        for digest, data in delivery.dictionaries:
-            keep(self._connection, gateway, digest, data, at_ns)
-        counts = []
-        for data, block in delivery.blocks:
-            good, bad = count_readings(block)
-            fresh.append(Stored(self._insert(stream, through, at_ns, data, block, good + bad), stream, gateway, block))
-            counts.append((good, bad))
-        self._count(stream, delivery, counts)
-        for refusal in delivery.refusals:
-            self._refuse(delivery.gateway, refusal, at_ns)
-        return numbers.settle(self._connection, stream, delivery.oldest)
-
-    def _gateway(self, gateway: str, seen: Seen) -> int:
-        row = self._connection.execute(
-            "INSERT INTO gateway(gateway, first_seen_ns, last_seen_ns, backlog_blocks, backlog_readings)"
-            " VALUES (?,?,?,?,?) ON CONFLICT(gateway) DO UPDATE SET last_seen_ns = excluded.last_seen_ns,"
-            " backlog_blocks = excluded.backlog_blocks, backlog_readings = excluded.backlog_readings RETURNING id",
-            (gateway, seen.at_ns, seen.at_ns, seen.backlog_blocks, seen.backlog_readings),
-        ).fetchone()
-        return int(row[0])
-
-    def _stream(self, gateway: int, epoch: str) -> tuple[int, int]:
-        """Its row, and its mark."""
-        where = (gateway, epoch)
-        self._connection.execute("INSERT OR IGNORE INTO stream(gateway, epoch) VALUES (?,?)", where)
-        row = self._connection.execute("SELECT id, through FROM stream WHERE gateway=? AND epoch=?", where).fetchone()
-        return int(row[0]), int(row[1])
-
-    def _insert(self, stream: int, through: int, at_ns: int, data: bytes, block: Block, readings: int) -> int:
-        seq = block.header.key.seq
-        if seq <= through:
-            numbers.come_after_all(self._connection, stream, seq)
-        cursor = self._connection.execute(
-            "INSERT INTO block(stream, seq, received_ns, readings, bytes) VALUES (?,?,?,?,?)",
-            (stream, seq, at_ns, readings, data),
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
-
-    def _count(self, stream: int, delivery: Delivery, counts: Sequence[tuple[int, int]]) -> None:
-        records = [record for _, block in delivery.blocks for record in block.records]
-        self._connection.execute(
-            "UPDATE stream SET blocks = blocks + ?, good = good + ?, bad = bad + ?, verdicts = verdicts + ?,"
-            " alarms = alarms + ?, duplicate_blocks = duplicate_blocks + ?,"
-            " duplicate_readings = duplicate_readings + ? WHERE id = ?",
-            (
-                len(counts), sum(good for good, _ in counts), sum(bad for _, bad in counts),
-                sum(isinstance(record, Verdict) for record in records),
-                sum(isinstance(record, Alarm) for record in records),
-                len(delivery.duplicates), sum(d.readings for d in delivery.duplicates), stream,
-            ),
-        )  # fmt: skip
-
-    def _refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
-        self._connection.execute(
-            "INSERT INTO refusal VALUES (?,?,1,?,?) ON CONFLICT(gateway, kind) DO UPDATE SET"
-            " blocks = blocks + 1, last_ns = excluded.last_ns, detail = excluded.detail",
-            (gateway, refusal.kind, at_ns, refusal.detail[:DETAIL_CHARS_MAX]),
-        )
 
 
 _STREAM = (

@@ -195,6 +195,25 @@ def test_many_gateways_share_a_commit_and_each_gets_its_own_mark(tmp_path: Path)
     writer.close()
 
 
+def test_what_this_program_cannot_derive_stops_nobody_and_is_counted(tmp_path: Path) -> None:
+    """Half a character in a name: the receiver would have refused it, and no table can hold it."""
+    strange = encode_block(
+        Key("gateway-2", EPOCH, 1), boot=BOOT, lane=Lane.TELEMETRY, sealed_ns=0,
+        batches=[batch(1, 1.0, asset="half\ud800")], records=[],
+    )  # fmt: skip
+    writer = Writer(tmp_path, allowance=NO_TIME)
+    writer.store("gateway-2", EPOCH, [opened(strange)], Seen(START_NS))
+    writer.store(GATEWAY, EPOCH, [opened(telemetry(1))], Seen(START_NS))
+    killed(writer)
+    writer = Writer(tmp_path, allowance=NO_TIME)
+    writer.store("gateway-2", "ef" * 16, [opened(strange)], Seen(START_NS))
+    writer.close()
+    reader = Reader(tmp_path)
+    assert reader.latest(reader.assets()[0].id)[0].value == 4.25
+    assert reader.stats().refused_by == {"not derived": 2}
+    reader.close()
+
+
 def test_a_reading_from_the_future_does_not_stay_the_newest(tmp_path: Path) -> None:
     """The clock was an hour ahead, trusted, and was put back; a second stream has no order with the first but time."""
     writer = Writer(tmp_path)

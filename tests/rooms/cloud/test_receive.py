@@ -16,12 +16,29 @@ import httpx
 import pytest
 import zstandard
 
-from cloud.ingest.admission import GATEWAY_REQUESTS_MAX
+from cloud.ingest.admission import GATEWAY_REQUESTS_MAX, Admission, TurnedAwayError
+from cloud.ingest.group import Told
 from cloud.ingest.receive import BODY_BYTES_MAX
 from cloud.ingest.tokens import make
+from cloud.ingest.worker import Worker
+from cloud.store.dictionaries import PER_GATEWAY_MAX
+from cloud.store.reader import Reader
 from cloud.store.writer import Seen, StoreBusyError, Writer
-from edge.contract.block import decode_block, pack_frames
-from tests.rooms.cloud.sending import EPOCH, GATEWAY, READINGS_PER_POLL, Sender, batch, block, cloud, telemetry
+from edge.contract.block import Dictionary, decode_block, encode_block, pack_dictionary, pack_frames
+from edge.contract.types import Key, Lane
+from tests.rooms.cloud.sending import (
+    BOOT,
+    EPOCH,
+    GATEWAY,
+    READINGS_PER_POLL,
+    START_NS,
+    TAGS,
+    Sender,
+    batch,
+    block,
+    cloud,
+    telemetry,
+)
 
 Story = Callable[[Sender], Coroutine[Any, Any, None]]
 
@@ -271,3 +288,161 @@ def test_a_request_that_would_unfold_to_too_much_is_taken_in_part(tmp_path: Path
         assert (await sender.send(*blocks[4:])).json()["through"] == 5
 
     tell(tmp_path, story)
+
+
+NAMES = Dictionary((("spindle-1", TAGS),))
+
+
+def named(seq: int, *, names: Dictionary = NAMES) -> bytes:
+    """A block whose names are in a dictionary."""
+    return encode_block(
+        Key(GATEWAY, EPOCH, seq), boot=BOOT, lane=Lane.TELEMETRY, sealed_ns=START_NS, batches=[batch(seq, 1.0)],
+        records=[], dictionary=names,
+    )  # fmt: skip
+
+
+def test_a_dictionary_that_is_missing_is_asked_for_and_then_kept(tmp_path: Path) -> None:
+    async def story(sender: Sender) -> None:
+        first = (await sender.send(named(1), telemetry(2), named(3))).json()
+        assert first == {
+            "epoch": EPOCH, "through": 0, "also": [2], "refused": [], "unreadable": [], "wants": [NAMES.digest.hex()],
+        }  # fmt: skip
+        assert (await sender.stats())["refused"] == 0
+        both = (await sender.send(pack_dictionary(NAMES), named(1))).json()
+        assert (both["through"], both["wants"]) == (2, [])
+        assert (await sender.send(named(3))).json()["through"] == 3
+
+    tell(tmp_path, story)
+    reader = Reader(tmp_path / "data")
+    assert [row.tag for row in reader.latest(1)] == list(TAGS)
+    reader.close()
+
+
+def bent(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 0x21]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pack_dictionary(NAMES)[:-5],
+        bent(pack_dictionary(NAMES), 12),
+        bent(pack_dictionary(NAMES), 30),
+        pack_dictionary(NAMES)[:4] + b"\x09" + pack_dictionary(NAMES)[5:],
+        b"BABD",
+    ],
+    ids=["truncated", "digest", "content", "future version", "empty"],
+)
+def test_a_damaged_dictionary_is_named_and_counted_and_its_neighbours_are_stored(tmp_path: Path, bad: bytes) -> None:
+    async def story(sender: Sender) -> None:
+        answer = (await sender.send(bad, telemetry(1), named(2))).json()
+        assert (answer["through"], [place for place, _ in answer["unreadable"]]) == (1, [0])
+        assert (answer["refused"], answer["wants"]) == ([], [NAMES.digest.hex()])
+        assert (await sender.stats())["refused_by"] == {"dictionary": 1}
+
+    tell(tmp_path, story)
+
+
+def test_a_gateway_may_have_so_many_dictionaries_and_no_more(tmp_path: Path) -> None:
+    many = [Dictionary(((f"asset-{number}", TAGS),)) for number in range(PER_GATEWAY_MAX + 2)]
+
+    async def story(sender: Sender) -> None:
+        half = len(many) // 2
+        for part in (many[:half], many[half:]):
+            answer = (await sender.send(*map(pack_dictionary, part))).json()
+        assert [why for _, why in answer["unreadable"]] == ["this gateway has sent more of them than are kept"] * 2
+        assert (await sender.send(pack_dictionary(many[0]))).json()["unreadable"] == []
+
+    tell(tmp_path, story)
+
+
+def test_a_thinned_block_and_its_original_stand_for_each_other(tmp_path: Path) -> None:
+    def thinned(seq: int) -> bytes:
+        return encode_block(
+            Key(GATEWAY, EPOCH, seq), boot=BOOT, lane=Lane.TELEMETRY, sealed_ns=START_NS, batches=[batch(1, 1.0)],
+            records=[], thinned=True,
+        )  # fmt: skip
+
+    async def story(sender: Sender) -> None:
+        await sender.send(telemetry(1), thinned(2))
+        answer = (await sender.send(thinned(1), telemetry(2))).json()
+        assert (answer["through"], answer["refused"]) == (2, [])
+        assert (await sender.send(telemetry(3), thinned(3))).json()["refused"] == []
+        stats = await sender.stats()
+        assert (stats["blocks"], stats["duplicate_blocks"], stats["refused"]) == (3, 3, 0)
+        assert stats["received"] == (5 + 1 + 5) * READINGS_PER_POLL
+
+    tell(tmp_path, story)
+
+
+def test_what_lies_below_the_oldest_is_not_waited_for(tmp_path: Path) -> None:
+    async def story(sender: Sender) -> None:
+        assert (await sender.send(telemetry(5), Babbitt_Oldest="4")).json()["through"] == 3
+        assert (await sender.send(telemetry(7), Babbitt_Oldest="5")).json()["through"] == 5
+        assert (await sender.send(telemetry(6))).json()["through"] == 7
+        assert (await sender.send(telemetry(2))).json()["through"] == 7
+        assert (await sender.stats())["blocks"] == 4
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize("header", [{"Babbitt_Oldest": "x"}, {"Babbitt_Lane": "fast"}])
+def test_headers_that_cannot_be_are_refused(tmp_path: Path, header: dict[str, str]) -> None:
+    async def story(sender: Sender) -> None:
+        assert (await sender.send(telemetry(1), **header)).status_code == 400
+
+    tell(tmp_path, story)
+
+
+def test_what_is_live_goes_before_the_backlog(tmp_path: Path) -> None:
+    """A live request that comes while large ones of the backlog are worked on has its answer long before them."""
+    wide = [batch(second / 4, second / 3) for second in range(20_000)]
+    backlog = [pack_frames([block(seq, wide), block(seq + 1, wide)]) for seq in (1, 3, 5)]
+    answered: list[str] = []
+    arrived: list[int] = []
+
+    async def story() -> None:
+        writer = Writer(tmp_path)
+        worker = Worker(writer, lambda found: arrived.append(len(found.blocks)))
+
+        async def send(name: str, told: Told, body: bytes) -> None:
+            answer = await worker.submit(told, body)
+            assert answer.ack.through > 0
+            answered.append(name)
+
+        async with asyncio.TaskGroup() as group:
+            for body in backlog:
+                group.create_task(send("backlog", Told(GATEWAY, EPOCH, live=False), body))
+            live = Told("gateway-2", "ef" * 16)
+            one = block(1, [batch(1, 1.0)], gateway="gateway-2", epoch="ef" * 16)
+            group.create_task(send("live", live, pack_frames([one])))
+        worker.close()
+        writer.close()
+
+    asyncio.run(story())
+    assert answered.index("live") <= 1
+    assert sum(arrived) == 7
+    reader = Reader(tmp_path)
+    assert reader.stats().received == (6 * 20_000 + 1) * READINGS_PER_POLL
+    reader.close()
+
+
+def test_too_many_bytes_are_told_whose_they_are() -> None:
+    admission = Admission(requests_max=3, bytes_max=100, gateway_requests_max=2, gateway_bytes_max=60)
+    with admission.enter("a") as first, admission.enter("b") as other:
+        first.hold(50)
+        with admission.enter("a") as second, pytest.raises(TurnedAwayError) as own:
+            second.hold(20)
+        assert own.value.status == 429
+        with pytest.raises(TurnedAwayError) as all_together:
+            other.hold(60)
+        assert all_together.value.status == 503
+        other.hold(50)
+        with admission.enter("a"), pytest.raises(TurnedAwayError) as third:
+            admission.enter("a")
+        assert third.value.status == 429
+        with admission.enter("c"), pytest.raises(TurnedAwayError) as fourth:
+            admission.enter("d")
+        assert fourth.value.status == 503
+    with admission.enter("a") as again:
+        again.hold(60)
