@@ -7,6 +7,7 @@ such a thing: its site file is held to narrower limits.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from functools import lru_cache
@@ -22,6 +23,9 @@ COUNT_MAX = 2**40
 """Of readings, of one tag: more than a thousand a second for thirty years."""
 PERIOD_MS_MAX = 7 * 86_400_000
 DECIMALS_MAX = 9
+TIME_NS_MAX = 2**62
+"""Of a clock and its correction, whose sum is a time: that is the year 2116."""
+_BOOT = re.compile(r"^[0-9a-f]{32}$")
 
 NAMES_KNOWN_MAX = 2**14
 """Names that were found sound, remembered: a gateway sends the same ones for years."""
@@ -85,7 +89,12 @@ def _check_record(record: Record) -> None:
                     _check_number(name, count, 0, COUNT_MAX)
         case Waveform():
             _check_name("tag", record.tag)
-        case Verdict() | ClockSet():
+        case ClockSet():
+            if not _BOOT.match(record.boot):
+                raise BlockError("block", f"a boot {record.boot[:40]!r}, which is no 32 hex digits")
+            for name in ("mono_ns", "offset_ns"):
+                _check_number(name, getattr(record, name), -TIME_NS_MAX, TIME_NS_MAX)
+        case Verdict():
             pass
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import numpy as np
 import pytest
 
 from cloud.store.reader import Reader
@@ -20,6 +21,7 @@ from edge.contract.types import (
     AlarmState,
     Batch,
     Cause,
+    ClockSet,
     Dropped,
     LedgerRow,
     Priority,
@@ -30,6 +32,7 @@ from edge.contract.types import (
     Urgency,
     Value,
     Verdict,
+    Waveform,
 )
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
 
@@ -51,6 +54,8 @@ ALARM = Alarm(
 )
 DROPPED = Dropped("spindle-1", "vibration_mm_s", Cause.POWER, 3, START_NS, START_NS)
 LEDGER = LedgerRow("spindle-1", "vibration_mm_s", START_NS, offered=9, kept=9)
+CLOCK = ClockSet("cd" * 16, 0, 0, START_NS)
+SNAPSHOT = Waveform("spindle-1", "t", "g", LAST_NS, LAST_NS, False, 1.0, np.zeros(3, np.float32))
 VIBRATION = SPINDLE.tags[0]
 
 
@@ -111,6 +116,10 @@ REFUSED: dict[str, tuple[Sequence[Batch], Sequence[Record]]] = {
     "a loss of less than none": ([], [replace(DROPPED, count=-1)]),
     "a ledger beyond counting": ([], [replace(LEDGER, offered=LAST_NS)]),
     "a ledger below nothing": ([], [replace(LEDGER, thinned=-1)]),
+    "a correction beyond all time": ([], [replace(CLOCK, offset_ns=LAST_NS)]),
+    "a clock set before all time": ([], [replace(CLOCK, mono_ns=-LAST_NS)]),
+    "a boot that is none": ([], [replace(CLOCK, boot="yesterday")]),
+    "a snapshot of a tag without a name": ([], [replace(SNAPSHOT, tag="")]),
 }  # fmt: skip
 
 
@@ -147,6 +156,10 @@ KEPT: dict[str, tuple[Sequence[Batch], Sequence[Record]]] = {
     "an alarm of no number": ([], [replace(ALARM, value=math.nan)]),
     "a kind of tag that nobody knows": ([], [replace(SPINDLE, tags=(Tag("t", "u", "T", "smell", 0),))]),
     "the same tag twice": ([Batch("spindle-1", ("t", "t"), (1, 2), (Quality.GOOD,) * 2, (0, 0), START_NS, 0)], []),
+    "a snapshot at the end of time, corrected": ([], [replace(CLOCK, offset_ns=2**62), SNAPSHOT]),
+    "readings at the end of time, corrected": (
+        [replace(poll(at_ns=LAST_NS), mono_ns=LAST_NS, trusted=False)], [replace(CLOCK, offset_ns=2**62)]
+    ),
     "no tag at all": ([Batch("spindle-1", (), (), (), (), START_NS, 0)], []),
 }  # fmt: skip
 
