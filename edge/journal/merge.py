@@ -82,7 +82,9 @@ class Merger:
             return row.from_ns // (span_s * 10**9)
 
         found = self._blocks.less_thinned(span_s, after=self._done[span_s], limit=BLOCKS_MAX)
-        rows = [row for row in found if row.seq not in spare]
+        # One that was handed out ends a run: what is older than it must not come after it.
+        free = itertools.dropwhile(lambda row: row.seq in spare, found)
+        rows = list(itertools.takewhile(lambda row: row.seq not in spare, free))
         if not rows or span(rows[0]) == span(newest):
             return None
         total = itertools.accumulate(row.readings for row in rows)
