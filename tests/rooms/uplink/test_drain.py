@@ -124,6 +124,7 @@ def test_a_block_refused_alone_is_declared_lost_and_the_rest_goes_on(tmp_path: P
     async def scenario() -> None:
         receiver = Receiver(frames_max=1, refused={2})
         async with rig(tmp_path, receiver, before=4) as made:
+            await made.until(lambda: 5 in receiver.held)
             await made.drained()
             made.check()
             assert sorted(receiver.held) == [1, 3, 4, 5], "the last one declares the loss of the second"
@@ -136,6 +137,7 @@ def test_blocks_refused_by_name_are_declared_lost(tmp_path: Path) -> None:
     async def scenario() -> None:
         receiver = Receiver(refused={2, 3})
         async with rig(tmp_path, receiver, before=5) as made:
+            await made.until(lambda: 6 in receiver.held)
             await made.drained()
             made.check()
             assert sorted(receiver.held) == [1, 4, 5, 6], "the last one declares the loss of two"
