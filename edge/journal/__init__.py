@@ -41,7 +41,7 @@ from edge.journal.groups import Groups
 from edge.journal.journal import SqliteJournal
 from edge.journal.ledger import stored_rows
 from edge.journal.limits import Limits
-from edge.journal.schema import connect_read_only
+from edge.journal.schema import read_beside
 from edge.journal.summary import Summary, read_summary
 from edge.ports import Clock
 
@@ -61,9 +61,5 @@ def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal
 
 def read_ledger(path: Path) -> list[LedgerRow]:
     """The ledger as the last commit left it, of a gateway that runs or not. Changes nothing. Raises ``StoreError``."""
-    connection = connect_read_only(path)
-    try:
-        connection.execute("BEGIN")
+    with read_beside(path) as connection:
         return stored_rows(connection, Groups(connection).by_id)
-    finally:
-        connection.close()

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from edge.journal.counts import stored_json
+from edge.journal.signed import sign, verified
 
 
 class Handed:
@@ -26,7 +27,8 @@ class Handed:
         self.unwritten = not text
         with stored_json():
             # A former version did not note it: it may have handed out all.
-            self._ranges = [(int(first), int(last)) for first, last in (json.loads(text) if text else [(1, last_seq)])]
+            ranges = json.loads(verified(text)) if text else [(1, last_seq)]
+            self._ranges = [(int(first), int(last)) for first, last in ranges]
 
     def __contains__(self, seq: object) -> bool:
         assert isinstance(seq, int)
@@ -51,7 +53,9 @@ class Handed:
         """Put them into the open transaction, without those below ``oldest``, which are settled for good."""
         if self.unwritten:
             self._ranges = [one for one in self._ranges if one[1] >= oldest]
-            self._connection.execute("UPDATE store SET handed = ?", (json.dumps(self._ranges, separators=(",", ":")),))
+            self._connection.execute(
+                "UPDATE store SET handed = ?", (sign(json.dumps(self._ranges, separators=(",", ":"))),)
+            )
 
     def written(self) -> None:
         """The transaction was committed."""

@@ -55,7 +55,7 @@ def _to_2(db: Database) -> None:
     if not clean:
         # After a crash nobody knows which rows of the last hour went up.
         db.execute("UPDATE ledger SET told = NULL WHERE hour_ns >= ?", (committed_ns // hour_ns * hour_ns,))
-    ledger.create_index(["told"], index_name="ledger_told")
+    db.execute("CREATE INDEX ledger_told ON ledger (told)")
     db.table("folded").create(
         {"scan_group": int, "from_ns": int, "to_ns": int, "counts": str},
         pk="scan_group", not_null={"from_ns", "to_ns", "counts"}, strict=True,

@@ -13,10 +13,12 @@ import os
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import StoreError
 from edge.journal.migrate import migrate
+from edge.journal.shape import check_shape
 
 APPLICATION_ID = 0x42414242  # "BABB"
 SCHEMA_VERSION = 2
@@ -162,8 +164,9 @@ def connect(path: Path) -> sqlite3.Connection:
             (word,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if word != "ok":
                 raise sqlite3.DatabaseError(word)
-        connection.execute("SELECT epoch FROM store WHERE id = 1").fetchone()[0]
         _to_this_version(connection, path)
+        check_shape(connection, TABLES)
+        connection.execute("SELECT epoch FROM store WHERE id = 1").fetchone()[0]
     except (sqlite3.Error, TypeError, StoreError) as error:
         connection.close()
         if isinstance(error, TypeError):
@@ -180,8 +183,22 @@ def _to_this_version(connection: sqlite3.Connection, path: Path) -> None:
         migrate(connection, version=version)
 
 
-def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Open a store that perhaps another process is writing. Raises ``StoreError``."""
+@contextlib.contextmanager
+def read_beside(path: Path) -> Iterator[sqlite3.Connection]:
+    """A store that perhaps another process is writing, as its last commit left it. Raises ``StoreError``."""
+    connection = _connect_read_only(path)
+    try:
+        connection.execute("BEGIN")
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            str(path), f"cannot be read: {error}", "start the gateway: it sets a broken one aside"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _connect_read_only(path: Path) -> sqlite3.Connection:
     kind = identify(path)
     if kind == "none":
         raise StoreError(str(path), "there is no store", "run the gateway once, or name its data_dir")

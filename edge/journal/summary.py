@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.journal.recovery import read_last_run
-from edge.journal.schema import connect_read_only
+from edge.journal.schema import read_beside
 from edge.ports import Losses
 
 
@@ -60,9 +60,7 @@ class Summary:
 
 def read_summary(path: Path) -> Summary:
     """The store as the last commit left it. Changes nothing. Raises ``StoreError``."""
-    connection = connect_read_only(path)
-    try:
-        connection.execute("BEGIN")
+    with read_beside(path) as connection:
         run = read_last_run(connection)
         return Summary(
             gateway=run.gateway, epoch=run.epoch, last_seq=run.last_seq, committed_ns=run.committed_ns,
@@ -71,8 +69,6 @@ def read_summary(path: Path) -> Summary:
             quarantined=tuple(Aside(*row) for row in connection.execute(QUARANTINED)),
             aside=tuple(sorted(p.name for p in path.parent.glob(f"{path.name}.corrupt-*") if not _is_wal(p))),
         )  # fmt: skip
-    finally:
-        connection.close()
 
 
 WAITING = """SELECT count(*), coalesce(sum(readings), 0), coalesce(sum(size), 0), coalesce(sum(thinned > 0), 0),

@@ -12,7 +12,7 @@ import pytest
 
 from edge.contract.types import Ack, Cause, Dropped
 from edge.errors import StoreError
-from edge.journal import SqliteJournal, read_summary, totals
+from edge.journal import SqliteJournal, read_ledger, read_summary, totals
 from edge.journal.blocks import QUARANTINED_MAX
 from tests.laws.journals import GOOD, TAGS, BentClock, batch, good_readings, killed, opened, opened_block, poll
 
@@ -123,6 +123,7 @@ ALTERED = {
     "an hour": "UPDATE ledger SET hour_ns = hour_ns + 3600000000000",
     "what a block holds": "UPDATE block SET account = replace(account, ',1]', ',3]') WHERE readings > 0",
     "the last number": "UPDATE store SET last_seq = 1",
+    "what was handed out": "UPDATE store SET handed = replace(handed, '1', '2')",
     "the epoch": "UPDATE store SET epoch = printf('%032x', 1)",
 }
 
@@ -142,6 +143,35 @@ def test_an_altered_number_is_no_number_like_any_other(tmp_path: Path, harm: str
     assert again.epoch != old_epoch
     assert sums["dropped_disk"] == sums["offered"] == 3 * len(TAGS) == sum(d.count for d in declared(again))
     again.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "altered"),
+    [
+        ("told INTEGER", "tole INTEGER"),
+        ("lane = 0", "lane = 1"),
+        ("scan_group INTEGER PRIMARY", "scan_grous INTEGER PRIMARY"),
+    ],
+)
+def test_a_flipped_bit_in_a_tables_own_text_is_found_at_the_start(tmp_path: Path, text: str, altered: str) -> None:
+    """SQLite itself would look for a column of that name, or leave rows out of that index."""
+    clock, path = BentClock(), tmp_path / "store.db"
+    killed(filled(tmp_path, clock, 3))
+    data = path.read_bytes()
+    assert data.count(text.encode()) == 1
+    path.write_bytes(data.replace(text.encode(), altered.encode()))
+    again = opened(tmp_path, clock)
+    sums = totals(again.ledger())
+    assert sums["dropped_disk"] == sums["offered"] == 3 * len(TAGS)
+    again.close()
+
+
+def test_a_reader_beside_a_broken_store_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    filled(tmp_path, BentClock(), 3).close()
+    edit(path, ALTERED["a count"])
+    with pytest.raises(StoreError, match="a stored account was altered"):
+        read_ledger(path)
 
 
 def test_flipped_bits_in_the_wal_are_declared_and_no_number_is_given_twice(
