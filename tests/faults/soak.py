@@ -36,6 +36,7 @@ from tests.faults.numbered import Counts
 
 STORE_ROUNDS = ("power_cut",)
 """Modules of this folder with a ``round(seed) -> Counts``, taken in turn."""
+OFTEN = end_to_end.Manner(kills=50, kill_s=0.5)
 REPORT_EVERY_S = 30.0
 SAMPLE_EVERY_S = 2.0
 WARM_UP_SHARE = 0.25
@@ -48,7 +49,7 @@ Reports = Any  # multiprocessing's queue of (who, seed, counts or memory)
 def kills(reports: Reports, seed: int, over: Event) -> None:
     """Worlds with kills until it is over."""
     for number in _rounds(seed, over):
-        reports.put(("kills", number, asdict(end_to_end.round(number))))
+        reports.put(("kills", number, asdict(end_to_end.round(number, OFTEN))))
 
 
 def store(reports: Reports, seed: int, over: Event) -> None:
