@@ -236,15 +236,15 @@ def test_a_full_disk_beyond_the_bound_of_memory_is_declared(tmp_path: Path) -> N
 OVER_THE_CAP_ON_A_FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from edge.journal import Limits, totals
-from tests.laws.journals import BentClock, opened, opened_block, poll
+from edge.journal import Limits
+from tests.laws.journals import BentClock, opened, poll
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 clock = BentClock()
-journal = opened(Path(sys.argv[1]), clock, limits=Limits(store_bytes_max=150_000))
+journal = opened(Path(sys.argv[1]), clock, limits=Limits(store_bytes_max=60_000))
 number = 0
 def gone() -> int:
-    sums = totals(journal.ledger())
+    sums = journal.totals()
     return sums["thinned"] + sums["dropped_cap"]
 
 while not gone():
