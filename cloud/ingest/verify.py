@@ -50,12 +50,16 @@ class ForeignBlockError(Exception):
 
 @dataclass(slots=True)
 class Part:
-    """What one part of a request gives the store to write down; ``dictionaries`` are digests with bytes."""
+    """What one part of a request gives the store to write down; ``dictionaries`` are digests with bytes.
+
+    ``readings`` are those of the fresh blocks.
+    """
 
     fresh: list[tuple[bytes, Block]] = field(default_factory=list)
     dictionaries: dict[bytes, bytes] = field(default_factory=dict)
     duplicates: list[Duplicate] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
+    readings: int = 0
 
 
 class Suspects:
@@ -154,6 +158,7 @@ class Sorting:
         block = decode_block(data, known)
         check(block)
         part.fresh.append((data, block))
+        part.readings += header.readings
         self.held[header.key.seq] = data
 
     def _is_new(self, header: Header, data: bytes, store: Held, part: Part) -> bool:

@@ -145,9 +145,8 @@ class Worker:
         group.jobs.append(job)
 
         def is_enough(part: Part) -> bool:
-            readings = sum(block.header.readings for _, block in part.fresh)
             is_stepping_aside = not job.told.live and bool(self._live)
-            return is_stepping_aside or readings > SLICE_READINGS_MAX or time.monotonic() > until_s
+            return is_stepping_aside or part.readings > SLICE_READINGS_MAX or time.monotonic() > until_s
 
         try:
             if job.sorting is None:

@@ -7,6 +7,7 @@ import hashlib
 import socket
 import sqlite3
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cloud.ingest.tokens import make
 from cloud.ingest.worker import Worker
 from cloud.store.dictionaries import PER_GATEWAY_MAX
 from cloud.store.reader import Reader
+from cloud.store.schema import BUSY_TIMEOUT_MS
 from cloud.store.writer import Seen, StoreBusyError, Writer
 from edge.contract.block import Dictionary, decode_block, encode_block, pack_dictionary, pack_frames
 from edge.contract.types import Key, Lane
@@ -322,16 +324,25 @@ def bent(data: bytes, place: int) -> bytes:
     return data[:place] + bytes([data[place] ^ 0x21]) + data[place + 1 :]
 
 
+def dictionary_bomb() -> bytes:
+    """A sound head and checksum around 512 MB of zeros in some kilobytes."""
+    stream = zstandard.ZstdCompressor().compressobj(size=2**29)
+    packed = b"".join(stream.compress(bytes(2**20)) for _ in range(2**9)) + stream.flush()
+    body = pack_dictionary(NAMES)[:21] + packed
+    return body + hashlib.blake2b(body, digest_size=16).digest()
+
+
 @pytest.mark.parametrize(
     "bad",
     [
+        dictionary_bomb(),
         pack_dictionary(NAMES)[:-5],
         bent(pack_dictionary(NAMES), 12),
         bent(pack_dictionary(NAMES), 30),
         pack_dictionary(NAMES)[:4] + b"\x09" + pack_dictionary(NAMES)[5:],
         b"BABD",
     ],
-    ids=["truncated", "digest", "content", "future version", "empty"],
+    ids=["bomb", "truncated", "digest", "content", "future version", "empty"],
 )
 def test_a_damaged_dictionary_is_named_and_counted_and_its_neighbours_are_stored(tmp_path: Path, bad: bytes) -> None:
     async def story(sender: Sender) -> None:
@@ -446,3 +457,21 @@ def test_too_many_bytes_are_told_whose_they_are() -> None:
         assert fourth.value.status == 503
     with admission.enter("a") as again:
         again.hold(60)
+
+
+def test_whoever_has_waited_too_long_for_the_store_is_sent_away(tmp_path: Path) -> None:
+    """A store that another program holds: requests queue, and none of them is left to wait for ever."""
+
+    async def story(sender: Sender) -> None:
+        other = sqlite3.connect(tmp_path / "data/cloud.sqlite3", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        began_s = time.monotonic()
+        answers = await asyncio.gather(*(sender.send(telemetry(seq)) for seq in (1, 2, 3)))
+        assert time.monotonic() - began_s < 3 * BUSY_TIMEOUT_MS / 1000 + 1
+        assert {answer.status_code for answer in answers} == {503}
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers)
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await sender.send(telemetry(1), telemetry(2), telemetry(3))).json()["through"] == 3
+
+    tell(tmp_path, story)
