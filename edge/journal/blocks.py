@@ -173,10 +173,13 @@ class Blocks:
         rows = self._rows("ORDER BY seq DESC LIMIT 1", ())
         return rows[0] if rows else None
 
-    def less_thinned(self, span_s: int, *, after: int, limit: int) -> list[Row]:
-        """The oldest telemetry numbered above ``after`` that was not thinned over ``span_s`` or more, by age."""
-        rows = self._rows("AND seq > ? AND thinned < ? ORDER BY seq LIMIT ?", (after, span_s, limit))
-        return [row for row in rows if row.seq not in self.gone]
+    def telemetry(self, *, after: int, limit: int) -> list[Row]:
+        """The oldest telemetry numbered above ``after``, by age; none only where there is none."""
+        rows: list[Row] = []
+        while not rows and (found := self._rows("AND seq > ? ORDER BY seq LIMIT ?", (after, limit))):
+            rows = [row for row in found if row.seq not in self.gone]
+            after = found[-1].seq
+        return rows
 
     def held(self) -> Iterator[Held]:
         """What all of them hold."""

@@ -81,10 +81,7 @@ class Merger:
         def span(row: Row) -> int:
             return row.from_ns // (span_s * 10**9)
 
-        found = self._blocks.less_thinned(span_s, after=self._done[span_s], limit=BLOCKS_MAX)
-        # One that was handed out ends a run: what is older than it must not come after it.
-        free = itertools.dropwhile(lambda row: row.seq in spare, found)
-        rows = list(itertools.takewhile(lambda row: row.seq not in spare, free))
+        rows = self._free(span_s, spare)
         if not rows or span(rows[0]) == span(newest):
             return None
         total = itertools.accumulate(row.readings for row in rows)
@@ -93,6 +90,22 @@ class Merger:
             zip(rows, total, strict=True),
         )
         return _Run(span_s, [row for row, _ in together])
+
+    def _free(self, span_s: int, spare: Container[int]) -> list[Row]:
+        """The oldest blocks that may be thinned and follow each other.
+
+        One that was handed out, or was thinned as much before, ends a run: what is older must not come after it.
+        """
+
+        def is_free(row: Row) -> bool:
+            return row.thinned < span_s and row.seq not in spare
+
+        while found := self._blocks.telemetry(after=self._done[span_s], limit=BLOCKS_MAX):
+            begin = next((row.seq for row in found if is_free(row)), found[-1].seq + 1)
+            if begin == found[0].seq:
+                return list(itertools.takewhile(is_free, found))
+            self._done[span_s] = begin - 1
+        return []
 
     def _merge(self, run: _Run) -> Merged | None:
         """None where it is not worth it, or cannot be done."""
