@@ -27,16 +27,18 @@ MACHINES: tuple[tuple[str, tuple[int, ...]], ...] = (("pump-1", (0, 1, 2)), ("pr
 
 
 class Telling:
-    """Lines of JSON, each written by one call."""
+    """Lines of JSON, each written by one call. ``sent`` are the numbers of blocks that the receiver holds."""
 
     def __init__(self, path: Path) -> None:
+        self.sent: set[int] = set()
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def __call__(self, **what: Any) -> None:
         os.write(self._file, json.dumps(what, separators=(",", ":")).encode() + b"\n")
 
 
-def run(options: argparse.Namespace, tell: Telling) -> None:
+def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
+    """The whole run; the journal is as its last step left it."""
     chance = random.Random(options.seed)
     clock = BentClock(options.from_ns)
     limits = Limits(store_bytes_max=options.cap_bytes)
@@ -47,19 +49,21 @@ def run(options: argparse.Namespace, tell: Telling) -> None:
     for number in range(options.first, options.first + options.polls):
         clock.pass_s(chance.choice([0.1, 0.5, 1.0, 1.0, 1.0, 30.0]))
         time.sleep(options.pause_s)
-        _poll(journal, clock, number, chance, tell)
+        poll(journal, clock, number, chance, tell)
         if chance.random() < 0.02:
-            _alarm(journal, clock, number, tell)
+            alarm(journal, clock, number, tell)
         elif number % options.polls_per_commit == 0 and journal.commit():
             tell(promise=number)
             if chance.random() < options.sends:
-                _send(journal, chance, tell)
+                send(journal, chance, tell, refuses=options.refuses)
     if options.closes:
         journal.close()
         tell(promise=number)
+    return journal
 
 
-def _poll(journal: SqliteJournal, clock: BentClock, number: int, chance: random.Random, tell: Telling) -> None:
+def poll(journal: SqliteJournal, clock: BentClock, number: int, chance: random.Random, tell: Telling) -> None:
+    """Poll every machine once."""
     for asset, tags in MACHINES:
         bad = chance.randrange(1 << len(tags)) if chance.random() < 0.05 else 0
         batch = numbered_batch(asset, tags, number, clock.wall_ns(), clock.mono_ns(), bad)
@@ -68,8 +72,8 @@ def _poll(journal: SqliteJournal, clock: BentClock, number: int, chance: random.
         journal.append(batch)
 
 
-def _alarm(journal: SqliteJournal, clock: BentClock, number: int, tell: Telling) -> None:
-    """Durable at once."""
+def alarm(journal: SqliteJournal, clock: BentClock, number: int, tell: Telling) -> None:
+    """Raise one, durable at once."""
     at_ns = clock.wall_ns()
     value = float(value_of(ALARM, number))
     tell(alarm=[number, at_ns])
@@ -81,7 +85,7 @@ def _alarm(journal: SqliteJournal, clock: BentClock, number: int, tell: Telling)
         tell(promise=number)
 
 
-def _send(journal: SqliteJournal, chance: random.Random, tell: Telling) -> None:
+def send(journal: SqliteJournal, chance: random.Random, tell: Telling, *, refuses: float = 0.1) -> None:
     """On one of the two lanes, to a receiver that holds, refuses, or holds and is not heard."""
     limit = chance.choice([1, 2000, 10**9])
     live_from = chance.choice([0, journal.last_seq])
@@ -89,7 +93,9 @@ def _send(journal: SqliteJournal, chance: random.Random, tell: Telling) -> None:
         blocks = journal.pending(limit_bytes=limit, since=live_from)
     else:
         blocks = journal.waiting(limit_bytes=limit, until=live_from + 1, newest_first=chance.random() < 0.5)
-    refused = [blocks.pop()] if blocks and blocks[-1].readings and chance.random() < 0.1 else []
+    is_bad = chance.random() < refuses and blocks and blocks[-1].readings and blocks[-1].seq not in tell.sent
+    refused = [blocks.pop()] if is_bad else []
+    tell.sent.update(block.seq for block in blocks)
     tell(sent=[[b.seq, int(b.lane), b.readings, _text(b.data), _text(b.dictionary)] for b in blocks])
     if chance.random() < 0.8:
         told = tuple((block.seq, "cannot be read") for block in refused)
@@ -112,6 +118,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--from-ns", type=int, default=BentClock().wall_ns())
     parser.add_argument("--boot", default="0" * 32)
     parser.add_argument("--sends", type=float, default=0.5, help="chance that a commit is followed by a sending")
+    parser.add_argument("--refuses", type=float, default=0.1, help="chance that the receiver refuses a block")
     parser.add_argument("--cap-bytes", type=int, default=10**9)
     parser.add_argument("--synchronous", default="FULL")
     parser.add_argument("--checkpoint-pages", type=int, default=1000)

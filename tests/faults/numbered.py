@@ -87,7 +87,9 @@ class Declaration:
 class _Tag:
     served: dict[int, int] = field(default_factory=dict)
     held: list[int] = field(default_factory=list)
+    newest: int = -1
     altered: int = 0
+    reordered: int = 0
     declared: list[Declaration] = field(default_factory=list)
 
 
@@ -106,14 +108,17 @@ class Account:
         """The store said that these are durable: an open declaration does not excuse their loss."""
         self._promised.append(numbers)
 
-    def hold(self, tag: int, value: Value, at_ns: int) -> None:
-        """A good reading that arrived under the name of ``tag``, in the order in which it stands."""
+    def hold(self, tag: int, value: Value, at_ns: int, *, ordered: bool = True) -> None:
+        """A good reading that arrived under the name of ``tag``, in the order in which it stands where that is told."""
         found = check(value)
         mine = self._tags[tag]
         if found is None or found[0] != tag or mine.served.get(found[1]) != at_ns:
             mine.altered += 1
-        else:
-            mine.held.append(found[1])
+            return
+        mine.held.append(found[1])
+        if ordered:
+            mine.reordered += found[1] < mine.newest
+            mine.newest = found[1]
 
     def declare(self, tag: int, declaration: Declaration) -> None:
         self._tags[tag].declared.append(declaration)
@@ -141,8 +146,7 @@ def _settled(tag: _Tag, promised: Sequence[range]) -> Counts:
     return Counts(
         readings=len(tag.served), undeclared_loss=len(unexcused) - covered,
         declared_loss=len(lost) - len(unexcused) + covered, duplicates=len(tag.held) - len(held), altered=tag.altered,
-        reordered=sum(later < earlier for earlier, later in zip(tag.held, tag.held[1:], strict=False)),
-        declared_in_vain=sum(d.count for d in exact) - covered,
+        reordered=tag.reordered, declared_in_vain=sum(d.count for d in exact) - covered,
     )  # fmt: skip
 
 

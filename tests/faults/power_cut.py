@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import random
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import StoreError
-from edge.journal import SqliteJournal
+from tests.faults.aftermath import scratch, settled, started
 from tests.faults.disk import TOLD, Disk, Unsynced, entries
-from tests.faults.gateway import GATEWAY
 from tests.faults.numbered import Counts
-from tests.faults.received import declare_thinned
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS, BentClock
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-RAM = Path("/dev/shm")  # noqa: S108
-
-
-logging.getLogger("babbitt.journal").addHandler(logging.NullHandler())
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder that may be lost."""
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=RAM if os.access(RAM, os.W_OK) else None) as folder:
-        yield Path(folder)
 
 
 def recorder() -> Path:
@@ -131,27 +114,7 @@ def _cut(chance: random.Random, truth: Truth, start: Path, log: Path, manner: Ma
 def check(folder: Path, truth: Truth, chance: random.Random, *, believe: bool = True) -> Counts:
     """Start a gateway on what a cut left, and account for every reading that was served until then."""
     clock = BentClock((truth.last_ns or START_NS) + chance.randrange(10**9))
-    journal = started(folder, clock)
-    received, revived = truth.received.copy(), 0
-    for block in journal.pending(limit_bytes=10**9):
-        # A receiver has passed over the numbers below, so that what comes there again is out of its order.
-        revived += block.seq < truth.oldest.get(journal.epoch, 0)
-        received.take(journal.epoch, block)
-    rows = journal.ledger()
+    journal = started(folder, clock, boot="f" * 32)
+    found, _ = settled(journal, truth, after_power_cut=True, believe=believe)
     journal.close()
-    assert all(row.balanced for row in rows), rows
-    account = truth.account()
-    clashes = received.fill(account, after_power_cut=True, believe=believe)
-    declare_thinned(account, rows if believe else [])
-    return Counts(power_cuts=1, reordered=revived) + clashes + account.settle()
-
-
-def started(folder: Path, clock: BentClock) -> SqliteJournal:
-    """The journal, as a gateway that is started once more where the first start sets a broken store aside."""
-    path = folder / "store.db"
-    try:
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot="f" * 32)
-    except StoreError as error:
-        if "set aside" not in error.problem:
-            raise
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot="f" * 32)
+    return Counts(power_cuts=1) + found

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults.aftermath import scratch
 from tests.faults.numbered import Counts
-from tests.faults.power_cut import ROOT, check, scratch
+from tests.faults.power_cut import ROOT, check
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS
 

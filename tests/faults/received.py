@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass, field
 
 from edge.contract.block import Block, decode_block
@@ -55,16 +56,23 @@ class Received:
         for key in sorted(self.blocks, key=lambda key: (epochs.index(key[0]), key[1])):
             block = opened(self.blocks[key])
             for batch in block.batches():
-                _hold(account, batch)
+                # What was thinned is merged around blocks that the receiver held already.
+                _hold(account, batch, ordered=not block.header.thinned)
             for record in block.records:
                 if isinstance(record, Alarm):
                     account.hold(ALARM, record.value, record.at_ns)
                 elif isinstance(record, Dropped) and believe:
-                    is_open = after_power_cut and record.cause is Cause.POWER
-                    account.declare(
-                        tag_of(record.tag), Declaration(record.count, record.from_ns, record.to_ns, open=is_open)
-                    )
+                    account.declare(tag_of(record.tag), _declaration(record, after_power_cut=after_power_cut))
         return Counts(altered=self.clashes)
+
+
+def _declaration(record: Dropped, *, after_power_cut: bool) -> Declaration:
+    # Of what waited in a store that broke the count is known, and when the last of it was polled.
+    broken = record.cause is Cause.DISK and record.from_ns == record.to_ns
+    return Declaration(
+        record.count, 0 if broken else record.from_ns, record.to_ns,
+        open=after_power_cut and record.cause is Cause.POWER,
+    )  # fmt: skip
 
 
 def declare_thinned(account: Account, rows: list[LedgerRow]) -> None:
@@ -72,6 +80,21 @@ def declare_thinned(account: Account, rows: list[LedgerRow]) -> None:
     for row in rows:
         if row.thinned:
             account.declare(tag_of(row.tag), Declaration(row.thinned, row.hour_ns, row.hour_ns + HOUR_NS - 1))
+
+
+def declare_untold(account: Account, rows: list[LedgerRow], received: Received, epoch: str) -> None:
+    """What the ledger counts as dropped beyond all declarations: the disk took a block with a declaration in it."""
+    count: Counter[str] = Counter()
+    for row in rows:
+        count[row.tag] += row.dropped
+    for (of, _), block in received.blocks.items():
+        for record in opened(block).records:
+            if isinstance(record, Dropped) and of == epoch:
+                count[record.tag] -= record.count
+    end_ns = max((row.hour_ns for row in rows), default=0) + HOUR_NS
+    for name, untold in count.items():
+        if untold > 0:
+            account.declare(tag_of(name), Declaration(untold, 0, end_ns))
 
 
 def numbered_batch(asset: str, tags: tuple[int, ...], number: int, at_ns: int, mono_ns: int, bad: int = 0) -> Batch:
@@ -87,7 +110,7 @@ def numbered_batch(asset: str, tags: tuple[int, ...], number: int, at_ns: int, m
     )  # fmt: skip
 
 
-def _hold(account: Account, batch: Batch) -> None:
+def _hold(account: Account, batch: Batch, *, ordered: bool) -> None:
     for name, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
         if not quality.is_bad:
-            account.hold(tag_of(name), value, batch.read_ns)
+            account.hold(tag_of(name), value, batch.read_ns, ordered=ordered)

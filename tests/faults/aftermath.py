@@ -1,0 +1,75 @@
+"""What every round does once its fault is over: start a gateway on what is left, and settle the account."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.errors import StoreError
+from edge.journal import SqliteJournal
+from tests.faults.gateway import GATEWAY
+from tests.faults.numbered import Account, Counts, Declaration
+from tests.faults.received import ALARM, declare_thinned, declare_untold
+from tests.faults.told import Truth
+from tests.laws.journals import BentClock
+
+RAM = Path("/dev/shm")  # noqa: S108
+
+# Thousands of starts after faults: what they log is what they are meant to.
+logging.getLogger("babbitt.journal").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder that may be lost, in memory where it can be: there syncing costs nothing."""
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=RAM if os.access(RAM, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def started(folder: Path, clock: BentClock, *, boot: str) -> SqliteJournal:
+    """The journal, as a gateway that is started once more where the first start sets a broken store aside."""
+    path = folder / "store.db"
+    try:
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot=boot)
+    except StoreError as error:
+        if "set aside" not in error.problem:
+            raise
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot=boot)
+
+
+def settled(
+    journal: SqliteJournal,
+    truth: Truth,
+    *,
+    after_power_cut: bool = False,
+    believe: bool = True,
+    alarms_vouched: bool = True,
+) -> tuple[Counts, Account]:
+    """Let the receiver have everything that waits, and account for every reading that was served.
+
+    Without ``believe`` the journal's declarations count for nothing. Alarms are not vouched for where a disk took whole
+    blocks back: nothing counts them.
+    """
+    received, revived = truth.received.copy(), 0
+    journal.pending(limit_bytes=10**9)
+    journal.commit()  # what the first look found altered is declared now
+    for block in journal.pending(limit_bytes=10**9):
+        # A receiver has passed over the numbers below: what comes there again is out of its order, where no disk is
+        # to blame that gave up what was written.
+        revived += after_power_cut and block.seq < truth.oldest.get(journal.epoch, 0)
+        received.take(journal.epoch, block)
+    rows = journal.ledger()
+    assert all(row.balanced for row in rows), rows
+    account = truth.account()
+    clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe)
+    if believe:
+        declare_thinned(account, rows)
+    if believe and not after_power_cut:
+        declare_untold(account, rows, received, journal.epoch)
+    if not alarms_vouched:
+        account.declare(ALARM, Declaration(len(truth.alarms), 0, truth.last_ns))
+    return Counts(reordered=revived) + clashes + account.settle(), account
