@@ -91,10 +91,15 @@ def _found(
     connection: sqlite3.Connection, asset: int, tags: Sequence[str], span: Span, blocks_max: int, readings_max: int
 ) -> _Found | None:
     hours = (asset, span[0] // _HOUR_NS * HOUR_S, span[1] // SECOND_NS)
-    blocks = [row[0] for row in connection.execute(_BLOCKS, (*hours, *span, blocks_max + 1))]
-    if len(blocks) > blocks_max:
-        return None
     if connection.execute(_REMOVED, hours).fetchone():
+        return None
+    waiting = dict(connection.execute(_WAITING, hours).fetchall())
+    blocks: set[int] = set()
+    for hour, first in waiting.items():
+        if len(blocks) > blocks_max:
+            break
+        blocks.update(row[0] for row in connection.execute(_BLOCKS, (asset, hour, first, *span, blocks_max + 1)))
+    if len(blocks) > blocks_max:
         return None
     wanted = dict(connection.execute(_TAGS, (asset, json.dumps(list(tags)))).fetchall())
     chunks, readings = [], 0
@@ -107,7 +112,7 @@ def _found(
             chunks.append(chunk)
     ids = json.dumps(chunks)
     return _Found(
-        waiting=dict(connection.execute(_WAITING, hours).fetchall()) if blocks else {},
+        waiting=waiting,
         blocks=sorted(blocks),
         settings=_settings(connection, asset) if blocks else {},
         chunks={row[0]: row[1:] for row in connection.execute(_TIMES, (ids,))},
@@ -167,10 +172,7 @@ def _within(parts: Sequence[Readings], from_ns: int, to_ns: int) -> Readings:
     return Readings(at_ns[first:end], numbers[first:end], quality[first:end], tuple(thinned))
 
 
-_BLOCKS = """
-SELECT DISTINCT block FROM chunk_hour JOIN span USING (asset, hour_s)
-WHERE asset=? AND hour_s BETWEEN ? AND ? AND block >= waiting AND last_ns >= ? AND first_ns <= ? LIMIT ?
-"""
+_BLOCKS = "SELECT block FROM span WHERE asset=? AND hour_s=? AND block>=? AND last_ns>=? AND first_ns<=? LIMIT ?"
 _REMOVED = "SELECT 1 FROM chunk_hour WHERE asset=? AND hour_s BETWEEN ? AND ? AND gone LIMIT 1"
 _WAITING = "SELECT hour_s, waiting FROM chunk_hour WHERE asset=? AND hour_s BETWEEN ? AND ? AND waiting IS NOT NULL"
 _CLOCK = """
