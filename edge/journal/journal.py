@@ -223,6 +223,9 @@ class SqliteJournal:
     def _account_crash(self, last: LastRun, recording: Recording | None, *, broken: bool) -> None:
         """Declare what the former run lost, and open this one, in one transaction."""
         now_ns, group_of = self._committed_ns, self._groups.of
+        if not last.clean and not self._balances():
+            # The disk took the end of the WAL back, and some pages were in the database already.
+            raise sqlite3.DatabaseError("what the disk has left of it does not balance")
         if broken:
             lost = declare_broken_store(recording, now_ns=now_ns, group=group_of, ledger=self._ledger)
         else:
@@ -234,6 +237,11 @@ class SqliteJournal:
             add_dropped(self._stock.declared, dropped)
         self._seal(Intake(), now_ns)
         self._write()
+
+    def _balances(self) -> bool:
+        sums = self._ledger.sums()
+        sums["pending"] = sum(int(part.good.sum()) for part in self._stock.held())
+        return LedgerRow("", "", 0, **sums).balanced
 
     def _start_counting(self) -> None:
         self._stock.count()

@@ -90,7 +90,7 @@ def test_there_is_no_ledger_without_a_store(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("harm", ["head", "middle", "account", "gone", "older"])
+@pytest.mark.parametrize("harm", ["head", "middle", "account", "letter", "row", "gone", "older"])
 def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path: Path, harm: str) -> None:
     """Exactly: what an earlier run left, what this run committed, what it had not; less what was acknowledged."""
     path = tmp_path / "store.db"
@@ -111,9 +111,15 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
     elif harm == "older":
         # As a WAL leaves it that was lost with the power, or a copy that was put back: numbers would be given twice.
         path.write_bytes(older)
-    elif harm == "account":
+    elif harm in ("account", "letter", "row"):
+        # The last is what is left where the disk takes some pages back and others not.
+        change = {
+            "account": "UPDATE ledger SET counts = '{\"offered\": oops'",
+            "letter": "UPDATE ledger SET counts = CAST(x'ff' || CAST(counts AS BLOB) AS TEXT)",
+            "row": "DELETE FROM block WHERE seq = (SELECT max(seq) FROM block WHERE readings > 0)",
+        }
         with sqlite3.connect(path) as store:
-            store.execute("UPDATE ledger SET counts = '{\"offered\": oops'")
+            store.execute(change[harm])
         store.close()
     else:
         data = bytearray(path.read_bytes())
@@ -121,7 +127,7 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
         data[at : at + 2048] = b"\xa5" * 2048
         path.write_bytes(data)
     broken = path.read_bytes() if path.exists() else None
-    if harm == "account":
+    if harm in ("account", "letter", "row"):
         # What SQLite itself cannot see is found when it is used; the next start begins anew.
         with pytest.raises(StoreError, match="set aside"):
             opened(tmp_path, clock)
