@@ -243,12 +243,12 @@ def _rolled(
 ) -> Signal:
     step_s = MINUTE_S if width == "minute" else HOUR_S
     start_s = np.array([row.start_s for row in rows], np.int64)
-    points = _grouped(
-        _Points(start_s * 1000 + step_s * 500, *(
-            np.array([getattr(row, name) for row in rows], np.float64) for name in ("mean", "low", "high")
-        )),
-        max(1, -(-len(rows) // points_max)),
-    )  # fmt: skip
+    mean, low, high = (
+        np.array(values, np.float64)
+        for values in ([row.mean for row in rows], [row.low for row in rows], [row.high for row in rows])
+    )
+    all_points = _Points(start_s * 1000 + step_s * 500, mean, low, high)
+    points = _grouped(all_points, max(1, -(-len(rows) // points_max)))
     wide = np.flatnonzero(np.diff(start_s) > step_s)
     holes = [Gap((int(start_s[i]) + step_s) * 1000, int(start_s[i + 1]) * 1000, NO_DATA) for i in wide]
     gaps = [Gap(row.start_s * 1000, (row.start_s + step_s) * 1000, _worst_cause(row)) for row in rows if row.good == 0]

@@ -103,8 +103,11 @@ def _found(
         return None
     wanted = dict(connection.execute(_TAGS, (asset, json.dumps(list(tags)))).fetchall())
     chunks, readings = [], 0
+    asked: dict[str, int] = {}
     for chunk, numbers, polls in connection.execute(_CHUNKS, hours):
-        here = len(wanted.keys() & set(map(int, numbers.split(",")))) if numbers else 0
+        here = asked.get(numbers)
+        if here is None:
+            here = asked[numbers] = len(set(numbers.split(",")) & set(map(str, wanted)))
         readings += here * polls
         if readings > readings_max:
             return None

@@ -111,7 +111,7 @@ class Reader:
         self, asset: int, tags: Sequence[str], width: Literal["minute", "hour"], from_s: int, to_s: int
     ) -> list[RollupRow]:
         where = {"asset": asset, "tags": json.dumps(list(tags)), "from": from_s, "to": to_s}
-        return [RollupRow(*row) for row in self._all(_MINUTES if width == "minute" else _HOURS, where)]
+        return [RollupRow._make(row) for row in self._all(_MINUTES if width == "minute" else _HOURS, where)]
 
     def thinned_hours(self, asset: int, from_s: int, to_s: int) -> dict[str, list[int]]:
         """By tag the hours (their starts) of which the gateway has thinned readings, in order."""

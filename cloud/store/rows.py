@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.contract.types import Asset, Quality, Verdict
 
@@ -78,9 +79,11 @@ class VerdictRow:
     rul_high_h: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class RollupRow:
-    """One tag in one span; ``low``, ``high`` and ``mean`` are None where nothing in it was a good number."""
+class RollupRow(NamedTuple):
+    """One tag in one span; ``low``, ``high`` and ``mean`` are None where nothing in it was a good number.
+
+    A tuple, since thousands are made for a chart.
+    """
 
     tag: str
     start_s: int
