@@ -167,10 +167,13 @@ def connect(path: Path) -> sqlite3.Connection:
         _to_this_version(connection, path)
         check_shape(connection, TABLES)
         connection.execute("SELECT epoch FROM store WHERE id = 1").fetchone()[0]
-    except (sqlite3.Error, TypeError, StoreError) as error:
+    except (sqlite3.Error, TypeError, UnicodeDecodeError, StoreError) as error:
         connection.close()
         if isinstance(error, TypeError):
             raise sqlite3.DatabaseError("the store's own row is missing") from error
+        if isinstance(error, UnicodeDecodeError):
+            # SQLite's complaint quotes the damaged schema, and Python cannot read the complaint.
+            raise sqlite3.DatabaseError("its schema is unreadable") from error
         raise
     return connection
 
