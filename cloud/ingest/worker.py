@@ -36,6 +36,8 @@ FRAME_BYTES_MAX = 8 * 1024 * 1024
 GROUP_S = 0.03
 SLICE_S = 0.03
 SLICE_READINGS_MAX = 2**17
+BUSY_REQUESTS_PER_S, APART_S = 40, 0.02
+"""From so many live requests a second on commits keep that far apart: more requests share one, and its sync."""
 QUEUE_S_MAX = 10.0
 """Longer than this nobody is left to wait."""
 IDLE_S, BEHIND_S, TROUBLE_S = 1.0, 0.05, 1.0
@@ -57,6 +59,8 @@ class Worker:
         self._changed = threading.Condition()
         self._suspects = Suspects()
         self._is_closing = self._is_busy = False
+        self._recent: deque[float] = deque(maxlen=BUSY_REQUESTS_PER_S)
+        self._stored_s = 0.0
         self._thread = threading.Thread(target=self._run, name="store-writer")
         self._thread.start()
 
@@ -99,6 +103,7 @@ class Worker:
     def _run(self) -> None:
         while self._has_work() or not self._is_closing:
             if self._has_work():
+                self._wait_for_company()
                 self._work()
             else:
                 self._rest()
@@ -117,6 +122,13 @@ class Worker:
             wait_s = TROUBLE_S
         with self._changed:
             self._changed.wait_for(lambda: self._has_work() or self._is_closing, wait_s)
+
+    def _wait_for_company(self) -> None:
+        """Where live requests come in numbers, and nothing else is to be done."""
+        now_s = time.monotonic()
+        is_busy = len(self._recent) == BUSY_REQUESTS_PER_S and now_s - self._recent[0] < 1.0
+        if is_busy and not self._backlog:
+            time.sleep(max(0.0, self._stored_s + APART_S - now_s))
 
     def _work(self) -> None:
         """One group: live requests, then a slice of the backlog."""
@@ -185,6 +197,8 @@ class Worker:
             for share in group.shares:
                 self._fail(share.job, busy)
             return
+        self._stored_s = time.monotonic()
+        self._recent.extend(self._stored_s for share in group.shares if share.job.told.live)
         if self._is_busy:
             log.warning("the store takes blocks again")
             self._is_busy = False

@@ -148,7 +148,7 @@ def measure(folder: Path, *, gateways: int, seconds: float, pace: float) -> dict
         ended_s = time.monotonic()
         _until(lambda: _is_derived(folder / "cloud/cloud.sqlite3"), 120)
         derived_s = time.monotonic() - ended_s
-        rss_mb = _peak_mb(server)
+        rss_mb, written = _peak_mb(server), _written(server)
     finally:
         server.end()
     readings = len(load.latencies_s) * TAGS * HZ
@@ -163,6 +163,7 @@ def measure(folder: Path, *, gateways: int, seconds: float, pace: float) -> dict
         "derived_after_s": derived_s,
         "cpu_us_per_reading": cpu_s / readings * 1e6,
         "peak_rss_mb": rss_mb,
+        "written_bytes_per_reading": written / readings,
         "stored_bytes_per_reading": (folder / "cloud/cloud.sqlite3").stat().st_size / readings,
     }
 
@@ -184,6 +185,12 @@ def _cpu_s(process: Child) -> float:
     """What it has used of the processors, its own and the kernel's for it."""
     fields = Path(f"/proc/{process.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _written(process: Child) -> int:
+    """Bytes that it has caused to be written to the disk."""
+    counts = Path(f"/proc/{process.process.pid}/io").read_text(encoding="ascii")
+    return int(counts.partition("\nwrite_bytes:")[2].split()[0])
 
 
 def _peak_mb(process: Child) -> float:
