@@ -187,6 +187,10 @@ class Blocks:
             if seq not in self.gone:
                 yield from unpack_held(verified(account, seq), self._groups.by_id)
 
+    def last_seq(self) -> int:
+        """The highest number that is there, 0 where there is none."""
+        return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM block").fetchone()[0])
+
     def sums(self) -> tuple[int, int]:
         """How many blocks and readings."""
         row = self._connection.execute("SELECT count(*), coalesce(sum(readings), 0) FROM block").fetchone()

@@ -223,7 +223,7 @@ class SqliteJournal:
     def _account_crash(self, last: LastRun, recording: Recording | None, *, broken: bool) -> None:
         """Declare what the former run lost, and open this one, in one transaction."""
         now_ns, group_of = self._committed_ns, self._groups.of
-        if not last.clean and not self._balances():
+        if not last.clean and (self._stock.blocks.last_seq() > last.last_seq or not self._balances()):
             # The disk took the end of the WAL back, and some pages were in the database already.
             raise sqlite3.DatabaseError("what the disk has left of it does not balance")
         if broken:
