@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.contract.types import Ack, Alarm, AlarmState, Lane, Priority
+from edge.errors import StoreError
 from edge.journal import Limits, SqliteJournal
 from tests.faults.numbered import value_of
 from tests.faults.received import ALARM, name_of, numbered_batch
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
     chance = random.Random(options.seed)
     clock = BentClock(options.from_ns)
     limits = Limits(store_bytes_max=options.cap_bytes)
-    journal = SqliteJournal(options.folder / "store.db", gateway=GATEWAY, clock=clock, limits=limits, boot=options.boot)
+    journal = _started(options, clock, limits)
     journal._connection.execute(f"PRAGMA synchronous={options.synchronous}")
     journal._connection.execute(f"PRAGMA wal_autocheckpoint={options.checkpoint_pages}")
     tell(opened=journal.epoch, first=options.first)
@@ -101,6 +102,17 @@ def send(journal: SqliteJournal, chance: random.Random, tell: Telling, *, refuse
         told = tuple((block.seq, "cannot be read") for block in refused)
         journal.acknowledge(Ack(journal.epoch, 0, tuple(block.seq for block in blocks), told))
         tell(oldest=journal.oldest())
+
+
+def _started(options: argparse.Namespace, clock: BentClock, limits: Limits) -> SqliteJournal:
+    """Where the first start sets a broken store aside, the second begins a new one."""
+    path = options.folder / "store.db"
+    try:
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=options.boot)
+    except StoreError as error:
+        if "set aside" not in error.problem:
+            raise
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=options.boot)
 
 
 def _text(data: bytes) -> str:
