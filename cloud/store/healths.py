@@ -6,7 +6,6 @@ import sqlite3
 import struct
 
 KEPT = 90
-_ENTRY = struct.Struct("<qd")
 
 
 def add(connection: sqlite3.Connection, asset: int, at_ns: int, health: float) -> None:
@@ -20,12 +19,17 @@ def add(connection: sqlite3.Connection, asset: int, at_ns: int, health: float) -
 
 
 def _with(data: bytes, at_ns: int, health: float) -> bytes:
-    if not data or at_ns > _ENTRY.unpack_from(data, len(data) - _ENTRY.size)[0]:
-        return data[-(KEPT - 1) * _ENTRY.size :] + _ENTRY.pack(at_ns, health)
-    known = dict(_ENTRY.iter_unpack(data)) | {at_ns: health}
-    return b"".join(_ENTRY.pack(*entry) for entry in sorted(known.items())[-KEPT:])
+    """All times, then all figures: so that figures alone are quickly read."""
+    half = len(data) // 2
+    times, figures = struct.unpack(f"<{half // 8}q", data[:half]), healths(data)
+    if times and at_ns <= times[-1]:
+        entries = sorted((dict(zip(times, figures, strict=True)) | {at_ns: health}).items())[-KEPT:]
+        times, figures = zip(*entries, strict=True)
+        return struct.pack(f"<{len(times)}q", *times) + struct.pack(f"<{len(figures)}d", *figures)
+    first = max(0, half - (KEPT - 1) * 8)
+    return data[first:half] + struct.pack("<q", at_ns) + data[half + first :] + struct.pack("<d", health)
 
 
 def healths(data: bytes | None) -> tuple[float, ...]:
     """The figures, oldest first."""
-    return struct.unpack("<" + "qd" * (len(data) // _ENTRY.size), data)[1::2] if data else ()
+    return struct.unpack(f"<{len(data) // 16}d", data[len(data) // 2 :]) if data else ()

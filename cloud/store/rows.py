@@ -42,8 +42,7 @@ class Named:
     period_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class GlanceRow:
+class GlanceRow(NamedTuple):
     """An asset as ``AssetRow`` has it, without its tags: of a thousand they would take longer than all else."""
 
     id: int
