@@ -86,7 +86,7 @@ class RollupRow(NamedTuple):
 
     tag: str
     start_s: int
-    count: int
+    count: int  # type: ignore[assignment]
     good: int
     bad_bus: int
     bad_device: int
