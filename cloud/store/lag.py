@@ -8,13 +8,17 @@ and in age, and is in the store as well: after a crash it is derived from there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from cloud.store.stored import Stored
 
 READINGS_MAX = 1_500_000
 """About 20 bytes each while they wait."""
 AGE_S_MAX = 60.0
+DRAINING_READINGS = 200_000
+"""A gateway with more than this in its journal is in no hurry to be shown, and will soon send the next of it."""
+RIPE_READINGS, RIPE_S = 2**19, 0.5
 SHARE = 0.25
 BURST_S = 0.1
 
@@ -28,17 +32,26 @@ class Waiting:
         self._monotonic_s = monotonic_s
         self._blocks: dict[int, list[Stored]] = {}
         self._since_s: dict[int, float] = {}
+        self._readings: Counter[int] = Counter()
+        self._draining: set[int] = set()
         self.readings = 0
 
-    def add(self, stored: Sequence[Stored]) -> None:
+    def add(self, stored: Sequence[Stored], *, draining: Collection[str] = ()) -> None:
+        """``draining`` names gateways that have much more to send."""
         for one in stored:
             self._blocks.setdefault(one.gateway, []).append(one)
             self._since_s.setdefault(one.gateway, self._monotonic_s())
+            self._readings[one.gateway] += one.block.header.readings
             self.readings += one.block.header.readings
+            if one.block.header.key.gateway in draining:
+                self._draining.add(one.gateway)
+            else:
+                self._draining.discard(one.gateway)
 
     def remove(self, gateway: int) -> None:
-        self._since_s.pop(gateway)
-        self.readings -= sum(one.block.header.readings for one in self._blocks.pop(gateway))
+        del self._since_s[gateway], self._blocks[gateway]
+        self._draining.discard(gateway)
+        self.readings -= self._readings.pop(gateway)
 
     def take_back(self, stored: Sequence[Stored]) -> None:
         """As if these, the last that were added, had never been."""
@@ -58,9 +71,18 @@ class Waiting:
         """Those that have waited longest first."""
         return iter(list(self._blocks))
 
-    def is_late(self, gateway: int) -> bool:
-        """Whether a gateway's blocks must not wait any longer."""
-        return self.readings > READINGS_MAX or self._monotonic_s() - self._since_s[gateway] > AGE_S_MAX
+    def is_ripe(self, gateway: int) -> bool:
+        """Whether nothing is won by waiting for more: deriving costs by the tag as well as by the reading."""
+        return (
+            gateway not in self._draining
+            or self._readings[gateway] > RIPE_READINGS
+            or self._monotonic_s() - self._since_s[gateway] > RIPE_S
+        )
+
+    def is_late(self, gateway: int, *, derived: Collection[int]) -> bool:
+        """Whether a gateway's blocks must not wait any longer, where those of the ``derived`` ones wait no more."""
+        left = self.readings - sum(self._readings[one] for one in derived)
+        return left > READINGS_MAX or self._monotonic_s() - self._since_s[gateway] > AGE_S_MAX
 
     def before(self, newest: int, *, without: Sequence[int]) -> int:
         """The last row up to which nothing waits but for these gateways'; ``newest`` is the last row of all."""

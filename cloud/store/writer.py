@@ -19,7 +19,7 @@ from typing import Literal
 from cloud.store import chunker, numbers, repair, retention
 from cloud.store.deliver import Delivery, Duplicate, Seen, deliver
 from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries
-from cloud.store.lag import Allowance, Waiting
+from cloud.store.lag import DRAINING_READINGS, Allowance, Waiting
 from cloud.store.progress import Tables
 from cloud.store.retention import Retention
 from cloud.store.schema import Lock, database, open_for_writing
@@ -63,8 +63,8 @@ class Writer:
         """What waits to be derived from is derived at the next start, where the disk takes it no more now."""
         try:
             with suppress(StoreBusyError):
-                while self._waiting:
-                    self._derive_next()
+                for gateway in self._waiting.gateways():
+                    self._derive_all(gateway)
         finally:
             self._connection.close()
             self._lock.close()
@@ -115,12 +115,13 @@ class Writer:
         Raises ``StoreBusyError``; then nothing has changed.
         """
         fresh: list[Stored] = []
+        draining = {one.gateway for one in deliveries if one.seen.backlog_readings > DRAINING_READINGS}
         try:
             with self._transaction():
                 throughs = [deliver(self._connection, delivery, fresh) for delivery in deliveries]
                 self._tables.tell(fresh)
-                self._waiting.add(fresh)
-                derived = list(self._derive_some())
+                self._waiting.add(fresh, draining=draining)
+                derived = self._derive_some()
                 self._mark(derived, fresh)
         except BaseException:
             self._waiting.take_back(fresh)
@@ -150,8 +151,7 @@ class Writer:
         has changed.
         """
         if self._waiting:
-            self._derive_next()
-            return True
+            return self._derive_next()
         return self._repair() or self._retain(now_ns) or self._chunk(now_ns)
 
     @property
@@ -159,18 +159,30 @@ class Writer:
         """Whether stored blocks wait to be derived from."""
         return bool(self._waiting)
 
-    def _derive_some(self) -> Iterator[int]:
+    def _derive_some(self) -> list[int]:
         """Derive from the gateways that have waited longest, as far as there is time, or they must wait no longer."""
+        derived: list[int] = []
         for gateway in self._waiting.gateways():
-            if not self._allowance.is_left() and not self._waiting.is_late(gateway):
-                return
+            if not self._waiting.is_late(gateway, derived=derived):
+                if not self._allowance.is_left():
+                    break
+                if not self._waiting.is_ripe(gateway):
+                    continue
             began_s = self._monotonic_s()
             self._tables.derive(self._waiting.of(gateway))
             self._allowance.spend(began_s)
-            yield gateway
+            derived.append(gateway)
+        return derived
 
-    def _derive_next(self) -> None:
-        gateway = next(self._waiting.gateways())
+    def _derive_next(self) -> bool:
+        """Derive from what has waited longest of what need not wait for more; False where all of it does."""
+        for gateway in self._waiting.gateways():
+            if self._waiting.is_ripe(gateway):
+                self._derive_all(gateway)
+                return True
+        return False
+
+    def _derive_all(self, gateway: int) -> None:
         with self._transaction():
             self._tables.derive(self._waiting.of(gateway))
             self._mark([gateway], [])
