@@ -6,6 +6,7 @@
       ConfigError     the site file, a profile or a column map says something that cannot be
       LineError       a port or serial device cannot be opened
       StoreError      the store cannot be opened or is another program's
+        BrokenStoreError   it was set aside; opening it anew makes a new one
       BundleError     a model bundle is missing, altered or made for something else
       BlockError      bytes that are not a block, or not one that this version reads
         UnknownDictionaryError   a sound block whose names are in a dictionary that is not at hand
@@ -37,6 +38,10 @@ class LineError(BabbittError):
 
 class StoreError(BabbittError):
     exit_code = 4
+
+
+class BrokenStoreError(StoreError):
+    """The store at ``where`` cannot be read; it lies beside, renamed, and what it held is known by its recorder."""
 
 
 class BundleError(BabbittError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
 import signal
 import time
@@ -28,7 +29,7 @@ from edge.config.site import Asset as SiteAsset
 from edge.config.site import Site
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Tag, Verdict
 from edge.drivers import make_driver
-from edge.errors import BabbittError, StoreError
+from edge.errors import BabbittError, BrokenStoreError, StoreError
 from edge.journal import open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
@@ -52,12 +53,30 @@ UNJUDGED_MAX = 10_000
 """Polls that wait for the judges while their room starts again; the oldest then count as missing."""
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
+BREAKS_APART_S_MIN = 60.0
+"""Stores that break in shorter time than that are the disk's: a person must act."""
 DISK_WORKERS = 2
 """One commits while one reads what to send. Each costs an arena of memory."""
 
 
 async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
-    """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first."""
+    """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first.
+
+    A store that breaks on the way was set aside: the gateway starts anew by itself, unless its disk breaks every one.
+    """
+    broken_s = -math.inf
+    while True:
+        try:
+            return await _run_once(site, ready)
+        except BrokenStoreError as error:
+            now_s = time.monotonic()
+            if now_s - broken_s < BREAKS_APART_S_MIN:
+                raise
+            broken_s = now_s
+            log.error("starting again with a new store: %s", error)
+
+
+async def _run_once(site: Site, ready: Callable[[], None] | None) -> None:
     gateway = Gateway(site)
     try:
         async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):

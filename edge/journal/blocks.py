@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from edge.contract.block import Block, Header, decode_block, peek
 from edge.contract.types import Lane
 from edge.errors import BlockError
-from edge.journal.counts import Held, pack_held, unpack_held
+from edge.journal.counts import Held, Owes, pack_held, pack_owes, unpack_held, unpack_owes
 from edge.journal.groups import Groups
 from edge.journal.seal import Sealed
 from edge.journal.signed import sign, verified
@@ -50,6 +50,7 @@ class Entry:
     from_ns: int
     to_ns: int
     tells: int
+    owes: Owes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,12 @@ class Blocks:
         self._connection.executemany("DELETE FROM block WHERE seq = ?", [(seq,) for seq in self.gone])
         self._connection.executemany(
             "INSERT INTO block (seq, lane, readings, size, sealed_ns, from_ns, to_ns, dictionary, tells, thinned,"
-            " account, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " account, owes, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     b.seq, b.lane, b.readings, len(b.data), b.sealed_ns, b.from_ns, b.to_ns, b.dictionary, b.tells,
-                    b.thinned, sign(pack_held(b.held), b.seq), b.data,
+                    b.thinned, sign(pack_held(b.held), b.seq), sign(pack_owes(b.owes), b.seq) if b.owes else "",
+                    b.data,
                 )
                 for b in sealed
             ],
@@ -115,17 +117,17 @@ class Blocks:
         """Accounts of those that are there."""
         rows = [
             self._connection.execute(
-                "SELECT seq, readings, account, from_ns, to_ns, tells FROM block WHERE seq = ?", (seq,)
+                "SELECT seq, readings, account, from_ns, to_ns, tells, owes FROM block WHERE seq = ?", (seq,)
             ).fetchone()
             for seq in sorted(seqs)
         ]
         return [
             Entry(
-                row[0], row[1], tuple(unpack_held(verified(row[2], row[0]), self._groups.by_id)), row[3], row[4], row[5]
+                seq, readings, tuple(unpack_held(verified(account, seq), self._groups.by_id)), from_ns, to_ns, tells,
+                _owes(owes, seq),
             )
-            for row in rows
-            if row
-        ]
+            for seq, readings, account, from_ns, to_ns, tells, owes in filter(None, rows)
+        ]  # fmt: skip
 
     def read(self, seqs: Iterable[int]) -> list[tuple[Lane, bytes, int]]:
         """Lane, bytes and number of names of those that are there."""
@@ -187,6 +189,12 @@ class Blocks:
             if seq not in self.gone:
                 yield from unpack_held(verified(account, seq), self._groups.by_id)
 
+    def owes(self) -> Iterator[Owes]:
+        """The losses that all of them declare."""
+        for seq, owes in self._connection.execute("SELECT seq, owes FROM block WHERE owes <> ''"):
+            if seq not in self.gone:
+                yield _owes(owes, seq)
+
     def last_seq(self) -> int:
         """The highest number that is there, 0 where there is none."""
         return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM block").fetchone()[0])
@@ -241,6 +249,10 @@ class Blocks:
         self._connection.execute(
             "DELETE FROM quarantine WHERE id <= (SELECT max(id) FROM quarantine) - ?", (QUARANTINED_MAX,)
         )
+
+
+def _owes(signed: str, seq: int) -> Owes:
+    return unpack_owes(verified(signed, seq)) if signed else ()
 
 
 def open_block(data: bytes, named: int, groups: Groups) -> Block | None:

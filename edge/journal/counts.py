@@ -119,6 +119,19 @@ def unpack_held(text: str, groups: Mapping[int, ScanGroup]) -> list[Held]:
         return [Held(g, hour_ns, unpack_counts(c, len(groups[g].tags))) for g, hour_ns, c in json.loads(text)]
 
 
+Owes = tuple[tuple[str, str, int], ...]
+"""Lost readings by asset and tag, as a block declares them."""
+
+
+def pack_owes(owes: Owes) -> str:
+    return json.dumps(owes, separators=(",", ":"))
+
+
+def unpack_owes(text: str) -> Owes:
+    with stored_json():
+        return tuple((str(asset), str(tag), int(count)) for asset, tag, count in json.loads(text))
+
+
 def pack_counts(counts: Counts) -> int | list[int]:
     first = int(counts[0]) if len(counts) else 0
     return first if bool((counts == first).all()) else counts.tolist()

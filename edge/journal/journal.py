@@ -16,10 +16,10 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.contract.types import Ack, Batch, Cause, Dropped, Lane, LedgerRow, Record
-from edge.errors import StoreError
+from edge.errors import BrokenStoreError, StoreError
 from edge.journal import schema
 from edge.journal.blocks import Chosen
 from edge.journal.counts import Tally, hour_of, tally, totals
@@ -48,6 +48,8 @@ from edge.ports import Clock, Losses, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
 
+T = TypeVar("T")
+
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -61,6 +63,7 @@ class SqliteJournal:
         self._path, self._clock, self._limits = path, clock, limits or Limits()
         self._lock = threading.RLock()
         self._closed = False
+        self._broken: BrokenStoreError | None = None
         self._trouble = ""
         self._states_unwritten: dict[str, bytes] = {}
         self._report_due_ns = clock.mono_ns()
@@ -105,6 +108,8 @@ class SqliteJournal:
 
     def commit(self) -> int:
         with self._lock:
+            if self._broken is not None:
+                raise self._broken  # Whoever met it first may not be the one who can start the gateway again.
             return 0 if self._closed else self._commit()
 
     def report(self) -> None:
@@ -154,19 +159,28 @@ class SqliteJournal:
             self._write()
 
     def ledger(self) -> list[LedgerRow]:
-        with self._lock:
-            return self._ledger.rows(self._stock.held(), self._door.peek())
+        return self._counted_up(lambda: self._ledger.rows(self._stock.held(), self._door.peek()))
 
     def totals(self) -> dict[str, int]:
         """The sums of ``ledger()``, for a status that is asked often: no row is made for each hour that ever was."""
+        return self._counted_up(self._totals)
+
+    def _totals(self) -> dict[str, int]:
+        sums = self._ledger.sums()
+        sums["pending"] = self._stock.good
+        for (group, _), polls in self._door.peek().items():
+            coming = account_of(polls, len(group.tags))
+            sums.update({name: int(counts.sum()) for name, counts in coming.items()})
+            sums["pending"] += int(coming["kept"].sum())
+        return totals([LedgerRow("", "", 0, **sums)])
+
+    def _counted_up(self, count: Callable[[], T]) -> T:
         with self._lock:
-            sums = self._ledger.sums()
-            sums["pending"] = self._stock.good
-            for (group, _), polls in self._door.peek().items():
-                coming = account_of(polls, len(group.tags))
-                sums.update({name: int(counts.sum()) for name, counts in coming.items()})
-                sums["pending"] += int(coming["kept"].sum())
-            return totals([LedgerRow("", "", 0, **sums)])
+            try:
+                return count()
+            except sqlite3.DatabaseError as error:
+                self._failed(error)
+                raise StoreError(str(self._path), f"cannot be read now: {error}", "is the disk in order?") from error
 
     def losses(self) -> Losses:
         return self._stock.losses
@@ -300,11 +314,9 @@ class SqliteJournal:
             self._ledger.answered(group, hour_ns, polls)
         for (group, hour_ns), polls in intake.spilled.items():
             good = self._ledger.answered(group, hour_ns, polls, dropped=Cause.DISK)
-            self._door.cells(group).waiting[:] -= good
             self._stock.lost(group, good, Cause.DISK, polls.from_ns, polls.to_ns)
         for group, dropped in declared:
             self._ledger.declared(group, dropped)
-            self._door.cells(group).waiting[:] -= dropped.count
             add_dropped(self._stock.declared, dropped)
         self._states_unwritten.update(intake.states)
         self._stock.count_lost(intake.records_lost)
@@ -417,7 +429,7 @@ class SqliteJournal:
             self._connection.rollback()
 
     def _failed(self, error: sqlite3.DatabaseError) -> None:
-        """A disk that refuses is waited for, and logged once; a store that is broken is set aside (``StoreError``)."""
+        """A disk that refuses is waited for, and logged once; a broken store is set aside (``BrokenStoreError``)."""
         if isinstance(error, sqlite3.OperationalError):
             self._roll_back()
             if not self._trouble:
@@ -430,4 +442,7 @@ class SqliteJournal:
         self._connection.close()
         self._files.set_aside(str(error))
         self._files.release()
-        raise StoreError(str(self._path), f"broken: {error}; it was set aside", "start the gateway again") from error
+        self._broken = BrokenStoreError(
+            str(self._path), f"broken: {error}; it was set aside", "start the gateway again"
+        )
+        raise self._broken from error

@@ -138,7 +138,7 @@ class Merger:
         block = Sealed(
             seq=header.key.seq, lane=Lane.TELEMETRY, readings=len(found.batches), sealed_ns=header.sealed_ns,
             from_ns=min(entry.from_ns for entry in gone), to_ns=max(entry.to_ns for entry in gone), held=held,
-            data=data, thinned=span_s,
+            data=data, thinned=span_s, owes=tuple(loss for entry in gone for loss in entry.owes),
         )  # fmt: skip
         return Merged(gone, block if data else None, removed, before - len(data))
 

@@ -42,6 +42,7 @@ def _to_2(db: Database) -> None:
     block.add_column("dictionary", int, not_null_default=0)
     block.add_column("tells", int, not_null_default=last_seq)
     block.add_column("thinned", int, not_null_default=0)
+    block.add_column("owes", str, not_null_default="")
     ledger = db.table("ledger")
     ledger.add_column("told", int)
     (clean, from_ns, committed_ns) = db.execute(

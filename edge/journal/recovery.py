@@ -122,18 +122,23 @@ def declare_crash(
 
 def declare_broken_store(recording: Recording | None, *, now_ns: int, group: Group, ledger: Ledger) -> list[Dropped]:
     """Account in a new store for everything that waited in the broken one, as far as the recorder knows it."""
-    declared: list[Dropped] = []
+    lost: dict[tuple[str, str], tuple[int, int]] = {}
     for recorded in recording.groups if recording is not None else ():
         cells = recorded.cells
         answered = int(np.clip(cells.polls[ANSWERED], 0, COUNT_MAX))
         in_flight = int(np.clip(cells.polls[ASKED] - cells.polls[ANSWERED], 0, COUNT_MAX))
         good = answered - cells.bad.sum(axis=0) + cells.waiting + in_flight
-        to_ns = _believable(int(cells.polls[LAST_NS]), 0, now_ns)
+        last_ns = _believable(int(cells.polls[LAST_NS]), 0, now_ns)
         for tag, count in zip(recorded.tags, good.tolist(), strict=True):
-            dropped = Dropped(recorded.asset, tag, Cause.DISK, min(max(count, 0), COUNT_MAX), to_ns, to_ns)
-            if dropped.count:
-                ledger.declared(group(recorded.asset, (tag,)), dropped)
-                declared.append(dropped)
+            before, at_ns = lost.get((recorded.asset, tag), (0, 0))
+            lost[recorded.asset, tag] = before + count, max(at_ns, last_ns)
+    declared = [
+        Dropped(asset, tag, Cause.DISK, min(count, COUNT_MAX), to_ns, to_ns)
+        for (asset, tag), (count, to_ns) in lost.items()
+        if count > 0
+    ]
+    for dropped in declared:
+        ledger.declared(group(dropped.asset, (dropped.tag,)), dropped)
     return declared
 
 

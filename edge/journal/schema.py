@@ -67,6 +67,7 @@ CREATE TABLE block (                         -- sealed and not yet acknowledged
     tells INTEGER NOT NULL DEFAULT 0,        -- ledger.told of the rows that it tells; 0 where it tells none
     thinned INTEGER NOT NULL DEFAULT 0,      -- 0 as it was polled
     account TEXT NOT NULL,                   -- JSON: its good readings by scan group and hour
+    owes TEXT NOT NULL DEFAULT '',           -- JSON: the lost readings that it declares, by tag; '' where none
     data BLOB NOT NULL
 ) STRICT;
 CREATE INDEX block_urgent ON block (seq) WHERE lane = 0;

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.contract.block import encode_block
-from edge.contract.types import Batch, Key, Lane, Record
+from edge.contract.types import Batch, Dropped, Key, Lane, Record
 from edge.errors import BlockError
-from edge.journal.counts import Held, ScanGroup, tally
+from edge.journal.counts import Held, Owes, ScanGroup, tally
 from edge.journal.groups import Groups
 
 Polls = Sequence[tuple[ScanGroup, Batch]]
@@ -22,7 +22,7 @@ RECORDS_PER_BLOCK_MAX = 2000
 class Sealed:
     """A sealed block with its account. ``data`` is empty where the codec cannot hold its one poll or record.
 
-    ``dictionary``, ``tells`` and ``thinned`` are the columns of the store's table.
+    ``dictionary``, ``tells``, ``thinned`` and ``owes`` are the columns of the store's table.
     """
 
     seq: int
@@ -36,6 +36,7 @@ class Sealed:
     dictionary: int = 0
     tells: int = 0
     thinned: int = 0
+    owes: Owes = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ class Sealer:
             to_ns=max((t.to_ns for t in tallies.values()), default=sealed_ns),
             held=tuple(Held(g.id, hour_ns, t.good(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,
             dictionary=named,
+            owes=tuple((r.asset, r.tag, r.count) for r in records if isinstance(r, Dropped) and r.count),
         )]  # fmt: skip
 
     def _halves(self, lane: Lane, sealed_ns: int, polls: Polls, records: Sequence[Record]) -> list[Sealed]:

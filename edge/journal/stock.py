@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from edge.contract.types import Cause, Dropped, Lane
 from edge.journal.blocks import Blocks, Chosen, Entry, open_block
 from edge.journal.carry import carried, lost
-from edge.journal.counts import Counts, Held, ScanGroup
+from edge.journal.counts import Counts, Held, Owes, ScanGroup
 from edge.journal.groups import Groups
 from edge.journal.intake import Door, add_dropped
 from edge.journal.ledger import Ledger
@@ -46,6 +46,7 @@ class Stock:
         self.backlog = (0, 0)
         self.good = 0
         self._groups, self._ledger, self._door = groups, ledger, door
+        self._places: dict[tuple[str, str], tuple[ScanGroup, int]] = {}
 
     def count(self) -> None:
         """Begin with what earlier runs left. Raises ``sqlite3.DatabaseError``."""
@@ -54,6 +55,8 @@ class Stock:
         for part in self.held():
             self.good += int(part.good.sum())
             self._door.cells(self._groups.by_id[part.group]).waiting[:] += part.good
+        for owes in (*self.blocks.owes(), *(block.owes for block in self.sealed)):
+            self._count_owed(owes, 1)
 
     def held(self) -> Iterator[Held]:
         """All good readings that await acknowledgement, but for those that no commit has taken yet."""
@@ -131,7 +134,8 @@ class Stock:
                 self._ledger.untold(entry.tells)
         self._ledger.thinned(merged.removed)
         for part in merged.removed:
-            self._leave(part)
+            self.good -= int(part.good.sum())
+            self._door.cells(self._groups.by_id[part.group]).waiting[:] -= part.good
         if merged.block is not None:
             self.sealed.append(merged.block)
 
@@ -161,19 +165,31 @@ class Stock:
     def _let_go(self, block: Entry | Sealed, cause: Cause | None) -> None:
         """Move its readings out of what is pending; a loss is declared with the next commit."""
         self._ledger.settled(block.held, cause)
-        if cause is not None and block.tells:
+        if cause is None:
+            self._count_owed(block.owes, -1)
+        elif block.tells:
             self._ledger.untold(block.tells)
         for part in block.held:
-            group = self._leave(part)
-            if cause is not None:
+            self.good -= int(part.good.sum())
+            group = self._groups.by_id[part.group]
+            if cause is None:
+                self._door.cells(group).waiting[:] -= part.good
+            else:
                 self.lost(group, part.good, cause, block.from_ns, block.to_ns)
 
-    def _leave(self, part: Held) -> ScanGroup:
-        """Count readings of a scan group as waiting no more."""
-        self.good -= int(part.good.sum())
-        group = self._groups.by_id[part.group]
-        self._door.cells(group).waiting[:] -= part.good
-        return group
+    def _count_owed(self, owes: Owes, times: int) -> None:
+        """A loss waits in the recorder until the receiver has been told: with the store it would be forgotten."""
+        for asset, tag, count in owes:
+            group, place = self._place(asset, tag)
+            self._door.cells(group).waiting[place] += times * count
+
+    def _place(self, asset: str, tag: str) -> tuple[ScanGroup, int]:
+        if (asset, tag) not in self._places:
+            groups = list(self._groups.by_id.values())
+            group = next((g for g in groups if g.asset == asset and tag in g.tags), None)
+            group = group or self._groups.of(asset, (tag,))
+            self._places[asset, tag] = group, group.tags.index(tag)
+        return self._places[asset, tag]
 
     def _carry(self, lane: Lane, data: bytes, named: int) -> None:
         block = open_block(data, named, self._groups)

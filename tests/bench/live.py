@@ -1,8 +1,8 @@
 """How long what is new takes to be acknowledged, with a backlog going up and without.
 
 A gateway (a real journal and uplink) commits the readings of one poll of 2,000 signals four times a second, and a real
-``babbitt cloud serve`` takes them: first while a backlog of some million readings drains, then when nothing waits; in
-turn, each round with a new store on both sides. The time runs from the end of a commit to the acknowledgement.
+``babbitt cloud serve`` takes them: while a backlog of some million readings drains, and where there is none; in turn,
+each time with new stores on both sides. The time runs from the end of a commit to the acknowledgement.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Gateway:
 
     async def measured(self, *, draining: bool, samples: int) -> list[float]:
         """Latencies while there is a backlog, or of so many commits without one."""
-        self.journal.latencies_s.clear()
+        self.journal.watch()
         due_s = time.monotonic()
         count = 0
         while self.is_draining if draining else count < samples:
@@ -98,22 +98,22 @@ def _now(batch: Batch) -> Batch:
     )
 
 
-async def one_round(store: Path, *, samples: int, seed: int) -> tuple[list[float], list[float]]:
-    """Latencies in seconds: idle, and during the drain of a copy of ``store``."""
+async def phase(store: Path | None, *, samples: int, seed: int) -> list[float]:
+    """Latencies in seconds: while a copy of ``store`` drains, or with nothing before what is committed."""
     with tempfile.TemporaryDirectory(prefix="babbitt-live-") as name:
         folder = Path(name)
-        shutil.copy(store, folder / "store.db")
+        if store is not None:
+            shutil.copy(store, folder / "store.db")
         cloud = Cloud(folder)
         try:
             gateway = Gateway(folder / "store.db", cloud, seed)
+            await gateway.commit()
             await gateway.until_up()
-            draining = await gateway.measured(draining=True, samples=samples)
-            await asyncio.sleep(2.0)
-            idle = await gateway.measured(draining=False, samples=samples)
+            found = await gateway.measured(draining=store is not None, samples=samples)
             await gateway.end()
         finally:
             cloud.end()
-    return idle, draining
+    return found
 
 
 def quantile_ms(latencies_s: list[float], share: float) -> float:
@@ -134,9 +134,8 @@ def main() -> None:
         store = Path(name) / "store.db"
         fill(store, options.readings, seed=options.seed)
         for number in range(options.rounds):
-            pair = asyncio.run(one_round(store, samples=options.samples, seed=options.seed + number))
-            idle += pair[0]
-            draining += pair[1]
+            for waiting, latencies in ((store, draining), (None, idle)):
+                latencies += asyncio.run(phase(waiting, samples=options.samples, seed=options.seed + number))
     found = {"idle_samples": float(len(idle)), "draining_samples": float(len(draining))}
     found["idle_mean_ms"], found["draining_mean_ms"] = (1000 * statistics.mean(part) for part in (idle, draining))
     for share, label in ((0.5, "p50"), (0.99, "p99")):

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge.errors import StoreError
+from edge.errors import BrokenStoreError
 from edge.journal import SqliteJournal
-from tests.faults.gateway import GATEWAY
+from tests.faults.gateway import opened
 from tests.faults.numbered import Account, Counts, Declaration
 from tests.faults.received import ALARM, declare_thinned, declare_untold
 from tests.faults.told import Truth
@@ -31,14 +31,18 @@ def scratch() -> Iterator[Path]:
 
 
 def started(folder: Path, clock: BentClock, *, boot: str) -> SqliteJournal:
-    """The journal, as a gateway that is started once more where the first start sets a broken store aside."""
-    path = folder / "store.db"
+    """The journal once all that waits was looked at, so that what the disk altered is declared.
+
+    Where that finds the store broken, at the start or later, the gateway starts anew, as its runtime does.
+    """
+    journal = opened(folder / "store.db", clock, boot=boot)
     try:
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot=boot)
-    except StoreError as error:
-        if "set aside" not in error.problem:
-            raise
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, boot=boot)
+        journal.pending(limit_bytes=10**9)
+        journal.commit()
+        journal.ledger()
+    except BrokenStoreError:
+        return opened(folder / "store.db", clock, boot=boot)
+    return journal
 
 
 def settled(
@@ -55,8 +59,6 @@ def settled(
     blocks back: nothing counts them.
     """
     received, revived = truth.received.copy(), 0
-    journal.pending(limit_bytes=10**9)
-    journal.commit()  # what the first look found altered is declared now
     for block in journal.pending(limit_bytes=10**9):
         # A receiver has passed over the numbers below: what comes there again is out of its order, where no disk is
         # to blame that gave up what was written.

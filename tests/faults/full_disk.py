@@ -20,9 +20,9 @@ from pathlib import Path
 
 from edge.journal import Limits, SqliteJournal
 from tests.faults.aftermath import scratch, settled, started
-from tests.faults.gateway import GATEWAY, Telling, alarm, poll, send
+from tests.faults.gateway import Telling, alarm, opened, poll, send
 from tests.faults.numbered import Counts
-from tests.faults.power_cut import ROOT
+from tests.faults.recording import ROOT
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS, BentClock
 
@@ -78,7 +78,7 @@ def live(folder: Path, how: How, seed: int, tell: Telling) -> None:
     """In a process of its own: polls on while the disk is full, and has room, and is full again."""
     chance, clock = random.Random(seed), BentClock(START_NS)
     limits = Limits(sealed_bytes_max=chance.choice([3000, 10**6]), report_interval_s=chance.choice([1.0, 60.0]))
-    journal = SqliteJournal(folder / "store.db", gateway=GATEWAY, clock=clock, limits=limits, boot=BOOT)
+    journal = opened(folder / "store.db", clock, boot=BOOT, limits=limits)
     tell(opened=journal.epoch, first=0)
     number = 0
     for full in (False, True, False, True, False):

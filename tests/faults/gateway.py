@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.contract.types import Ack, Alarm, AlarmState, Lane, Priority
-from edge.errors import StoreError
+from edge.errors import BrokenStoreError
 from edge.journal import Limits, SqliteJournal
 from tests.faults.numbered import value_of
 from tests.faults.received import ALARM, name_of, numbered_batch
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
     chance = random.Random(options.seed)
     clock = BentClock(options.from_ns)
     limits = Limits(store_bytes_max=options.cap_bytes)
-    journal = _started(options, clock, limits)
+    journal = opened(options.folder / "store.db", clock, boot=options.boot, limits=limits)
     journal._connection.execute(f"PRAGMA synchronous={options.synchronous}")
     journal._connection.execute(f"PRAGMA wal_autocheckpoint={options.checkpoint_pages}")
     tell(opened=journal.epoch, first=options.first)
@@ -104,15 +104,12 @@ def send(journal: SqliteJournal, chance: random.Random, tell: Telling, *, refuse
         tell(oldest=journal.oldest())
 
 
-def _started(options: argparse.Namespace, clock: BentClock, limits: Limits) -> SqliteJournal:
+def opened(path: Path, clock: BentClock, *, boot: str, limits: Limits | None = None) -> SqliteJournal:
     """Where the first start sets a broken store aside, the second begins a new one."""
-    path = options.folder / "store.db"
     try:
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=options.boot)
-    except StoreError as error:
-        if "set aside" not in error.problem:
-            raise
-        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=options.boot)
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=boot)
+    except BrokenStoreError:
+        return SqliteJournal(path, gateway=GATEWAY, clock=clock, limits=limits, boot=boot)
 
 
 def _text(data: bytes) -> str:

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import random
 import shutil
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.aftermath import scratch, settled, started
-from tests.faults.disk import TOLD, Disk, Unsynced, entries
 from tests.faults.numbered import Counts
+from tests.faults.recording import cuts, record
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS, BentClock
-
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-
-
-def recorder() -> Path:
-    """The preload library, built once for its source."""
-    source = HERE / "recorder_shim.c"
-    name = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"recorder-shim-{os.getuid()}-{name}.so"
-    if not built.exists():
-        new = built.with_suffix(f".{os.getpid()}")
-        subprocess.run(
-            ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", new, source, "-ldl", "-pthread"], check=True
-        )
-        new.rename(built)
-    return built
-
-
-def record(module: str, folder: Path, log: Path, *arguments: str) -> None:
-    """Run a program of the harness on ``folder`` and record its writes; it ends by itself."""
-    done = subprocess.run(
-        [sys.executable, "-m", module, str(folder), str(folder / TOLD), *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "LD_PRELOAD": str(recorder()), "RECORDED_FOLDER": str(folder), "RECORDED_LOG": str(log)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +57,15 @@ def _arguments(chance: random.Random, truth: Truth, life: int, manner: Manner) -
 
 def _cut(chance: random.Random, truth: Truth, start: Path, log: Path, manner: Manner, place: Path) -> Counts:
     """Try the cuts of one life. Afterwards ``start`` and ``truth`` are as one of them left them."""
-    found, disk = Counts(), Disk(start)
-    played = list(entries(log))
-    moments = sorted(chance.choices(range(len(played)), k=manner.cuts))
-    chosen = chance.randrange(manner.cuts)
-    left = place / "left"
+    found, left, chosen = Counts(), place / "left", chance.randrange(manner.cuts)
     kept = truth
-    for number, entry in enumerate(played):
-        truth.hear(disk.play(entry))
-        while moments and moments[0] == number:
-            moments.pop(0)
-            left.mkdir()
-            disk.after_cut(left, chance.choice(list(Unsynced)), chance)
-            if len(moments) == chosen:
-                shutil.rmtree(start)
-                shutil.copytree(left, start)
-                kept = truth.copy()
-            found += check(left, truth, chance, believe=manner.believe)
-            shutil.rmtree(left)
+    for number in cuts(start, log, left, count=manner.cuts, chance=chance, hear=truth.hear):
+        if number == chosen:
+            shutil.copytree(left, place / "chosen")
+            kept = truth.copy()
+        found += check(left, truth, chance, believe=manner.believe)
+    shutil.rmtree(start)
+    (place / "chosen").rename(start)
     truth.__dict__.update(kept.__dict__)
     return found
 

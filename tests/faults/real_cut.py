@@ -19,7 +19,8 @@ from pathlib import Path
 
 from tests.faults.aftermath import scratch
 from tests.faults.numbered import Counts
-from tests.faults.power_cut import ROOT, check
+from tests.faults.power_cut import check
+from tests.faults.recording import ROOT
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS
 

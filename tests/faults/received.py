@@ -25,12 +25,17 @@ def tag_of(name: str) -> int:
     return int(name[1:])
 
 
-@functools.lru_cache(maxsize=20_000)
 def opened(block: StoredBlock) -> Block:
-    if not block.dictionary:
-        return decode_block(block.data)
-    dictionary = open_dictionary(block.dictionary)
-    return decode_block(block.data, {dictionary.digest: dictionary})
+    return opened_bytes(block.data, block.dictionary)
+
+
+@functools.lru_cache(maxsize=20_000)
+def opened_bytes(data: bytes, dictionary: bytes = b"") -> Block:
+    """Remembered: the same blocks are met after every fault."""
+    if not dictionary:
+        return decode_block(data)
+    known = open_dictionary(dictionary)
+    return decode_block(data, {known.digest: known})
 
 
 @dataclass

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -31,10 +33,10 @@ QUALITIES = st.sampled_from([int(q) for q in Quality])
 
 
 def kept(folder: Path, blocks: Sequence[bytes], *, at_ns: int = START_NS, tidy_ns: int | None = None) -> int:
-    """Store blocks, one a request, and do all the steps that are due at ``tidy_ns``; how many they were."""
+    """Store blocks, some a request, and do all the steps that are due at ``tidy_ns``; how many they were."""
     writer = Writer(folder)
-    for data in blocks:
-        writer.store(GATEWAY, EPOCH, [(data, decode_block(data))], Seen(at_ns))
+    for first in range(0, len(blocks), 20):
+        writer.store(GATEWAY, EPOCH, [(data, decode_block(data)) for data in blocks[first : first + 20]], Seen(at_ns))
     steps = 0
     while tidy_ns is not None and writer.tidy(tidy_ns):
         steps += 1
@@ -120,6 +122,29 @@ def test_of_the_running_hour_many_blocks_are_in_chunks_and_the_rest_is_opened(tm
     kept(tmp_path, [], tidy_ns=START_NS + (HOUR_S + SETTLED_S + 1) * SECOND_NS)
     assert count(tmp_path, "chunk") == 1
     assert_same(readings(tmp_path, blocks_max=0), readings(tmp_path / "all"))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_whatever_the_order_of_blocks_and_steps_the_answer_is_that_of_the_blocks(chance: Random) -> None:
+    blocks = [
+        block(i + 1, [batch(i * 300 + j * 19, i + j / 10) for j in range(chance.randint(1, 18))], [SPINDLE])
+        for i in range(40)
+    ]
+    chance.shuffle(blocks)
+    with TemporaryDirectory() as name:
+        steps, plain = Path(name) / "steps", Path(name) / "plain"
+        kept(plain, blocks)
+        while blocks:
+            part, blocks = blocks[: (size := chance.randint(1, 15))], blocks[size:]
+            kept(
+                steps,
+                part,
+                tidy_ns=chance.choice([None, START_NS + chance.randint(0, 5 * HOUR_S) * SECOND_NS, LATER_NS]),
+            )
+        assert_same(readings(steps), readings(plain))
+        kept(steps, [], tidy_ns=LATER_NS)
+        assert_same(readings(steps, blocks_max=0), readings(plain))
 
 
 def test_a_late_block_is_seen_at_once_and_then_joined_with_its_hour(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.contract.types import Ack, Cause, Dropped
-from edge.errors import StoreError
+from edge.errors import BrokenStoreError, StoreError
 from edge.journal import Limits, SqliteJournal, read_ledger, totals
 from edge.journal.recorder import mark_incomplete
 from tests.laws.journals import TAGS, BentClock, good_readings, killed, opened, opened_block, poll
@@ -146,18 +146,65 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
     again.close()
 
 
-def test_a_store_that_breaks_while_it_is_used_says_so_and_the_next_start_works(tmp_path: Path) -> None:
-    journal = filled(tmp_path)
-    journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    journal._connection.execute("PRAGMA shrink_memory")
-    path = tmp_path / "store.db"
+def broken(path: Path) -> None:
+    """The store's tables, but not its first page, become noise."""
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xa5" * (len(data) - 4096)
     with path.open("r+b") as file:
         file.write(data)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_declared_loss_that_nobody_was_told_of_is_known_when_the_store_breaks(
+    tmp_path: Path, restarted: bool
+) -> None:
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    sent = []
+    for number in range(3):
+        clock.pass_s(1)
+        poll(journal, clock, number)
+        journal.commit()
+        sent.append(max(b.seq for b in journal.pending(limit_bytes=10**6) if b.readings))
+    journal.acknowledge(Ack(journal.epoch, 0, (sent[0],), ((sent[1], "cannot be read"),)))
+    if restarted:
+        journal.close()
+        journal = opened(tmp_path, clock)
+    told = {b.seq for b in journal.pending(limit_bytes=10**6) if b.seq != sent[2]}
+    killed(journal)
+    broken(tmp_path / "store.db")
+    again = opened(tmp_path, clock)
+    lost = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
+    assert {(d.tag, d.cause, d.count) for d in lost} == {(tag, Cause.DISK, 2) for tag in TAGS}
+    assert told, "the refused block's loss was in one that nobody received"
+    again.close()
+
+
+def test_a_declared_loss_that_was_acknowledged_is_not_declared_twice(tmp_path: Path) -> None:
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    poll(journal, clock, 0)
+    journal.commit()
+    (seq,) = [b.seq for b in journal.pending(limit_bytes=10**6) if b.readings]
+    journal.acknowledge(Ack(journal.epoch, 0, (), ((seq, "cannot be read"),)))
+    journal.acknowledge(Ack(journal.epoch, 0, tuple(b.seq for b in journal.pending(limit_bytes=10**6))))
+    killed(journal)
+    broken(tmp_path / "store.db")
+    again = opened(tmp_path, clock)
+    assert totals(again.ledger())["dropped_disk"] == 0
+    again.close()
+
+
+def test_a_store_that_breaks_while_it_is_used_says_so_and_the_next_start_works(tmp_path: Path) -> None:
+    journal = filled(tmp_path)
+    journal._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal._connection.execute("PRAGMA shrink_memory")
+    broken(tmp_path / "store.db")
     with pytest.raises(StoreError, match="set aside"):
         journal.pending(limit_bytes=10**6)
-    assert journal.commit() == 0
+    with pytest.raises(BrokenStoreError):  # The next to come is told as well: nothing goes on as if it were stored.
+        journal.commit()
+    journal.close()
     again = opened(tmp_path, BentClock())
     assert totals(again.ledger())["dropped_disk"] == 9
 

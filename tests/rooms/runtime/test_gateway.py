@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from edge.config.site import load_site
 from edge.contract.types import Alarm, Batch
 from edge.infer import Judge
 from edge.journal import open_journal, read_ledger, totals
-from edge.runtime import Gateway
+from edge.local_socket import ask
+from edge.runtime import Gateway, run
 from tests.laws.journals import opened_block
 
 DEADLINE_S = 20.0
@@ -105,3 +108,38 @@ def test_an_alarm_rule_that_breaks_loses_no_reading(tmp_path: Path) -> None:
     blocks = [opened_block(stored) for stored in journal.pending(limit_bytes=10**9)]
     journal.close()
     assert sum(1 for block in blocks for series in block.series for _ in series.batches()) == desk.heard
+
+
+def spoil(path: Path) -> None:
+    """Make noise of a store's tables, and let whoever has it open find that what it remembers is no longer so."""
+    with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(path)) as store:
+        store.execute("UPDATE store SET run = run")
+        store.commit()
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with path.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xa5" * 4096 * 4)
+
+
+def test_a_store_that_breaks_while_the_gateway_runs_is_set_aside_and_the_gateway_goes_on(tmp_path: Path) -> None:
+    site = load_site(lonely_site(tmp_path))
+    folder = tmp_path / "gateway"
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        running = asyncio.create_task(run(site, ready=ready.set))
+        async with asyncio.timeout(DEADLINE_S):
+            await ready.wait()
+            ready.clear()
+            while not list(folder.glob("store.db.corrupt-*")):
+                await asyncio.to_thread(spoil, folder / "store.db")
+                await asyncio.sleep(0.1)
+            await ready.wait()
+            answer = await asyncio.to_thread(ask, folder / "gateway.sock", "status")
+            assert answer["ledger"]["offered"] > 0
+            assert answer["restarts"] == {}
+            os.kill(os.getpid(), signal.SIGTERM)
+            await running
+
+    asyncio.run(scenario())
+    assert all(row.balanced for row in read_ledger(folder / "store.db"))

@@ -131,11 +131,12 @@ def test_what_does_not_come_any_more_is_a_gap_to_the_charts_end(
         " const probe = document.createElement('canvas').getContext('2d');"
         " probe.fillStyle = gap; probe.fillRect(0, 0, 1, 1);"
         " const want = [...probe.getImageData(0, 0, 1, 1).data].join();"
-        " const width = canvas.width - 29 * r, row = c.getImageData(width - 1, 40 * r, 1, 1).data;"
-        " return [[...row].join(), want]; }"
+        " const from = canvas.width - 29 * r - 9, at = x => [...c.getImageData(from + x, 40 * r, 1, 1).data].join();"
+        " return [[...Array(9).keys()].map(at), want]; }"
     )
     found, wanted = page.evaluate(near_the_end, [chart.locator("canvas").element_handle(), gap])
-    assert found == wanted
+    # At a round minute a line of the grid is drawn over it.
+    assert found.count(wanted) >= 6, found
     assert complaints == []
     page.close()
 
