@@ -107,8 +107,10 @@ def declare_crash(
         if taken.empty and certain:
             continue
         last_ns = _believable(int(recorded.cells.polls[LAST_NS]), last.committed_ns, now_ns)
-        to_ns = last_ns if certain else max(gap_to_ns, last_ns)
-        lost = _account(ledger, scanned, taken, cause, last_ns=last_ns, from_ns=last.committed_ns, to_ns=to_ns)
+        from_ns, to_ns = last.committed_ns, last_ns if certain else max(gap_to_ns, last_ns)
+        if to_ns < from_ns:
+            from_ns = to_ns - UNCOMMITTED_NS_MAX  # The clock was set back since the last commit.
+        lost = _account(ledger, scanned, taken, cause, last_ns=last_ns, from_ns=from_ns, to_ns=to_ns)
         declared += [dropped for dropped in lost if dropped.count or not certain]
     if not certain:
         declared += [

@@ -52,6 +52,7 @@ def settled(
     after_power_cut: bool = False,
     believe: bool = True,
     alarms_vouched: bool = True,
+    timeless: bool = False,
 ) -> tuple[Counts, Account]:
     """Let the receiver have everything that waits, and account for every reading that was served.
 
@@ -67,7 +68,7 @@ def settled(
     rows = journal.ledger()
     assert all(row.balanced for row in rows), rows
     account = truth.account()
-    clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe)
+    clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe, timeless=timeless)
     if believe:
         declare_thinned(account, rows)
     if believe and not after_power_cut:

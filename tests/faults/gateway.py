@@ -49,6 +49,8 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
     tell(opened=journal.epoch, first=options.first)
     for number in range(options.first, options.first + options.polls):
         clock.pass_s(chance.choice([0.1, 0.5, 1.0, 1.0, 1.0, 30.0]))
+        if chance.random() < options.jumps:
+            clock.set_wall(max(1, clock.wall_ns() + jump_ns(chance)))
         time.sleep(options.pause_s)
         poll(journal, clock, number, chance, tell)
         if chance.random() < 0.02:
@@ -61,6 +63,11 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
         journal.close()
         tell(promise=number)
     return journal
+
+
+def jump_ns(chance: random.Random) -> int:
+    """By how much a clock is set: from a correction of a millisecond to a battery that was empty for years."""
+    return int(chance.choice([-1, 1]) * 10**9 * chance.choice([0.001, 0.5, 3.0, 3600.0, 86_400.0, 40 * 365 * 86_400.0]))
 
 
 def poll(journal: SqliteJournal, clock: BentClock, number: int, chance: random.Random, tell: Telling) -> None:
@@ -128,6 +135,7 @@ def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--boot", default="0" * 32)
     parser.add_argument("--sends", type=float, default=0.5, help="chance that a commit is followed by a sending")
     parser.add_argument("--refuses", type=float, default=0.1, help="chance that the receiver refuses a block")
+    parser.add_argument("--jumps", type=float, default=0.0, help="chance that the wall clock is set before a poll")
     parser.add_argument("--cap-bytes", type=int, default=10**9)
     parser.add_argument("--synchronous", default="FULL")
     parser.add_argument("--checkpoint-pages", type=int, default=1000)

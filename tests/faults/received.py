@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.contract.block import Block, decode_block
 from edge.contract.dictionary import open_dictionary
@@ -13,6 +13,7 @@ from edge.journal.counts import HOUR_NS
 from edge.ports import StoredBlock
 from tests.faults.numbered import Account, Counts, Declaration, value_of
 
+MAX_NS = 2**63 - 1
 ALARM = 4000
 """An alarm is accounted for like a reading, of this tag."""
 
@@ -52,10 +53,11 @@ class Received:
     def copy(self) -> Received:
         return Received(dict(self.blocks), self.clashes)
 
-    def fill(self, account: Account, *, after_power_cut: bool, believe: bool = True) -> Counts:
+    def fill(self, account: Account, *, after_power_cut: bool, believe: bool = True, timeless: bool = False) -> Counts:
         """Enter what is held and what is declared. After a power cut a loss for power is declared by its times.
 
-        Without ``believe`` declarations count for nothing: a harness that then finds no loss would be blind.
+        Without ``believe`` declarations count for nothing: a harness that then finds no loss would be blind. Where
+        clocks jump a declaration is ``timeless``: its count is what must be right.
         """
         epochs = list(dict.fromkeys(epoch for epoch, _ in self.blocks))
         for key in sorted(self.blocks, key=lambda key: (epochs.index(key[0]), key[1])):
@@ -67,7 +69,8 @@ class Received:
                 if isinstance(record, Alarm):
                     account.hold(ALARM, record.value, record.at_ns)
                 elif isinstance(record, Dropped) and believe:
-                    account.declare(tag_of(record.tag), _declaration(record, after_power_cut=after_power_cut))
+                    said = _declaration(record, after_power_cut=after_power_cut)
+                    account.declare(tag_of(record.tag), replace(said, from_ns=0, to_ns=MAX_NS) if timeless else said)
         return Counts(altered=self.clashes)
 
 

@@ -3,7 +3,7 @@
 Three things go on side by side, each in a process of its own, from one printed seed:
 
 - gateway and receiver, as real processes over a failing link, are killed at random instants (``end_to_end.py``);
-- the store alone meets power cuts, flipped bits and full disks (``STORE_ROUNDS``);
+- the stores alone meet power cuts, flipped bits, full disks and clocks that jump (``STORE_ROUNDS``);
 - one gateway and one receiver live through all of it unkilled, over the same kind of link, and their memory is watched.
 
 Every reading is numbered and accounted for. Exit code 1 where one was lost undeclared, doubled, altered or reordered.
@@ -34,7 +34,7 @@ import numpy as np
 from tests.faults import end_to_end
 from tests.faults.numbered import Counts
 
-STORE_ROUNDS = ("power_cut",)
+STORE_ROUNDS = ("power_cut", "bit_flips", "receiver_cut", "full_disk", "clock_jumps")
 """Modules of this folder with a ``round(seed) -> Counts``, taken in turn."""
 OFTEN = end_to_end.Manner(kills=50, kill_s=0.5)
 REPORT_EVERY_S = 30.0

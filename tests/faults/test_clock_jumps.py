@@ -1,0 +1,20 @@
+"""Whatever the wall clock does, no reading is lost, doubled, altered or put out of its order without being declared."""
+
+from __future__ import annotations
+
+import random
+
+from tests.faults import clock_jumps
+from tests.faults.numbered import Counts
+from tests.faults.test_power_cut import seed
+
+
+def test_a_clock_that_jumps_loses_reorders_and_collides_nothing() -> None:
+    chance, found = random.Random(seed()), Counts()
+    for _ in range(10):
+        number = chance.randrange(2**32)
+        one = clock_jumps.round(number)
+        assert one.caught == 0, (number, one, one.reordered)
+        found += one
+    assert found.kills > 0
+    assert found.declared_loss > 0, "kills between commits take something, or this proves nothing"
