@@ -38,6 +38,8 @@ DAYS_SHOWN = 31
 END_S = 2**53
 LATER_BLOCKS_MAX = 256
 TALLIED_MAX = 200_000
+LATER_S = 120.0
+"""A gateway tells its rows each minute: what was counted of the blocks since the former ones serves no more."""
 MISMATCHES_MAX = 50
 """Named one by one; beyond that they are counted."""
 RECHECK_S = 15.0
@@ -172,6 +174,14 @@ class _Counted:
     looked_s: float = 0.0
 
 
+@dataclass(slots=True)
+class _Tallied:
+    """What a block that came after the gateway's row holds, and when that was last asked for."""
+
+    good: Good
+    used_s: float = 0.0
+
+
 class Books:
     """Balances assets. May be asked from any thread; ``faults`` tells gone and altered blocks of a gateway."""
 
@@ -183,7 +193,7 @@ class Books:
     ) -> None:
         self._monotonic_s, self._faults = monotonic_s, faults
         self._lock = threading.Lock()
-        self._later: OrderedDict[tuple[int, int], Good] = OrderedDict()
+        self._later: OrderedDict[tuple[int, int], _Tallied] = OrderedDict()
         self._tallied = 0
         self._counted: dict[int, _Counted] = {}
         self._touched: dict[tuple[str, str], tuple[int, int, float]] = {}
@@ -273,18 +283,26 @@ class Books:
         if not _has_later(pair) or later is None:
             return pair
         since = sum(
-            self._later[pair.stream, b.seq][asset, pair.tag, pair.hour_s] for b in later if b.seq > pair.told_seq
+            self._later[pair.stream, b.seq].good[asset, pair.tag, pair.hour_s] for b in later if b.seq > pair.told_seq
         )
         return replace(pair, held_good=pair.held_good - since, held_seq=pair.told_seq)
 
     def _tally(self, reader: Reader, blocks: Sequence[accounts.StoredBlock]) -> None:
-        """Count these blocks, each only once for all assets that ask."""
-        while self._later and self._tallied > TALLIED_MAX:
-            self._tallied -= len(self._later.popitem(last=False)[1])
+        """Count these blocks, each only once for all assets that ask; those that nobody asks for are forgotten."""
+        now_s = self._monotonic_s()
         for one in blocks:
-            if (one.stream, one.seq) not in self._later:
-                good = self._later[one.stream, one.seq] = _tallied(reader, one.id)
-                self._tallied += len(good)
+            known = self._later.pop((one.stream, one.seq), None)
+            if known is None:
+                known = _Tallied(_tallied(reader, one.id))
+                self._tallied += len(known.good)
+            known.used_s = now_s
+            self._later[one.stream, one.seq] = known
+        while self._later:
+            oldest = next(iter(self._later.values()))
+            if oldest.used_s == now_s or (now_s - oldest.used_s < LATER_S and self._tallied <= TALLIED_MAX):
+                break
+            self._later.popitem(last=False)
+            self._tallied -= len(oldest.good)
 
 
 def _tallied(reader: Reader, block: int) -> Good:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloud.fleet.audit import RECOUNT_AFTER_S, Audit
-from cloud.fleet.ledger import RECHECK_S, Balance, Books, judge
+from cloud.fleet.ledger import LATER_S, RECHECK_S, Balance, Books, judge
 from cloud.store.accounts import LedgerPair
 from cloud.store.reader import Reader
 from cloud.store.rebuild import rebuild
@@ -116,6 +116,19 @@ def test_both_sides_agree_once_everything_is_delivered(tmp_path: Path) -> None:
     assert (found.state, found.sums.compared, found.sums.waiting) == ("agrees", 6, 0)
     assert (found.sums.offered, found.sums.bad_bus) == (90 * 3, 20)
     assert found.sums.held_good == found.sums.good == 90 * 3 - 20
+    chain.close()
+
+
+def test_what_was_counted_since_a_row_is_forgotten_once_the_next_has_come(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    for minute in range(5):
+        chain.poll(minute * 60, minute * 60 + 1)
+        for second in range(1, 60):
+            chain.poll(minute * 60 + second, minute * 60 + second + 1, report=False)
+        chain.deliver()
+        assert chain.balance(after_s=minute * 60).sums.later_good > 0
+        chain.now_s += 60
+    assert len(chain.books._later) <= LATER_S, "a block a second, and only what came since the last rows"
     chain.close()
 
 
