@@ -34,7 +34,7 @@ from edge.errors import BlockError
 FRAMES_MAX = 4096
 FRAME_BYTES_MAX = 8 * 1024 * 1024
 GROUP_S = 0.03
-SLICE_S = 0.03
+SLICE_S, SLICE_S_MIN, LIVE_S = 0.03, 0.005, 2.0
 SLICE_READINGS_MAX = 2**17
 BUSY_REQUESTS_PER_S, APART_S = 40, 0.02
 """From so many live requests a second on commits keep that far apart: more requests share one, and its sync."""
@@ -61,6 +61,7 @@ class Worker:
         self._is_closing = self._is_busy = False
         self._recent: deque[float] = deque(maxlen=BUSY_REQUESTS_PER_S)
         self._stored_s = 0.0
+        self._is_backlogs_turn = True
         self._thread = threading.Thread(target=self._run, name="store-writer")
         self._thread.start()
 
@@ -138,6 +139,10 @@ class Worker:
         try:
             self._gather(group)
             self._store(group)
+            if self._writer.is_pressed:
+                self._writer.derive_more()
+        except StoreBusyError as busy:
+            self._note_busy(busy)
         except Exception as broken:
             # A mistake of this program: those who are concerned are told, all others are served on.
             log.exception("requests of %s are not taken", ", ".join({job.told.gateway for job in group.jobs}))
@@ -148,8 +153,15 @@ class Worker:
         until_s = time.monotonic() + GROUP_S
         while self._live and time.monotonic() < until_s:
             self._sort(self._live, group, until_s)
-        if self._backlog:
-            self._sort(self._backlog, group, time.monotonic() + SLICE_S)
+        # A live request does not wait for a slice, unless the backlog has waited for a live one just before.
+        self._is_backlogs_turn = not (group.jobs and self._is_backlogs_turn)
+        if self._backlog and self._is_backlogs_turn and not self._writer.is_pressed:
+            self._sort(self._backlog, group, time.monotonic() + self._slice_s())
+
+    def _slice_s(self) -> float:
+        """Short where somebody's live requests may come at any moment."""
+        is_live = bool(self._recent) and time.monotonic() - self._recent[-1] < LIVE_S
+        return SLICE_S_MIN if is_live else SLICE_S
 
     def _sort(self, queue: deque[Job], group: Group, until_s: float) -> None:
         """Sort a part of a queue's first job into the group; what is left of it stays the first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -72,20 +72,39 @@ class Kept:
 NOTHING_KEPT = Kept()
 
 
+RECORDS = 0
+"""Stands for an asset where all that is in a block beside readings is meant. No asset has this number."""
+Wanted = Callable[[Stored, int], bool]
+"""Whether a part of a block is to be derived: the readings of an asset (its number), or ``RECORDS``."""
+
+
+def everything(_one: Stored, _asset: int) -> bool:
+    return True
+
+
 def derive(
-    connection: sqlite3.Connection, names: Names, clocks: Clocks, stored: Sequence[Stored], kept: Kept = NOTHING_KEPT
+    connection: sqlite3.Connection,
+    names: Names,
+    clocks: Clocks,
+    stored: Sequence[Stored],
+    kept: Kept = NOTHING_KEPT,
+    wanted: Wanted = everything,
 ) -> None:
     """Bring the derived tables up to date with blocks in the order of their rows, inside the caller's transaction.
 
-    All but what is told at once (``cloud.store.told``).
+    All but what is told at once (``cloud.store.told``). The records of blocks come before, or with, their readings: a
+    clock's setting is among them.
     """
-    for one in stored:
+    telling = [one for one in stored if wanted(one, RECORDS)]
+    for one in telling:
         _settings(connection, clocks, one, before=stored[0].id)
     stamped: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
     true: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
     for one in stored:
         for series in one.block.series:
             asset = names.asset(one.gateway, series.asset)
+            if not wanted(one, asset):
+                continue
             at = corrected(series, clocks.of(one.gateway, one.boot))
             if not series.trusted.all():
                 row = (one.gateway, one.boot, one.id)
@@ -95,8 +114,9 @@ def derive(
                 chunker.touched(connection, span(connection, asset, one.id, at), one.id)
                 true[one.stream, asset, series.tags].append((one.seq, at))
             stamped[one.stream, asset, series.tags].append((one.seq, series))
+    for one in telling:
         _records(connection, names, clocks, one)
-    _ledger(connection, names, stored)
+    _ledger(connection, names, telling)
     for (stream, asset, tags), members in stamped.items():
         ids = [names.tag(asset, tag) for tag in tags]
         hours, found = None, true.get((stream, asset, tags), [])

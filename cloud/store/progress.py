@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from cloud.store import repair
 from cloud.store.clock import corrected_block
 from cloud.store.clocks import Clocks
-from cloud.store.derive import NOTHING_KEPT, Kept, derive
+from cloud.store.derive import NOTHING_KEPT, RECORDS, Kept, Wanted, derive
 from cloud.store.dictionaries import Dictionaries
 from cloud.store.repeats import stored_twice
 from cloud.store.stored import OPEN, Names, Stored, open_rows, opened
@@ -24,6 +24,8 @@ BLOCKS_AT_ONCE = 256
 
 log = logging.getLogger(__name__)
 
+Part = tuple[int, str] | None
+"""A gateway's number and an asset's name: its readings. None: all that is in blocks beside readings."""
 Transaction = Callable[[], AbstractContextManager[None]]
 
 
@@ -45,10 +47,10 @@ class Tables:
             tell(self._connection, self.names, one)
 
     def derive(self, stored: Sequence[Stored], kept: Kept = NOTHING_KEPT) -> None:
-        """Derive from blocks, in the order of their rows: each stream's next ones."""
+        """Derive from blocks, in the order of their rows: each stream's next ones, without the parts that are done."""
         try:
             with self._savepoint():
-                self._derive(stored, kept)
+                self._derive(stored, kept, self._undone())
         except Exception as error:
             if is_trouble(error):
                 raise
@@ -60,14 +62,39 @@ class Tables:
             log.exception("the block in row %d is stored, but not derived", stored[0].id)
             self._pass_over(stored[0], error)
         for stream, blocks in _by_stream(stored).items():
+            last = blocks[-1].id
             self._connection.execute(
-                "INSERT OR REPLACE INTO derived SELECT id, ?, through FROM stream WHERE id=?", (blocks[-1].id, stream)
+                "INSERT OR REPLACE INTO derived SELECT id, ?, through FROM stream WHERE id=?", (last, stream)
             )
+            self._connection.execute("DELETE FROM derived_part WHERE stream=? AND block <= ?", (stream, last))
 
-    def _derive(self, stored: Sequence[Stored], kept: Kept) -> None:
-        derive(self._connection, self.names, self.clocks, stored, kept)
+    def derive_part(self, stored: Sequence[Stored], part: Part) -> None:
+        """Derive the readings of one asset, or the records, of these blocks; the mark of it is left beside."""
+        undone = self._undone()
+        try:
+            with self._savepoint():
+                number = RECORDS if part is None else self.names.asset(*part)
+                self._derive(stored, NOTHING_KEPT, lambda one, asset: asset == number and undone(one, asset))
+        except Exception as error:
+            if is_trouble(error):
+                raise
+            log.debug("a part is left to be derived block by block: %r", error)
+            return
+        self._connection.executemany(
+            "INSERT INTO derived_part VALUES (?,?,?) ON CONFLICT(stream, asset) DO UPDATE SET"
+            " block = max(block, excluded.block)",
+            [(stream, number, blocks[-1].id) for stream, blocks in _by_stream(stored).items()],
+        )
+
+    def _undone(self) -> Wanted:
+        rows = self._connection.execute("SELECT stream, asset, block FROM derived_part").fetchall()
+        done = {(stream, asset): block for stream, asset, block in rows}
+        return lambda one, asset: one.id > done.get((one.stream, asset), 0)
+
+    def _derive(self, stored: Sequence[Stored], kept: Kept, wanted: Wanted) -> None:
+        derive(self._connection, self.names, self.clocks, stored, kept, wanted)
         for stream, blocks in _by_stream(stored).items():
-            twice = stored_twice(self._connection, self.names, self.clocks, self.dictionaries, blocks)
+            twice = stored_twice(self._connection, self.names, self.clocks, self.dictionaries, blocks, wanted)
             if twice:
                 self._connection.execute(
                     "UPDATE stream SET stored_twice = stored_twice + ? WHERE id=?", (twice, stream)
@@ -138,6 +165,11 @@ class Tables:
 _BEHIND = OPEN.replace(" FROM", ", block.id <= coalesce(derived.block, 0) FROM") + (
     " LEFT JOIN derived USING (stream) WHERE block.id > ? ORDER BY block.id LIMIT ?"
 )
+
+
+def parts_of(stored: Sequence[Stored]) -> list[Part]:
+    """What ``derive_part`` may be called with for these blocks, in this order; ``derive`` does what is left."""
+    return [None, *dict.fromkeys((one.gateway, series.asset) for one in stored for series in one.block.series)]
 
 
 def _by_stream(stored: Sequence[Stored]) -> dict[int, list[Stored]]:

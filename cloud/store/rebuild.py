@@ -68,5 +68,6 @@ _EMPTY = (
     "DELETE FROM unsettled",
     "DELETE FROM dirty",
     "DELETE FROM derived",
+    "DELETE FROM derived_part",
     "UPDATE progress SET block = 0",
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cloud.store.clock import corrected
 from cloud.store.clocks import Clocks
+from cloud.store.derive import Wanted, everything
 from cloud.store.rollup import HOUR_S, SECOND_NS
 from cloud.store.stored import Names, Stored, opened
 from edge.contract.block import Block, Dictionary, Series
@@ -27,6 +28,7 @@ def stored_twice(
     clocks: Clocks,
     dictionaries: Mapping[bytes, Dictionary],
     stored: Sequence[Stored],
+    wanted: Wanted = everything,
 ) -> int:
     """How many readings of these blocks, whose spans are written, stand in another block as well."""
     new = {one.id for one in stored}
@@ -34,6 +36,8 @@ def stored_twice(
     for place, one in enumerate(stored):
         for series in one.block.series:
             asset = names.asset(one.gateway, series.asset)
+            if not wanted(one, asset):
+                continue
             others = _overlapping(connection, asset, corrected(series, clocks.of(one.gateway, one.boot))) - {one.id}
             if not others:
                 continue

@@ -185,6 +185,11 @@ CREATE TABLE dirty(
 CREATE TABLE derived(
     stream INTEGER PRIMARY KEY, block INTEGER NOT NULL, through INTEGER NOT NULL
 ) STRICT;
+-- Of blocks that are derived a part a transaction: how far an asset's readings are, or what else is in them (asset 0).
+CREATE TABLE derived_part(
+    stream INTEGER NOT NULL, asset INTEGER NOT NULL, block INTEGER NOT NULL,
+    PRIMARY KEY(stream, asset)
+) STRICT, WITHOUT ROWID;
 -- Every block up to this one is derived, so that after a crash nobody looks further back. One row.
 CREATE TABLE progress(only INTEGER PRIMARY KEY CHECK (only = 1), block INTEGER NOT NULL) STRICT;
 INSERT INTO progress VALUES (1, 0);
@@ -194,7 +199,8 @@ INSERT INTO progress VALUES (1, 0);
 
 DERIVED_TABLES = (
     "glance", "span", "latest", "verdict", "alarm", "alarm_change", "waveform", "dropped", "ledger", "held", "minute",
-    "hour", "clock", "untrusted", "unsettled", "dirty", "derived", "progress", *CHUNK_TABLES,
+    "hour", "clock", "untrusted", "unsettled", "dirty", "derived", "derived_part", "progress",
+    *CHUNK_TABLES,
 )  # fmt: skip
 
 

@@ -11,16 +11,18 @@ told).
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cloud.store import chunker, numbers, repair, retention
 from cloud.store.deliver import Delivery, Duplicate, Seen, deliver
 from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries
-from cloud.store.lag import DRAINING_READINGS, Allowance, Waiting
-from cloud.store.progress import Tables
+from cloud.store.lag import DRAINING_READINGS, TAGS_AT_ONCE_MAX, Allowance, Waiting
+from cloud.store.progress import Part, Tables, parts_of
 from cloud.store.retention import Retention
 from cloud.store.schema import Lock, database, open_for_writing
 from cloud.store.stored import Stored
@@ -31,6 +33,17 @@ from edge.contract.types import Key
 __all__ = ["KEEP_ALL", "Delivery", "Duplicate", "Refusal", "Seen", "StoreBusyError", "Writer"]
 
 KEEP_ALL = Retention()
+STEP_S = 0.01
+"""So long a step of deriving goes on taking parts."""
+
+
+@dataclass(slots=True)
+class _Parts:
+    """A wide gateway's blocks that are being derived, and the parts that are left."""
+
+    gateway: int
+    stored: list[Stored]
+    left: deque[Part]
 
 
 class Writer:
@@ -42,13 +55,19 @@ class Writer:
         *,
         policy: Retention = KEEP_ALL,
         allowance: Allowance | None = None,
+        tags_at_once_max: int = TAGS_AT_ONCE_MAX,
+        step_s: float = STEP_S,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Derives first from what a crash has left behind. ``allowance`` is for what follows. Raises ``StoreError``."""
-        self._policy, self._monotonic_s = policy, monotonic_s
-        self._waiting = Waiting(monotonic_s=monotonic_s)
+        """Derives first from what a crash has left behind. ``allowance`` is for what follows. Raises ``StoreError``.
+
+        A gateway whose blocks have more tags than ``tags_at_once_max`` is derived in parts, ``step_s`` at a time.
+        """
+        self._policy, self._step_s, self._monotonic_s = policy, step_s, monotonic_s
+        self._waiting = Waiting(tags_at_once_max=tags_at_once_max, monotonic_s=monotonic_s)
         self._allowance = allowance or Allowance(monotonic_s=monotonic_s)
         self._looked_s = -retention.LOOK_S
+        self._parts: _Parts | None = None
         self._lock = Lock(folder)
         try:
             self._connection = open_for_writing(database(folder))
@@ -127,6 +146,8 @@ class Writer:
             self._waiting.take_back(fresh)
             raise
         self._done(derived, fresh)
+        if self._parts is not None and self._parts.gateway in derived:
+            self._parts = None
         return throughs
 
     def refuse(self, gateway: str, refusal: Refusal, at_ns: int) -> None:
@@ -135,8 +156,8 @@ class Writer:
             count_refusal(self._connection, gateway, refusal, at_ns)
 
     def idle(self, now_ns: int) -> bool:
-        """``tidy``, where there is time for it: a share of what passes."""
-        if not self._allowance.is_left():
+        """``tidy``, where there is time for it: a share of what passes. What was begun in parts is ended."""
+        if self._parts is None and not self._allowance.is_left():
             return False
         began_s = self._monotonic_s()
         try:
@@ -159,14 +180,27 @@ class Writer:
         """Whether stored blocks wait to be derived from."""
         return bool(self._waiting)
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether so many wait that ``derive_more`` should be called before more of a backlog is taken."""
+        return self._waiting.is_pressing
+
+    def derive_more(self) -> None:
+        """Derive from some of what waits, for some hundredths of a second. Raises ``StoreBusyError``."""
+        gateway = self._parts.gateway if self._parts is not None else next(self._waiting.gateways())
+        self._derive_step(gateway)
+
     def _derive_some(self) -> list[int]:
-        """Derive from the gateways that have waited longest, as far as there is time, or they must wait no longer."""
+        """Derive from the gateways that have waited longest, as far as there is time, or they must wait no longer.
+
+        The wide ones have steps of their own.
+        """
         derived: list[int] = []
         for gateway in self._waiting.gateways():
             if not self._waiting.is_late(gateway, derived=derived):
                 if not self._allowance.is_left():
                     break
-                if not self._waiting.is_ripe(gateway):
+                if self._waiting.is_wide(gateway) or not self._waiting.is_ripe(gateway):
                     continue
             began_s = self._monotonic_s()
             self._tables.derive(self._waiting.of(gateway))
@@ -176,17 +210,47 @@ class Writer:
 
     def _derive_next(self) -> bool:
         """Derive from what has waited longest of what need not wait for more; False where all of it does."""
+        if self._parts is not None:
+            self._derive_step(self._parts.gateway)
+            return True
         for gateway in self._waiting.gateways():
             if self._waiting.is_ripe(gateway):
-                self._derive_all(gateway)
+                self._derive_step(gateway)
                 return True
         return False
 
-    def _derive_all(self, gateway: int) -> None:
+    def _derive_step(self, gateway: int) -> None:
+        """Derive from a gateway's blocks; where they are of many signals, for ``STEP_S``, and go on the next time."""
+        if not self._waiting.is_wide(gateway):
+            self._derive_all(gateway)
+            return
+        try:
+            with self._transaction():
+                began_s = self._monotonic_s()
+                if self._parts is None:
+                    stored = list(self._waiting.of(gateway))
+                    self._parts = _Parts(gateway, stored, deque(parts_of(stored)))
+                left = self._parts.left
+                while left:
+                    self._tables.derive_part(self._parts.stored, left.popleft())
+                    if self._monotonic_s() - began_s >= self._step_s:
+                        break
+        except StoreBusyError:
+            self._parts = None  # What is derived already has its marks.
+            raise
+        if not left:
+            self._derive_all(gateway, self._parts.stored)
+
+    def _derive_all(self, gateway: int, stored: Sequence[Stored] | None = None) -> None:
+        """Whatever is left to be derived of all blocks of a gateway that wait, or of the first ones of them."""
+        self._parts = None
+        chosen = self._waiting.of(gateway) if stored is None else stored
+        left = {one.id for one in self._waiting.of(gateway)} - {one.id for one in chosen}
         with self._transaction():
-            self._tables.derive(self._waiting.of(gateway))
-            self._mark([gateway], [])
-        self._done([gateway], [])
+            self._tables.derive(chosen)
+            newest = self._waiting.before(self._newest, without=[gateway])
+            self._tables.mark(min([newest, *(block - 1 for block in left)]))
+        self._waiting.take_back(chosen)
 
     def _mark(self, derived: Sequence[int], fresh: Sequence[Stored]) -> None:
         newest = fresh[-1].id if fresh else self._newest

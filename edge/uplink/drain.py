@@ -80,6 +80,8 @@ class Uplink:
         self._live_from = 0
         self._oldest = 1
         self._woken = asyncio.Event()
+        self._nothing_new = asyncio.Event()
+        self._nothing_new.set()
 
     @property
     def state(self) -> UplinkState:
@@ -112,21 +114,29 @@ class Uplink:
     async def _send_pending(self, lane: Lane, *, since: int) -> None:
         """Send what goes first, or wait for something to send."""
         self._woken.clear()
-        if self._journal.backlog()[0]:
-            limit = lane.pace.limit_bytes
-            blocks, oldest = await self._on_disk(
-                lambda: (self._journal.pending(limit_bytes=limit, since=since), self._journal.oldest())
-            )
-            if blocks:
-                ack = await self._sent(blocks[:BLOCKS_PER_REQUEST_MAX], oldest, lane)
-                if ack is not None:
-                    await self._on_disk(lambda: self._journal.acknowledge(ack))
+        self._nothing_new.clear()  # The backlog starts no request meanwhile.
+        try:
+            if self._journal.backlog()[0] and await self._sent_pending(lane, since):
                 return
+        finally:
+            self._nothing_new.set()
         try:
             async with asyncio.timeout(self._config.interval_ms / 1000):
                 await self._woken.wait()
         except TimeoutError:
             return
+
+    async def _sent_pending(self, lane: Lane, since: int) -> bool:
+        """Whether there was something to send."""
+        limit = lane.pace.limit_bytes
+        blocks, oldest = await self._on_disk(
+            lambda: (self._journal.pending(limit_bytes=limit, since=since), self._journal.oldest())
+        )
+        if blocks:
+            ack = await self._sent(blocks[:BLOCKS_PER_REQUEST_MAX], oldest, lane)
+            if ack is not None:
+                await self._on_disk(lambda: self._journal.acknowledge(ack))
+        return bool(blocks)
 
     async def _drain_backlog(self) -> None:
         """While one request is under way, what the last one settled is written down and the next one is read."""
@@ -151,6 +161,7 @@ class Uplink:
         """As ``_sent``, within the budget. A receiver that asks the backlog to wait is heard, and closes no way."""
         size = sum(len(block.data) for block in blocks)
         await self._bucket.room_for(size)
+        await self._nothing_new.wait()
         self._bucket.spend(size)
         try:
             ack = await self._sent(blocks, self._oldest, self._backlog)

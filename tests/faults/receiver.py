@@ -53,7 +53,10 @@ def block_of(gateway: int, seq: int) -> bytes:
 
 def run(options: argparse.Namespace, tell: Telling) -> None:
     chance = random.Random(options.seed)
-    writer = Writer(options.folder, allowance=Allowance(share=chance.choice([0.01, 1.0])))
+    writer = Writer(
+        options.folder, allowance=Allowance(share=chance.choice([0.01, 1.0])), tags_at_once_max=chance.choice([0, 200]),
+        step_s=0.0,
+    )  # fmt: skip
     writer._connection.execute(f"PRAGMA synchronous={options.synchronous}")
     writer._connection.execute(f"PRAGMA wal_autocheckpoint={options.checkpoint_pages}")
     waiting = {gateway: list(range(1, options.blocks + 1)) for gateway in range(GATEWAYS)}

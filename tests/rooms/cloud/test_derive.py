@@ -27,6 +27,7 @@ OFFSET_NS = START_NS
 """In the boot below the monotonic clock began with the hour; its wall clock was years behind until it was set."""
 BEHIND_NS = 5 * 365 * 86_400 * SECOND_NS
 NO_TIME = Allowance(share=0.0, burst_s=0.0)
+LOST = Dropped("line-1", "t1", Cause.POWER, 3, START_NS, START_NS)
 
 
 def untrusted(second: float, vibration: float) -> Batch:
@@ -98,16 +99,21 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**32), lagging=st.booleans())
+@given(seed=st.integers(0, 2**32), lagging=st.booleans(), in_parts=st.booleans())
 def test_order_kills_and_repeats_change_nothing(
-    seed: int, lagging: bool, in_order: Path, tmp_path_factory: pytest.TempPathFactory
+    seed: int, lagging: bool, in_parts: bool, in_order: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     chance = random.Random(seed)
     folder = tmp_path_factory.mktemp("store")
-    allowance = NO_TIME if lagging else None
+
+    def started() -> Writer:
+        return Writer(
+            folder, allowance=NO_TIME if lagging else None, tags_at_once_max=0 if in_parts else 200, step_s=0.0
+        )
+
     blocks = story()
     chance.shuffle(blocks)
-    writer = Writer(folder, allowance=allowance)
+    writer = started()
     while blocks:
         part = [blocks.pop() for _ in range(min(chance.randrange(1, 9), len(blocks)))]
         fresh = [one for one in map(opened, part) if writer.holds(one[1].header.key, one[0]) == "no"]
@@ -116,7 +122,7 @@ def test_order_kills_and_repeats_change_nothing(
         if what == 0:
             killed(writer)
             blocks += part[:1]  # its answer was lost
-            writer = Writer(folder, allowance=allowance)
+            writer = started()
         elif what < 3:
             writer.tidy(START_NS)
     writer.close()
@@ -160,6 +166,37 @@ def test_under_load_the_truth_is_stored_and_the_rest_follows(tmp_path: Path) -> 
     assert not writer.is_behind
     reader.close()
     writer.close()
+
+
+def test_a_gateway_of_many_signals_is_derived_a_part_at_a_time_and_a_crash_between_two_repeats_none(
+    tmp_path: Path,
+) -> None:
+    tags = tuple(f"t{i}" for i in range(100))
+    blocks = [
+        encode_block(
+            Key(GATEWAY, EPOCH, seq), boot=BOOT, lane=Lane.TELEMETRY, sealed_ns=0, records=[SPINDLE, LOST],
+            batches=[replace(batch(seq, 1.0, asset=f"line-{i}"), tags=tags, values=(1.5,) * 100,
+                             quality=(Quality.GOOD,) * 100, source_ns=(START_NS,) * 100) for i in range(5)],
+        )
+        for seq in range(1, 6)
+    ]  # fmt: skip
+    plain = Writer(tmp_path / "plain")
+    plain.store(GATEWAY, EPOCH, [opened(data) for data in blocks], Seen(START_NS))
+    plain.close()
+    parts = tmp_path / "parts"
+    writer = Writer(parts, step_s=0.0)
+    writer.store(GATEWAY, EPOCH, [opened(data) for data in blocks[:4]], Seen(START_NS))
+    assert writer.is_behind, "it would hold up whoever waits for the answer"
+    for _ in range(4):
+        assert writer.tidy(START_NS)
+    writer.store(GATEWAY, EPOCH, [opened(blocks[4])], Seen(START_NS))
+    assert writer.tidy(START_NS)
+    killed(writer)
+    reader = Reader(parts)
+    assert 0 < len(tables(parts)["latest"]) < len(tables(tmp_path / "plain")["latest"])
+    reader.close()
+    Writer(parts).close()
+    assert_same(tables(parts), tables(tmp_path / "plain"))
 
 
 def test_what_waits_is_bounded_by_readings_and_by_age(tmp_path: Path) -> None:
