@@ -69,7 +69,9 @@ def scales_of(found: list[Any]) -> list[Scale]:
     scales = []
     for entry in found:
         match entry:
-            case ["times" | "over" | "over32" as op, float(factor), float(offset)] if 0 < abs(factor) < math.inf:
+            case ["times" | "over" | "over32" as op, float(factor), float(offset)] if (
+                0 < abs(factor) < math.inf > abs(offset)
+            ):
                 scales.append(Scale(op, factor, offset))
             case _:
                 raise BlockError("block", "a scale in its directory cannot be")

@@ -250,6 +250,8 @@ DIRECTORIES: dict[str, Any] = {
     "a scale that is text": lambda d: d | {"scales": [["times", "0.1", 0.0]] * 3},
     "an unknown operation": lambda d: d | {"scales": [["power", 2.0, 0.0]] * 3},
     "a scale beyond any number": lambda d: d | {"scales": [["times", float("inf"), 0.0]] * 3},
+    "a scale that begins at no number": lambda d: d | {"scales": [["times", 0.5, float("nan")]] * 3},
+    "a scale that begins beyond any number": lambda d: d | {"scales": [["times", 0.5, "OVERFLOW"]] * 3},
     "a scale that is no number": lambda d: d | {"scales": [["times", float("nan"), 0.0]] * 3},
     "texts that are missing": lambda d: d | {"texts": []},
     "a record too many": lambda d: d | {"records": d["records"] * 2},
