@@ -62,25 +62,35 @@ DISK_WORKERS = 2
 async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
     """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first.
 
-    A store that breaks on the way was set aside: the gateway starts anew by itself, unless its disk breaks every one.
+    A store that breaks on the way was set aside: the gateway starts anew by itself, unless it was to end, or its disk
+    breaks every one.
     """
     broken_s = -math.inf
+    stop = _stopped_by_signal()
     while True:
         try:
-            return await _run_once(site, ready)
+            return await _run_once(site, ready, stop)
         except BrokenStoreError as error:
             now_s = time.monotonic()
-            if now_s - broken_s < BREAKS_APART_S_MIN:
+            if stop.is_set() or now_s - broken_s < BREAKS_APART_S_MIN:
                 raise
             broken_s = now_s
             log.error("starting again with a new store: %s", error)
 
 
-async def _run_once(site: Site, ready: Callable[[], None] | None) -> None:
+def _stopped_by_signal() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM, whichever store is open by then, or none."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _run_once(site: Site, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
     gateway = Gateway(site)
     try:
         async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
-            await gateway.run(ready)
+            await gateway.run(ready, stop)
     except* BabbittError as errors:
         raise _first(errors) from None
     finally:
@@ -123,13 +133,9 @@ class Gateway:
         self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
         self._restore()
 
-    async def run(self, ready: Callable[[], None] | None) -> None:
-        """Poll until a signal comes, then commit, give the uplink a moment, and end."""
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(LookupThreads())
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+    async def run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
+        """Poll until ``stop``, then commit, give the uplink a moment, and end."""
+        asyncio.get_running_loop().set_default_executor(LookupThreads())
         self._introduce()
         async with asyncio.TaskGroup() as group:
             watching = [

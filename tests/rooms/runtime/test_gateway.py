@@ -16,6 +16,7 @@ from edge.alarm import AlarmDesk
 from edge.clock import SystemClock
 from edge.config.site import load_site
 from edge.contract.types import Alarm, Batch
+from edge.errors import BrokenStoreError
 from edge.infer import Judge
 from edge.journal import open_journal, read_ledger, totals
 from edge.local_socket import ask
@@ -43,15 +44,15 @@ class BrokenDesk(AlarmDesk):
         return []
 
 
-def lonely_site(folder: Path) -> Path:
+def lonely_site(folder: Path, *, commit_interval_ms: int = 50) -> Path:
     """One pump, whose PLC is switched off: every poll is answered, badly."""
     path = folder / "site.toml"
     path.write_text(
-        """
+        f"""
         [gateway]
         id = "gw-1"
         data_dir = "gateway"
-        commit_interval_ms = 50
+        commit_interval_ms = {commit_interval_ms}
         [[line]]
         kind = "modbus-tcp"
         name = "hall"
@@ -59,7 +60,7 @@ def lonely_site(folder: Path) -> Path:
         [[asset]]
         id = "pump-1"
         class = "generic"
-        unit = [{ line = "hall", profile = "plant-pump", period_ms = 20 }]
+        unit = [{{ line = "hall", profile = "plant-pump", period_ms = 20 }}]
         """
     )
     return path
@@ -67,14 +68,14 @@ def lonely_site(folder: Path) -> Path:
 
 async def run_until(gateway: Gateway, done: Callable[[], bool]) -> None:
     """Run the gateway until ``done``, then stop it as anybody would."""
-    ready = asyncio.Event()
-    running = asyncio.create_task(gateway.run(ready.set))
+    ready, stop = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(gateway.run(ready.set, stop))
     async with asyncio.timeout(DEADLINE_S):
         await ready.wait()
         while not done():
             assert not running.done(), running
             await asyncio.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
+        stop.set()
         await running
     gateway.close()
 
@@ -143,3 +144,21 @@ def test_a_store_that_breaks_while_the_gateway_runs_is_set_aside_and_the_gateway
 
     asyncio.run(scenario())
     assert all(row.balanced for row in read_ledger(folder / "store.db"))
+
+
+def test_a_gateway_that_was_told_to_end_ends_though_its_store_breaks_by_then(tmp_path: Path) -> None:
+    site = load_site(lonely_site(tmp_path, commit_interval_ms=10_000))
+    folder = tmp_path / "gateway"
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        running = asyncio.create_task(run(site, ready=ready.set))
+        async with asyncio.timeout(DEADLINE_S):
+            await ready.wait()
+            await asyncio.to_thread(spoil, folder / "store.db")
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(BrokenStoreError):
+                await running
+
+    asyncio.run(scenario())
+    assert len(list(folder.glob("store.db.corrupt-*"))) == 1
