@@ -26,12 +26,13 @@ class Files:
     def connect(self, *, gateway: str, recording: Recording | None) -> tuple[sqlite3.Connection, bool]:
         """The open store, made where there was none, and whether a former one could not be read any more.
 
-        A recorder without a readable store beside it tells that there was one; a recorder of a later run than the
-        store knows, that the store has lost what it had written. Raises ``StoreError``.
+        A recorder without a readable store beside it tells that there was one, whatever a flipped bit makes of the
+        marks in its head; a recorder of a later run than the store knows, that the store has lost what it had written.
+        Raises ``StoreError``.
         """
         kind = schema.identify(self.path)
-        lost = kind in ("none", "unknown") and recording is not None
-        if kind != "unknown" or not lost:
+        lost = kind in ("none", "unknown", "foreign") and recording is not None
+        if not lost:
             schema.refuse(self.path, kind)
         try:
             self._own()
@@ -43,8 +44,8 @@ class Files:
                 except sqlite3.DatabaseError as error:
                     lost = True
                     self.set_aside(str(error))
-            elif kind == "unknown":
-                self.set_aside("its first bytes are not a database's")
+            elif kind != "none":
+                self.set_aside("its first bytes are not those of a store")
             schema.create(self.path, gateway=gateway)
             return schema.connect(self.path), lost
         except (sqlite3.Error, OSError) as error:

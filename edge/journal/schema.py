@@ -22,6 +22,8 @@ from edge.journal.shape import check_shape
 
 APPLICATION_ID = 0x42414242  # "BABB"
 SCHEMA_VERSION = 2
+# Versions count up by one: a number beyond this is none that anybody gave.
+VERSIONS_MAX = 1000
 SQLITE_MAGIC = b"SQLite format 3\0"
 # Checking a whole file reads all of it; past this size only its structure is opened.
 CHECKED_BYTES_MAX = 64 * 1024 * 1024
@@ -100,7 +102,9 @@ CREATE TABLE state (
 
 
 def identify(path: Path) -> str:
-    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown`` where no database begins."""
+    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown`` where no database begins, or one
+    of a version that cannot be.
+    """
     if not path.exists():
         return "none"
     try:
@@ -116,7 +120,10 @@ def identify(path: Path) -> str:
         return "unknown"
     if int.from_bytes(head[68:72], "big") != APPLICATION_ID:
         return "foreign"
-    return "newer" if int.from_bytes(head[60:64], "big") > SCHEMA_VERSION else "ours"
+    version = int.from_bytes(head[60:64], "big")
+    if not 0 < version <= VERSIONS_MAX:
+        return "unknown"
+    return "newer" if version > SCHEMA_VERSION else "ours"
 
 
 def refuse(path: Path, kind: str) -> None:
@@ -157,7 +164,7 @@ def connect(path: Path) -> sqlite3.Connection:
         # Text that a flipped bit has made unreadable is for its reader to refuse: SQLite's own complaint looks like a
         # disk that has to be waited for.
         connection.text_factory = lambda data: data.decode(errors="replace")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _begin(connection)
         connection.execute("PRAGMA synchronous=FULL")
         # Where it is the default (Debian), what is deleted is written once more, as zeros.
         connection.execute("PRAGMA secure_delete=OFF")
@@ -177,6 +184,16 @@ def connect(path: Path) -> sqlite3.Connection:
             raise sqlite3.DatabaseError("its schema is unreadable") from error
         raise
     return connection
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """The first statement reads the file's head. A format of SQLite's that there is not would look like a full disk."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise sqlite3.DatabaseError(str(error)) from error
+        raise
 
 
 def _to_this_version(connection: sqlite3.Connection, path: Path) -> None:

@@ -146,6 +146,22 @@ def test_a_broken_store_is_set_aside_and_what_waited_in_it_is_declared(tmp_path:
     again.close()
 
 
+@pytest.mark.parametrize(("at", "bit"), [(47, 1), (60, 0), (63, 1), (68, 3), (71, 0)])
+def test_a_flipped_bit_in_the_marks_of_the_head_keeps_no_gateway_from_its_start(
+    tmp_path: Path, at: int, bit: int
+) -> None:
+    """In the format of the tables, the version, the program's mark: the recorder beside it tells whose it was."""
+    filled(tmp_path, commits=3).close()
+    path = tmp_path / "store.db"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+    again = opened(tmp_path, BentClock())
+    assert totals(again.ledger())["dropped_disk"] == 3 * len(TAGS)
+    assert [p.read_bytes() for p in tmp_path.glob("store.db.corrupt-*")] == [bytes(data)]
+    again.close()
+
+
 def broken(path: Path) -> None:
     """The store's tables, but not its first page, become noise."""
     data = bytearray(path.read_bytes())
