@@ -102,7 +102,7 @@ CREATE TABLE state (
 
 
 def identify(path: Path) -> str:
-    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown`` where no database begins, or one
+    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown``: no database begins there, or one
     of a version that cannot be.
     """
     if not path.exists():
