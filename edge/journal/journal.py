@@ -153,9 +153,7 @@ class SqliteJournal:
             except sqlite3.DatabaseError as error:
                 self._failed(error)
                 return
-            if self._stock.declared:
-                # With the end of the blocks themselves, or a power cut between the two would take both.
-                self._seal(Intake(), self._clock.wall_ns())
+            self._declare()
             self._write()
 
     def ledger(self) -> list[LedgerRow]:
@@ -326,15 +324,21 @@ class SqliteJournal:
         self._stock.trim(self._limits.sealed_bytes_max)
         records: list[Record] = [*intake.telemetry, *self._stock.declared.values()]
         self._stock.declared.clear()
-        report = self._report() if self._clock.mono_ns() >= self._report_due_ns else Report([], [], more=False)
+        is_due = self._stock.owes or self._clock.mono_ns() >= self._report_due_ns
+        report = self._report() if is_due else Report([], [], more=False)
         urgent = self._sealer.seal(Lane.URGENT, now_ns, (), list(intake.urgent))
         blocks = self._sealer.seal(Lane.TELEMETRY, now_ns, list(intake.polls), [*records, *report.rows])
         if report.rows:
             # Whichever of these blocks is lost, the rows are told again.
             told = blocks[-1].seq
-            blocks = [replace(block, tells=told) for block in blocks]
+            blocks = self._stock.owing([replace(block, tells=told) for block in blocks])
             self._ledger.told(report, told)
         self._stock.add([*urgent, *blocks])
+
+    def _declare(self) -> None:
+        """Tell losses with the end of the blocks themselves: a power cut between the two would take both."""
+        if self._stock.declared or self._stock.owes:
+            self._seal(Intake(), self._clock.wall_ns())
 
     def _report(self) -> Report:
         try:
@@ -420,6 +424,7 @@ class SqliteJournal:
                 self._failed(error)
                 return []
             if self._handed.add(block.seq for block in blocks):
+                self._declare()
                 self._write()  # Where the disk refuses even that, draining it is worth more.
             self._newest_handed = max([self._newest_handed, *(block.seq for block in blocks)])
             return blocks

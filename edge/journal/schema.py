@@ -102,8 +102,8 @@ CREATE TABLE state (
 
 
 def identify(path: Path) -> str:
-    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown``: no database begins there, or one
-    of a version that cannot be.
+    """What lies at ``path``: ``none``, ``ours``, ``newer``, ``foreign``, or ``unknown`` where no database begins, or
+    one of a version that cannot be.
     """
     if not path.exists():
         return "none"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.contract.block import encode_block
@@ -37,6 +37,11 @@ class Sealed:
     tells: int = 0
     thinned: int = 0
     owes: Owes = ()
+
+
+def owes_of(records: Iterable[Record]) -> Owes:
+    """The losses that records declare."""
+    return tuple((r.asset, r.tag, r.count) for r in records if isinstance(r, Dropped) and r.count)
 
 
 @dataclass(slots=True)
@@ -75,7 +80,7 @@ class Sealer:
             to_ns=max((t.to_ns for t in tallies.values()), default=sealed_ns),
             held=tuple(Held(g.id, hour_ns, t.good(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,
             dictionary=named,
-            owes=tuple((r.asset, r.tag, r.count) for r in records if isinstance(r, Dropped) and r.count),
+            owes=owes_of(records),
         )]  # fmt: skip
 
     def _halves(self, lane: Lane, sealed_ns: int, polls: Polls, records: Sequence[Record]) -> list[Sealed]:

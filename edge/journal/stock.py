@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 import logging
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from edge.contract.types import Cause, Dropped, Lane
 from edge.journal.blocks import Blocks, Chosen, Entry, open_block
@@ -19,7 +21,7 @@ from edge.journal.groups import Groups
 from edge.journal.intake import Door, add_dropped
 from edge.journal.ledger import Ledger
 from edge.journal.merge import Merged
-from edge.journal.seal import Sealed
+from edge.journal.seal import Sealed, owes_of
 from edge.ports import Losses, StoredBlock
 
 log = logging.getLogger("babbitt.journal")
@@ -47,6 +49,7 @@ class Stock:
         self.good = 0
         self._groups, self._ledger, self._door = groups, ledger, door
         self._places: dict[tuple[str, str], tuple[ScanGroup, int]] = {}
+        self._owed: Counter[tuple[str, str]] = Counter()
 
     def count(self) -> None:
         """Begin with what earlier runs left. Raises ``sqlite3.DatabaseError``."""
@@ -72,6 +75,17 @@ class Stock:
             self.losses = Losses(self.losses.records, self.losses.blocks + len(chosen.altered))
         self.sent.update(block.seq for block in chosen.sound)
         return chosen.sound
+
+    @property
+    def owes(self) -> bool:
+        """Whether the ledger's rows are all that is left to tell of some losses."""
+        return any(self._owed.values())
+
+    def owing(self, blocks: list[Sealed]) -> list[Sealed]:
+        """Blocks that tell rows of the ledger: with them go losses whose own declaration was lost or refused."""
+        owed = tuple((*name, count) for name, count in self._owed.items() if count)
+        self._owed.clear()
+        return [*blocks[:-1], replace(blocks[-1], owes=blocks[-1].owes + owed)]
 
     def add(self, blocks: Iterable[Sealed]) -> None:
         """Newly sealed blocks, to be written."""
@@ -167,8 +181,10 @@ class Stock:
         self._ledger.settled(block.held, cause)
         if cause is None:
             self._count_owed(block.owes, -1)
-        elif block.tells:
-            self._ledger.untold(block.tells)
+        else:
+            self._owe(block.owes, 1)
+            if block.tells:
+                self._ledger.untold(block.tells)
         for part in block.held:
             self.good -= int(part.good.sum())
             group = self._groups.by_id[part.group]
@@ -176,6 +192,11 @@ class Stock:
                 self._door.cells(group).waiting[:] -= part.good
             else:
                 self.lost(group, part.good, cause, block.from_ns, block.to_ns)
+
+    def _owe(self, owes: Owes, times: int) -> None:
+        """Losses that no block declares any more: less those that a later one does."""
+        for asset, tag, count in owes:
+            self._owed[asset, tag] += times * count
 
     def _count_owed(self, owes: Owes, times: int) -> None:
         """A loss waits in the recorder until the receiver has been told: with the store it would be forgotten."""
@@ -198,4 +219,5 @@ class Stock:
             self._door.record(record, lane)
         for dropped in again.dropped:
             add_dropped(self.declared, dropped)
+        self._owe(owes_of(again.dropped), -1)
         self.count_lost(again.lost)

@@ -196,6 +196,37 @@ def test_a_declared_loss_that_nobody_was_told_of_is_known_when_the_store_breaks(
     again.close()
 
 
+@pytest.mark.parametrize("fate", ["altered", "refused"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_loss_whose_declaration_is_lost_itself_is_known_when_the_store_breaks(
+    tmp_path: Path, fate: str, restarted: bool
+) -> None:
+    """Only the ledger's rows tell of it then, and nobody has received them."""
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    poll(journal, clock, 0)
+    journal.commit()
+    (seq,) = [b.seq for b in journal.pending(limit_bytes=10**6) if b.readings]
+    journal.acknowledge(Ack(journal.epoch, 0, (), ((seq, "cannot be read"),)))
+    said = [b.seq for b in journal.pending(limit_bytes=10**6)]
+    if fate == "altered":
+        for number in said:
+            journal._connection.execute("UPDATE block SET data = x'00' WHERE seq = ?", (number,))
+        assert not journal.pending(limit_bytes=10**6)
+        clock.pass_s(1)
+        journal.commit()
+    else:
+        journal.acknowledge(Ack(journal.epoch, 0, (), tuple((number, "cannot be read") for number in said)))
+    killed(journal)
+    if restarted:
+        journal = opened(tmp_path, clock)
+        killed(journal)
+    broken(tmp_path / "store.db")
+    again = opened(tmp_path, clock)
+    assert totals(again.ledger())["dropped_disk"] == len(TAGS)
+    again.close()
+
+
 def test_a_declared_loss_that_was_acknowledged_is_not_declared_twice(tmp_path: Path) -> None:
     clock = BentClock()
     journal = opened(tmp_path, clock)
