@@ -80,6 +80,15 @@ class Accounts:
         slots.update(slot for slot, account in self._cached.items() if account.told is None)
         return slots, len(rows) == limit
 
+    def untold_from(self, oldest: int | None) -> Iterator[tuple[Slot, dict[str, Counts]]]:
+        """The stored accounts that are to be told, or that a block numbered ``oldest`` or higher tells."""
+        rows = self._connection.execute(
+            "SELECT hour_ns, scan_group, counts FROM ledger WHERE told IS NULL OR told >= ?",
+            (2**63 - 1 if oldest is None else oldest,),
+        )
+        for hour_ns, group, counts in rows:
+            yield (hour_ns, group), unpack_account(verified(counts, hour_ns, group), len(self._groups[group].tags))
+
     def tell(self, slots: Iterable[Slot], block: int) -> None:
         """Blocks up to ``block`` tell the rows of these slots, which are in memory or are now brought there."""
         for slot in slots:

@@ -154,7 +154,8 @@ class SqliteJournal:
                 self._failed(error)
                 return
             self._declare()
-            self._write()
+            if self._write():
+                self._stock.drained()
 
     def ledger(self) -> list[LedgerRow]:
         return self._counted_up(lambda: self._ledger.rows(self._stock.held(), self._door.peek()))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +82,20 @@ class Ledger:
         """Move readings that thinning took away out of what is pending."""
         for part in removed:
             self._add((part.hour_ns, part.group), {"thinned": part.good})
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are rows that no block tells yet."""
+        return bool(self._accounts.due(1)[0])
+
+    def thinned_untold(self, oldest: int | None) -> Iterator[tuple[int, Counts]]:
+        """What was thinned of each row that the receiver may not know: no block tells it, or one from ``oldest`` on.
+
+        ``oldest`` is None where no block waits. As the last transaction left it.
+        """
+        for (_, group), counts in self._accounts.untold_from(oldest):
+            if counts["thinned"].any():
+                yield group, counts["thinned"]
 
     def groups_in_use(self, at_ns: int) -> list[ScanGroup]:
         """Scan groups that were polled in the hour of ``at_ns`` or later."""

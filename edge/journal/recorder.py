@@ -11,9 +11,9 @@ Layout, all native 64-bit integers: a header (magic, epoch in two words, run, ch
 later run could not be counted, the number of the newest block that is durable), then for each scan group: words of this
 entry, words of its name, number of tags, checksum of the name; then the counters ``asked, answered, last_ns`` and, for
 each tag, ``bad_bus, bad_device, bad_decode, waiting``; then the name, a JSON list of asset and tags padded with spaces.
-``waiting`` is what lay in blocks of earlier runs, and the losses that those declare, less all that the receiver was
-told of since: with it the loss is known even where the store itself can no longer be read. A tag may be in several
-groups: it is their sum that counts.
+``waiting`` is what lay in blocks of earlier runs, the losses that those declare and what was thinned of them, less all
+that the receiver was told of since: with it the loss is known even where the store itself can no longer be read. A tag
+may be in several groups: it is their sum that counts.
 """
 
 from __future__ import annotations

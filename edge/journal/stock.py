@@ -50,6 +50,7 @@ class Stock:
         self._groups, self._ledger, self._door = groups, ledger, door
         self._places: dict[tuple[str, str], tuple[ScanGroup, int]] = {}
         self._owed: Counter[tuple[str, str]] = Counter()
+        self._thinned: dict[int, Counts] = {}
 
     def count(self) -> None:
         """Begin with what earlier runs left. Raises ``sqlite3.DatabaseError``."""
@@ -60,6 +61,9 @@ class Stock:
             self._door.cells(self._groups.by_id[part.group]).waiting[:] += part.good
         for owes in (*self.blocks.owes(), *(block.owes for block in self.sealed)):
             self._count_owed(owes, 1)
+        for number, thinned in self._ledger.thinned_untold(self.blocks.lowest()):
+            self._door.cells(self._groups.by_id[number]).waiting[:] += thinned
+            self._owe_thinned(number, thinned)
 
     def held(self) -> Iterator[Held]:
         """All good readings that await acknowledgement, but for those that no commit has taken yet."""
@@ -148,10 +152,18 @@ class Stock:
                 self._ledger.untold(entry.tells)
         self._ledger.thinned(merged.removed)
         for part in merged.removed:
+            # They go on waiting in the recorder until the ledger has told of them.
             self.good -= int(part.good.sum())
-            self._door.cells(self._groups.by_id[part.group]).waiting[:] -= part.good
+            self._owe_thinned(part.group, part.good)
         if merged.block is not None:
             self.sealed.append(merged.block)
+
+    def drained(self) -> None:
+        """Where nothing waits and the ledger has nothing to tell, the receiver knows what was thinned."""
+        if self._thinned and not self.backlog[0] and not self.sealed and not self._ledger.is_due:
+            for number, thinned in self._thinned.items():
+                self._door.cells(self._groups.by_id[number]).waiting[:] -= thinned
+            self._thinned.clear()
 
     def lost(self, group: ScanGroup, good: Counts, cause: Cause, from_ns: int, to_ns: int) -> None:
         """Declare lost readings of ``group``, a count a tag, with the next block."""
@@ -192,6 +204,9 @@ class Stock:
                 self._door.cells(group).waiting[:] -= part.good
             else:
                 self.lost(group, part.good, cause, block.from_ns, block.to_ns)
+
+    def _owe_thinned(self, number: int, thinned: Counts) -> None:
+        self._thinned[number] = self._thinned.get(number, 0) + thinned
 
     def _owe(self, owes: Owes, times: int) -> None:
         """Losses that no block declares any more: less those that a later one does."""

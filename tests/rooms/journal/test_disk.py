@@ -227,6 +227,35 @@ def test_a_loss_whose_declaration_is_lost_itself_is_known_when_the_store_breaks(
     again.close()
 
 
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_thinned_and_not_told_is_known_when_the_store_breaks(
+    tmp_path: Path, restarted: bool, told: bool
+) -> None:
+    """Until the ledger's rows have arrived nobody else knows that these readings ever were."""
+    clock, limits = BentClock(), Limits(store_bytes_max=220_000)
+    journal = opened(tmp_path, clock, limits=limits)
+    for number in range(2500):
+        clock.pass_s(0.2)
+        poll(journal, clock, number)
+        if number % 5 == 0:
+            journal.commit()
+    journal.report()
+    journal.commit()
+    sums = totals(journal.ledger())
+    assert sums["thinned"] > sums["dropped"] == 0
+    if told:
+        journal.acknowledge(Ack(journal.epoch, 0, tuple(b.seq for b in journal.pending(limit_bytes=10**9))))
+    if restarted:
+        killed(journal)
+        journal = opened(tmp_path, clock, limits=limits)
+    killed(journal)
+    broken(tmp_path / "store.db")
+    again = opened(tmp_path, clock)
+    assert totals(again.ledger())["dropped_disk"] == (0 if told else sums["kept"])
+    again.close()
+
+
 def test_a_declared_loss_that_was_acknowledged_is_not_declared_twice(tmp_path: Path) -> None:
     clock = BentClock()
     journal = opened(tmp_path, clock)
