@@ -50,7 +50,7 @@ def damaged(seed: int, where: Where) -> Outcome:
                 str(folder), str(told), f"--seed={chance.randrange(2**32)}", f"--boot={BOOT}", "--polls=200",
                 "--refuses=0.1",
                 f"--sends={chance.choice([0.1, 0.3])}", f"--polls-per-commit={chance.choice([1, 4, 16])}",
-                f"--cap-bytes={chance.choice([130_000, 10**9])}",
+                f"--cap-bytes={chance.choice([60_000 if where is Where.PAGE else 130_000, 10**9])}",
             ]),
             Telling(told),
         )  # fmt: skip
