@@ -88,10 +88,13 @@ def make(path: Path, gateway: str) -> str:
     """Make a token for ``gateway``, append its hash to the file (made with mode 0600), and return it, once."""
     if not GATEWAY.match(gateway):
         raise ConfigError("gateway", f"{gateway!r} is no gateway id", "letters, digits, dot, dash, underscore")
+    begin = ""
     if path.exists():
         read(path)
+        # An editor may have left the last line without its end.
+        begin = "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
     token = secrets.token_urlsafe(32)
-    _write(path, f"{gateway} {digest_of(token)}\n", os.O_APPEND)
+    _write(path, f"{begin}{gateway} {digest_of(token)}\n", os.O_APPEND)
     return token
 
 

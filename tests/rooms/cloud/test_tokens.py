@@ -32,6 +32,15 @@ def test_a_gateway_may_have_two_tokens_while_one_replaces_the_other(tmp_path: Pa
     assert tokens.owner(new, "gateway-1") == "gateway-1"
 
 
+def test_a_file_whose_last_line_has_no_end_takes_another_token(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    first = make(path, "gateway-1")
+    path.write_text(path.read_text().rstrip())
+    second = make(path, "gateway-2")
+    tokens = Tokens(path)
+    assert (tokens.owner(first, "gateway-1"), tokens.owner(second, "gateway-2")) == ("gateway-1", "gateway-2")
+
+
 def test_a_file_that_goes_bad_while_running_leaves_the_tokens_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     token = make(path, "gateway-1")
