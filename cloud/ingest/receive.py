@@ -71,6 +71,7 @@ class Receiver:
             self.unauthorised += 1
             return _error(401, str(unknown), WWW_Authenticate="Bearer")
         except WrongSenderError as wrong:
+            self.unauthorised += 1
             return _error(403, str(wrong))
         try:
             with self._admission.enter(gateway) as place:

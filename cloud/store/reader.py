@@ -21,6 +21,7 @@ from cloud.store.rows import (
     GlanceRow,
     LatestRow,
     Named,
+    Refused,
     RollupRow,
     Stats,
     VerdictRow,
@@ -30,6 +31,9 @@ from edge.contract.block import Block, decode_block, peek
 from edge.contract.types import Alarm, AlarmState, Asset, Quality, Verdict
 
 _STANDING = (str(AlarmState.UNACKNOWLEDGED), str(AlarmState.ACKNOWLEDGED), str(AlarmState.RETURNED))
+
+REFUSALS_SHOWN_MAX = 50
+_REFUSALS = "SELECT gateway, kind, blocks, last_ns, detail FROM refusal ORDER BY last_ns DESC LIMIT ?"
 
 
 class Reader:
@@ -146,6 +150,7 @@ class Reader:
         with self._lock:
             row = self._connection.execute(f"SELECT {sums} FROM stream").fetchone()
             refused = dict(self._connection.execute("SELECT kind, sum(blocks) FROM refusal GROUP BY kind"))
+            refusals = self._connection.execute(_REFUSALS, (REFUSALS_SHOWN_MAX,)).fetchall()
             gateways, backlog, assets, dropped = self._connection.execute(
                 "SELECT (SELECT count(*) FROM gateway), (SELECT coalesce(sum(backlog_readings), 0) FROM gateway),"
                 " (SELECT count(*) FROM asset), (SELECT coalesce(sum(count), 0) FROM dropped)"
@@ -154,8 +159,8 @@ class Reader:
         return Stats(
             received=good + bad, received_good=good, received_bad=bad, duplicates=duplicates,
             duplicate_readings_stored=twice, dropped=dropped, blocks=blocks, duplicate_blocks=duplicate_blocks,
-            verdicts=verdicts, alarms=alarms, refused=sum(refused.values()), refused_by=refused, gateways=gateways,
-            assets=assets, backlog_readings=backlog,
+            verdicts=verdicts, alarms=alarms, refused=sum(refused.values()), refused_by=refused,
+            refusals=[Refused(*one) for one in refusals], gateways=gateways, assets=assets, backlog_readings=backlog,
         )  # fmt: skip
 
     def _all(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:

@@ -108,12 +108,23 @@ class DroppedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """What of a gateway was not taken, by one word: how often, when last, and why then."""
+
+    gateway: str
+    kind: str
+    blocks: int
+    last_ns: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """Counts of what is held, made from the blocks themselves; of readings unless a name says otherwise.
 
     ``duplicates`` came again and were recognised by their block's key, so they were not stored twice;
     ``duplicate_readings_stored`` stand in two blocks under different keys, which must not happen. ``refused`` counts
-    blocks and requests, by one word each in ``refused_by``.
+    blocks and requests, by one word each in ``refused_by``; ``refusals`` are the newest of them.
     """
 
     received: int
@@ -128,6 +139,7 @@ class Stats:
     alarms: int
     refused: int
     refused_by: dict[str, int]
+    refusals: list[Refused]
     gateways: int
     assets: int
     backlog_readings: int

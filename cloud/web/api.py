@@ -30,7 +30,7 @@ class BadQueryError(Exception):
 
 
 class Api:
-    """Endpoints. ``unauthorised`` tells how many requests came without a known token since the start."""
+    """Endpoints. ``unauthorised``: how many requests since the start had no token of the gateway that they name."""
 
     def __init__(
         self, reader: Reader, books: Books, unauthorised: Callable[[], int], *,

@@ -164,6 +164,9 @@ def test_a_block_of_another_gateway_or_epoch_stores_nothing_of_its_request(tmp_p
             assert "a request of" in answer.json()["error"]
         stats = await sender.stats()
         assert (stats["blocks"], stats["refused_by"]) == (0, {"another gateway's": 2})
+        (refusal,) = stats["refusals"]
+        assert (refusal["gateway"], refusal["kind"], refusal["blocks"]) == ("gateway-1", "another gateway's", 2)
+        assert "a request of" in refusal["detail"]
 
     tell(tmp_path, story)
 
@@ -180,7 +183,7 @@ def test_who_may_send(tmp_path: Path) -> None:
         accepted = await sender.send(theirs, Authorization=f"Bearer {other}", Babbitt_Gateway="gateway-2")
         assert accepted.status_code == 200
         stats = await sender.stats()
-        assert (stats["blocks"], stats["gateways"], stats["unauthorised"]) == (1, 1, 3)
+        assert (stats["blocks"], stats["gateways"], stats["unauthorised"]) == (1, 1, 4)
 
     tell(tmp_path, story)
 
