@@ -323,11 +323,13 @@ class SqliteJournal:
     def _seal(self, intake: Intake, now_ns: int) -> None:
         """Seal the urgent records into one block, polls and the other records into another."""
         self._stock.trim(self._limits.sealed_bytes_max)
-        records: list[Record] = [*intake.telemetry, *self._stock.declared.values()]
+        again, self._stock.again = self._stock.again, Intake()
+        self._stock.count_lost(again.records_lost)
+        records: list[Record] = [*again.telemetry, *intake.telemetry, *self._stock.declared.values()]
         self._stock.declared.clear()
         is_due = self._stock.owes or self._clock.mono_ns() >= self._report_due_ns
         report = self._report() if is_due else Report([], [], more=False)
-        urgent = self._sealer.seal(Lane.URGENT, now_ns, (), list(intake.urgent))
+        urgent = self._sealer.seal(Lane.URGENT, now_ns, (), [*again.urgent, *intake.urgent])
         blocks = self._sealer.seal(Lane.TELEMETRY, now_ns, list(intake.polls), [*records, *report.rows])
         if report.rows:
             # Whichever of these blocks is lost, the rows are told again.
@@ -337,8 +339,11 @@ class SqliteJournal:
         self._stock.add([*urgent, *blocks])
 
     def _declare(self) -> None:
-        """Tell losses with the end of the blocks themselves: a power cut between the two would take both."""
-        if self._stock.declared or self._stock.owes:
+        """Tell losses, and say again what must be, with the end of the blocks themselves: a power cut between the two
+        would take both.
+        """
+        stock = self._stock
+        if stock.declared or stock.owes or stock.again.urgent or stock.again.telemetry:
             self._seal(Intake(), self._clock.wall_ns())
 
     def _report(self) -> Report:

@@ -18,7 +18,7 @@ from edge.journal.blocks import Blocks, Chosen, Entry, open_block
 from edge.journal.carry import carried, lost
 from edge.journal.counts import Counts, Held, Owes, ScanGroup
 from edge.journal.groups import Groups
-from edge.journal.intake import Door, add_dropped
+from edge.journal.intake import Door, Intake, add_dropped
 from edge.journal.ledger import Ledger
 from edge.journal.merge import Merged
 from edge.journal.seal import Sealed, owes_of
@@ -32,7 +32,8 @@ DROPPED_AT_ONCE_MAX = 64
 
 class Stock:
     """``sent`` are the blocks that were handed out in this run, ``backlog`` the blocks and readings that are durable,
-    ``good`` the readings that wait, sealed ones too, ``declared`` the losses that the next block tells.
+    ``good`` the readings that wait, sealed ones too, ``declared`` the losses that the next block tells, ``again`` the
+    records of dropped blocks that it says once more.
 
     Called under the store's lock only; ``backlog`` and ``losses`` are read by others too.
     """
@@ -44,6 +45,7 @@ class Stock:
         self.sealed: list[Sealed] = []
         self.sent: set[int] = set()
         self.declared: dict[tuple[str, str, Cause], Dropped] = {}
+        self.again = Intake()
         self.losses = losses
         self.backlog = (0, 0)
         self.good = 0
@@ -231,7 +233,7 @@ class Stock:
         block = open_block(data, named, self._groups)
         again = carried(block.records if block else ())
         for record in again.records:
-            self._door.record(record, lane)
+            self.again.add(record, lane)
         for dropped in again.dropped:
             add_dropped(self.declared, dropped)
         self._owe(owes_of(again.dropped), -1)

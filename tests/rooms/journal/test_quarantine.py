@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.contract.types import Ack, Cause, Dropped
+from edge.contract.types import Ack, Cause, ClockSet, Dropped
 from edge.errors import StoreError
 from edge.journal import SqliteJournal, read_ledger, read_summary, totals
 from edge.journal.blocks import QUARANTINED_MAX
@@ -163,6 +163,22 @@ def test_a_flipped_bit_in_a_tables_own_text_is_found_at_the_start(tmp_path: Path
     again = opened(tmp_path, clock)
     sums = totals(again.ledger())
     assert sums["dropped_disk"] == sums["offered"] == 3 * len(TAGS)
+    again.close()
+
+
+def test_what_a_refused_block_said_of_the_clock_outlives_a_kill(tmp_path: Path) -> None:
+    """It is said again in the transaction that takes the block out, not a commit later."""
+    clock = BentClock()
+    journal = opened(tmp_path, clock)
+    said = ClockSet("0" * 32, 1, 2, clock.wall_ns())
+    poll(journal, clock, 0)
+    journal.record(said)
+    journal.commit()
+    refused = tuple((b.seq, "cannot be read") for b in journal.pending(limit_bytes=10**6) if b.readings)
+    journal.acknowledge(Ack(journal.epoch, 0, (), refused))
+    killed(journal)
+    again = opened(tmp_path, clock)
+    assert said in [record for b in again.pending(limit_bytes=10**6) for record in opened_block(b).records]
     again.close()
 
 
