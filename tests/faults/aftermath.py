@@ -53,11 +53,13 @@ def settled(
     believe: bool = True,
     alarms_vouched: bool = True,
     timeless: bool = False,
+    untold: bool = False,
 ) -> tuple[Counts, Account]:
     """Let the receiver have everything that waits, and account for every reading that was served.
 
     Without ``believe`` the journal's declarations count for nothing. Alarms are not vouched for where a disk took whole
-    blocks back: nothing counts them.
+    blocks back: nothing counts them. Where a disk alters blocks, declarations in them are ``untold`` and the ledger's
+    rows are all that tells of these losses.
     """
     received, revived = truth.received.copy(), 0
     for block in journal.pending(limit_bytes=10**9):
@@ -71,7 +73,7 @@ def settled(
     clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe, timeless=timeless)
     if believe:
         declare_thinned(account, rows)
-    if believe and not after_power_cut:
+    if untold:
         declare_untold(account, rows, received, journal.epoch)
     if not alarms_vouched:
         account.declare(ALARM, Declaration(len(truth.alarms), 0, truth.last_ns))

@@ -67,7 +67,7 @@ def damaged(seed: int, where: Where) -> Outcome:
             return Outcome(counts=Counts(), lost_since=0, in_damaged=0)
         hit = _flip(folder, where, [block.data for block in stored], chance)
         again = started(folder, BentClock(truth.last_ns + 10**9), boot=BOOT)
-        found, _ = settled(again, truth, alarms_vouched=where is Where.BLOCK)
+        found, _ = settled(again, truth, alarms_vouched=where is Where.BLOCK, untold=True)
         again.close()
         in_damaged = sum(block.readings for block in stored if block.data == hit)
         return Outcome(found, found.declared_loss - before.declared_loss, in_damaged)

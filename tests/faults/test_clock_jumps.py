@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
+from edge.journal.stock import Stock
 from tests.faults import clock_jumps
 from tests.faults.numbered import Counts
 from tests.faults.test_power_cut import seed
@@ -18,3 +21,10 @@ def test_a_clock_that_jumps_loses_reorders_and_collides_nothing() -> None:
         found += one
     assert found.kills > 0
     assert found.declared_loss > 0, "kills between commits take something, or this proves nothing"
+
+
+def test_a_journal_that_keeps_a_loss_to_its_ledger_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No record says which readings of a refused block are gone: no chart could show why."""
+    monkeypatch.setattr(Stock, "lost", lambda *_: None)
+    chance = random.Random(seed())
+    assert any(clock_jumps.round(chance.randrange(2**32)).undeclared_loss for _ in range(20))
