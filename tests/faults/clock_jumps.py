@@ -10,7 +10,7 @@ import random
 
 from edge.journal import SqliteJournal
 from tests.faults.aftermath import scratch, settled, started
-from tests.faults.gateway import Telling, jump_ns, options_of, run
+from tests.faults.gateway import Telling, jumped_ns, options_of, run
 from tests.faults.numbered import Counts
 from tests.faults.told import Truth
 from tests.laws.journals import START_NS, BentClock, killed
@@ -30,7 +30,7 @@ def round(seed: int) -> Counts:  # noqa: A001
             journal = _life(chance, [str(folder), str(told)], first=life * POLLS, at_ns=at_ns)
             truth = Truth()
             truth.hear(told.read_bytes())
-            at_ns = max(1, truth.last_ns + jump_ns(chance))
+            at_ns = jumped_ns(truth.last_ns, chance)
             if chance.random() < 0.5:
                 killed(journal)
                 kills += 1

@@ -24,6 +24,7 @@ from tests.faults.received import ALARM, name_of, numbered_batch
 from tests.laws.journals import BentClock
 
 GATEWAY = "gw-1"
+WALL_NS_MAX = 4_102_444_800 * 10**9
 MACHINES: tuple[tuple[str, tuple[int, ...]], ...] = (("pump-1", (0, 1, 2)), ("press-2", (3,)))
 
 
@@ -50,7 +51,7 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
     for number in range(options.first, options.first + options.polls):
         clock.pass_s(chance.choice([0.1, 0.5, 1.0, 1.0, 1.0, 30.0]))
         if chance.random() < options.jumps:
-            clock.set_wall(max(1, clock.wall_ns() + jump_ns(chance)))
+            clock.set_wall(jumped_ns(clock.wall_ns(), chance))
         time.sleep(options.pause_s)
         poll(journal, clock, number, chance, tell)
         if chance.random() < 0.02:
@@ -65,9 +66,13 @@ def run(options: argparse.Namespace, tell: Telling) -> SqliteJournal:
     return journal
 
 
-def jump_ns(chance: random.Random) -> int:
-    """By how much a clock is set: from a correction of a millisecond to a battery that was empty for years."""
-    return int(chance.choice([-1, 1]) * 10**9 * chance.choice([0.001, 0.5, 3.0, 3600.0, 86_400.0, 40 * 365 * 86_400.0]))
+def jumped_ns(at_ns: int, chance: random.Random) -> int:
+    """What a clock is set to: from a correction of a millisecond to a battery that was empty for years.
+
+    Between 1970 and 2100: nanoseconds of the year 2262 and later are more than a stamp holds.
+    """
+    by_s = chance.choice([-1, 1]) * chance.choice([0.001, 0.5, 3.0, 3600.0, 86_400.0, 40 * 365 * 86_400.0])
+    return min(max(1, at_ns + int(by_s * 10**9)), WALL_NS_MAX)
 
 
 def poll(journal: SqliteJournal, clock: BentClock, number: int, chance: random.Random, tell: Telling) -> None:
