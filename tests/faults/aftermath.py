@@ -72,7 +72,7 @@ def settled(
     account = truth.account()
     clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe, timeless=timeless)
     if believe:
-        declare_thinned(account, rows)
+        declare_thinned(account, [*rows, *received.rows_of_others(journal.epoch)])
     if untold:
         declare_untold(account, rows, received, journal.epoch)
     if not alarms_vouched:

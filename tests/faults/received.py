@@ -50,6 +50,15 @@ class Received:
         known = self.blocks.setdefault((epoch, block.seq), block)
         self.clashes += known.data != block.data
 
+    def rows_of_others(self, epoch: str) -> list[LedgerRow]:
+        """The ledger's rows of stores before that of ``epoch``, as they were told last: those broke, the rows stand."""
+        last: dict[tuple[str, str, int], LedgerRow] = {}
+        for (of, _), block in sorted(self.blocks.items()):
+            for record in opened(block).records:
+                if isinstance(record, LedgerRow) and of != epoch:
+                    last[of, record.tag, record.hour_ns] = record
+        return list(last.values())
+
     def copy(self) -> Received:
         return Received(dict(self.blocks), self.clashes)
 
