@@ -26,6 +26,14 @@ def cloud() -> None:
 @click.option("--key", type=_PATH, help="PEM file of the certificate's key, where it is not in the same file.")
 @click.option("--keep-raw-days", type=_DAYS, metavar="DAYS", help="Remove raw blocks received longer ago than this.")
 @click.option("--keep-minutes-days", type=_DAYS, metavar="DAYS", help="Remove minutes that began longer ago than this.")
+@click.option(
+    "--cache-mb",
+    type=click.IntRange(1, 65_536),
+    default=64,
+    show_default=True,
+    metavar="MB",
+    help="Pages of the store kept in memory; a large fleet's receiver is faster with more.",
+)
 def serve(
     *,
     host: str,
@@ -36,6 +44,7 @@ def serve(
     key: Path | None,
     keep_raw_days: int | None,
     keep_minutes_days: int | None,
+    cache_mb: int,
 ) -> None:
     """Receive blocks, keep them, and show the fleet's pages until Ctrl-C or SIGTERM.
 
@@ -57,7 +66,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings(
         data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key,
-        retention=Retention(keep_raw_days, keep_minutes_days),
+        retention=Retention(keep_raw_days, keep_minutes_days), cache_mb=cache_mb,
     )  # fmt: skip
     asyncio.run(run(settings, ready=lambda address: click.echo(f"fleet page: {address}")))
 

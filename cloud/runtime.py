@@ -24,6 +24,7 @@ from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import Tokens
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
+from cloud.store.schema import CACHE_MB
 from cloud.store.writer import KEEP_ALL, Writer
 from cloud.web.api import Api
 from cloud.web.app import application
@@ -42,6 +43,7 @@ class Settings:
     """``certificate`` and ``key`` (PEM files) turn TLS on; port 0 takes a free one.
 
     ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
+    ``cache_mb``: of the store's pages in memory.
     """
 
     data: Path
@@ -52,6 +54,7 @@ class Settings:
     key: Path | None = None
     retention: Retention = KEEP_ALL
     ledger_grace_s: float = GRACE_S
+    cache_mb: int = CACHE_MB
 
 
 class _Server(uvicorn.Server):
@@ -81,7 +84,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     listener = _listen(settings.host, settings.port)
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
-        writer = Writer(settings.data, policy=settings.retention)
+        writer = Writer(settings.data, policy=settings.retention, cache_mb=settings.cache_mb)
         stack.callback(writer.close)
         reader = Reader(settings.data)
         stack.callback(reader.close)

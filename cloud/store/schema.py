@@ -21,7 +21,7 @@ APPLICATION_ID = 0x42414243  # "BABC": tells this file from a gateway's and from
 MAGIC = b"SQLite format 3\0"
 VERSION = 2
 BUSY_TIMEOUT_MS = 2000
-CACHE_KIB = 65_536
+CACHE_MB = 64
 CHECKPOINT_PAGES = 4000
 """16 MB: a page that is written again and again goes to its place in the file once a checkpoint."""
 
@@ -229,8 +229,10 @@ def database(folder: Path) -> Path:
     return folder / "cloud.sqlite3"
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def open_for_writing(path: Path, *, cache_mb: int = CACHE_MB) -> sqlite3.Connection:
     """The one connection that writes; makes the tables in a new file, and brings one of a former version up to date.
+
+    Up to ``cache_mb`` of pages stay in memory.
 
     Raises ``StoreError`` for a file that is another program's (it is left untouched) or of a newer version.
     """
@@ -241,7 +243,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_size={-1024 * cache_mb}")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
             _migrate(connection)

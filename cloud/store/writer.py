@@ -24,7 +24,7 @@ from cloud.store.dictionaries import PER_GATEWAY_MAX, Dictionaries
 from cloud.store.lag import DRAINING_READINGS, TAGS_AT_ONCE_MAX, Allowance, Waiting
 from cloud.store.progress import Part, Tables, parts_of
 from cloud.store.retention import Retention
-from cloud.store.schema import Lock, database, open_for_writing
+from cloud.store.schema import CACHE_MB, Lock, database, open_for_writing
 from cloud.store.stored import Stored
 from cloud.store.trouble import Refusal, StoreBusyError, count_refusal, is_trouble, trouble_told
 from edge.contract.block import Block, peek
@@ -54,6 +54,7 @@ class Writer:
         folder: Path,
         *,
         policy: Retention = KEEP_ALL,
+        cache_mb: int = CACHE_MB,
         allowance: Allowance | None = None,
         tags_at_once_max: int = TAGS_AT_ONCE_MAX,
         step_s: float = STEP_S,
@@ -70,7 +71,7 @@ class Writer:
         self._parts: _Parts | None = None
         self._lock = Lock(folder)
         try:
-            self._connection = open_for_writing(database(folder))
+            self._connection = open_for_writing(database(folder), cache_mb=cache_mb)
             self._tables = Tables(self._connection)
             self._tables.catch_up(transaction=self._transaction)
             (self._newest,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM block").fetchone()

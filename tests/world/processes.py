@@ -33,6 +33,10 @@ def babbitt(*arguments: str) -> str:
     return done.stdout
 
 
+CACHE_MB = 4
+"""Filled within a minute, so that what still grows afterwards is a leak."""
+
+
 class World:
     """The demonstration's site, changed by ``change``, with the cloud and the plant running; ``start`` the gateway.
 
@@ -54,7 +58,16 @@ class World:
         write_site(DEMO, self.site, changed)
         babbitt("cloud", "token", "demo-gateway", "--tokens", str(tokens), "--out", str(folder / "gateway.token"))
         self.cloud = self._spawn(
-            "cloud", "serve", "--port", str(self.port), "--data", str(folder / "cloud"), "--tokens", str(tokens)
+            "cloud",
+            "serve",
+            "--port",
+            str(self.port),
+            "--data",
+            str(folder / "cloud"),
+            "--tokens",
+            str(tokens),
+            "--cache-mb",
+            str(CACHE_MB),
         )
         if plant:
             self.plant = self._spawn("plant", "run", str(self.site))
