@@ -6,11 +6,10 @@ The runtime builds one implementation of each and hands it to the constructors o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from edge.config.profile import Profile
 from edge.contract.types import Ack, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value
 
 
@@ -33,13 +32,58 @@ class Answer:
 
 
 class Driver(Protocol):
-    """One protocol on one line. ``read`` gives one answer for each of ``profile.point``, in order, whatever happens.
+    """One protocol on one line whose devices are asked.
+
+    ``read`` gives one answer for each of ``profile.point``, in order, whatever happens.
 
     Trouble on the bus is an ``Answer`` with a bad quality, never an exception. ``open`` raises ``LineError``.
     """
 
     async def open(self) -> None: ...
-    async def read(self, unit: int, profile: Profile) -> list[Answer]: ...
+    async def read(self, unit: int, profile: Any) -> list[Answer]: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One unit of a line whose devices speak by themselves: what to listen for.
+
+    ``at`` stands for ``{at}`` in the addresses of ``profile``; something is expected every ``period_s`` at least.
+    """
+
+    unit: int
+    at: str
+    profile: Any
+    period_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a subject said by itself: one answer for each of ``places``, which are indices of its ``profile.point``.
+
+    ``source_ns`` is the wall time that each was true at, by its source; empty, or None in it, means at its arrival.
+    """
+
+    subject: int
+    places: tuple[int, ...]
+    answers: tuple[Answer, ...]
+    source_ns: tuple[int | None, ...] = ()
+
+
+class Source(Protocol):
+    """One protocol on one line whose devices speak by themselves.
+
+    It is made with the line's ``Subject``s, which ``Heard.subject`` numbers. ``reports_changes`` says what silence
+    means: that nothing changed (a subscription), or that nothing came. ``open`` raises ``LineError`` for what a person
+    must mend. ``run`` lasts until it is cancelled, mends its connection by itself and never raises for trouble of the
+    line; ``trouble`` says in words why a subject cannot be heard, and is empty while it could be.
+    """
+
+    reports_changes: bool
+
+    async def open(self) -> None: ...
+    async def run(self, hear: Callable[[Heard], None]) -> None: ...
+    def trouble(self, subject: int) -> str: ...
     async def close(self) -> None: ...
 
 

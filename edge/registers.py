@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Sequence
 
-from edge.config.profile import Point
+from edge.config.profiles.modbus import Point
 from edge.contract.types import Quality, Value
 
 _FORMAT = {

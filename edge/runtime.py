@@ -25,10 +25,10 @@ from edge import status
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
-from edge.config.site import Asset as SiteAsset
 from edge.config.site import Site
+from edge.config.tables import Asset as SiteAsset
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Tag, Verdict
-from edge.drivers import make_driver
+from edge.drivers import make_driver, make_source
 from edge.errors import BabbittError, BrokenStoreError, StoreError
 from edge.journal import open_journal
 from edge.local_socket import Handler, answering
@@ -128,8 +128,9 @@ class Gateway:
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
         self._poller = Poller(
-            site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver
-        )
+            site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
+            make_source=make_source,
+        )  # fmt: skip
         self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
         self._restore()
 

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect as types
 
-from edge.config.tables import Asset, Breaker, Gateway, ModbusRtu, ModbusTcp, Panel, Plant, SiteFile, Uplink
+from edge.config.lines import Breaker, Line
+from edge.config.tables import Asset, Gateway, Panel, Plant, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
 from edge.config.tables import Unit as AssetUnit
 
 _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
-    ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink), ('[[line]] kind = "modbus-tcp"', ModbusTcp),
-    ('[[line]] kind = "modbus-rtu"', ModbusRtu), ("breaker of a line", Breaker), ("[[asset]]", Asset),
-    ("unit of an asset", AssetUnit), ("[panel]", Panel), ("[plant]", Plant), ("machine of the plant", PlantMachine),
+    ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
+    *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
+    ("breaker of a line", Breaker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit), ("[panel]", Panel),
+    ("[plant]", Plant), ("machine of the plant", PlantMachine),
 )  # fmt: skip
 
 _HEAD = """# The site file
 
 One TOML file runs a gateway, and beside it a simulated plant; a whole one to copy is
 [`firmware_profiles/sites/demo.toml`](../../firmware_profiles/sites/demo.toml). A wrong file gives one error that names
-the file, the key, what was found and what is accepted. This page is made from the structs in `tables.py` by
-`python -m edge.config.reference`.
+the file, the key, what was found and what is accepted. This page is made from the structs in `tables.py`
+and `lines.py` by `python -m edge.config.reference`.
 """
 
 

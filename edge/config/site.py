@@ -9,28 +9,11 @@ import msgspec
 
 import edge
 from edge.config.asset_class import AssetClass, load_asset_class
+from edge.config.lines import Line
 from edge.config.load import load
-from edge.config.profile import Profile, load_profile
-from edge.config.tables import (
-    Asset,
-    Breaker,
-    Gateway,
-    Line,
-    Machine,
-    ModbusRtu,
-    ModbusTcp,
-    Panel,
-    Plant,
-    SiteFile,
-    Unit,
-    Uplink,
-)
+from edge.config.profiles import Profile, load_profile
+from edge.config.tables import SiteFile, Unit
 from edge.errors import ConfigError
-
-__all__ = [
-    "Asset", "Breaker", "Gateway", "Line", "Machine", "ModbusRtu", "ModbusTcp", "Panel", "Plant", "Site", "SiteFile",
-    "Unit", "Uplink", "load_site", "profiles_root",
-]  # fmt: skip
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -81,6 +64,7 @@ def load_site(path: Path) -> Site:
             if unit.profile not in profiles:
                 found = _find(path, folders, "devices", unit.profile, f"asset[{i}].unit[{j}].profile")
                 profiles[unit.profile] = load_profile(found)
+            _check_unit(path, f"asset[{i}].unit[{j}]", unit, _line_of(file, unit), profiles[unit.profile])
     _check_tags(path, file, profiles)
     lines = tuple(_absolute(path, line) for line in file.line)
     return Site(
@@ -93,10 +77,9 @@ def load_site(path: Path) -> Site:
 
 
 def _absolute(site: Path, line: Line) -> Line:
-    """A serial device named relative to the site file, as a pty of a simulated plant is, by its whole path."""
-    if isinstance(line, ModbusRtu):
-        return msgspec.structs.replace(line, device=str((site.parent / line.device).absolute()))
-    return line
+    """Files, and serial devices as a pty of a simulated plant, are named relative to the site file: by whole paths."""
+    named = {field: getattr(line, field) for field in line.paths}
+    return msgspec.structs.replace(line, **{f: str((site.parent / p).absolute()) for f, p in named.items() if p})
 
 
 def _find(site: Path, folders: list[Path], room: str, name: str, key: str) -> Path:
@@ -124,6 +107,23 @@ def _check_unique(path: Path, file: SiteFile) -> None:
         if machine.asset not in assets:
             key = f"plant.machine[{i}].asset"
             raise ConfigError(str(path), f"`{key}`: there is no {machine.asset!r}", f"assets: {', '.join(assets)}")
+
+
+def _line_of(file: SiteFile, unit: Unit) -> Line:
+    return next(line for line in file.line if line.name == unit.line)
+
+
+def _check_unit(path: Path, key: str, unit: Unit, line: Line, profile: Profile) -> None:
+    if profile.device.protocol != line.protocol:
+        raise ConfigError(
+            str(path), f"`{key}`: {unit.profile} speaks {profile.device.protocol}, line {line.name!r} {line.protocol}",
+            "a unit hangs on a line of its profile's protocol",
+        )  # fmt: skip
+    if unit.unit > line.unit_max:
+        raise ConfigError(str(path), f"`{key}.unit`: found {unit.unit}", f"accepted here: 0 to {line.unit_max}")
+    if bool(unit.at) != line.has_places:
+        wanted = "say where the device is" if line.has_places else f"units of a {line.protocol} line have none"
+        raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", wanted)
 
 
 def _check_tags(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> None:

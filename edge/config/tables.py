@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
-
-
-class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Every table is frozen, and a key that it does not know is an error."""
+from edge.config.lines import Line, Name
+from edge.config.profiles.signal import Strict
 
 
 class Gateway(Strict, frozen=True, kw_only=True):
@@ -66,48 +62,20 @@ class Uplink(Strict, frozen=True, kw_only=True):
     ] = "oldest"
 
 
-class Breaker(Strict, frozen=True, kw_only=True):
-    """Keeps a dead unit from stalling its line: after some failures it is asked only after growing pauses."""
-
-    failures: Annotated[int, Meta(ge=1, description="Failures in a row that open it.")] = 3
-    first_s: Annotated[float, Meta(gt=0, description="The first pause; each further one doubles.")] = 1.0
-    max_s: Annotated[float, Meta(gt=0, description="The longest pause.")] = 30.0
-
-
-class ModbusTcp(Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
-    """A Modbus TCP server: a PLC, or a serial gateway with several units behind it."""
-
-    name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
-    host: Annotated[str, Meta(description="Host name or address.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port.")] = 502
-    timeout_ms: Annotated[int, Meta(ge=10, le=60_000, description="How long one request may take.")] = 500
-    breaker: Annotated[Breaker, Meta(description="See Breaker.")] = Breaker()
-
-
-class ModbusRtu(Strict, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
-    """A serial line with Modbus RTU units."""
-
-    name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
-    device: Annotated[str, Meta(description="Serial device, such as /dev/ttyUSB0.")]
-    baud: Annotated[int, Meta(ge=300, le=921_600, description="Bits a second.")] = 19_200
-    parity: Annotated[Literal["N", "E", "O"], Meta(description="Even (the standard's default), none or odd.")] = "E"
-    stop_bits: Annotated[Literal[1, 2], Meta(description="Stop bits; the standard wants 2 without parity.")] = 1
-    timeout_ms: Annotated[
-        int, Meta(ge=10, le=60_000, description="What a unit may take beyond the wire time of both frames.")
-    ] = 300
-    breaker: Annotated[Breaker, Meta(description="See Breaker.")] = Breaker()
-
-
-Line = ModbusTcp | ModbusRtu
-
-
 class Unit(Strict, frozen=True, kw_only=True):
     """One device of an asset."""
 
     line: Annotated[Name, Meta(description="The line that it hangs on.")]
-    unit: Annotated[int, Meta(ge=0, le=255, description="Its Modbus unit id.")] = 1
+    unit: Annotated[
+        int, Meta(ge=0, le=4_194_303, description="Its number on the line, where there are numbers: a Modbus unit id.")
+    ] = 1
+    at: Annotated[
+        str, Meta(description="Its place on a line without numbers, put for `{at}` in the addresses of its profile.")
+    ] = ""
     profile: Annotated[str, Meta(description="Its device profile: a file of firmware_profiles/devices.")]
-    period_ms: Annotated[int, Meta(ge=10, le=86_400_000, description="How often it is polled.")] = 1000
+    period_ms: Annotated[
+        int, Meta(ge=10, le=86_400_000, description="How often it is polled, or at least expected to speak.")
+    ] = 1000
 
 
 class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):

@@ -1,20 +1,32 @@
 """Drivers: one protocol a module, imported only when a line of its kind is configured.
 
-Each implements the ``Driver`` port and passes ``tests/laws/test_driver.py`` against real peers.
+Each implements the port ``Driver`` (devices that are asked) or ``Source`` (devices that speak by themselves) and passes
+its laws, ``tests/laws/test_driver.py`` or ``test_source.py``, against real peers.
 """
 
 from __future__ import annotations
 
-from edge.config.site import Line, ModbusTcp
-from edge.ports import Clock, Driver
+from collections.abc import Sequence
+
+from edge.config.lines import ModbusRtu, ModbusTcp, PolledLine, PushedLine
+from edge.ports import Clock, Driver, Source, Subject
 
 
-def make_driver(line: Line, clock: Clock) -> Driver:
+def make_driver(line: PolledLine, clock: Clock) -> Driver:
     """The driver of ``line``, not yet open."""
-    if isinstance(line, ModbusTcp):
-        from edge.drivers.modbus_tcp import ModbusTcpDriver
+    match line:
+        case ModbusTcp():
+            from edge.drivers.modbus_tcp import ModbusTcpDriver
 
-        return ModbusTcpDriver(line, clock)
-    from edge.drivers.modbus_rtu import ModbusRtuDriver
+            return ModbusTcpDriver(line, clock)
+        case ModbusRtu():
+            from edge.drivers.modbus_rtu import ModbusRtuDriver
 
-    return ModbusRtuDriver(line, clock)
+            return ModbusRtuDriver(line, clock)
+        case _:
+            raise AssertionError(f"no driver for {line}")
+
+
+def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> Source:
+    """The source of ``line``, not yet open; ``Heard.subject`` numbers ``subjects``."""
+    raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from edge.config.profile import Profile
+from edge.config.profiles.modbus import ModbusProfile
 from edge.contract.types import Quality
 from edge.drivers.modbus_frames import Reply, Request, silent
 from edge.drivers.modbus_plan import Plan
@@ -44,14 +44,14 @@ class Conversation:
         self._unanswered: dict[int, Request] = {}
         self._asked_ns: dict[int, int] = {}
 
-    def plan(self, profile: Profile) -> Plan:
+    def plan(self, profile: ModbusProfile) -> Plan:
         """The compiled plan of ``profile``. The plan holds the profile, so that its id stays its own."""
         plan = self._plans.get(id(profile))
         if plan is None:
             plan = self._plans[id(profile)] = Plan(profile)
         return plan
 
-    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
         """One answer for each of ``profile.point``, in order."""
         plan = self.plan(profile)
         talk = self._talks.setdefault((unit, id(profile)), _Talk(plan))

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from operator import itemgetter
 
-from edge.config.profile import Point, Profile, Quirks
+from edge.config.profiles.modbus import ModbusProfile, Point, Quirks
 from edge.contract.types import Quality, Value
 from edge.drivers.modbus_frames import Reply, Request
 from edge.ports import Answer
@@ -95,7 +95,7 @@ class Block:
 class Plan:
     """A profile's blocks in order of function and address."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: ModbusProfile) -> None:
         self.profile = profile
         self.blocks = tuple(plan_blocks(profile.point, profile.quirks))
 

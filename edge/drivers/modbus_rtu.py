@@ -22,8 +22,8 @@ from pathlib import Path
 
 import serial
 
-from edge.config.profile import Profile
-from edge.config.site import ModbusRtu
+from edge.config.lines import ModbusRtu
+from edge.config.profiles.modbus import ModbusProfile
 from edge.drivers.backoff import Backoff
 from edge.drivers.modbus_conversation import Conversation
 from edge.drivers.modbus_frames import (
@@ -89,7 +89,7 @@ class ModbusRtuDriver:
         # What another program asked just before may still be answered: that is dropped with the next question.
         await self._clock.sleep(self._line.timeout_ms / 1000)
 
-    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
         return await self._conversation.read(unit, profile)
 
     async def close(self) -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from edge.config.profile import Profile
-from edge.config.site import ModbusTcp
+from edge.config.lines import ModbusTcp
+from edge.config.profiles.modbus import ModbusProfile
 from edge.drivers.backoff import Backoff
 from edge.drivers.modbus_conversation import Conversation
 from edge.drivers.modbus_frames import (
@@ -51,7 +51,7 @@ class ModbusTcpDriver:
     async def open(self) -> None:
         """Nothing to check: a PLC that is switched off is trouble on the bus, and the first read says so."""
 
-    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
         return await self._conversation.read(unit, profile)
 
     async def close(self) -> None:

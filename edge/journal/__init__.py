@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.config.site import Gateway
+from edge.config.tables import Gateway
 from edge.contract.types import LedgerRow
 from edge.journal.counts import totals
 from edge.journal.groups import Groups

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from edge.config.site import Panel as PanelConfig
+from edge.config.tables import Panel as PanelConfig
 from edge.panel.view import PanelState, compose, lamps, stopped
 from edge.ports import Panel, PanelView
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edge.config.site import Panel as PanelConfig
+from edge.config.tables import Panel as PanelConfig
 from edge.errors import ConfigError, LineError
 from edge.panel.painter import Painter
 from edge.panel.view import stopped

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.load import load
-from edge.config.profile import REGISTERS_OF, ByteOrder, Device, Point, Profile, Quirks, RegisterType, SignalKind
+from edge.config.profiles.modbus import REGISTERS_OF, ByteOrder, ModbusProfile, Point, Quirks, RegisterType
+from edge.config.profiles.signal import Device, SignalKind
 from edge.errors import ConfigError
 
 ROW_TAG = "row_number"
@@ -88,7 +89,7 @@ def map_tables(column_map: ColumnMap) -> dict[str, Any]:
     }
 
 
-def recording_profile(column_map: ColumnMap, *, id: str) -> Profile:  # noqa: A002 - as in the profile
+def recording_profile(column_map: ColumnMap, *, id: str) -> ModbusProfile:  # noqa: A002 - as in the profile
     """A device of input registers, one column after the other behind the row number; bools are discrete inputs."""
     points = [Point(
         tag=ROW_TAG, function=4, address=0, type="uint32", title="Row of the recording", kind="counter", decimals=0,
@@ -105,10 +106,10 @@ def recording_profile(column_map: ColumnMap, *, id: str) -> Profile:  # noqa: A0
         bit += is_bool
         register += 0 if is_bool else REGISTERS_OF[column.type]
     device = Device(id=id, products=("a recording played by the plant",), source="made of a recording's column map")
-    return Profile(device=device, point=tuple(points), quirks=Quirks(gap_max=0))
+    return ModbusProfile(device=device, point=tuple(points), quirks=Quirks(gap_max=0))
 
 
-def profile_tables(profile: Profile) -> dict[str, Any]:
+def profile_tables(profile: ModbusProfile) -> dict[str, Any]:
     """A profile as TOML tables, without what is at its default."""
     tables = msgspec.to_builtins(profile)
     defaults = msgspec.to_builtins(Point(tag="x", function=4, address=0, type="float32"))

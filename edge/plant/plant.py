@@ -13,7 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.config.site import Line, Machine, ModbusTcp, Site
+from edge.config.lines import Line, ModbusTcp
+from edge.config.site import Site
+from edge.config.tables import Machine
 from edge.errors import BabbittError, ConfigError
 from edge.local_socket import Handler, answering
 from edge.plant import machines

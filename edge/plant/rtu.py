@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pymodbus.framer import FramerRTU
 
-from edge.config.site import ModbusRtu
+from edge.config.lines import ModbusRtu
 from edge.errors import LineError
 from edge.plant.exchange import LATE_REPLIES_MAX, Decoder, Exchange, Outgoing
 from edge.plant.unit import Unit

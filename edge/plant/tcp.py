@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 
 from pymodbus.framer import FramerSocket
 
-from edge.config.site import ModbusTcp
+from edge.config.lines import ModbusTcp
 from edge.errors import LineError
 from edge.plant.exchange import LATE_REPLIES_MAX, NO_RESPONSE_FROM_TARGET, Decoder, Exchange, Outgoing
 from edge.plant.unit import Unit

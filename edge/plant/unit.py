@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge.config.profile import Point, Profile, RegisterType
+from edge.config.profiles.modbus import ModbusProfile, Point, RegisterType
 from edge.contract.types import Value
 from edge.errors import ConfigError
 from edge.registers import pack, words
@@ -91,7 +91,7 @@ class Reply:
 class Unit:
     """The device at one unit id of one line. Raises ``ConfigError`` where its profile has what its source has not."""
 
-    def __init__(self, station: Station, profile: Profile, *, where: str) -> None:
+    def __init__(self, station: Station, profile: ModbusProfile, *, where: str) -> None:
         self.station, self._profile = station, profile
         self._reading_number = 0
         self._spaces = {function: _Space(profile, function) for function in (1, 2, 3, 4)}
@@ -128,7 +128,7 @@ class Unit:
 class _Space:
     """The addresses of one function. Holes no wider than the profile's ``gap_max`` read as 0, others do not exist."""
 
-    def __init__(self, profile: Profile, function: int) -> None:
+    def __init__(self, profile: ModbusProfile, function: int) -> None:
         self._points = sorted((p for p in profile.point if p.function == function), key=lambda p: p.address)
         self._fixed: dict[int, int] = {}
         if profile.probe is not None and profile.probe.function == function:

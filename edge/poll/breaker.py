@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edge.config.site import Breaker as Limits
+from edge.config.lines import Breaker as Limits
 
 State = Literal["closed", "open", "probing"]
 

@@ -9,46 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.config.profile import Profile
-from edge.config.site import Line
+from edge.config.lines import PolledLine
+from edge.config.profiles import Profile
 from edge.contract.types import Batch, Quality
-from edge.poll.breaker import Breaker, State
+from edge.poll.breaker import Breaker
 from edge.poll.schedule import Schedule
+from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Driver
 
 log = logging.getLogger("babbitt.poll")
 
 STOP_S = 0.5
 """How long a poll that is under way at the end may take for its answer."""
-
-Offer = Callable[[str, Sequence[str]], None]
-Deliver = Callable[[Batch], None]
-
-
-@dataclass(frozen=True, slots=True)
-class UnitStatus:
-    """How one unit of one asset is doing, for the panel and the page.
-
-    ``polls`` were due since the start; of them ``failures`` gave nothing, ``overruns`` and ``left_alone`` being those
-    that were never asked. ``detail`` is the last trouble, empty after a poll without any.
-    """
-
-    asset: str
-    line: str
-    unit: int
-    profile: str
-    polls: int
-    failures: int
-    overruns: int
-    left_alone: int
-    consecutive_failures: int
-    breaker: State
-    last_good_ns: int | None
-    response_ms: float | None
-    detail: str
 
 
 @dataclass(slots=True)
@@ -81,8 +56,9 @@ class LineOwner:
     """Polls ``units`` through ``driver`` for ever; see the module for what it promises."""
 
     def __init__(
-        self, line: Line, units: Sequence[PolledUnit], driver: Driver, *, clock: Clock, offer: Offer, deliver: Deliver
-    ) -> None:
+        self, line: PolledLine, units: Sequence[PolledUnit], driver: Driver, *, clock: Clock, offer: Offer,
+        deliver: Deliver,
+    ) -> None:  # fmt: skip
         self.line = line
         self.units = tuple(units)
         self._driver = driver

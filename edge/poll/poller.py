@@ -1,35 +1,55 @@
-"""All lines of a site, polled side by side, so that trouble on one is none on another."""
+"""All lines of a site side by side, so that trouble on one is none on another."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from edge.config.site import Line, Site
+from edge.config.lines import PolledLine, PushedLine
+from edge.config.site import Site
+from edge.config.tables import Asset, Unit
 from edge.poll.breaker import Breaker
-from edge.poll.line import Deliver, LineOwner, Offer, PolledUnit, UnitStatus
-from edge.ports import Clock, Driver
+from edge.poll.line import LineOwner, PolledUnit
+from edge.poll.listener import ListenedUnit, Listener
+from edge.poll.unit import Deliver, Offer, UnitStatus
+from edge.ports import Clock, Driver, Source, Subject
+
+MakeDriver = Callable[[PolledLine, Clock], Driver]
+MakeSource = Callable[[PushedLine, Sequence[Subject], Clock], Source]
 
 
 class Poller:
-    """Polls every unit of ``site``: ``offer(asset, tags)`` before each due poll, then ``deliver(batch)`` exactly once.
+    """Polls or hears every unit of ``site``: ``offer(asset, tags)`` before each, then ``deliver(batch)`` exactly once.
 
-    One asset with several units gives one batch a unit, each with its own tags. ``make_driver`` is the drivers' room.
+    One asset with several units gives one batch a unit, each with its own tags. ``make_driver`` and ``make_source``
+    are the drivers' room.
     """
 
     def __init__(
-        self, site: Site, *, clock: Clock, offer: Offer, deliver: Deliver, make_driver: Callable[[Line, Clock], Driver]
-    ) -> None:
+        self, site: Site, *, clock: Clock, offer: Offer, deliver: Deliver, make_driver: MakeDriver,
+        make_source: MakeSource,
+    ) -> None:  # fmt: skip
         self.opened = asyncio.Event()
-        self._owners = [
-            LineOwner(line, units, make_driver(line, clock), clock=clock, offer=offer, deliver=deliver)
-            for line in site.file.line
-            if (units := _units_of(site, line))
-        ]
+        self._owners: list[LineOwner | Listener] = []
+        for line in site.file.line:
+            entries = [(asset, unit) for asset in site.file.asset for unit in asset.unit if unit.line == line.name]
+            if not entries:
+                continue
+            if isinstance(line, PolledLine):
+                units = _polled(site, line, entries)
+                driver = make_driver(line, clock)
+                self._owners.append(LineOwner(line, units, driver, clock=clock, offer=offer, deliver=deliver))
+            else:
+                source = make_source(line, _subjects(site, entries), clock)
+                heard = _listened(site, entries)
+                self._owners.append(Listener(line, heard, source, clock=clock, offer=offer, deliver=deliver))
 
     async def run(self) -> None:
-        """Open every line (``opened`` is set), then poll until cancelled. Raises ``LineError`` where one cannot be."""
-        opened: list[LineOwner] = []
+        """Open every line (``opened`` is set), then poll and listen until cancelled.
+
+        Raises ``LineError`` where one cannot be opened.
+        """
+        opened: list[LineOwner | Listener] = []
         try:
             for owner in self._owners:
                 await owner.open()
@@ -46,7 +66,7 @@ class Poller:
         return [status for owner in self._owners for status in owner.status()]
 
 
-def _units_of(site: Site, line: Line) -> list[PolledUnit]:
+def _polled(site: Site, line: PolledLine, entries: Sequence[tuple[Asset, Unit]]) -> list[PolledUnit]:
     """What is polled on ``line``. Entries of one unit id share its breaker: they are one device."""
     breakers: dict[int, Breaker] = {}
     return [
@@ -58,7 +78,16 @@ def _units_of(site: Site, line: Line) -> list[PolledUnit]:
             period_ns=unit.period_ms * 1_000_000,
             breaker=breakers.setdefault(unit.unit, Breaker(line.breaker)),
         )
-        for asset in site.file.asset
-        for unit in asset.unit
-        if unit.line == line.name
+        for asset, unit in entries
+    ]
+
+
+def _subjects(site: Site, entries: Sequence[tuple[Asset, Unit]]) -> list[Subject]:
+    return [Subject(unit.unit, unit.at, site.profiles[unit.profile], unit.period_ms / 1000) for _, unit in entries]
+
+
+def _listened(site: Site, entries: Sequence[tuple[Asset, Unit]]) -> list[ListenedUnit]:
+    return [
+        ListenedUnit(asset.id, unit.unit, unit.profile, site.profiles[unit.profile], unit.period_ms * 1_000_000)
+        for asset, unit in entries
     ]

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.types import Ack
 from edge.ports import Clock, Journal, Link, LinkDown, StoredBlock
 from edge.uplink.http import Refused

@@ -19,7 +19,7 @@ from pathlib import Path
 from cloud.demo.processes import Child, free_port
 from cloud.ingest import tokens
 from edge.clock import SystemClock
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.types import Batch
 from edge.journal import SqliteJournal
 from edge.uplink import HttpLink, Uplink

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from edge.clock import SystemClock
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.types import Ack, Batch
 from edge.journal import SqliteJournal
 from edge.uplink import HttpLink, Uplink

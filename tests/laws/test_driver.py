@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock
-from edge.config.profile import Point, Profile
-from edge.config.site import Line
+from edge.config.lines import Line
+from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers import make_driver
 from edge.ports import Answer
@@ -62,7 +62,7 @@ def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
     return kinds[request.param]
 
 
-def read(serving: Serving, image: Image, profile: Profile, times: int = 1) -> list[list[Answer]]:
+def read(serving: Serving, image: Image, profile: ModbusProfile, times: int = 1) -> list[list[Answer]]:
     async def reading() -> list[list[Answer]]:
         async with serving(image) as line:
             driver = make_driver(line, SystemClock())

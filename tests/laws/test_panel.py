@@ -13,7 +13,7 @@ from gpiozero.pins.mock import MockFactory
 from luma.core.interface.serial import pcf8574
 from PIL import Image, ImageChops
 
-from edge.config.site import Panel as PanelConfig
+from edge.config.tables import Panel as PanelConfig
 from edge.panel import NoPanel, make_panel, stopped
 from edge.panel.pi import PiPanel
 from edge.panel.picture import draw

@@ -6,7 +6,8 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from edge.config.profile import Device, Point, Profile, Quirks
+from edge.config.profiles.modbus import ModbusProfile, Point, Quirks
+from edge.config.profiles.signal import Device
 
 TYPES = {
     "uint16": "H", "int16": "h", "uint32": "I", "int32": "i", "uint64": "Q", "int64": "q",
@@ -61,15 +62,15 @@ def wire_bytes(kind: str, order: str, value: float) -> bytes:
     return b"".join(words)
 
 
-def profile_of(points: Iterable[Point], **quirks: int) -> Profile:
-    return Profile(
+def profile_of(points: Iterable[Point], **quirks: int) -> ModbusProfile:
+    return ModbusProfile(
         device=Device(id="under-test", products=("a peer",), source="the test itself"),
         point=tuple(points),
         quirks=Quirks(**quirks),
     )
 
 
-def everything() -> tuple[Image, Profile, list[float | int | bool]]:
+def everything() -> tuple[Image, ModbusProfile, list[float | int | bool]]:
     """An image, a profile of every type in every order at functions 3 and 4 and of bits at 1 and 2, and the truth."""
     image, points, truth = Image(), [], []
     for function in (3, 4):

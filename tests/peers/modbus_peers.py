@@ -16,7 +16,7 @@ from typing import Any
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from edge.config.site import ModbusRtu, ModbusTcp
+from edge.config.lines import ModbusRtu, ModbusTcp
 from tests.peers.image import Image
 
 HERE = Path(__file__).parent

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pymodbus.client import ModbusTcpClient
 
-from edge.config.profile import Point, Profile, Sample, load_profile
+from edge.config.profiles import load_profile
+from edge.config.profiles.modbus import ModbusProfile, Point, Sample
 from edge.config.site import profiles_root
 from edge.contract.types import Quality, Value
 from edge.drivers.modbus_frames import Request, check_reply
@@ -23,7 +24,7 @@ def question(sample: Sample) -> Request:
     return Request(pdu[0], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big"))
 
 
-def covered(profile: Profile, request: Request) -> list[Point]:
+def covered(profile: ModbusProfile, request: Request) -> list[Point]:
     """The points that lie wholly in what was asked."""
     return [
         p for p in profile.point

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.config.asset_class import AssetClass, load_asset_class
-from edge.config.profile import load_profile
+from edge.config.profiles import load_profile
 from edge.config.site import profiles_root
 from edge.errors import ConfigError
 

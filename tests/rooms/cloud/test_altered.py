@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.site import Uplink
+from edge.config.tables import Uplink
 from edge.contract import exchange
 from edge.contract.block import pack_frames
 from edge.contract.types import Lane

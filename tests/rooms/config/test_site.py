@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edge.config.lines import ModbusRtu
 from edge.config.reference import reference
-from edge.config.site import ModbusRtu, load_site, profiles_root
+from edge.config.site import load_site, profiles_root
 from edge.errors import ConfigError
 
 DEMO = profiles_root() / "sites/demo.toml"

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.clock import SystemClock
-from edge.config.profile import Point, Profile
+from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers.modbus_conversation import Conversation, step_question
 from edge.drivers.modbus_frames import Reply, Request, silent
 from tests.peers.image import profile_of
 
 
-def three_blocks(**quirks: int) -> Profile:
+def three_blocks(**quirks: int) -> ModbusProfile:
     return profile_of(
         [Point(tag=f"b{block}", function=3, address=100 * block, type="uint32") for block in range(3)], **quirks
     )
@@ -41,7 +41,7 @@ class Asked:
             return silent("no answer")
         return Reply(bytes(request.data_bytes), Quality.GOOD)
 
-    def read(self, profile: Profile, *, numbered: bool, times: int) -> list[list[bool]]:
+    def read(self, profile: ModbusProfile, *, numbered: bool, times: int) -> list[list[bool]]:
         async def reading() -> list[list[bool]]:
             conversation = Conversation(self.ask, self.clock, numbered=numbered)
             return [[a.quality == Quality.GOOD for a in await conversation.read(5, profile)] for _ in range(times)]
@@ -97,7 +97,7 @@ def test_the_step_question_is_short_legal_and_unlike_all_others(near: Request, l
 
 def test_a_protocol_is_loaded_only_when_a_line_names_it() -> None:
     code = (
-        "import sys; from edge.clock import SystemClock; from edge.config.site import ModbusTcp; "
+        "import sys; from edge.clock import SystemClock; from edge.config.lines import ModbusTcp; "
         "from edge.drivers import make_driver; make_driver(ModbusTcp(name='l'), SystemClock()); "
         "print([m for m in ('serial', 'pymodbus', 'edge.drivers.modbus_rtu') if m in sys.modules])"
     )

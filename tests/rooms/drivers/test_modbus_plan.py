@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client import ModbusTcpClient
 
-from edge.config.profile import Point, Quirks, load_profile
+from edge.config.profiles import load_profile
+from edge.config.profiles.modbus import Point, Quirks
 from edge.contract.types import Quality
 from edge.drivers.modbus_frames import Reply, silent
 from edge.drivers.modbus_plan import Plan, plan_blocks

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusSerialClient
 
 from edge.clock import SystemClock
-from edge.config.profile import Point, Profile
+from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers.modbus_rtu import ModbusRtuDriver, character_ns, silence_ns
 from edge.errors import LineError
@@ -28,7 +28,7 @@ TIMEOUT_MS = 100
 UNIT = 17
 
 
-def three_blocks() -> tuple[Image, Profile, list[Answer]]:
+def three_blocks() -> tuple[Image, ModbusProfile, list[Answer]]:
     """Three blocks of equal length: a reply of one is well formed for the others."""
     image, points = Image(), []
     for block in range(3):
@@ -207,7 +207,7 @@ def test_whatever_the_device_does_no_value_is_wrong_and_it_recovers(script: list
     scene(play)
 
 
-async def until_good(driver: ModbusRtuDriver, profile: Profile, truth: list[Answer]) -> None:
+async def until_good(driver: ModbusRtuDriver, profile: ModbusProfile, truth: list[Answer]) -> None:
     async with asyncio.timeout(10):
         while (answers := await driver.read(UNIT, profile)) != truth:
             never_wrong(answers, truth)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.clock import SystemClock
-from edge.config.profile import Point, Profile
+from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers.modbus_tcp import SILENCES_MAX, ModbusTcpDriver
 from edge.ports import Answer
@@ -23,7 +23,7 @@ BLOCKS = 3
 PER_BLOCK = 2
 
 
-def three_blocks() -> tuple[Image, Profile, list[Answer]]:
+def three_blocks() -> tuple[Image, ModbusProfile, list[Answer]]:
     """Three blocks of equal length: where a reply of one is taken for another's, every value shows it."""
     image, points = Image(), []
     for block in range(BLOCKS):
@@ -228,7 +228,7 @@ def test_a_plc_that_is_absent_at_start_comes_later_goes_and_comes_again(free_por
     asyncio.run(run())
 
 
-async def until_good(driver: ModbusTcpDriver, profile: Profile, truth: list[Answer]) -> None:
+async def until_good(driver: ModbusTcpDriver, profile: ModbusProfile, truth: list[Answer]) -> None:
     """Read until all is good; each read until then gives an answer for every point, none of them wrong."""
     async with asyncio.timeout(10):
         while (answers := await driver.read(5, profile)) != truth:

@@ -11,8 +11,8 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from luma.core.interface.serial import pcf8574
 
-from edge.config.site import Panel as PanelConfig
 from edge.config.site import profiles_root
+from edge.config.tables import Panel as PanelConfig
 from edge.errors import LineError
 from edge.panel.pi import I2C_PORT, PiPanel
 from edge.ports import PanelView

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.cli.plant import FAULT_NAMES, plant
-from edge.config.profile import load_profile
+from edge.config.profiles import load_profile
 from edge.config.site import Site
 from edge.errors import BabbittError, ConfigError
 from edge.local_socket import ask

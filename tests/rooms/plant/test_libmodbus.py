@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.site import ModbusTcp, Site
+from edge.config.lines import ModbusTcp
+from edge.config.site import Site
 from edge.contract.types import Value
 from edge.plant.plant import Plant
 from edge.registers import from_words, unpack

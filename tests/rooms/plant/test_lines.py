@@ -16,7 +16,8 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 from pymodbus.framer import FramerRTU
 
-from edge.config.site import ModbusTcp, Site
+from edge.config.lines import ModbusTcp
+from edge.config.site import Site
 from edge.contract.types import Value
 from edge.errors import ConfigError, LineError
 from edge.plant.machine import COUNTED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.config.profile import Profile, Sample, load_profile
+from edge.config.profiles import load_profile
+from edge.config.profiles.modbus import ModbusProfile, Sample
 from edge.config.site import profiles_root
 from edge.contract.types import Quality
 from edge.registers import unpack
@@ -20,11 +21,11 @@ OWN = {
 }
 
 
-def profile_of(model: str) -> Profile:
+def profile_of(model: str) -> ModbusProfile:
     return load_profile(profiles_root() / "devices" / f"plant-{model}.toml")
 
 
-def decoded(profile: Profile, sample: Sample) -> dict[str, object]:
+def decoded(profile: ModbusProfile, sample: Sample) -> dict[str, object]:
     """What the response says of each point that the request covers, by the Modbus specification alone."""
     request, response = bytes.fromhex(sample.request), bytes.fromhex(sample.response)
     function, start = request[0], int.from_bytes(request[1:3], "big")

@@ -20,8 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusTcpClient
 
-from edge.config.profile import Profile, load_profile
-from edge.config.site import ModbusTcp, Site
+from edge.config.lines import ModbusTcp
+from edge.config.profiles import load_profile
+from edge.config.profiles.modbus import ModbusProfile
+from edge.config.site import Site
 from edge.contract.types import Quality
 from edge.errors import ConfigError
 from edge.plant.column_map import (
@@ -69,7 +71,7 @@ def site_with(make_site: SiteMaker, tmp_path: Path, recording: Path, column_map:
     )
 
 
-async def polled(client: AsyncModbusTcpClient, profile: Profile, *, per_request: int = 125) -> dict[str, Any]:
+async def polled(client: AsyncModbusTcpClient, profile: ModbusProfile, *, per_request: int = 125) -> dict[str, Any]:
     """One poll: all input registers in as many requests as it takes, then all discrete inputs; decoded."""
     values: dict[str, Any] = {}
     points = [p for p in profile.point if p.function == 4]

@@ -17,62 +17,19 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock
-from edge.config.profile import Point, Profile
-from edge.config.site import Asset, Breaker, Gateway, Line, ModbusRtu, ModbusTcp, Site, SiteFile, Unit
-from edge.contract.types import Batch, Quality
-from edge.drivers import make_driver
+from edge.config.lines import Breaker, Line, ModbusRtu, ModbusTcp, PolledLine
+from edge.config.profiles.modbus import ModbusProfile, Point
+from edge.config.site import Site
+from edge.config.tables import Asset, Gateway, SiteFile, Unit
+from edge.contract.types import Quality
+from edge.drivers import make_driver, make_source
 from edge.errors import LineError
 from edge.poll import Poller
 from edge.ports import Answer, Clock, Driver
 from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
 from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import until
-
-S = 10**9
-
-
-class Waking:
-    """A clock that jumps: when everybody sleeps, time is where the first wants to wake."""
-
-    def __init__(self) -> None:
-        self.now_ns = 1_800_000_000 * S
-        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._count = 0
-
-    def wall_ns(self) -> int:
-        return self.now_ns
-
-    def mono_ns(self) -> int:
-        return self.now_ns - 1_799_999_000 * S
-
-    def trusted(self) -> bool:
-        return True
-
-    async def sleep(self, seconds: float) -> None:
-        self._count += 1
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._sleepers.append((self.now_ns + max(1, round(seconds * S)), self._count, future))
-        await future
-
-    def wake_all(self) -> None:
-        for _, _, future in self._sleepers:
-            if not future.done():
-                future.set_result(None)
-        self._sleepers.clear()
-
-    async def run_for(self, seconds: float) -> None:
-        end_ns = self.now_ns + int(seconds * S)
-        while True:
-            for _ in range(20):  # let all that can run without time run
-                await asyncio.sleep(0)
-            self._sleepers = [s for s in self._sleepers if not s[2].cancelled()]
-            if not self._sleepers or min(self._sleepers)[0] > end_ns:
-                self.now_ns = end_ns
-                return
-            first = min(self._sleepers)
-            self._sleepers.remove(first)
-            self.now_ns = first[0]
-            first[2].set_result(None)
+from tests.rooms.poll.virtual import Diary, S, Waking
 
 
 @dataclass
@@ -93,7 +50,7 @@ class Bus:
     async def close(self) -> None:
         self.is_open = False
 
-    async def read(self, unit: int, profile: Profile) -> list[Answer]:
+    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
         assert self.is_open
         assert not self.busy, "two questions at once on one line"
         self.asked.append((self.clock.mono_ns() / S, unit))
@@ -107,31 +64,13 @@ class Bus:
         return [Answer(unit, Quality.GOOD)] * len(profile.point)
 
 
-@dataclass
-class Diary:
-    """What was offered and delivered. Every delivery answers the oldest open offer of the same asset and tags."""
-
-    open: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    batches: list[Batch] = field(default_factory=list)
-
-    def offer(self, asset: str, tags: Sequence[str]) -> None:
-        self.open.append((asset, tuple(tags)))
-
-    def deliver(self, batch: Batch) -> None:
-        self.open.remove((batch.asset, batch.tags))
-        self.batches.append(batch)
-
-    def count(self, asset: str, quality: Quality | None = None) -> int:
-        return sum(1 for b in self.batches if b.asset == asset and quality in (None, b.quality[0]))
-
-
-def two_points(prefix: str = "t") -> Profile:
+def two_points(prefix: str = "t") -> ModbusProfile:
     return profile_of([
         Point(tag=f"{prefix}{i}", function=3, address=i, type="uint16") for i in range(2)
     ])  # fmt: skip
 
 
-def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, Profile] | None = None) -> Site:
+def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, ModbusProfile] | None = None) -> Site:
     file = SiteFile(gateway=Gateway(id="g"), line=tuple(lines), asset=tuple(assets))
     return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, folders=(), classes={})
 
@@ -152,12 +91,17 @@ class World:
         self.diary = Diary()
         self.buses: dict[str, Bus] = {}
 
-        def make(line: Line, clock: Clock) -> Driver:
+        def make(line: PolledLine, clock: Clock) -> Driver:
             self.buses[line.name] = Bus(clock, takes_s, timeout_s)
             return self.buses[line.name]
 
         self.poller = Poller(
-            site, clock=self.clock, offer=self.diary.offer, deliver=self.diary.deliver, make_driver=make
+            site,
+            clock=self.clock,
+            offer=self.diary.offer,
+            deliver=self.diary.deliver,
+            make_driver=make,
+            make_source=make_source,
         )
 
     @property
@@ -296,12 +240,14 @@ def test_a_line_that_cannot_be_opened_ends_the_start_and_closes_the_others(tmp_p
         async def close(self) -> None:
             closed.append("l")
 
-    def make(line: Line, clock: Clock) -> Driver:
+    def make(line: PolledLine, clock: Clock) -> Driver:
         return Open(clock) if line.name == "l" else make_driver(line, clock)
 
     diary = Diary()
     site = site_of([tcp("l"), missing], [asset(1, "l"), asset(2, "m")])
-    poller = Poller(site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make)
+    poller = Poller(
+        site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make, make_source=make_source
+    )
     with pytest.raises(LineError, match="no such device"):
         asyncio.run(poller.run())
     assert closed == ["l"]
@@ -352,7 +298,14 @@ def test_over_a_real_connection_a_plc_goes_and_comes_and_nothing_due_is_missing(
     diary = Diary()
     site = site_of([tcp(port=free_port, first_s=0.05, max_s=0.1)], [asset(5, period_ms=20)])
     clock = SystemClock()
-    poller = Poller(site, clock=clock, offer=diary.offer, deliver=diary.deliver, make_driver=make_driver)
+    poller = Poller(
+        site,
+        clock=clock,
+        offer=diary.offer,
+        deliver=diary.deliver,
+        make_driver=make_driver,
+        make_source=make_source,
+    )
 
     def good() -> int:
         return diary.count("a5", Quality.GOOD)
@@ -389,7 +342,12 @@ def test_on_a_real_serial_line_the_dead_do_not_stall_the_living() -> None:
             )  # fmt: skip
             site = site_of([line], [asset(n, period_ms=250) for n in range(1, 9)])
             poller = Poller(
-                site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make_driver
+                site,
+                clock=SystemClock(),
+                offer=diary.offer,
+                deliver=diary.deliver,
+                make_driver=make_driver,
+                make_source=make_source,
             )
             polling = asyncio.create_task(poller.run())
             await until(lambda: diary.count("a8") >= 12)

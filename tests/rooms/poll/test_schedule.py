@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config.site import Breaker as Limits
+from edge.config.lines import Breaker as Limits
 from edge.poll.breaker import Breaker
 from edge.poll.schedule import OVERRUNS_MAX, Schedule
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.block import decode_block, open_dictionary
 from edge.contract.types import Alarm, AlarmState, Lane, Priority
 from edge.journal import SqliteJournal, totals

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.block import encode_block
 from edge.contract.types import Ack, Key, Lane
 from edge.errors import ConfigError

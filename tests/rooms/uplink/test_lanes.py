@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.site import Uplink as UplinkConfig
+from edge.config.tables import Uplink as UplinkConfig
 from edge.contract.block import Dictionary, encode_block, pack_dictionary
 from edge.contract.types import Key, Lane
 from edge.journal import totals

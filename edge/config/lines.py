@@ -1,0 +1,73 @@
+"""The kinds of line that a site may have: a bus, a connection or a broker, with how to reach it and how patient to be.
+
+A *polled* line's devices are asked when they are due (port ``Driver``); a *pushed* line's devices speak by themselves
+(port ``Source``). A further kind is one table here, in ``Line``; the site file's reference follows by itself.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from edge.config.profiles.signal import Strict
+
+Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+
+
+class Breaker(Strict, frozen=True, kw_only=True):
+    """Keeps a dead unit from stalling its line: after some failures it is asked only after growing pauses."""
+
+    failures: Annotated[int, Meta(ge=1, description="Failures in a row that open it.")] = 3
+    first_s: Annotated[float, Meta(gt=0, description="The first pause; each further one doubles.")] = 1.0
+    max_s: Annotated[float, Meta(gt=0, description="The longest pause.")] = 30.0
+
+
+class AnyLine(Strict, frozen=True, kw_only=True):
+    """What all kinds share. ``protocol`` is that of the profiles of its units; ``paths`` names fields that are paths,
+    relative to the site file; ``unit_max`` is the highest unit id; ``has_places`` says whether units need an ``at``."""
+
+    protocol: ClassVar[str]
+    paths: ClassVar[tuple[str, ...]] = ()
+    unit_max: ClassVar[int] = 255
+    has_places: ClassVar[bool] = False
+
+    name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
+
+
+class PolledLine(AnyLine, frozen=True, kw_only=True):
+    """Its devices are asked."""
+
+    breaker: Annotated[Breaker, Meta(description="See Breaker.")] = Breaker()
+
+
+class PushedLine(AnyLine, frozen=True, kw_only=True):
+    """Its devices speak by themselves."""
+
+
+class ModbusTcp(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="modbus-tcp"):
+    """A Modbus TCP server: a PLC, or a serial gateway with several units behind it."""
+
+    protocol: ClassVar[str] = "modbus"
+
+    host: Annotated[str, Meta(description="Host name or address.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="TCP port.")] = 502
+    timeout_ms: Annotated[int, Meta(ge=10, le=60_000, description="How long one request may take.")] = 500
+
+
+class ModbusRtu(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu"):
+    """A serial line with Modbus RTU units."""
+
+    protocol: ClassVar[str] = "modbus"
+    paths: ClassVar[tuple[str, ...]] = ("device",)
+
+    device: Annotated[str, Meta(description="Serial device, such as /dev/ttyUSB0.")]
+    baud: Annotated[int, Meta(ge=300, le=921_600, description="Bits a second.")] = 19_200
+    parity: Annotated[Literal["N", "E", "O"], Meta(description="Even (the standard's default), none or odd.")] = "E"
+    stop_bits: Annotated[Literal[1, 2], Meta(description="Stop bits; the standard wants 2 without parity.")] = 1
+    timeout_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="What a unit may take beyond the wire time of both frames.")
+    ] = 300
+
+
+Line = ModbusTcp | ModbusRtu

@@ -1,0 +1,37 @@
+"""What the profiles of every protocol have in common: which device it is, and what each of its signals means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+SignalKind = Literal[
+    "vibration", "temperature", "speed", "load", "power", "pressure", "flow", "counter", "hours", "state", "other"
+]
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Every table is frozen, and a key that it does not know is an error."""
+
+
+class Device(Strict, frozen=True, kw_only=True):
+    """``source`` says where the facts come from; ``products`` which devices they are true of."""
+
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+    products: tuple[str, ...]
+    source: str
+    protocol: str = "modbus"
+
+
+class Signal(Strict, frozen=True, kw_only=True):
+    """What one value means; where it lives is the protocol's. ``value = raw * scale + offset``."""
+
+    tag: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+    scale: float = 1.0
+    offset: float = 0.0
+    unit: str = ""
+    title: str = ""
+    kind: SignalKind = "other"
+    decimals: Annotated[int, Meta(ge=0, le=9)] = 2
