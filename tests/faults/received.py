@@ -67,7 +67,11 @@ class Received:
 
         Without ``believe`` declarations count for nothing: a harness that then finds no loss would be blind. Where
         clocks jump a declaration is ``timeless``: its count is what must be right.
+
+        An alarm counts once, as in the cloud's store: a block that is dropped before its acknowledgement came has its
+        alarms said again, and the receiver may have held it.
         """
+        alarms: set[Alarm] = set()
         epochs = list(dict.fromkeys(epoch for epoch, _ in self.blocks))
         for key in sorted(self.blocks, key=lambda key: (epochs.index(key[0]), key[1])):
             block = opened(self.blocks[key])
@@ -76,7 +80,9 @@ class Received:
                 _hold(account, batch, ordered=not block.header.thinned)
             for record in block.records:
                 if isinstance(record, Alarm):
-                    account.hold(ALARM, record.value, record.at_ns)
+                    if record not in alarms:
+                        account.hold(ALARM, record.value, record.at_ns)
+                    alarms.add(record)
                 elif isinstance(record, Dropped) and believe:
                     said = _declaration(record, after_power_cut=after_power_cut)
                     account.declare(tag_of(record.tag), replace(said, from_ns=0, to_ns=MAX_NS) if timeless else said)

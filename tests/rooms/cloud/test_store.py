@@ -240,6 +240,17 @@ def test_another_programs_file_is_refused_and_left_untouched(tmp_path: Path) -> 
         Writer(tmp_path)
 
 
+def test_an_alarm_that_is_said_again_in_a_later_block_is_held_once(tmp_path: Path) -> None:
+    """As a gateway does that had to drop the first block before it was acknowledged."""
+    raised = Alarm(
+        "spindle-1", "zone_c", TAGS[0], Priority.HIGH, AlarmState.UNACKNOWLEDGED, START_NS + 7, START_NS + 7, 3.0, "hot"
+    )
+    stored(tmp_path, [block(1, [batch(1, 1.0)]), block(2, records=[raised]), block(5, records=[raised])])
+    reader = Reader(tmp_path)
+    assert reader.alarm_changes(1, limit=10) == [raised]
+    reader.close()
+
+
 def test_a_store_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     Writer(tmp_path).close()
     connection = sqlite3.connect(tmp_path / "cloud.sqlite3")
