@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
 # What the extras of the distribution bring, by the names under which it is imported.
 _EXTRAS = {
-    "edge": ("ai_edge_litert", "httpx", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
+    "edge": ("ai_edge_litert", "httpx", "paho", "google", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
     "cloud": ("jinja2", "rich", "starlette", "uvicorn"),
     "train": ("flatbuffers", "sklearn", "threadpoolctl"),
 }
