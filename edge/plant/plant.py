@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edge.config.lines import Line, ModbusTcp
+from edge.config.lines import Line, ModbusRtu, ModbusTcp
+from edge.config.profiles.modbus import ModbusProfile
 from edge.config.site import Site
 from edge.config.tables import Machine
 from edge.errors import BabbittError, ConfigError
@@ -58,6 +59,7 @@ async def run_plant(site: Site, plant: Plant, *, ready: Callable[[], None] | Non
 def _serving(site: Site, line: Line, units: dict[int, Unit]) -> contextlib.AbstractAsyncContextManager[str]:
     if isinstance(line, ModbusTcp):
         return serving_tcp(line, units)
+    assert isinstance(line, ModbusRtu)
     return serving_rtu(line, site.resolve(line.device), units)
 
 
@@ -85,7 +87,13 @@ class Plant:
                     str(self._site.path), f"{key}: unit {unit.unit} of line {unit.line} is taken",
                     "one device has one unit id",
                 )  # fmt: skip
-            here[unit.unit] = Unit(station, self._site.profiles[unit.profile], where=f"{self._site.path}: {key}")
+            profile = self._site.profiles[unit.profile]
+            if not isinstance(profile, ModbusProfile):
+                raise ConfigError(
+                    str(self._site.path), f"{key}: {unit.profile} speaks {profile.device.protocol}",
+                    "simulated machines speak Modbus",
+                )  # fmt: skip
+            here[unit.unit] = Unit(station, profile, where=f"{self._site.path}: {key}")
 
     def units(self, line: str) -> dict[int, Unit]:
         return self._units[line]

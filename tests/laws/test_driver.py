@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import SystemClock
-from edge.config.lines import Line
+from edge.config.lines import PolledLine
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers import make_driver
@@ -18,7 +18,7 @@ from edge.ports import Answer
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image, everything, profile_of
 
-Serving = Callable[[Image], AbstractAsyncContextManager[Line]]
+Serving = Callable[[Image], AbstractAsyncContextManager[PolledLine]]
 BAUD = 115_200
 
 
@@ -32,23 +32,23 @@ def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
     """Starts the peer with an image and gives the line to it."""
 
     @asynccontextmanager
-    async def pymodbus_tcp(image: Image) -> AsyncIterator[Line]:
+    async def pymodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
         async with peers.pymodbus_tcp(image) as port:
             yield peers.tcp_line(port)
 
     @asynccontextmanager
-    async def libmodbus_tcp(image: Image) -> AsyncIterator[Line]:
+    async def libmodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
         with peers.libmodbus(libmodbus_program, image, "tcp", "0") as port:
             yield peers.tcp_line(port)
 
     @asynccontextmanager
-    async def pymodbus_rtu(image: Image) -> AsyncIterator[Line]:
+    async def pymodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
         with peers.wire(BAUD) as ends:
             async with peers.pymodbus_rtu(image, ends.slave, BAUD):
                 yield peers.rtu_line(ends.master, BAUD)
 
     @asynccontextmanager
-    async def libmodbus_rtu(image: Image) -> AsyncIterator[Line]:
+    async def libmodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
         with (
             peers.wire(BAUD) as ends,
             peers.libmodbus(libmodbus_program, image, "rtu", ends.slave, str(BAUD), str(peers.UNIT)),

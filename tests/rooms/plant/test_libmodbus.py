@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.config.lines import ModbusTcp
+from edge.config.profiles.modbus import ModbusProfile
 from edge.config.site import Site
 from edge.contract.types import Value
 from edge.plant.plant import Plant
@@ -46,9 +47,11 @@ async def ask(program: Path, *arguments: object) -> list[str]:
 
 def decoded(site: Site, profile: str, function: int, start: int, line: str) -> dict[str, Value]:
     data = from_words([int(number) for number in line.split()])
+    modbus = site.profiles[profile]
+    assert isinstance(modbus, ModbusProfile)
     return {
         point.tag: unpack(point, data[2 * (point.address - start) : 2 * (point.address - start + point.registers)])[0]
-        for point in site.profiles[profile].point
+        for point in modbus.point
         if point.function == function
     }
 

@@ -17,6 +17,7 @@ from pymodbus.exceptions import ModbusIOException
 from pymodbus.framer import FramerRTU
 
 from edge.config.lines import ModbusTcp
+from edge.config.profiles.modbus import ModbusProfile
 from edge.config.site import Site
 from edge.contract.types import Value
 from edge.errors import ConfigError, LineError
@@ -57,7 +58,9 @@ async def rtu_client(site: Site, baud: int = 115_200, timeout_s: float = 3.0) ->
 async def read_all(client: Client, site: Site, profile: str, unit: int) -> dict[str, object]:
     """Each point of a profile, read by itself and decoded."""
     values: dict[str, object] = {}
-    for point in site.profiles[profile].point:
+    modbus = site.profiles[profile]
+    assert isinstance(modbus, ModbusProfile)
+    for point in modbus.point:
         if point.function == 2:
             bits = await client.read_discrete_inputs(point.address, count=1, device_id=unit)
             values[point.tag] = bits.bits[0]

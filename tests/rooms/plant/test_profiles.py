@@ -22,7 +22,9 @@ OWN = {
 
 
 def profile_of(model: str) -> ModbusProfile:
-    return load_profile(profiles_root() / "devices" / f"plant-{model}.toml")
+    profile = load_profile(profiles_root() / "devices" / f"plant-{model}.toml")
+    assert isinstance(profile, ModbusProfile)
+    return profile
 
 
 def decoded(profile: ModbusProfile, sample: Sample) -> dict[str, object]:

@@ -101,6 +101,7 @@ async def read_rows(run_site: Runner, site: Site, rows: int, *, per_request: int
         client = AsyncModbusTcpClient(line.host, port=line.port, timeout=3.0, retries=0)
         assert await client.connect()
         profile = site.profiles["recording"]
+        assert isinstance(profile, ModbusProfile)
         try:
             return [await polled(client, profile, per_request=per_request) for _ in range(rows)]
         finally:

@@ -18,6 +18,7 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.config.lines import Breaker, Line, ModbusRtu, ModbusTcp, PolledLine
+from edge.config.profiles import Profile
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.config.site import Site
 from edge.config.tables import Asset, Gateway, SiteFile, Unit
@@ -70,7 +71,7 @@ def two_points(prefix: str = "t") -> ModbusProfile:
     ])  # fmt: skip
 
 
-def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, ModbusProfile] | None = None) -> Site:
+def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, Profile] | None = None) -> Site:
     file = SiteFile(gateway=Gateway(id="g"), line=tuple(lines), asset=tuple(assets))
     return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, folders=(), classes={})
 
