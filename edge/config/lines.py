@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from edge.config.broker import Broker
 from edge.config.profiles.signal import Strict
 
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
@@ -33,6 +34,10 @@ class AnyLine(Strict, frozen=True, kw_only=True):
     has_places: ClassVar[bool] = False
 
     name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
+
+    def place_trouble(self, at: str) -> str:  # noqa: ARG002
+        """Why ``at`` is no place on such a line; empty where it is one."""
+        return ""
 
 
 class PolledLine(AnyLine, frozen=True, kw_only=True):
@@ -70,4 +75,27 @@ class ModbusRtu(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="mo
     ] = 300
 
 
-Line = ModbusTcp | ModbusRtu
+class Mqtt(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
+    """Devices that publish to an MQTT broker. ``at`` is what their topics begin with, or hold."""
+
+    protocol: ClassVar[str] = "mqtt"
+    has_places: ClassVar[bool] = True
+
+    broker: Annotated[Broker, Meta(description="See broker.")]
+    qos: Annotated[Literal[0, 1], Meta(description="1: the broker sends again what it does not know arrived.")] = 1
+    persistent: Annotated[
+        bool, Meta(description="Whether the broker keeps what is published while the gateway is away (with `qos` 1).")
+    ] = True
+    session_s: Annotated[
+        int,
+        Meta(ge=60, le=31_536_000, description="How long it keeps that; brokers of MQTT 3.1.1 have their own limit."),
+    ] = 86_400
+    payload_kb_max: Annotated[int, Meta(ge=1, le=16_384, description="A larger payload is refused as undecodable.")] = (
+        256
+    )
+
+    def place_trouble(self, at: str) -> str:
+        return "wildcards are the profile's to use" if set(at) & set("+#\0") else ""
+
+
+Line = ModbusTcp | ModbusRtu | Mqtt

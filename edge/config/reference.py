@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 from msgspec import inspect as types
 
+from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
 from edge.config.tables import Asset, Gateway, Panel, Plant, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
@@ -16,8 +17,8 @@ from edge.config.tables import Unit as AssetUnit
 _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
     *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
-    ("breaker of a line", Breaker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit), ("[panel]", Panel),
-    ("[plant]", Plant), ("machine of the plant", PlantMachine),
+    ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
+    ("[panel]", Panel), ("[plant]", Plant), ("machine of the plant", PlantMachine),
 )  # fmt: skip
 
 _HEAD = """# The site file

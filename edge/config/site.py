@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 import edge
 from edge.config.asset_class import AssetClass, load_asset_class
-from edge.config.lines import Line
+from edge.config.broker import Broker
+from edge.config.lines import Line, Mqtt
 from edge.config.load import load
 from edge.config.profiles import Profile, load_profile
 from edge.config.tables import SiteFile, Unit
 from edge.errors import ConfigError
+
+_Table = TypeVar("_Table", bound=Line | Broker)
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ def load_site(path: Path) -> Site:
     if file.profiles:
         folders.insert(0, (path.parent / file.profiles).resolve())
     _check_unique(path, file)
+    _check_brokers(path, file)
     profiles, classes = {}, {}
     for i, asset in enumerate(file.asset):
         if asset.class_ not in classes:
@@ -76,10 +82,13 @@ def load_site(path: Path) -> Site:
     )
 
 
-def _absolute(site: Path, line: Line) -> Line:
+def _absolute(site: Path, table: _Table) -> _Table:
     """Files, and serial devices as a pty of a simulated plant, are named relative to the site file: by whole paths."""
-    named = {field: getattr(line, field) for field in line.paths}
-    return msgspec.structs.replace(line, **{f: str((site.parent / p).absolute()) for f, p in named.items() if p})
+    named = {field: getattr(table, field) for field in table.paths}
+    whole = {f: str((site.parent / p).absolute()) for f, p in named.items() if p}
+    inner = {f: getattr(table, f) for f in table.__struct_fields__}
+    brokers = {f: _absolute(site, inside) for f, inside in inner.items() if isinstance(inside, Broker)}
+    return msgspec.structs.replace(table, **whole, **brokers)
 
 
 def _find(site: Path, folders: list[Path], room: str, name: str, key: str) -> Path:
@@ -109,6 +118,27 @@ def _check_unique(path: Path, file: SiteFile) -> None:
             raise ConfigError(str(path), f"`{key}`: there is no {machine.asset!r}", f"assets: {', '.join(assets)}")
 
 
+def _brokers(file: SiteFile) -> Iterator[tuple[str, Broker]]:
+    for i, line in enumerate(file.line):
+        if isinstance(line, Mqtt):
+            yield f"line[{i}].broker", line.broker
+
+
+def _check_brokers(path: Path, file: SiteFile) -> None:
+    """Two clients of one name would throw each other out of the broker for ever."""
+    seen: dict[tuple[str, int, str], str] = {}
+    for key, broker in _brokers(file):
+        for field, problem, hint in broker.problems():
+            raise ConfigError(str(path), f"`{key}.{field}`: {problem}", hint)
+        who = (broker.host, broker.port, broker.client_id)
+        if who in seen:
+            raise ConfigError(
+                str(path), f"`{key}.client_id`: {broker.client_id!r} is also that of `{seen[who]}`",
+                "give each client of one broker a name of its own",
+            )  # fmt: skip
+        seen[who] = key
+
+
 def _line_of(file: SiteFile, unit: Unit) -> Line:
     return next(line for line in file.line if line.name == unit.line)
 
@@ -124,6 +154,8 @@ def _check_unit(path: Path, key: str, unit: Unit, line: Line, profile: Profile) 
     if bool(unit.at) != line.has_places:
         wanted = "say where the device is" if line.has_places else f"units of a {line.protocol} line have none"
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", wanted)
+    if trouble := line.place_trouble(unit.at):
+        raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", trouble)
 
 
 def _check_tags(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> None:

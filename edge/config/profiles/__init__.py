@@ -12,12 +12,13 @@ from typing import Any
 
 from edge.config.load import convert, read_toml
 from edge.config.profiles.modbus import ModbusProfile
+from edge.config.profiles.mqtt import MqttProfile
 from edge.errors import ConfigError
 
-Profile = ModbusProfile
+Profile = ModbusProfile | MqttProfile
 """Of whatever protocol: each has ``device``, ``point`` (all ``Signal``s) and ``problems``."""
 
-KINDS: dict[str, type[Profile]] = {"modbus": ModbusProfile}
+KINDS: dict[str, type[Profile]] = {"modbus": ModbusProfile, "mqtt": MqttProfile}
 """What a profile may be, by its ``device.protocol``."""
 
 
