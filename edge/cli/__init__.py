@@ -22,6 +22,7 @@ _OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
 _EXTRAS = {
     "edge": ("ai_edge_litert", "httpx", "paho", "google", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
     "cloud": ("jinja2", "rich", "starlette", "uvicorn"),
+    "opcua": ("asyncua", "cryptography"),
     "train": ("flatbuffers", "sklearn", "threadpoolctl"),
 }
 
