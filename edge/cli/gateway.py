@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edge.cli.certificate import certificate
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
 from edge.config.site import Site, load_site
@@ -29,6 +30,9 @@ def gateway() -> None:
     CONFIG is the site file that plant and gateway share. A first one to copy:
       firmware_profiles/sites/demo.toml
     """
+
+
+gateway.add_command(certificate)
 
 
 @gateway.command()
