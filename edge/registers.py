@@ -11,12 +11,17 @@ from edge.contract.types import Quality, Value
 
 _FORMAT = {
     "uint16": ">H", "int16": ">h", "uint32": ">I", "int32": ">i", "uint64": ">Q", "int64": ">q",
-    "float32": ">f", "float64": ">d",
+    "float32": ">f", "float64": ">d", "bcd16": ">H", "bcd32": ">I", "bcd64": ">Q",
 }  # fmt: skip
 _LIMITS = {
     "uint16": (0, 2**16 - 1), "int16": (-(2**15), 2**15 - 1), "uint32": (0, 2**32 - 1),
     "int32": (-(2**31), 2**31 - 1), "uint64": (0, 2**64 - 1), "int64": (-(2**63), 2**63 - 1),
+    "bcd16": (0, 10**4 - 1), "bcd32": (0, 10**8 - 1), "bcd64": (0, 10**16 - 1), "bool": (0, 1),
 }  # fmt: skip
+_FLOAT_LIMITS = {"float32": (2 - 2**-23) * 2.0**127, "float64": math.inf}
+
+Meaning = tuple[Value, Quality, str]
+"""A value with its quality and, where bad, the reason."""
 
 
 def _ordered(data: bytes, order: str) -> bytes:
@@ -28,36 +33,108 @@ def _ordered(data: bytes, order: str) -> bytes:
     return data
 
 
-def unpack(point: Point, registers: bytes) -> tuple[Value, Quality, str]:
-    """The value of ``point`` from its registers' bytes as they arrived, with its quality and, where bad, the reason.
+def unpack(point: Point, registers: bytes) -> Meaning:
+    """The value of ``point`` from its registers' bytes as they arrived (of a bool: one byte, 0 or 1).
 
     A scale of 1 and an offset of 0 leave integers integers. Not-available sentinels are the device's own word for
-    "none" (``BAD_DEVICE``); a float that is not finite cannot be a measurement (``BAD_DECODE``).
+    "none" (``BAD_DEVICE``). ``BAD_DECODE`` is a float that is not finite, for it cannot be a measurement; digits that
+    are no decimal ones; text that is not printable ASCII; a number without a word in ``values``.
     """
-    raw = struct.unpack(_FORMAT[point.type], _ordered(registers, point.order))[0]
-    if point.not_available and _sentinel(point, registers) in point.not_available:
+    if point.type == "bool":
+        return meaning(point, bool(registers[-1] & 1))
+    data = _ordered(registers, point.order)
+    if point.type == "string":
+        return _text(data)
+    if point.not_available and int.from_bytes(data, "big") in point.not_available:
         return None, Quality.BAD_DEVICE, "not available"
-    if isinstance(raw, float) and not math.isfinite(raw):
-        return None, Quality.BAD_DECODE, f"{raw} is no measurement"
-    if point.scale == 1.0 and point.offset == 0.0:
-        return raw, Quality.GOOD, ""
-    value = raw * point.scale + point.offset
-    if not math.isfinite(value):
+    return meaning(point, struct.unpack(_FORMAT[point.type], data)[0])
+
+
+def meaning(point: Point, raw: float) -> Meaning:
+    """The value of ``point`` whose registers, or whose bit, read ``raw``."""
+    if point.type.startswith("bcd"):
+        digits = f"{raw:x}"
+        if not digits.isdecimal():
+            return None, Quality.BAD_DECODE, f"0x{digits} is no binary-coded decimal"
+        raw = int(digits)
+    if point.picked is not None:
+        assert isinstance(raw, int)
+        raw = _field(raw, point.picked)
+        raw = raw if point.bit is None else bool(raw)
+    if point.values:
+        word = point.values.get(int(raw))
+        return (word, Quality.GOOD, "") if word else (None, Quality.BAD_DECODE, f"{int(raw)} has no word in `values`")
+    value = raw * point.scale + point.offset if point.is_scaled and not isinstance(raw, bool) else raw
+    if isinstance(value, float) and not math.isfinite(value):
         return None, Quality.BAD_DECODE, f"{value} is no measurement"
     return value, Quality.GOOD, ""
 
 
-def _sentinel(point: Point, registers: bytes) -> int:
-    return int.from_bytes(_ordered(registers, point.order), "big")
+def _field(raw: int, bits: tuple[int, int]) -> int:
+    first, last = bits
+    return raw >> first & (1 << last - first + 1) - 1
 
 
-def pack(point: Point, value: float | int) -> bytes:
-    """The registers' bytes that ``unpack`` turns back into ``value`` to the point's resolution; clamped to range."""
-    raw = (value - point.offset) / point.scale if (point.scale, point.offset) != (1.0, 0.0) else value
-    if point.type in _LIMITS:
-        low, high = _LIMITS[point.type]
-        raw = min(max(round(raw), low), high)
-    return _ordered(struct.pack(_FORMAT[point.type], raw), point.order)
+def _text(data: bytes) -> Meaning:
+    """What lies between NULs and spaces; a NUL within ends it, as in C."""
+    characters = data.strip(b"\0 ").split(b"\0")[0].rstrip(b" ")
+    text = characters.decode("latin-1")
+    if not (text.isascii() and text.isprintable()):
+        return None, Quality.BAD_DECODE, f"{characters[:16]!r} is no printable ASCII"
+    return text, Quality.GOOD, ""
+
+
+def pack(point: Point, value: Value, *, clamp: bool = False) -> bytes:
+    """The registers' bytes that ``unpack`` turns back into ``value`` to the point's resolution (of a bool: one byte).
+
+    The bits beside a ``bit`` or ``bits`` are 0. Raises ``ValueError`` where ``value`` does not fit; with ``clamp`` a
+    number that does not gives way to the nearest that does, and a float may be NaN.
+    """
+    if point.type == "string":
+        return _ordered(_characters(point, value), point.order)
+    raw = _raw(point, value)
+    if point.type in _FLOAT_LIMITS:
+        raw = _within(point, raw, -_FLOAT_LIMITS[point.type], _FLOAT_LIMITS[point.type], clamp)
+        return _ordered(struct.pack(_FORMAT[point.type], raw), point.order)
+    low, high = _LIMITS[point.type] if point.picked is None else (0, (2 << point.picked[1] - point.picked[0]) - 1)
+    number = round(_within(point, raw, low, high, clamp))
+    if point.type == "bool":
+        return bytes((number,))
+    if point.type.startswith("bcd"):
+        number = int(str(number), 16)
+    data = struct.pack(_FORMAT[point.type], number << point.picked[0] if point.picked else number)
+    if not clamp and int.from_bytes(data, "big") in point.not_available:
+        raise ValueError(f"{value} is how the device says that it has no value")
+    return _ordered(data, point.order)
+
+
+def _raw(point: Point, value: Value) -> float:
+    """The number that stands for ``value``, not yet rounded."""
+    if point.values:
+        for number, word in point.values.items():
+            if word == value:
+                return number
+        raise ValueError(f"{value!r} is none of {', '.join(point.values.values())}")
+    if not isinstance(value, int | float):
+        raise ValueError(f"{value!r} is no number")  # noqa: TRY004 - one error for every value that does not fit
+    return (value - point.offset) / point.scale if point.is_scaled else value
+
+
+def _within(point: Point, raw: float, low: float, high: float, clamp: bool) -> float:
+    if clamp:
+        return raw if raw != raw else min(max(raw, low), high)
+    if not math.isfinite(raw) or not low <= (raw if isinstance(high, float) else round(raw)) <= high:
+        raise ValueError(f"raw value {raw:g} does not fit into {point.type}: {low:g} to {high:g}")
+    return raw
+
+
+def _characters(point: Point, value: Value) -> bytes:
+    room = 2 * point.length
+    if not (isinstance(value, str) and value.isascii() and value.isprintable() and value == value.strip()):
+        raise ValueError(f"{value!r} is no printable ASCII without spaces around it")
+    if len(value) > room:
+        raise ValueError(f"{value!r} is longer than {room} characters")
+    return value.encode("ascii").ljust(room, b"\0")
 
 
 def words(data: bytes) -> tuple[int, ...]:

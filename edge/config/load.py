@@ -38,7 +38,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def convert(data: Any, kind: type[T], *, where: str) -> T:
     """``data`` as ``kind``, strictly. Raises ``ConfigError`` naming ``where`` and the key."""
     try:
-        return msgspec.convert(data, kind, strict=True)
+        return msgspec.convert(data, kind, strict=True, str_keys=True)
     except msgspec.ValidationError as error:
         raise _explained(str(error), data, kind, where) from error
 

@@ -42,7 +42,10 @@ class Block:
         self.request = request
         self.places = tuple(places)
         self.points = tuple(points)
-        if request.function >= 3:
+        self._compiled = request.function >= 3 and all(
+            p.type in _CODE and not p.values and p.picked is None for p in points
+        )
+        if self._compiled:
             self._compile()
 
     def _compile(self) -> None:
@@ -65,8 +68,8 @@ class Block:
 
     def decode(self, data: bytes) -> tuple[list[Value], Trouble]:
         """One value a point from the reply's ``data``, and what is bad of them."""
-        if self.request.function < 3:
-            return [_bit(data, p.address - self.request.address) for p in self.points], {}
+        if not self._compiled:
+            return self._one_by_one(data)
         raw = self._struct.unpack(data if self._pick is None else bytes(self._pick(data)))
         values: list[Value] = list(raw)
         for i, scale, offset in self._scaled:
@@ -84,12 +87,15 @@ class Block:
         values: list[Value] = []
         trouble: Trouble = {}
         for i, point in enumerate(self.points):
-            start = 2 * (point.address - self.request.address)
-            value, quality, detail = unpack(point, data[start : start + 2 * point.registers])
+            value, quality, detail = unpack(point, self._part(data, point))
             values.append(value)
             if quality != Quality.GOOD:
                 trouble[i] = (quality, detail)
         return values, trouble
+
+    def _part(self, data: bytes, point: Point) -> bytes:
+        at = point.address - self.request.address
+        return data[2 * at : 2 * (at + point.registers)] if point.function >= 3 else bytes((_bit(data, at),))
 
 
 class Plan:
@@ -135,6 +141,7 @@ def plan_blocks(points: Sequence[Point], quirks: Quirks) -> list[Block]:
             bool(taken)
             and points[taken[-1]].function == point.function
             and point.address - end <= gap_max
+            and not (point.function >= 3 and _holed(quirks, end, point.address))
             and max(end, point.address + point.registers) - start <= size_max
         )
         if taken and not joins:
@@ -146,6 +153,10 @@ def plan_blocks(points: Sequence[Point], quirks: Quirks) -> list[Block]:
         end = max(end, point.address + point.registers)
     blocks.append(_block(points, taken, start, end))
     return blocks
+
+
+def _holed(quirks: Quirks, start: int, end: int) -> bool:
+    return any(first < end and start <= last for first, last in quirks.holes)
 
 
 def _block(points: Sequence[Point], places: Sequence[int], start: int, end: int) -> Block:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config.load import load
-from edge.config.profiles.modbus import REGISTERS_OF, ByteOrder, ModbusProfile, Point, Quirks, RegisterType
+from edge.config.profiles.modbus import REGISTERS_OF, ByteOrder, ModbusProfile, PlainType, Point, Quirks
 from edge.config.profiles.signal import Device, SignalKind
 from edge.errors import ConfigError
 
@@ -26,7 +26,7 @@ TimeUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 SECONDS_OF: dict[TimeUnit, float] = {
     "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0,
 }  # fmt: skip
-_NONE_OF: dict[RegisterType, tuple[int, ...]] = {"float32": (0x7FC0_0000,), "float64": (0x7FF8_0000_0000_0000,)}
+_NONE_OF: dict[PlainType, tuple[int, ...]] = {"float32": (0x7FC0_0000,), "float64": (0x7FF8_0000_0000_0000,)}
 """How a floating-point register says that a cell was empty: as the quiet NaN."""
 
 
@@ -45,7 +45,7 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     name: str
     tag: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-    type: RegisterType = "float32"
+    type: PlainType = "float32"
     order: ByteOrder = "ABCD"
     scale: float = 1.0
     offset: float = 0.0
@@ -111,7 +111,7 @@ def recording_profile(column_map: ColumnMap, *, id: str) -> ModbusProfile:  # no
 
 def profile_tables(profile: ModbusProfile) -> dict[str, Any]:
     """A profile as TOML tables, without what is at its default."""
-    tables = msgspec.to_builtins(profile)
+    tables = msgspec.to_builtins(profile, str_keys=True)
     defaults = msgspec.to_builtins(Point(tag="x", function=4, address=0, type="float32"))
     point = [
         {key: value for key, value in table.items() if key in _ALWAYS or value != defaults[key]}
@@ -183,7 +183,7 @@ def _slug(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _float_for(values: NDArray[Any]) -> RegisterType:
+def _float_for(values: NDArray[Any]) -> PlainType:
     """float32, but float64 for whole numbers beyond 2**24 and for numbers beyond float32."""
     finite = values[np.isfinite(values)].astype(np.float64)
     largest = float(np.abs(finite).max(initial=0.0))

@@ -121,7 +121,8 @@ class Unit:
         for point in space.touched(address, count):
             for i, number in enumerate(_numbers(point, signals[point.tag]), point.address - address):
                 if 0 <= i < count:
-                    numbers[i] = number
+                    # Bit fields share their register.
+                    numbers[i] = number if point.picked is None else numbers[i] | number
         return Reply(numbers=tuple(numbers), tags=tags)
 
 
@@ -156,23 +157,22 @@ class _Space:
 def _numbers(point: Point, value: Value) -> tuple[int, ...]:
     """The registers (or the bit) of one value; the device's own word for "none" where the value is missing."""
     if point.type == "bool":
-        return (int(bool(value)),)
+        return (pack(point, value)[0] if point.values else int(bool(value)),)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return _none(point)
-    assert not isinstance(value, str)
-    return words(pack(point, value))
+    return words(pack(point, value, clamp=True))
 
 
 def _none(point: Point) -> tuple[int, ...]:
     if point.not_available:
-        return words(pack(_bare(point, _UNSIGNED[point.registers]), point.not_available[0]))
+        return words(pack(_bare(point, _UNSIGNED[point.registers]), point.not_available[0], clamp=True))
     assert point.type in ("float32", "float64"), f"{point.tag}: an integer register cannot say that it has no value"
-    return words(pack(_bare(point, point.type), math.nan))
+    return words(pack(_bare(point, point.type), math.nan, clamp=True))
 
 
 def _bare(point: Point, kind: RegisterType) -> Point:
     """The same registers, without scale and offset, as another type of the same width."""
-    return msgspec.structs.replace(point, type=kind, scale=1.0, offset=0.0)
+    return msgspec.structs.replace(point, type=kind, scale=1.0, offset=0.0, bit=None, bits=None, values={})
 
 
 _UNSIGNED: dict[int, RegisterType] = {1: "uint16", 2: "uint32", 4: "uint64"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.config.profiles.modbus import ModbusProfile, Point, Quirks
 from edge.config.profiles.signal import Device
@@ -62,7 +63,7 @@ def wire_bytes(kind: str, order: str, value: float) -> bytes:
     return b"".join(words)
 
 
-def profile_of(points: Iterable[Point], **quirks: int) -> ModbusProfile:
+def profile_of(points: Iterable[Point], **quirks: Any) -> ModbusProfile:
     return ModbusProfile(
         device=Device(id="under-test", products=("a peer",), source="the test itself"),
         point=tuple(points),
