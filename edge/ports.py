@@ -44,6 +44,31 @@ class Driver(Protocol):
     async def close(self) -> None: ...
 
 
+class Writer(Protocol):
+    """A driver that may write to its devices, as long as it is open.
+
+    ``write`` gives what the device said of it: GOOD with ``value`` where it took the value, else bad with the reason.
+    GOOD is no proof: whoever asked reads it back. A value that does not fit, or a tag that the profile does not let be
+    written, is never sent (``BAD_DECODE``). Like ``read``, it is called by the line's owner alone.
+    """
+
+    async def write(self, unit: int, profile: Any, tag: str, value: Value) -> Answer: ...
+
+
+class Identifier(Protocol):
+    """A driver whose devices can say what they are.
+
+    ``identify`` gives what ``unit`` tells of itself, such as ``vendor``, ``product`` and ``revision``; nothing where it
+    lives but does not tell. Raises ``NoAnswer`` where there was no sign of life.
+    """
+
+    async def identify(self, unit: int) -> dict[str, str]: ...
+
+
+class NoAnswer(Exception):
+    """Nothing was heard of the unit; says why in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One unit of a line whose devices speak by themselves: what to listen for.
