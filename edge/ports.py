@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from edge.contract.types import Ack, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value
 
 
@@ -22,9 +24,11 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one point gave. ``value`` is None where ``quality`` is bad, and ``detail`` then says why, in a few words."""
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What one point gave. ``value`` is None where ``quality`` is bad, and ``detail`` then says why, in a few words.
+
+    A struct of msgspec's, not a frozen dataclass: one is made for every reading, in a sixth of the CPU.
+    """
 
     value: Value
     quality: Quality
