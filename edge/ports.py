@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -48,6 +48,7 @@ class Driver(Protocol):
     async def close(self) -> None: ...
 
 
+@runtime_checkable
 class Writer(Protocol):
     """A driver that may write to its devices, as long as it is open.
 
@@ -59,6 +60,7 @@ class Writer(Protocol):
     async def write(self, unit: int, profile: Any, tag: str, value: Value) -> Answer: ...
 
 
+@runtime_checkable
 class Identifier(Protocol):
     """A driver whose devices can say what they are.
 
