@@ -25,6 +25,7 @@ from edge import status
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
+from edge.config.scans import scans
 from edge.config.site import Site
 from edge.config.tables import Asset as SiteAsset
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Tag, Verdict
@@ -376,7 +377,8 @@ def _folder(site: Site) -> Path:
 
 
 def _watched(site: Site, asset: SiteAsset) -> Watched:
-    points = [(p, unit.period_ms) for unit in asset.unit for p in site.profiles[unit.profile].point]
+    polled = [scan for unit in asset.unit for scan in scans(unit, site.profiles[unit.profile])]
+    points = [(p, scan.period_ms) for scan in polled for p in scan.profile.point]
     return Watched(
         asset=asset.id,
         name=asset.name or asset.id,

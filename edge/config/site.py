@@ -12,9 +12,10 @@ import msgspec
 import edge
 from edge.config.asset_class import AssetClass, load_asset_class
 from edge.config.broker import Broker
-from edge.config.lines import Line, Mqtt
+from edge.config.lines import Line, Mqtt, PushedLine
 from edge.config.load import load
 from edge.config.profiles import Profile, load_profile
+from edge.config.scans import problems_of_unit
 from edge.config.tables import SiteFile, Unit
 from edge.errors import ConfigError
 
@@ -156,6 +157,13 @@ def _check_unit(path: Path, key: str, unit: Unit, line: Line, profile: Profile) 
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", wanted)
     if trouble := line.place_trouble(unit.at):
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", trouble)
+    if isinstance(line, PushedLine) and (unit.rate or unit.priority):
+        wrong = "rate" if unit.rate else "priority"
+        raise ConfigError(
+            str(path), f"`{key}.{wrong}`: devices of a {line.protocol} line speak by themselves", "take it out"
+        )
+    for place, problem, hint in problems_of_unit(unit, profile):
+        raise ConfigError(str(path), f"`{key}.{place}`: {problem}", hint)
 
 
 def _check_tags(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> None:

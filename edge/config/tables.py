@@ -62,6 +62,36 @@ class Uplink(Strict, frozen=True, kw_only=True):
     ] = "oldest"
 
 
+Tags = Annotated[
+    tuple[str, ...], Meta(min_length=1, description="Their tags; `*` in one stands for any characters, `?` for one.")
+]
+Priority = Annotated[int, Meta(ge=0, le=9, description="Who goes first where the line is short of time: the highest.")]
+
+
+class Rate(Strict, frozen=True, kw_only=True):
+    """Signals of a unit that are polled at a rate of their own."""
+
+    tags: Tags
+    period_ms: Annotated[int, Meta(ge=10, le=86_400_000, description="How often they are polled.")]
+    priority: Priority = 0
+
+
+class Report(Strict, frozen=True, kw_only=True):
+    """Signals of a unit of which changes alone are kept, whatever their profile says: one of the two deadbands."""
+
+    tags: Tags
+    deadband: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="A value no further than this from the last kept one is counted and not stored."),
+    ] = None
+    deadband_percent: Annotated[
+        Annotated[float, Meta(gt=0, le=100)] | None, Meta(description="The same in percent of the last kept value.")
+    ] = None
+    heartbeat_s: Annotated[
+        float, Meta(gt=0, le=86_400, description="So long after the last kept value one is kept, changed or not.")
+    ] = 60.0
+
+
 class Unit(Strict, frozen=True, kw_only=True):
     """One device of an asset."""
 
@@ -76,6 +106,9 @@ class Unit(Strict, frozen=True, kw_only=True):
     period_ms: Annotated[
         int, Meta(ge=10, le=86_400_000, description="How often it is polled, or at least expected to speak.")
     ] = 1000
+    priority: Priority = 0
+    rate: Annotated[tuple[Rate, ...], Meta(description="Signals that are polled at rates of their own.")] = ()
+    report: Annotated[tuple[Report, ...], Meta(description="Signals of which changes alone are kept.")] = ()
 
 
 class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):

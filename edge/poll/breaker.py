@@ -1,7 +1,8 @@
 """When a unit that does not answer may be asked again. Pure: time is handed in.
 
 Is: after ``failures`` in a row a pause, doubling from ``first_s`` to ``max_s``; one poll after each pause tries again;
-one answer ends it. Is not: a judgement of the line; each unit of each line has its own.
+one answer ends it. A pause counts from when the unit was asked, so that one that comes back is noticed within
+``max_s``. Is not: a judgement of the line; each unit of each line has its own.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ class Breaker:
         self.failures = 0
         self._pause_s = 0.0
 
-    def failed(self, now_ns: int) -> None:
-        """Count a poll that was asked and got nothing; from the last allowed one on, start the next pause."""
+    def failed(self, asked_ns: int) -> None:
+        """Count a poll that was asked then and got nothing; from the last allowed one on, start the next pause."""
         self.failures += 1
         if self.failures >= self._limits.failures:
             self._pause_s = min(max(2 * self._pause_s, self._limits.first_s), self._limits.max_s)
-            self._until_ns = now_ns + int(self._pause_s * 1e9)
+            self._until_ns = asked_ns + int(self._pause_s * 1e9)
+
+    def try_now(self) -> None:
+        """End the pause before its time; one more failure starts the next, longer one."""
+        self._until_ns = 0

@@ -1,8 +1,12 @@
-"""The owner of one line: the only task that uses its driver.
+"""The owner of one line: nobody else uses its driver, and it asks one question at a time.
 
 Every due poll is offered once and delivered once, in this order and with one value for every tag, whatever happens:
-asked; overrun (the line had no time, at most one poll a unit waits); left alone by the breaker; or stopped at the end.
+asked; overrun (the line had no time, at most one poll a scan waits); left alone by the breaker; or stopped at the end.
 So the ledger counts what was due, not what went well. Trouble on the bus never ends the task.
+
+A command goes before the next poll, in the order in which commands came. A unit that does not answer is asked with
+growing pauses and after the living; where none of the line answers, the first that does again ends the pauses of all:
+it was the connection, and one attempt serves them.
 """
 
 from __future__ import annotations
@@ -11,24 +15,29 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from edge.config.lines import PolledLine
 from edge.config.profiles import Profile
-from edge.contract.types import Batch, Quality
+from edge.contract.types import Batch, Quality, Value
 from edge.poll.breaker import Breaker
 from edge.poll.schedule import Schedule
 from edge.poll.unit import Deliver, Offer, UnitStatus
-from edge.ports import Answer, Clock, Driver
+from edge.ports import Answer, Clock, Driver, Writer
 
 log = logging.getLogger("babbitt.poll")
 
 STOP_S = 0.5
 """How long a poll that is under way at the end may take for its answer."""
+LATE_PERIODS = 1.1
+"""When the next poll may be at the latest: a period from now, and a little for jitter."""
+COMMANDS_MAX = 32
+"""So many commands may wait for one line; a further one is refused at once."""
 
 
 @dataclass(slots=True)
 class PolledUnit:
-    """One unit of one asset: what to ask how often, and how it has been doing."""
+    """One scan of one unit of one asset: what to ask how often, and how it has been doing."""
 
     asset: str
     unit: int
@@ -36,6 +45,7 @@ class PolledUnit:
     profile: Profile
     period_ns: int
     breaker: Breaker
+    priority: int = 0
     tags: tuple[str, ...] = ()
     asked_ns: int = 0
     polls: int = 0
@@ -65,6 +75,9 @@ class LineOwner:
         self._clock = clock
         self._offer = offer
         self._deliver = deliver
+        self._turn = asyncio.Lock()
+        self._commands = 0
+        self._is_asking = self._is_stopping = False
 
     async def open(self) -> None:
         """Raises ``LineError``."""
@@ -74,20 +87,63 @@ class LineOwner:
         await self._driver.close()
 
     async def run(self) -> None:
-        """Poll until cancelled."""
-        schedule = Schedule([unit.period_ns for unit in self.units], self._clock.mono_ns())
-        while True:
+        """Poll until cancelled.
+
+        What is under way then was offered, so it is delivered: with its answer, where that comes soon, for the unit
+        has perhaps served it already.
+        """
+        polling = asyncio.ensure_future(self._poll_forever())
+        try:
+            await asyncio.shield(polling)
+        finally:
+            if self._is_asking:
+                self._is_stopping = True
+                await asyncio.wait({polling}, timeout=STOP_S)
+            polling.cancel()
+            await asyncio.wait({polling})
+
+    async def write(self, unit: int, profile: Profile, tag: str, value: Value, *, within_s: float) -> Answer:
+        """Write before the next poll. Bad of the device where the line takes no commands, or too many wait.
+
+        Bad of the bus after ``within_s``: then nobody knows whether it was done, unless it was never sent.
+        """
+        if not isinstance(self._driver, Writer):
+            return Answer(None, Quality.BAD_DEVICE, f"line {self.line.name} takes no commands")
+        if self._commands >= COMMANDS_MAX:
+            return Answer(None, Quality.BAD_DEVICE, f"{COMMANDS_MAX} commands wait for line {self.line.name} already")
+        self._commands += 1
+        sent = False
+        try:
+            async with asyncio.timeout(within_s), self._turn:
+                sent = True
+                answer = await self._driver.write(unit, profile, tag, value)
+        except TimeoutError:
+            return Answer(None, Quality.BAD_BUS, f"{'not confirmed' if sent else 'not sent'} within {within_s:g} s")
+        finally:
+            self._commands -= 1
+        if answer.quality != Quality.BAD_BUS:
+            self._lives(unit)
+        return answer
+
+    async def _poll_forever(self) -> None:
+        units = self.units
+        schedule = Schedule([u.period_ns for u in units], self._clock.mono_ns(), [u.priority for u in units])
+        while not self._is_stopping:
             now_ns = self._clock.mono_ns()
-            for i, unit in enumerate(self.units):
-                for _ in range(schedule.overruns(i, now_ns)):
-                    self._overrun(unit)
-            i = schedule.next(now_ns, [self._suspect(unit, now_ns) for unit in self.units])
+            for i, count in schedule.overrun(now_ns):
+                for _ in range(count):
+                    self._overrun(units[i])
+            i = schedule.next(now_ns, partial(self._suspect, now_ns))
             wait_ns = schedule.due_ns(i) - now_ns
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
                 continue
+            if self._commands:
+                async with self._turn:  # Behind those that came before; those that came since go first as well.
+                    continue
             schedule.take(i)
-            await self._poll(self.units[i])
+            async with self._turn:
+                await self._poll(units[i])
 
     def status(self) -> list[UnitStatus]:
         now_ns = self._clock.mono_ns()
@@ -97,14 +153,20 @@ class LineOwner:
                 failures=u.failures, overruns=u.overruns, left_alone=u.left_alone,
                 consecutive_failures=u.breaker.failures, breaker=u.breaker.state(now_ns), last_good_ns=u.last_good_ns,
                 response_ms=None if u.response_ns is None else u.response_ns / 1e6, detail=u.detail,
+                period_ms=u.period_ns / 1e6, priority=u.priority,
             )
             for u in self.units
         ]  # fmt: skip
 
-    def _suspect(self, unit: PolledUnit, now_ns: int) -> bool:
-        """Whether ``unit`` lets the living go first, since asking it may cost a timeout again; but not for ever."""
-        waited_s = (now_ns - unit.asked_ns) / 1e9
-        return unit.breaker.failures > 0 and unit.breaker.allows(now_ns) and waited_s < self.line.breaker.max_s
+    def _suspect(self, now_ns: int, i: int) -> bool:
+        """Whether a unit lets the living go first, since asking it may cost a timeout again; but not for ever."""
+        unit = self.units[i]
+        waited_s = (now_ns + unit.period_ns * LATE_PERIODS - unit.asked_ns) / 1e9
+        return unit.breaker.failures > 0 and self._may_ask(unit, now_ns) and waited_s < self.line.breaker.max_s
+
+    def _may_ask(self, unit: PolledUnit, now_ns: int) -> bool:
+        """At the last due time of a pause, not the first after it: no pause is longer than it is said to be."""
+        return unit.breaker.allows(now_ns + int(unit.period_ns * LATE_PERIODS))
 
     def _overrun(self, unit: PolledUnit) -> None:
         unit.overruns += 1
@@ -116,35 +178,39 @@ class LineOwner:
 
     async def _poll(self, unit: PolledUnit) -> None:
         asked_ns = self._clock.mono_ns()
-        if not unit.breaker.allows(asked_ns):
+        if not self._may_ask(unit, asked_ns):
             unit.left_alone += 1
             self._not_asked(unit, unit.detail or "left alone")
             return
         unit.asked_ns = asked_ns
         self._offer(unit.asset, unit.tags)
-        reading = asyncio.ensure_future(self._driver.read(unit.unit, unit.profile))
+        answers: Sequence[Answer] | None = None
+        self._is_asking = True
         try:
-            await asyncio.shield(reading)
+            answers = await self._driver.read(unit.unit, unit.profile)
+            self._judge(unit, answers, asked_ns)
         finally:
-            # Cut off by the end of the program it was offered, so it is delivered: with its answer, where that comes
-            # soon, for the unit has perhaps served it already.
-            await _ended(reading)
-            answers = _answers(reading)
-            if answers is not None:
-                self._judge(unit, answers, asked_ns)
+            self._is_asking = False
             self._finish(unit, answers or _nothing(unit, "stopped"))
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""
-        now_ns = self._clock.mono_ns()
         if all(answer.quality == Quality.BAD_BUS for answer in answers):
-            unit.breaker.failed(now_ns)
+            unit.breaker.failed(asked_ns)
         else:
-            unit.breaker.succeeded()
-            unit.response_ns = now_ns - asked_ns
+            self._lives(unit.unit)
+            unit.response_ns = self._clock.mono_ns() - asked_ns
         bad = [answer for answer in answers if answer.quality.is_bad]
         unit.detail = bad[0].detail if bad else ""
         self._announce(unit, len(bad))
+
+    def _lives(self, number: int) -> None:
+        """A unit answered. Where no other did before it, what kept it away may have kept all of them away."""
+        for breaker in {id(unit.breaker): unit.breaker for unit in self.units if unit.unit == number}.values():
+            if breaker.failures and all(unit.breaker.failures for unit in self.units):
+                for unit in self.units:
+                    unit.breaker.try_now()
+            breaker.succeeded()
 
     def _announce(self, unit: PolledUnit, bad: int) -> None:
         """Log trouble once, when it has lasted as long as the breaker waits, and its end once."""
@@ -172,18 +238,6 @@ class LineOwner:
             source_ns=(wall_ns,) * len(answers), read_ns=wall_ns, mono_ns=self._clock.mono_ns(),
             trusted=trusted,
         ))  # fmt: skip
-
-
-async def _ended(reading: asyncio.Future[list[Answer]]) -> None:
-    if not reading.done():
-        await asyncio.wait({reading}, timeout=STOP_S)
-    if reading.cancel():
-        await asyncio.wait({reading})
-
-
-def _answers(reading: asyncio.Future[list[Answer]]) -> list[Answer] | None:
-    """What it gave; None where it was cut off or broke."""
-    return None if reading.cancelled() or reading.exception() else reading.result()
 
 
 def _nothing(unit: PolledUnit, detail: str) -> list[Answer]:

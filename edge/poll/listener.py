@@ -98,13 +98,14 @@ class Listener:
             schedule.take(i)  # Nobody is missed before the first whole period.
         while True:
             now_ns = self._clock.mono_ns()
-            i = schedule.next(now_ns, [False] * len(self.units))
+            i = schedule.next(now_ns)
             wait_ns = schedule.due_ns(i) - now_ns
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
                 continue
             # Several periods of a machine that stood still are one: nobody listened, and the source says what it has.
-            schedule.overruns(i, now_ns)
+            for _ in schedule.overrun(now_ns):
+                pass
             schedule.take(i)
             self._beat(i)
 

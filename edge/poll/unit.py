@@ -14,7 +14,7 @@ Deliver = Callable[[Batch], None]
 
 @dataclass(frozen=True, slots=True)
 class UnitStatus:
-    """How one unit of one asset is doing, for the panel and the page.
+    """How one scan of one unit of one asset is doing, for the panel and the page.
 
     ``polls`` were due since the start, or came by themselves; of them ``failures`` gave nothing, ``overruns`` and
     ``left_alone`` being those that were never asked. ``detail`` is the last trouble, empty after a poll without any.
@@ -33,3 +33,5 @@ class UnitStatus:
     last_good_ns: int | None
     response_ms: float | None
     detail: str
+    period_ms: float = 0.0
+    priority: int = 0

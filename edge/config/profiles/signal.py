@@ -26,7 +26,11 @@ class Device(Strict, frozen=True, kw_only=True):
 
 
 class Signal(Strict, frozen=True, kw_only=True):
-    """What one value means; where it lives is the protocol's. ``value = raw * scale + offset``."""
+    """What one value means; where it lives is the protocol's. ``value = raw * scale + offset``.
+
+    With a deadband (absolute, or in percent of the last kept value) changes alone are kept, and one value at least in
+    ``heartbeat_s``; see ``edge.config.scans``.
+    """
 
     tag: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
     scale: float = 1.0
@@ -35,3 +39,6 @@ class Signal(Strict, frozen=True, kw_only=True):
     title: str = ""
     kind: SignalKind = "other"
     decimals: Annotated[int, Meta(ge=0, le=9)] = 2
+    deadband: Annotated[float, Meta(ge=0)] | None = None
+    deadband_percent: Annotated[float, Meta(gt=0, le=100)] | None = None
+    heartbeat_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0

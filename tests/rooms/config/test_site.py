@@ -35,6 +35,14 @@ def test_a_serial_device_is_found_from_the_site_file(tmp_path: Path) -> None:
     assert line.device == str(tmp_path / "extrusion.tty")
 
 
+def rate(*patterns: str) -> str:
+    return "rate = [" + ", ".join(f'{{ tags = ["{p}"], period_ms = 50 }}' for p in patterns) + "]"
+
+
+def report(rest: str) -> str:
+    return f'report = [{{ tags = ["vib*"], {rest} }}]'
+
+
 @pytest.mark.parametrize(
     ("old", "new", "key", "found", "accepted"),
     [
@@ -55,6 +63,18 @@ def test_a_serial_device_is_found_from_the_site_file(tmp_path: Path) -> None:
         ('asset = "pump-1", model', 'asset = "pump-9", model', "plant.machine[1].asset", "pump-9", "pump-1"),
         ('url = "http://127.0.0.1:8555"', 'url = "127.0.0.1:8555"', "uplink.url", "127.0.0.1:8555", ""),
         ("period_ms = 100", "period_ms = 1", "asset[0].unit[0].period_ms", "1", "10"),
+        ("period_ms = 100", 'rate = [{ tags = ["vib_*"] }]', "asset[0].unit[0].rate[0]", "period_ms", ""),
+        ("period_ms = 100", rate("nix_*"), "asset[0].unit[0].rate[0].tags", "'nix_*'", "its tags: vibration_mm_s"),
+        ("period_ms = 100", rate("*", "vib*"), "asset[0].unit[0].rate[1].tags", "'vibration_mm_s'", "rate[0]"),
+        ("period_ms = 100", report("deadband = -1"), "asset[0].unit[0].report[0].deadband", "-1", "0"),
+        ("period_ms = 100", report("heartbeat_s = 5"), "asset[0].unit[0].report[0]", "neither", "give one"),
+        (
+            "period_ms = 100",
+            report("deadband = 1, deadband_percent = 1"),
+            "asset[0].unit[0].report[0]",
+            "both",
+            "give one",
+        ),
     ],
 )
 def test_a_wrong_file_names_file_key_found_and_accepted(

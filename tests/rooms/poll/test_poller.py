@@ -7,6 +7,7 @@ peers are real.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +22,12 @@ from edge.config.lines import Breaker, Line, ModbusRtu, ModbusTcp, PolledLine
 from edge.config.profiles import Profile
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.config.site import Site
-from edge.config.tables import Asset, Gateway, SiteFile, Unit
-from edge.contract.types import Quality
+from edge.config.tables import Asset, Gateway, Rate, SiteFile, Unit
+from edge.contract.types import Quality, Value
 from edge.drivers import make_driver, make_source
 from edge.errors import LineError
 from edge.poll import Poller
+from edge.poll.line import COMMANDS_MAX
 from edge.ports import Answer, Clock, Driver
 from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
 from tests.peers.image import Image, profile_of
@@ -91,9 +93,10 @@ class World:
         self.clock = Waking()
         self.diary = Diary()
         self.buses: dict[str, Bus] = {}
+        self.tasks: list[asyncio.Task[None]] = []
 
         def make(line: PolledLine, clock: Clock) -> Driver:
-            self.buses[line.name] = Bus(clock, takes_s, timeout_s)
+            self.buses[line.name] = self.make_bus(clock, takes_s, timeout_s)
             return self.buses[line.name]
 
         self.poller = Poller(
@@ -109,17 +112,24 @@ class World:
     def bus(self) -> Bus:
         return self.buses["l"]
 
+    def make_bus(self, clock: Clock, takes_s: float, timeout_s: float) -> Bus:
+        return Bus(clock, takes_s, timeout_s)
+
     def play(self, *acts: float | Callable[[], object]) -> None:
-        """Run for so many seconds, or call, one after the other; then stop."""
+        """Run for so many seconds, or call (and await what that gives), one after the other; then stop."""
 
         async def run() -> None:
             polling = asyncio.create_task(self.poller.run())
             for act in acts:
                 if callable(act):
-                    act()
+                    told = act()
+                    if inspect.isawaitable(told):
+                        await told
                 else:
                     await self.clock.run_for(act)
                 assert not polling.done()
+            for task in self.tasks:
+                task.cancel()
             polling.cancel()
             await asyncio.wait([polling])
             assert polling.cancelled()
@@ -197,9 +207,9 @@ def test_an_open_breaker_asks_nobody_and_still_delivers() -> None:
     world.play(40.5)
     assert world.diary.count("a1", Quality.BAD_BUS) == 41
     gaps = [round(b - a) for (a, _), (b, _) in zip(world.bus.asked, world.bus.asked[1:], strict=False)]
-    assert gaps == [1, 5, 9, 9, 9]
+    assert gaps == [1, 3, 7, 7, 7, 7, 7], "no pause is longer than it is said to be"
     [status] = world.poller.status()
-    assert (status.polls, status.failures, status.left_alone, status.overruns) == (41, 41, 35, 0)
+    assert (status.polls, status.failures, status.left_alone, status.overruns) == (41, 41, 33, 0)
     assert (status.breaker, status.detail, status.last_good_ns) == ("open", "no answer", None)
 
 
@@ -370,3 +380,143 @@ def test_on_a_line_that_is_full_a_suspect_still_gets_its_turn() -> None:
     world.play(30.0, world.bus.dead.clear, 11.0)
     assert world.poller.status()[2].breaker == "closed"
     assert world.diary.count("a3", Quality.GOOD) > 0
+
+
+def rated(*rates: Rate, period_ms: int = 1000) -> Site:
+    unit = Unit(line="l", unit=1, profile="p", period_ms=period_ms, rate=rates)
+    return site_of([tcp()], [Asset(id="a1", unit=(unit,)), asset(2)], {"p": points("slow_a", "fast_a", "fast_b")})
+
+
+def points(*tags: str) -> ModbusProfile:
+    return profile_of([Point(tag=tag, function=3, address=i, type="uint16") for i, tag in enumerate(tags)])
+
+
+def test_signals_have_rates_of_their_own_and_each_is_polled_at_one() -> None:
+    world = World(rated(Rate(tags=("fast_*",), period_ms=100, priority=1)), takes_s=0.005)
+    world.play(9.99)
+    tags = Counter(batch.tags for batch in world.diary.batches if batch.asset == "a1")
+    assert tags == {("fast_a", "fast_b"): 100, ("slow_a",): 10}
+    assert [(s.period_ms, s.priority) for s in world.poller.status()] == [(100, 1), (1000, 0), (1000, 0)]
+
+
+def test_a_unit_whose_rates_take_all_signals_has_no_poll_of_none() -> None:
+    world = World(rated(Rate(tags=("fast_a",), period_ms=100), Rate(tags=("*[!t]_?", "fast_b"), period_ms=500)))
+    assert [s.period_ms for s in world.poller.status()] == [100, 500, 1000]
+    world = World(rated(Rate(tags=("*",), period_ms=500)))
+    assert [s.period_ms for s in world.poller.status()] == [500, 1000]
+
+
+def test_on_a_line_short_of_time_the_higher_priority_keeps_its_rate_and_the_lower_its_turn() -> None:
+    """A poll takes 90 ms: the fast scan alone needs nearly all of the line."""
+    world = World(rated(Rate(tags=("fast_*",), period_ms=100, priority=5), period_ms=200), takes_s=0.09)
+    world.play(30.0)
+    good = Counter(b.tags for b in world.diary.batches if b.asset == "a1" and b.quality[0] == Quality.GOOD)
+    assert good["fast_a", "fast_b"] >= 240
+    assert good["slow_a",] >= 30
+    assert world.diary.count("a2", Quality.GOOD) >= 7
+    assert not world.diary.open
+
+
+def test_where_the_whole_line_was_away_the_first_that_answers_ends_the_pauses_of_all() -> None:
+    """Their pauses do not end together: eight died twenty seconds before the others."""
+    world = World(site_of([tcp(max_s=30.0)], [asset(n) for n in range(1, 17)]), timeout_s=0.01)
+    bus, asked = world.bus, []
+    world.play(
+        1.0, lambda: bus.dead.update(range(1, 9)), 20.0, lambda: bus.dead.update(range(9, 17)), 200.0,
+        lambda: asked.append(len(bus.asked)), bus.dead.clear, 32.9,
+    )  # fmt: skip
+    first_s = bus.asked[asked[0]][0]
+    assert first_s - 1221.0 < 30.0
+    late = [b for b in world.diary.batches if b.mono_ns / S > first_s + 1.1]
+    assert {b.quality[0] for b in late[:-1]} == {Quality.GOOD}, "one period after the first, all are back"
+
+
+class WritableBus(Bus):
+    """Its units take what is written to them, in as long as a poll takes."""
+
+    def __init__(self, clock: Clock, takes_s: float = 0.01, timeout_s: float = 0.3) -> None:
+        super().__init__(clock, takes_s, timeout_s)
+        self.written: list[tuple[float, int, str, object]] = []
+
+    async def write(self, unit: int, profile: ModbusProfile, tag: str, value: Value) -> Answer:
+        assert tag in [point.tag for point in profile.point]
+        [answer] = await self.read(unit, profile_of(profile.point[:1]))
+        self.asked.pop()
+        if answer.quality != Quality.GOOD:
+            return answer
+        self.written.append((self.clock.mono_ns() / S, unit, tag, value))
+        return Answer(value, Quality.GOOD)
+
+
+class Commanded(World):
+    """Four units, one poll of which takes 0.2 s; what was commanded, and what came of it."""
+
+    def __init__(self, *, takes_s: float = 0.2) -> None:
+        super().__init__(site_of([tcp()], [asset(n) for n in (1, 2, 3, 4)]), takes_s=takes_s)
+        self.answers: list[tuple[float, Answer]] = []
+
+    def make_bus(self, clock: Clock, takes_s: float, timeout_s: float) -> Bus:
+        return WritableBus(clock, takes_s, timeout_s)
+
+    def command(self, *values: int, within_s: float = 5.0) -> None:
+        for value in values:
+            self.tasks.append(asyncio.create_task(self._given(value, within_s)))
+
+    async def _given(self, value: int, within_s: float) -> None:
+        answer = await self.poller.write("a3", "t1", value, within_s=within_s)
+        self.answers.append((self.clock.mono_ns() / S, answer))
+
+
+def test_commands_go_before_the_next_poll_in_their_order() -> None:
+    world = Commanded()
+    bus = world.bus
+    assert isinstance(bus, WritableBus)
+    world.play(2.1, lambda: world.command(7, 8, 9), 5.0)
+    assert [(unit, tag, value) for _, unit, tag, value in bus.written] == [(3, "t1", 7), (3, "t1", 8), (3, "t1", 9)]
+    times = [at - 1000 for at, *_ in bus.written]
+    assert times == pytest.approx([2.4, 2.6, 2.8]), "the poll that was under way, and then nothing else"
+    assert [answer for _, answer in world.answers] == [Answer(n, Quality.GOOD) for n in (7, 8, 9)]
+    assert not world.diary.open
+
+
+def test_a_command_to_a_line_that_rests_goes_at_once() -> None:
+    world = Commanded(takes_s=0.01)
+    world.play(2.1, lambda: world.command(7), 0.5)
+    assert [at - 1000 for at, _ in world.answers] == pytest.approx([2.11])
+
+
+def test_a_command_that_finds_no_turn_in_time_was_not_sent() -> None:
+    world = Commanded(takes_s=30.0)
+    bus = world.bus
+    assert isinstance(bus, WritableBus)
+    world.play(1.0, lambda: world.command(7, within_s=0.05), lambda: asyncio.wait(world.tasks))
+    [(_, answer)] = world.answers
+    assert (answer.quality, answer.detail) == (Quality.BAD_BUS, "not sent within 0.05 s")
+    assert not bus.written
+
+
+def test_more_commands_than_may_wait_are_refused_at_once() -> None:
+    world = Commanded()
+    world.play(2.1, lambda: world.command(*range(COMMANDS_MAX + 1)), 0.01)
+    [(_, answer)] = world.answers[:1]
+    assert answer.detail == f"{COMMANDS_MAX} commands wait for line l already"
+
+
+def test_a_command_to_a_line_that_takes_none_or_to_no_signal_says_so() -> None:
+    world = World(site_of([tcp()], [asset(1)]))
+
+    async def given() -> None:
+        answer = await world.poller.write("a1", "t0", 1)
+        assert (answer.quality, answer.detail) == (Quality.BAD_DEVICE, "line l takes no commands")
+        with pytest.raises(LineError, match=r"a1\.t9: no polled line has such a signal"):
+            await world.poller.write("a1", "t9", 1)
+
+    asyncio.run(given())
+
+
+def test_a_unit_that_took_a_command_is_polled_again() -> None:
+    world = Commanded(takes_s=0.01)
+    world.bus.dead.add(3)
+    world.play(100.0, world.bus.dead.clear, lambda: world.command(7), 1.01)
+    [last] = [b for b in world.diary.batches if b.asset == "a3"][-1:]
+    assert last.quality[0] == Quality.GOOD
