@@ -11,6 +11,7 @@ import struct
 from dataclasses import dataclass
 
 from edge.contract.types import Quality
+from edge.line_counts import Fault
 
 MBAP_BYTES = 7
 PDU_BYTES_MAX = 253
@@ -59,22 +60,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of one request: ``data``, or a bad ``quality`` and why. ``heard``: the unit gave a sign of life."""
+    """What came of one request: ``data``, or a bad ``quality`` and why. ``heard``: the unit gave a sign of life.
+
+    ``fault`` is the reason as the line's counts know it, ``code`` the exception's.
+    """
 
     data: bytes
     quality: Quality
     detail: str = ""
     heard: bool = True
+    fault: Fault = ""
+    code: int = 0
 
 
-def silent(detail: str) -> Reply:
+def silent(detail: str, fault: Fault = "timeout") -> Reply:
     """Nothing of this unit was heard."""
-    return Reply(b"", Quality.BAD_BUS, detail, heard=False)
+    return Reply(b"", Quality.BAD_BUS, detail, heard=False, fault=fault)
 
 
-def garbled(detail: str) -> Reply:
+def garbled(detail: str, fault: Fault = "mismatch") -> Reply:
     """Something came, and it does not answer the question."""
-    return Reply(b"", Quality.BAD_BUS, detail)
+    return Reply(b"", Quality.BAD_BUS, detail, fault=fault)
 
 
 def check_reply(request: Request, pdu: bytes) -> Reply:
@@ -91,8 +97,8 @@ def check_reply(request: Request, pdu: bytes) -> Reply:
 def exception_reply(code: int) -> Reply:
     words = f"exception {code:#04x} {EXCEPTION_WORDS.get(code, 'unknown code')}"
     if code in _OF_THE_GATEWAY:
-        return silent(words)
-    return Reply(b"", Quality.BAD_DEVICE, words)
+        return Reply(b"", Quality.BAD_BUS, words, heard=False, fault="refused", code=code)
+    return Reply(b"", Quality.BAD_DEVICE, words, fault="refused", code=code)
 
 
 def mbap_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
@@ -163,6 +169,17 @@ def whole_frame(data: bytes | bytearray, at: int, length: int) -> bool:
     return end <= len(data) and crc16(data[at : end - 2]) == data[end - 2] | data[end - 1] << 8
 
 
+def frame_of(unit: int, data: bytes) -> bool:
+    """Whether ``data`` holds a whole frame that ``unit`` sent: the length of an answer is in its third byte."""
+    at = data.find(unit)
+    while 0 <= at < len(data) - 2:
+        refusal = data[at + 1] & EXCEPTION_FLAG
+        if whole_frame(data, at, EXCEPTION_BYTES if refusal else EXCEPTION_BYTES + data[at + 2]):
+            return True
+        at = data.find(unit, at + 1)
+    return False
+
+
 def find_rtu_reply(request: Request, unit: int, data: bytes | bytearray) -> Reply | None:
     """The unit's reply in what a serial line has given since the request, None while it may still come.
 
@@ -181,7 +198,7 @@ def find_rtu_reply(request: Request, unit: int, data: bytes | bytearray) -> Repl
                 return Reply(bytes(data[at + 3 : at + request.rtu_reply_bytes - 2]), Quality.GOOD)
             corrupted |= at == 0 and len(data) >= request.rtu_reply_bytes
         at = data.find(unit, at + 1)
-    return garbled("CRC error") if corrupted else None
+    return garbled("CRC error", "crc") if corrupted else None
 
 
 def what_came_instead(request: Request, unit: int, data: bytes | bytearray, waited_ms: float) -> Reply:
@@ -191,10 +208,10 @@ def what_came_instead(request: Request, unit: int, data: bytes | bytearray, wait
         return silent(f"no answer {waited}")
     if any(whole_frame(data, 0, length) for length in range(4, min(len(data), RTU_BYTES_MAX) + 1)):
         if data[0] != unit:
-            return silent(f"no answer {waited}, only a frame of unit {data[0]}")
+            return silent(f"no answer {waited}, only a frame of unit {data[0]}", "foreign")
         if data[1] & ~EXCEPTION_FLAG != request.function:
             return garbled(f"reply to function {data[1]}, asked {request.function}")
         return garbled(f"reply of {data[2]} bytes of data, asked for {request.data_bytes}")
     if bytes((unit, request.function)) in data:
-        return garbled(f"CRC error or cut off, {len(data)} of {request.rtu_reply_bytes} bytes {waited}")
-    return silent(f"no answer {waited}, only noise ({len(data)} bytes)")
+        return garbled(f"CRC error or cut off, {len(data)} of {request.rtu_reply_bytes} bytes {waited}", "crc")
+    return silent(f"no answer {waited}, only noise ({len(data)} bytes)", "noise")

@@ -31,11 +31,13 @@ from edge.drivers.modbus_frames import (
     Reply,
     Request,
     find_rtu_reply,
+    frame_of,
     rtu_frame,
     silent,
     what_came_instead,
 )
 from edge.errors import LineError
+from edge.line_counts import LineCounts
 from edge.ports import Answer, Clock
 
 FAST_BAUD = 19_200
@@ -43,6 +45,8 @@ FAST_SILENCE_NS = 1_750_000
 """Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, 2.5.1.1)."""
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 5.0
 HEARD_BYTES_MAX = 1024
+ASKED_BYTES = 8
+"""Length of every question on the wire: unit, function, address, count, CRC."""
 LOOP_TICK_NS = 1_000_000
 """An event loop's timers are rounded up to this; what is shorter is slept outside of it, lest the line idle."""
 _PTY_MAJORS = range(136, 144)
@@ -74,6 +78,9 @@ class ModbusRtuDriver:
         self._conversation = Conversation(self._ask, clock, numbered=False)
         self._backoff = Backoff(clock, REOPEN_FIRST_S, REOPEN_MAX_S)
         self._port: _Port | None = None
+        self._asked: tuple[int, int] | None = None
+        self._owing: int | None = None
+        self.counts = LineCounts()
 
     async def open(self) -> None:
         """Open the device exclusively. Raises ``LineError``."""
@@ -98,16 +105,56 @@ class ModbusRtuDriver:
             self._port = None
 
     async def _ask(self, unit: int, request: Request) -> Reply:
+        started_ns = self._clock.mono_ns()
+        reply = await self._answer(unit, request)
+        self.counts.of(unit).count(
+            reply.fault, busy_ns=self._clock.mono_ns() - started_ns, sent_bytes=ASKED_BYTES,
+            heard_bytes=request.rtu_reply_bytes, code=reply.code,
+        )  # fmt: skip
+        answered = (
+            0 if reply.fault not in ("", "refused") else EXCEPTION_BYTES if reply.fault else request.rtu_reply_bytes
+        )
+        self._note_owed(answered)
+        # What follows half an answer may be its other half, so that only silence and whole answers are followed up.
+        self._asked = (unit, answered) if answered or reply.fault == "timeout" else None
+        self._owing = unit if reply.fault == "timeout" else self._owing
+        return reply
+
+    def _note_owed(self, answered: int) -> None:
+        """A late reply that came before this question's own answer, which has so many bytes."""
+        heard = self._port.heard if self._port is not None else b""
+        if self._owing is None or len(heard) <= answered:
+            return
+        if frame_of(self._owing, bytes(heard[: len(heard) - answered])):
+            self.counts.of(self._owing).late += 1
+            self._owing = None
+
+    def _note_strays(self, heard: bytes) -> None:
+        """Whole frames that came after the last question's end: late where it had no answer, else one answer more."""
+        if self._asked is None or len(heard) <= self._asked[1]:
+            return
+        unit, answered = self._asked
+        if frame_of(unit, heard[answered:]):
+            counts = self.counts.of(unit)
+            counts.doubles += answered > 0
+            counts.late += answered == 0
+            self._owing = None
+
+    async def _answer(self, unit: int, request: Request) -> Reply:
         if self._port is None or self._port.lost:
             trouble = self._reopen()
             if trouble:
-                return silent(trouble)
+                return silent(trouble, "line")
         port = self._port
         assert port is not None
         frame = rtu_frame(unit, request.pdu)
         allowed_ms = self._line.timeout_ms + character_ns(self._line) * (len(frame) + request.rtu_reply_bytes) / 1e6
         if not await port.fall_silent(allowed_ms / 1000):
-            return silent(port.lost or f"the line did not fall silent within {allowed_ms:.0f} ms")
+            if port.lost:
+                return silent(port.lost, "line")
+            return silent(f"the line did not fall silent within {allowed_ms:.0f} ms", "noise")
+        self._note_strays(port.dropped)
+        self._asked = unit, 0
         port.send(frame)
         reply = None
         try:
@@ -120,7 +167,7 @@ class ModbusRtuDriver:
         except TimeoutError:
             reply = find_rtu_reply(request, unit, port.heard)
             return reply or what_came_instead(request, unit, port.heard, allowed_ms)
-        return reply or silent(port.lost)
+        return reply or silent(port.lost, "line")
 
     def _reopen(self) -> str:
         """Open again what was lost, unless the last attempt is too fresh; the trouble in words, empty where none."""
@@ -134,11 +181,14 @@ class ModbusRtuDriver:
         except (OSError, termios.error) as error:
             return self._backoff.failed(f"{lost}, cannot be opened again: {error.args[-1]}")
         self._backoff.succeeded()
+        self.counts.reconnects += 1
         return ""
 
 
 class _Port:
     """The open device: what was heard since the last question, and since when the line has been silent.
+
+    ``dropped`` is what was heard up to the last silence that was waited for.
 
     Raises ``OSError`` or ``termios.error`` where the device cannot be opened or set. Afterwards ``lost`` says why it is
     no longer usable, or is empty.
@@ -154,6 +204,7 @@ class _Port:
         self._arrived = asyncio.Event()
         self._wanted = 0
         self.heard = bytearray()
+        self.dropped = b""
         self.lost = ""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._hear)
@@ -173,6 +224,7 @@ class _Port:
             if rest_ns <= 0:
                 self._hear()
                 if self._active_ns <= now_ns:
+                    self.dropped = bytes(self.heard)
                     self.heard.clear()
                     return not self.lost
             elif now_ns > give_up_ns:

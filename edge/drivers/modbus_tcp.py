@@ -18,6 +18,7 @@ from edge.config.profiles.modbus import ModbusProfile
 from edge.drivers.backoff import Backoff
 from edge.drivers.modbus_conversation import Conversation
 from edge.drivers.modbus_frames import (
+    MBAP_BYTES,
     MbapStream,
     OutOfStepError,
     Reply,
@@ -27,26 +28,31 @@ from edge.drivers.modbus_frames import (
     mbap_frame,
     silent,
 )
+from edge.line_counts import LineCounts
 from edge.ports import Answer, Clock
 
 RECONNECT_FIRST_S = 0.1
 RECONNECT_MAX_S = 5.0
+STRAYS_MAX = 64
 SILENCES_MAX = 5
 """After so many unanswered questions in a row the connection may be dead on the other side, and is made anew."""
 
 
 class ModbusTcpDriver:
-    """The ``Driver`` of one Modbus TCP line. ``late`` counts replies that came to questions given up."""
+    """The ``Driver`` of one Modbus TCP line. ``late`` counts replies that came to questions given up, or once more."""
 
     def __init__(self, line: ModbusTcp, clock: Clock) -> None:
         self._line = line
+        self._clock = clock
         self._timeout_s = line.timeout_ms / 1000
         self._conversation = Conversation(self._ask, clock, numbered=True)
         self._backoff = Backoff(clock, RECONNECT_FIRST_S, RECONNECT_MAX_S)
         self._connection: _Connection | None = None
         self._transactions = itertools.count(1)
         self._silences = 0
+        self._connected = False
         self.late = 0
+        self.counts = LineCounts()
 
     async def open(self) -> None:
         """Nothing to check: a PLC that is switched off is trouble on the bus, and the first read says so."""
@@ -58,13 +64,22 @@ class ModbusTcpDriver:
         self._disconnect()
 
     async def _ask(self, unit: int, request: Request) -> Reply:
+        started_ns = self._clock.mono_ns()
+        reply = await self._answer(unit, request)
+        self.counts.of(unit).count(
+            reply.fault, busy_ns=self._clock.mono_ns() - started_ns, sent_bytes=MBAP_BYTES + len(request.pdu),
+            heard_bytes=MBAP_BYTES + 2 + request.data_bytes, code=reply.code,
+        )  # fmt: skip
+        return reply
+
+    async def _answer(self, unit: int, request: Request) -> Reply:
         if self._connection is None or self._connection.lost:
             trouble = await self._connect()
             if trouble:
-                return silent(trouble)
+                return silent(trouble, "line")
         assert self._connection is not None
         connection = self._connection
-        self.late += connection.forget()
+        self._forget(connection)
         transaction = next(self._transactions) & 0xFFFF
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -73,23 +88,33 @@ class ModbusTcpDriver:
             return self._unanswered(connection)
         except ConnectionError as error:
             self._disconnect()
-            return silent(f"connection lost: {_words(error)}")
+            return silent(f"connection lost: {_words(error)}", "line")
         finally:
-            self.late += connection.forget()
+            self._forget(connection)
         self._silences = 0
         self._backoff.succeeded()
         return self._checked(unit, heard_unit, request, pdu)
 
+    def _forget(self, connection: _Connection) -> None:
+        """Close its question and count the replies to others that have come since the last time."""
+        for unit, again in connection.forget():
+            self.late += 1
+            counts = self.counts.of(unit)
+            if again:
+                counts.doubles += 1
+            else:
+                counts.late += 1
+
     def _checked(self, unit: int, heard_unit: int, request: Request, pdu: bytes) -> Reply:
         if heard_unit != unit:
-            return garbled(f"reply of unit {heard_unit}, asked unit {unit}")
+            return garbled(f"reply of unit {heard_unit}, asked unit {unit}", "foreign")
         return check_reply(request, pdu)
 
     def _unanswered(self, connection: _Connection) -> Reply:
         self._silences += 1
         detail = f"no answer within {self._line.timeout_ms} ms"
-        if connection.foreign:
-            detail += f", only replies to other questions ({connection.foreign})"
+        if connection.strays:
+            detail += f", only replies to other questions ({len(connection.strays)})"
         if connection.unfinished:
             # The rest of a cut frame would swallow the next reply.
             detail = f"reply cut off, not complete within {self._line.timeout_ms} ms"
@@ -111,6 +136,8 @@ class ModbusTcpDriver:
             return self._backoff.failed(f"no connection within {self._line.timeout_ms} ms")
         except OSError as error:
             return self._backoff.failed(f"no connection: {_words(error)}")
+        self.counts.reconnects += self._connected
+        self._connected = True
         # Only an answer clears the back-off: a peer that accepts and hangs up at once must not be hammered.
         self._backoff.failed("connection lost")
         return ""
@@ -128,8 +155,8 @@ class _Connection(asyncio.Protocol):
         self._stream = MbapStream()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[tuple[int, bytes]] | None = None
-        self._transaction = -1
-        self.foreign = 0
+        self._transaction = self._answered = -1
+        self.strays: list[tuple[int, bool]] = []
         self.lost = False
 
     @property
@@ -144,11 +171,13 @@ class _Connection(asyncio.Protocol):
         self._transport.write(frame)
         return self._waiter
 
-    def forget(self) -> int:
-        """Close the question; how many replies to others have come since the last time."""
+    def forget(self) -> list[tuple[int, bool]]:
+        """Close the question; whose replies to others came since the last time, and whether to one answered before."""
+        if self._waiter is not None and self._waiter.done() and not self._waiter.cancelled():
+            self._answered = self._transaction
         self._waiter = None
-        foreign, self.foreign = self.foreign, 0
-        return foreign
+        strays, self.strays = self.strays, []
+        return strays
 
     def abort(self) -> None:
         self.lost = True
@@ -169,8 +198,9 @@ class _Connection(asyncio.Protocol):
         for transaction, unit, pdu in frames:
             if transaction == self._transaction and self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result((unit, pdu))
-            else:
-                self.foreign += 1
+            elif len(self.strays) < STRAYS_MAX:
+                asked_last = transaction == self._transaction
+                self.strays.append((unit, transaction == self._answered or (asked_last and self._waiter is not None)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
