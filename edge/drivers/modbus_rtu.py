@@ -13,14 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
-import stat
 import termios
 import time
-from pathlib import Path
-
-import serial
 
 from edge.config.lines import ModbusRtu
 from edge.config.profiles.modbus import ModbusProfile
@@ -36,7 +31,7 @@ from edge.drivers.modbus_frames import (
     silent,
     what_came_instead,
 )
-from edge.errors import LineError
+from edge.drivers.tty import cannot_open, open_tty
 from edge.line_counts import LineCounts
 from edge.ports import Answer, Clock
 
@@ -49,14 +44,6 @@ ASKED_BYTES = 8
 """Length of every question on the wire: unit, function, address, count, CRC."""
 LOOP_TICK_NS = 1_000_000
 """An event loop's timers are rounded up to this; what is shorter is slept outside of it, lest the line idle."""
-_PTY_MAJORS = range(136, 144)
-_OPEN_TROUBLE: dict[int | None, tuple[str, str]] = {
-    errno.ENOENT: ("no such device", "is the adapter plugged in?"),
-    errno.EACCES: ("no permission", "add this user to the group `dialout`"),
-    errno.EAGAIN: ("another program uses it", "stop that program first"),
-    errno.EBUSY: ("another program uses it", "stop that program first"),
-}
-"""Problem and hint by the error's number: pyserial's own exceptions carry it, but not as Python's subclasses."""
 
 
 def character_ns(line: ModbusRtu) -> int:
@@ -87,12 +74,7 @@ class ModbusRtuDriver:
         try:
             self._port = _Port(self._line, self._clock)
         except (OSError, termios.error) as error:
-            number = error.errno if isinstance(error, OSError) else None
-            problem, hint = _OPEN_TROUBLE.get(
-                number,
-                (f"cannot be opened: {error}", f"does it take {self._line.baud} baud, parity {self._line.parity}?"),
-            )
-            raise LineError(self._line.device, problem, hint) from error
+            raise cannot_open(self._line.device, error) from error
         # What another program asked just before may still be answered: that is dropped with the next question.
         await self._clock.sleep(self._line.timeout_ms / 1000)
 
@@ -198,7 +180,7 @@ class _Port:
         self._clock = clock
         self._silence_ns = silence_ns(line)
         self._character_ns = character_ns(line)
-        self._serial = _opened(line)
+        self._serial = open_tty(line.device, baud=line.baud, parity=line.parity, stop_bits=line.stop_bits)
         self._fd = self._serial.fileno()
         self._active_ns = clock.mono_ns()
         self._arrived = asyncio.Event()
@@ -277,25 +259,6 @@ class _Port:
         self.lost = f"serial device lost: {(error.strerror or str(error)).lower()}"
         self._arrived.set()
         self.close()
-
-
-def _opened(line: ModbusRtu) -> serial.Serial:
-    """The device, locked, raw and non-blocking. A pty has no parity and refuses to be asked for one: it gets none."""
-    status = Path(line.device).stat()
-    pty = stat.S_ISCHR(status.st_mode) and os.major(status.st_rdev) in _PTY_MAJORS
-    port = serial.Serial(
-        line.device,
-        baudrate=line.baud,
-        parity=serial.PARITY_NONE if pty else line.parity,
-        stopbits=line.stop_bits,
-        timeout=0,
-        exclusive=True,
-    )
-    # pyserial sets VMIN to 0, where "nothing yet" reads like "hung up"; with 1 the first is EAGAIN.
-    settings = termios.tcgetattr(port.fileno())
-    settings[6][termios.VMIN] = 1
-    termios.tcsetattr(port.fileno(), termios.TCSANOW, settings)
-    return port
 
 
 def _rest(rest_ns: int) -> None:
