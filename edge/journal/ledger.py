@@ -31,6 +31,8 @@ from edge.journal.signed import verified
 # What one report holds of hours before the newest; the rest goes with the next.
 REPORT_ROWS_MAX = 4000
 REPORT_SLOTS_MAX = 1000
+# The longest period that a site file takes.
+PERIOD_NS_MAX = 24 * 3600 * 10**9
 
 Rows = dict[tuple[str, str, int], dict[str, int]]
 """Counts by asset, tag and hour."""
@@ -98,8 +100,16 @@ class Ledger:
                 yield group, counts["thinned"]
 
     def groups_in_use(self, at_ns: int) -> list[ScanGroup]:
-        """Scan groups that were polled in the hour of ``at_ns`` or later."""
-        found = self._connection.execute("SELECT DISTINCT scan_group FROM ledger WHERE hour_ns >= ?", (hour_of(at_ns),))
+        """Scan groups that were polled within a day before the last poll that is known at ``at_ns``, or later.
+
+        That poll may be long ago, where a gateway stood still and was cut off again before its first commit; and a
+        group may be polled no more than once a day.
+        """
+        found = self._connection.execute(
+            "SELECT DISTINCT scan_group FROM ledger WHERE hour_ns >= coalesce("
+            "(SELECT max(hour_ns) FROM ledger WHERE hour_ns <= :hour), :hour) - :day",
+            {"hour": hour_of(at_ns), "day": PERIOD_NS_MAX},
+        )
         return [self._groups[group] for (group,) in found]
 
     @property

@@ -213,6 +213,28 @@ def test_after_a_power_cut_the_gap_reaches_past_the_last_poll_even_where_the_rec
     assert all(row.balanced for row in again.ledger())
 
 
+@pytest.mark.parametrize("idle_h", [1, 24 * 7])
+def test_a_start_that_is_cut_off_before_its_first_commit_is_declared_whatever_hour_it_was(
+    tmp_path: Path, idle_h: int
+) -> None:
+    """The store knows what was polled before, not in this hour; the recorder was not written back."""
+    clock, recorder = BentClock(), tmp_path / "store.db.recorder"
+    journal = opened(tmp_path, clock)
+    poll(journal, clock, 1)
+    journal.commit()
+    journal.close()
+    clock.pass_s(3600.0 * idle_h)
+    journal, opened_ns = opened(tmp_path, clock, boot="e" * 32), clock.wall_ns()
+    clock.pass_s(0.5)
+    poll(journal, clock, 2)
+    killed(journal)
+    recorder.write_bytes(b"")
+    clock.pass_s(60.0)
+    again = opened(tmp_path, clock, boot="f" * 32)
+    gaps = [r for b in again.pending(limit_bytes=10**6) for r in opened_block(b).records if isinstance(r, Dropped)]
+    assert gaps == [Dropped("spindle-1", tag, Cause.POWER, 0, opened_ns, clock.wall_ns()) for tag in TAGS]
+
+
 def test_a_refused_block_and_its_declaration_change_places_in_one_transaction(tmp_path: Path) -> None:
     """A power cut right after the answer must not take both; what the refused one itself declared goes up again."""
     clock = BentClock()
