@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.config.lines import ModbusRtu, ModbusTcp, PolledLine, PushedLine
+from edge.config.lines import ModbusRtu, ModbusTcp, Mqtt, PolledLine, PushedLine
 from edge.ports import Clock, Driver, Source, Subject
 
 
@@ -29,4 +29,10 @@ def make_driver(line: PolledLine, clock: Clock) -> Driver:
 
 def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> Source:
     """The source of ``line``, not yet open; ``Heard.subject`` numbers ``subjects``."""
-    raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")
+    match line:
+        case Mqtt():
+            from edge.drivers.mqtt import MqttSource
+
+            return MqttSource(line, subjects, clock)
+        case _:
+            raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from edge.config.json_pointer import parse_pointer
 from edge.config.profiles.signal import Device, Signal, Strict
 
 PLACE = "{at}"
@@ -74,8 +75,10 @@ def _problems_of(point: Point) -> Iterator[tuple[str, str]]:
     if problem := filter_trouble(point.topic):
         yield f"topic {point.topic!r}: {problem}", "+ stands for one whole level, # for all that follow, last"
     for pointer in (point.pointer, point.time, *point.where):
-        if pointer and not pointer.startswith("/"):
-            yield f"pointer {pointer!r}", "a JSON pointer is empty or begins with /, as in /ENERGY/Power"
+        try:
+            parse_pointer(pointer)
+        except ValueError as error:
+            yield str(error), "it is empty or begins with /, as in /ENERGY/Power; ~0 stands for ~ and ~1 for /"
     if point.payload != "json" and (point.pointer or point.time or point.where):
         yield f"a pointer into a payload that is {point.payload}", "only JSON has pointers"
     if point.payload == "level" and "+" not in point.topic.split("/"):

@@ -1,0 +1,181 @@
+"""The laws of the ``Source`` port, for every source against real peers that are not ours.
+
+A further source joins with a ``Stage`` in ``STAGES``: its line, two subjects with two points each, and a peer that can
+be started, stopped, made to say a number of each point, and made to say what no point can mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from edge.clock import SystemClock
+from edge.config.lines import Mqtt, PushedLine
+from edge.config.profiles.mqtt import MqttProfile
+from edge.config.profiles.mqtt import Point as MqttPoint
+from edge.config.profiles.signal import Device
+from edge.contract.types import Quality
+from edge.drivers import make_source
+from edge.ports import Source, Subject
+from tests.peers.listening import Ear, listening
+from tests.peers.mosquitto import Mosquitto
+
+
+class Stage(Protocol):
+    """A peer and how our side is told of it. The peer's calls may block: they run in a thread."""
+
+    @property
+    def line(self) -> PushedLine: ...
+
+    subjects: list[Subject]
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def say(self, subject: int, place: int, value: float) -> None:
+        """Make it true at the peer, which tells it in its own way."""
+
+    def babble(self) -> None:
+        """Say what no point can mean, to the last point of the last subject and to whoever listens."""
+
+
+class MqttStage:
+    def __init__(self, folder: Path, version: str) -> None:
+        self._mosquitto = Mosquitto(folder)
+        self.line = Mqtt(name="m", broker=self._mosquitto.broker("laws", version=version, keepalive_s=2))
+        profile = MqttProfile(
+            device=Device(id="d", products=(), source="", protocol="mqtt"),
+            point=tuple(MqttPoint(tag=f"p{i}", topic=f"{{at}}/p{i}", pointer="/value") for i in range(2)),
+        )
+        self.subjects = [Subject(i, f"plant/d{i}", profile, 1.0) for i in range(2)]
+
+    def start(self) -> None:
+        self._mosquitto.start()
+
+    def stop(self) -> None:
+        self._mosquitto.kill()
+
+    def say(self, subject: int, place: int, value: float) -> None:
+        self._mosquitto.publish(f"plant/d{subject}/p{place}", f'{{"value": {value}}}')
+
+    def babble(self) -> None:
+        for payload in (b"", b"{", b"\xff\xfe", b'{"value": {}}', b"[" * 50_000, b'{"value": "12 bar"}'):
+            self._mosquitto.publish("plant/d1/p1", payload)
+
+
+STAGES: dict[str, Callable[[Path], Stage]] = {
+    "mqtt 5": lambda folder: MqttStage(folder, "5"),
+    "mqtt 3.1.1": lambda folder: MqttStage(folder, "3.1.1"),
+}
+
+
+@pytest.fixture(params=STAGES)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    made = STAGES[request.param](tmp_path)
+    yield made
+    made.stop()
+
+
+def source_of(stage: Stage) -> Source:
+    return make_source(stage.line, stage.subjects, SystemClock())
+
+
+async def said(stage: Stage, ear: Ear, subject: int, place: int, value: float) -> None:
+    """Say it once, and wait until it is heard as good."""
+    await asyncio.to_thread(stage.say, subject, place, value)
+    await ear.until(lambda: value in ear.values(subject, place), f"{value} heard")
+    assert ear.answers(subject, place)[ear.values(subject, place).index(value)].quality == Quality.GOOD
+
+
+def test_what_a_device_says_is_heard_of_the_right_point_of_the_right_unit(stage: Stage) -> None:
+    async def scene() -> None:
+        await asyncio.to_thread(stage.start)
+        async with listening(source_of(stage)) as ear:
+            await ear.well()
+            spoken = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 0)]
+            for i, (subject, place) in enumerate(spoken):
+                await said(stage, ear, subject, place, 100.5 + i)
+            for here in set(spoken):
+                others = {100.5 + i for i, there in enumerate(spoken) if there != here}
+                assert not others & set(ear.values(*here))
+
+    asyncio.run(scene())
+
+
+def test_a_peer_that_is_not_there_is_trouble_in_words_and_no_error_and_is_heard_once_it_comes(stage: Stage) -> None:
+    async def scene() -> None:
+        async with listening(source_of(stage)) as ear:
+            words = [ear.source.trouble(subject) for subject in range(len(stage.subjects))]
+            assert all(len(some) > 10 for some in words)
+            await asyncio.sleep(0)
+            assert not [answer for answer in ear.answers() if not answer.quality.is_bad]
+            await asyncio.to_thread(stage.start)
+            await ear.well()
+            await said(stage, ear, 1, 0, 7.5)
+
+    asyncio.run(scene())
+
+
+def test_a_peer_that_dies_is_trouble_in_words_and_is_heard_again_once_it_is_back(stage: Stage) -> None:
+    async def scene() -> None:
+        await asyncio.to_thread(stage.start)
+        async with listening(source_of(stage)) as ear:
+            await ear.well()
+            await said(stage, ear, 0, 0, 1.5)
+            for value in (2.5, 3.5):
+                await asyncio.to_thread(stage.stop)
+                assert len(await ear.troubled()) > 10
+                await asyncio.to_thread(stage.start)
+                await ear.well()
+                await said(stage, ear, 0, 0, value)
+
+    asyncio.run(scene())
+
+
+def test_what_no_point_can_mean_makes_its_own_point_bad_and_no_other(stage: Stage) -> None:
+    async def scene() -> None:
+        await asyncio.to_thread(stage.start)
+        async with listening(source_of(stage)) as ear:
+            await ear.well()
+            await said(stage, ear, 1, 0, 1.5)
+            await asyncio.to_thread(stage.babble)
+            await ear.until(lambda: any(a.quality.is_bad for a in ear.answers(1, 1)), "bad")
+            assert all(a.value is None and a.detail for a in ear.answers(1, 1) if a.quality.is_bad)
+            await said(stage, ear, 1, 1, 2.5)
+            await said(stage, ear, 1, 0, 3.5)
+            for subject, place in ((0, 0), (0, 1), (1, 0)):
+                assert not [a for a in ear.answers(subject, place) if a.quality.is_bad]
+            assert not ear.source.trouble(1)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["connected", "never connected"])
+def test_it_ends_when_it_is_cancelled_says_nothing_after_and_leaves_nothing_behind(stage: Stage, there: bool) -> None:
+    async def scene() -> None:
+        if there:
+            await asyncio.to_thread(stage.start)
+        source = source_of(stage)
+        ear = Ear(source)
+        await source.open()
+        running = asyncio.create_task(source.run(ear.hear))
+        if there:
+            await ear.well()
+        else:
+            await asyncio.sleep(0.05)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=5.0)
+        assert done
+        assert running.cancelled()
+        await source.close()
+        await source.close()
+        before = len(ear.heard)
+        if there:
+            await asyncio.to_thread(stage.say, 0, 0, 9.5)
+        assert len(ear.heard) == before
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scene())
