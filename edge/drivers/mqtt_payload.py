@@ -236,7 +236,8 @@ def _time_ns(raw: Any, unit: str) -> int:
     factor = _NS_OF[unit]
     if abs(number) > 2**63:
         raise _NotSo(f"{_shown(raw)} is no time in {unit}")
-    return number * factor if isinstance(number, int) else round(number * factor)
+    whole = int(number)
+    return whole * factor + round((number - whole) * factor)
 
 
 def _moment(at_ns: int) -> str:
