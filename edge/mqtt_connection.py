@@ -44,6 +44,7 @@ FAREWELL_S = 1.0
 SUBSCRIBED_AT_ONCE_MAX = 50
 SECRET_BYTES_MAX = 4096
 SESSION_TAKEN_OVER = 0x8E
+SHARED_NAME = "; if this goes on, another client has the same client_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,13 @@ class MqttConnection:
     async def run(self) -> None:
         """Keep connected until cancelled; never raises for trouble of the broker or of the way there."""
         pause_s = 0.0
+        short = 0
         while True:
-            began_ns = self._clock.mono_ns()
-            self._say(await self._connection())
+            began_ns, before = self._clock.mono_ns(), self.connections
+            trouble = await self._connection()
             calm = self._clock.mono_ns() - began_ns > CALM_S * 1e9
+            short = short + 1 if self.connections > before and not calm else 0
+            self._say(trouble + (SHARED_NAME if short > 1 else ""))
             pause_s = PAUSE_S_FIRST if calm or not pause_s else min(2 * pause_s, self._broker.backoff_s_max)
             # Many gateways lose one broker at the same moment; they must not come back at the same moment.
             await self._clock.sleep(pause_s * self._random.uniform(0.5, 1.0))
@@ -196,6 +200,7 @@ class MqttConnection:
         except OSError as error:
             raise LineError(self._where, f"ca {broker.ca}: {_words(error)}", "name a PEM file") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _TlsSocket
         if broker.certificate:
             _check_private(Path(broker.key), self._where)
             try:
@@ -385,12 +390,9 @@ class _Link:
                 self._owner.refused[one] = str(reason).lower()
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _more: Any) -> None:
-        words = f"connection lost: {reason}".lower()
-        if flags.is_disconnect_packet_from_server:
-            words = f"it ended the connection: {reason}".lower()
-            if reason.value == SESSION_TAKEN_OVER:
-                words += ": another client has the same client_id"
-        self._end(words)
+        told = flags.is_disconnect_packet_from_server
+        words = f"it ended the connection: {reason}".lower() if told else "the connection broke"
+        self._end(words + (SHARED_NAME if told and reason.value == SESSION_TAKEN_OVER else ""))
 
     def _on_socket_close(self, _client: Any, _data: Any, sock: Any) -> None:
         self._unwatch(sock)
@@ -406,6 +408,17 @@ class _Link:
     def _on_no_write(self, _client: Any, _data: Any, sock: Any) -> None:
         self._empty.set()
         self._loop.remove_writer(sock.fileno())
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closed where the handshake fails: paho forgets it there."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 def read_secret(path: str, where: str) -> str:

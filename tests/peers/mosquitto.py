@@ -70,7 +70,7 @@ class Mosquitto:
         assert self.process is None
         lines = [
             f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {self.folder}/",
-            "autosave_on_changes true", "autosave_interval 1", "max_queued_messages 100000",
+            "max_queued_messages 100000",
             f"log_dest file {self.folder}/log",
             *(() if any("allow_anonymous" in line for line in self.extra) else ("allow_anonymous true",)), *self.extra,
         ]  # fmt: skip
@@ -91,6 +91,17 @@ class Mosquitto:
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
+
+    def save(self) -> None:
+        """Return once all that it holds by now is on its disk."""
+        assert self.process is not None
+        stored = self.folder / "mosquitto.db"
+        before = stored.stat().st_mtime_ns if stored.exists() else 0
+        self.process.send_signal(signal.SIGUSR1)
+        deadline = time.monotonic() + DEADLINE_S
+        while not stored.exists() or stored.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def broker(self, client_id: str = "gateway", **changes: Any) -> Broker:
         """How our side reaches it, impatiently, as a test is."""

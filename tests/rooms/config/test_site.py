@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config.lines import ModbusRtu
+from edge.config.lines import ModbusRtu, Mqtt
 from edge.config.reference import reference
 from edge.config.site import load_site, profiles_root
 from edge.errors import ConfigError
@@ -119,3 +119,76 @@ def test_every_key_has_its_meaning() -> None:
     assert len(rows) > 50
     assert not [row for row in rows if row.rstrip("| ").endswith(("default", "|"))]
     assert all(len(row.split("|")[4].strip()) > 3 for row in rows)
+
+
+MQTT_SITE = """
+profiles = "own"
+[gateway]
+id = "g"
+[[line]]
+kind = "mqtt"
+name = "hall"
+broker = { host = "10.0.0.5", client_id = "g-hall", tls = true, ca = "ca.pem", username = "g", password_file = "pw" }
+[[line]]
+kind = "mqtt"
+name = "yard"
+broker = { host = "10.0.0.6", client_id = "g-yard" }
+[[asset]]
+id = "a"
+unit = [{ line = "hall", at = "plant/a", profile = "sensor" }]
+"""
+MQTT_PROFILE = """
+[device]
+id = "sensor"
+products = ["any"]
+source = "this test"
+protocol = "mqtt"
+[[point]]
+tag = "t"
+topic = "{at}/t"
+pointer = "/v"
+"""
+
+
+def mqtt_site(folder: Path, old: str = "", new: str = "") -> Path:
+    (folder / "own/devices").mkdir(parents=True)
+    assert not old or old in MQTT_SITE + MQTT_PROFILE, "the test's own premise"
+    (folder / "own/devices/sensor.toml").write_text(MQTT_PROFILE.replace(old, new, 1), encoding="utf-8")
+    path = folder / "site.toml"
+    path.write_text(MQTT_SITE.replace(old, new, 1), encoding="utf-8")
+    return path
+
+
+def test_a_site_with_brokers_loads_and_names_its_files_by_whole_paths(tmp_path: Path) -> None:
+    line = load_site(mqtt_site(tmp_path)).line("hall")
+    assert isinstance(line, Mqtt)
+    assert (line.broker.ca, line.broker.password_file) == (str(tmp_path / "ca.pem"), str(tmp_path / "pw"))
+    assert not line.broker.key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('host = "10.0.0.6", client_id = "g-yard"', 'host = "10.0.0.5", client_id = "g-hall"', "also that of `line[0]"),
+        ("tls = true", "tls = false", "line[0].broker.ca"),
+        ('username = "g", ', "", "line[0].broker.password_file"),
+        ('client_id = "g-yard"', 'client_id = "g-yard", key = "k", tls = true', "certificate and key"),
+        ('client_id = "g-yard"', 'client_id = "g yard"', "line[1].broker.client_id"),
+        (', client_id = "g-yard"', "", "client_id"),
+        ('at = "plant/a", ', "", "say where the device is"),
+        ('at = "plant/a"', 'at = "plant/+"', "wildcards are the profile's"),
+        ('topic = "{at}/t"', 'topic = "{at}/t#"', "# beside other letters"),
+        ('topic = "{at}/t"', 'topic = "#/t"', "not last"),
+        ('topic = "{at}/t"', 'topic = "{at}/x+/t"', "+ beside other letters"),
+        ('pointer = "/v"', 'pointer = "v"', "not a JSON pointer: 'v'"),
+        ('pointer = "/v"', 'pointer = "/v"\npayload = "raw"', "only JSON has pointers"),
+        ('pointer = "/v"', 'payload = "level"', "has no +"),
+        ('pointer = "/v"', 'type = "text"\nscale = 2.0', "for what is no number"),
+        ('pointer = "/v"', 'type = "bool"\nvalues = { on = 1 }', "values.on is 1"),
+        ('protocol = "mqtt"', 'protocol = "mqqt"', "accepted here: modbus"),
+    ],
+)
+def test_a_wrong_mqtt_line_or_profile_says_so(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_site(mqtt_site(tmp_path, old, new))
+    assert words in str(caught.value)
