@@ -98,4 +98,30 @@ class Mqtt(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
         return "wildcards are the profile's to use" if set(at) & set("+#\0") else ""
 
 
-Line = ModbusTcp | ModbusRtu | Mqtt
+class SparkplugHost(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="sparkplug"):
+    """Sparkplug B edge nodes at an MQTT broker; the gateway is a host application to them. ``at`` is the place of a
+    node or of its device: ``group/node`` or ``group/node/device``."""
+
+    protocol: ClassVar[str] = "sparkplug"
+    has_places: ClassVar[bool] = True
+
+    broker: Annotated[Broker, Meta(description="See broker.")]
+    host_id: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^/+#]{0,64}$",
+            description="Tells nodes under this name whether we listen; only for those that wait for such a host.",
+        ),
+    ] = ""
+    rebirth_s: Annotated[
+        float, Meta(ge=1, le=3600, description="The shortest pause between two wishes that a node tell all anew.")
+    ] = 10.0
+    payload_kb_max: Annotated[int, Meta(ge=1, le=16_384, description="A larger payload is not decoded.")] = 4096
+
+    def place_trouble(self, at: str) -> str:
+        parts = at.split("/")
+        sound = len(parts) in (2, 3) and all(parts) and not set(at) & set("+#\0")
+        return "" if sound else "write group/node or group/node/device"
+
+
+Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost

@@ -12,7 +12,7 @@ import msgspec
 import edge
 from edge.config.asset_class import AssetClass, load_asset_class
 from edge.config.broker import Broker
-from edge.config.lines import Line, Mqtt, PushedLine
+from edge.config.lines import Line, Mqtt, PushedLine, SparkplugHost
 from edge.config.load import load
 from edge.config.profiles import Profile, load_profile
 from edge.config.scans import problems_of_unit
@@ -121,7 +121,7 @@ def _check_unique(path: Path, file: SiteFile) -> None:
 
 def _brokers(file: SiteFile) -> Iterator[tuple[str, Broker]]:
     for i, line in enumerate(file.line):
-        if isinstance(line, Mqtt):
+        if isinstance(line, Mqtt | SparkplugHost):
             yield f"line[{i}].broker", line.broker
 
 

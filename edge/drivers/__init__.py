@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.config.lines import ModbusRtu, ModbusTcp, Mqtt, PolledLine, PushedLine
+from edge.config.lines import ModbusRtu, ModbusTcp, Mqtt, PolledLine, PushedLine, SparkplugHost
 from edge.ports import Clock, Driver, Source, Subject
 
 
@@ -34,5 +34,9 @@ def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> 
             from edge.drivers.mqtt import MqttSource
 
             return MqttSource(line, subjects, clock)
+        case SparkplugHost():
+            from edge.drivers.sparkplug import SparkplugSource
+
+            return SparkplugSource(line, subjects, clock)
         case _:
             raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")

@@ -16,23 +16,15 @@ import msgspec
 from edge.config.json_pointer import MISSING, parse_pointer, resolve
 from edge.config.profiles.mqtt import PLACE, Point
 from edge.contract.types import Quality, Value
+from edge.drivers.source_time import Reading, dated
 from edge.ports import Answer
 
-FUTURE_S_MAX = 3600
-"""A device's clock may be ahead of ours by as much; a time beyond is no time."""
-NS_FIRST = 946_684_800 * 10**9
-"""The year 2000: what is dated before comes from a clock that was never set."""
-NS_LAST = 7_258_118_400 * 10**9
-"""The year 2200, for a gateway whose own clock was never set."""
 TEXT_CHARS_MAX = 1000
 SHOWN_CHARS_MAX = 40
 _NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,4})?", re.ASCII)
 _TRUTH = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _NS_OF = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-Reading = tuple[Answer, int | None]
-"""A value, and the wall time in nanoseconds at which it was true by its source; None: at its arrival."""
 
 
 class _NotSo(Exception):
@@ -170,12 +162,7 @@ class Meaning:
                 return Answer(value, Quality.UNCERTAIN, "retained, its age is unknown"), None
             return Answer(value, Quality.GOOD), None
         at_ns = _time_ns(resolve(arrival.document(), self._time), self._point.time_unit)
-        if at_ns < NS_FIRST:
-            return Answer(value, Quality.UNCERTAIN, "dated by a clock that was never set"), None
-        latest_ns = NS_LAST if arrival.now_ns is None else arrival.now_ns + FUTURE_S_MAX * 10**9
-        if at_ns > latest_ns:
-            raise _NotSo(f"dated in the future: {_moment(at_ns)}")
-        return Answer(value, Quality.GOOD), at_ns
+        return dated(Answer(value, Quality.GOOD), at_ns, arrival.now_ns)
 
 
 def _number(raw: Any) -> float:
@@ -238,12 +225,6 @@ def _time_ns(raw: Any, unit: str) -> int:
         raise _NotSo(f"{_shown(raw)} is no time in {unit}")
     whole = int(number)
     return whole * factor + round((number - whole) * factor)
-
-
-def _moment(at_ns: int) -> str:
-    if at_ns >= NS_LAST:
-        return "after the year 2200"
-    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _shown(raw: Any) -> str:

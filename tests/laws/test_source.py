@@ -12,17 +12,21 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
 from edge.clock import SystemClock
-from edge.config.lines import Mqtt, PushedLine
+from edge.config.lines import Mqtt, PushedLine, SparkplugHost
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.mqtt import Point as MqttPoint
 from edge.config.profiles.signal import Device
+from edge.config.profiles.sparkplug import Point as SparkplugPoint
+from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.contract.types import Quality
 from edge.drivers import make_source
 from edge.ports import Source, Subject
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
+from tests.peers.sparkplug_node import DOUBLE, EdgeNode, now_ms
 
 
 class Stage(Protocol):
@@ -66,9 +70,43 @@ class MqttStage:
             self._mosquitto.publish("plant/d1/p1", payload)
 
 
+class SparkplugStage:
+    """A broker and an edge node with two devices."""
+
+    def __init__(self, folder: Path) -> None:
+        self._mosquitto = Mosquitto(folder)
+        self._node = EdgeNode(self._mosquitto, {f"d{i}": {f"m{j}": (DOUBLE, 0.0) for j in range(2)} for i in range(2)})
+        broker = self._mosquitto.broker("laws", keepalive_s=2)
+        self.line = SparkplugHost(name="s", broker=broker, rebirth_s=1.0)
+        profile = SparkplugProfile(
+            device=Device(id="d", products=(), source="", protocol="sparkplug"),
+            point=tuple(SparkplugPoint(tag=f"p{i}", metric=f"m{i}") for i in range(2)),
+        )
+        self.subjects = [Subject(i, f"plant/node/d{i}", profile, 1.0) for i in range(2)]
+
+    def start(self) -> None:
+        self._mosquitto.start()
+        self._node.start()
+
+    def stop(self) -> None:
+        self._node.vanish()
+        self._mosquitto.kill()
+
+    def say(self, subject: int, place: int, value: float) -> None:
+        self._node.say(f"d{subject}", f"m{place}", value)
+
+    def babble(self) -> None:
+        nonsense = tahu.Payload(timestamp=now_ms())
+        nonsense.metrics.add(alias=self._node.alias("d1", "m1"), datatype=DOUBLE).string_value = "12 bar"
+        self._node.send("d1", nonsense)
+        for topic in ("plant/NDATA/other", "plant/XDATA/node/d1", "plant/DDATA/node/d9", "plant"):
+            self._mosquitto.publish(f"spBv1.0/{topic}", b"\xff" * 40)
+
+
 STAGES: dict[str, Callable[[Path], Stage]] = {
     "mqtt 5": lambda folder: MqttStage(folder, "5"),
     "mqtt 3.1.1": lambda folder: MqttStage(folder, "3.1.1"),
+    "sparkplug": SparkplugStage,
 }
 
 

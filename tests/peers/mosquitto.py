@@ -149,7 +149,7 @@ class PahoClient:
         self.came: list[tuple[str, bytes, bool]] = []
         self._news = threading.Condition()
         self._subscribed = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
         if mosquitto.certificates is not None:
             files = mosquitto.certificates
             self._client.tls_set(str(files.ca), str(files.client), str(files.client_key))
@@ -179,8 +179,8 @@ class PahoClient:
         """Go without a word: the broker publishes the will."""
         sock = self._client.socket()
         assert isinstance(sock, socket.socket)
-        self._client.loop_stop()
         sock.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
 
     def leave(self) -> None:
         self._client.disconnect()

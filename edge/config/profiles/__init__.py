@@ -13,12 +13,13 @@ from typing import Any
 from edge.config.load import convert, read_toml
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.mqtt import MqttProfile
+from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.errors import ConfigError
 
-Profile = ModbusProfile | MqttProfile
+Profile = ModbusProfile | MqttProfile | SparkplugProfile
 """Of whatever protocol: each has ``device``, ``point`` (all ``Signal``s) and ``problems``."""
 
-KINDS: dict[str, type[Profile]] = {"modbus": ModbusProfile, "mqtt": MqttProfile}
+KINDS: dict[str, type[Profile]] = {"modbus": ModbusProfile, "mqtt": MqttProfile, "sparkplug": SparkplugProfile}
 """What a profile may be, by its ``device.protocol``."""
 
 
