@@ -93,12 +93,14 @@ class Heard:
     """What a subject said by itself: one answer for each of ``places``, which are indices of its ``profile.point``.
 
     ``source_ns`` is the wall time that each was true at, by its source; empty, or None in it, means at its arrival.
+    ``past``: it was true once, was kept meanwhile, and says nothing of what stands now.
     """
 
     subject: int
     places: tuple[int, ...]
     answers: tuple[Answer, ...]
     source_ns: tuple[int | None, ...] = ()
+    past: bool = False
 
 
 class Source(Protocol):

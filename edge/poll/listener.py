@@ -86,9 +86,10 @@ class Listener:
     def _hear(self, heard: Heard) -> None:
         unit = self.units[heard.subject]
         now_ns = self._clock.wall_ns()
-        unit.fresh.update(heard.places)
-        for place, answer in zip(heard.places, heard.answers, strict=True):
-            unit.last[place] = answer
+        if not heard.past:
+            unit.fresh.update(heard.places)
+            for place, answer in zip(heard.places, heard.answers, strict=True):
+                unit.last[place] = answer
         times = heard.source_ns or (None,) * len(heard.places)
         self._give(unit, heard.places, heard.answers, [now_ns if at is None else at for at in times], now_ns)
 

@@ -94,6 +94,16 @@ def test_a_source_that_reports_changes_vouches_for_what_did_not_change() -> None
     assert room.diary.batches[-1].source_ns == (room.diary.batches[-1].read_ns,) * 2
 
 
+def test_what_was_kept_and_comes_late_is_delivered_and_does_not_stand_for_now() -> None:
+    room = Room(reports_changes=True)
+
+    def flush() -> None:
+        room.voice.hear(Heard(0, (0,), (Answer(0.5, Quality.GOOD),), (1_700_000_000 * S,), past=True))
+
+    room.play(0.5, lambda: room.voice.say(1.0), 0.6, flush, 1.0)
+    assert room.of("t0") == [(1.0, Quality.GOOD), (0.5, Quality.GOOD), (1.0, Quality.GOOD)]
+
+
 @pytest.mark.parametrize("reports_changes", [False, True])
 def test_while_a_source_is_in_trouble_nothing_is_vouched_for(reports_changes: bool) -> None:
     room = Room(reports_changes=reports_changes)
