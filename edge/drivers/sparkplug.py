@@ -148,16 +148,16 @@ class SparkplugSource:
     def _tell(self, node: _Node, said: Sequence[Said]) -> None:
         """Each subject hears of its own points, in one piece, what one message said of them."""
         now_ns = self._clock.wall_ns() if self._clock.trusted() else None
-        told: dict[int, list[tuple[int, Reading]]] = {}
+        told: dict[tuple[int, bool], list[tuple[int, Reading]]] = {}
         for one in said:
             for subject, place, point in node.places.get(one.name, ()):
                 answer = _scaled(one.answer, point)
                 reading = (answer, None) if one.at_ms is None else dated(answer, one.at_ms * 10**6, now_ns)
-                told.setdefault(subject, []).append((place, reading))
-        for subject, readings in told.items():
+                told.setdefault((subject, one.past), []).append((place, reading))
+        for (subject, past), readings in told.items():
             self._hear(Heard(
                 subject, tuple(place for place, _ in readings), tuple(answer for _, (answer, _) in readings),
-                tuple(at_ns for _, (_, at_ns) in readings),
+                tuple(at_ns for _, (_, at_ns) in readings), past,
             ))  # fmt: skip
 
     def _bury(self, node: _Node, dead: set[str]) -> None:

@@ -23,11 +23,15 @@ Name = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One metric's value, and the milliseconds at which it was true by the node; None: it has no time."""
+    """One metric's value, and the milliseconds at which it was true by the node; None: it has no time.
+
+    ``past``: the node had kept it, and sends it late.
+    """
 
     name: Name
     answer: Answer
     at_ms: int | None
+    past: bool = False
 
 
 class NodeSession:
@@ -134,7 +138,7 @@ class NodeSession:
                 self.wants_rebirth = True
                 continue
             at_ms = metric.timestamp_ms if metric.timestamp_ms is not None else payload.timestamp_ms
-            yield Said(name, answer_of(metric, metric.datatype or self._types[name]), at_ms)
+            yield Said(name, answer_of(metric, metric.datatype or self._types[name]), at_ms, metric.is_historical)
 
 
 def answer_of(metric: Metric, datatype: int) -> Answer:
