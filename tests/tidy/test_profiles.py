@@ -6,17 +6,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import topic_matches_sub
 from pymodbus.client import ModbusTcpClient
 
 from edge.config.profiles import load_profile
 from edge.config.profiles.modbus import ModbusProfile, Point, Sample
+from edge.config.profiles.mqtt import MqttProfile
 from edge.config.site import profiles_root
 from edge.contract.types import Quality, Value
 from edge.drivers.modbus_frames import Request, check_reply
 from edge.drivers.modbus_plan import Block, Plan
+from edge.drivers.mqtt_payload import Arrival, Meaning
 
 KINDS_OF_PYMODBUS = {"uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"}
 FILES = sorted((profiles_root() / "devices").glob("*.toml"))
+MQTT = [path for path in FILES if isinstance(load_profile(path), MqttProfile)]
 MODBUS = [path for path in FILES if isinstance(load_profile(path), ModbusProfile)]
 
 
@@ -79,6 +83,25 @@ def test_samples_cover_every_point_and_decode_to_their_values(path: Path) -> Non
                 start = 2 * (point.address - request.address)
                 theirs = by_pymodbus(point, reply.data[start : start + 2 * point.registers])
                 agrees(point, theirs, sample.values[point.tag])
+    assert seen == {point.tag for point in profile.point}
+
+
+@pytest.mark.parametrize("path", MQTT, ids=lambda path: path.stem)
+def test_messages_of_an_mqtt_profile_s_samples_say_their_values_and_nothing_else(path: Path) -> None:
+    profile = load_profile(path)
+    assert isinstance(profile, MqttProfile)
+    seen: set[str] = set()
+    for sample in profile.sample:
+        arrival = Arrival(sample.topic, sample.payload.encode(), False, None, 100_000)
+        told = {
+            point.tag: reading[0]
+            for point in profile.point
+            if topic_matches_sub(point.filter(sample.at), sample.topic)
+            and (reading := Meaning(point, sample.at).of(arrival)) is not None
+        }
+        assert {tag: answer.value for tag, answer in told.items()} == pytest.approx(sample.values)
+        assert {answer.quality for answer in told.values()} == {Quality.GOOD}
+        seen |= set(told)
     assert seen == {point.tag for point in profile.point}
 
 
