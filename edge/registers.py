@@ -44,14 +44,16 @@ def unpack(point: Point, registers: bytes) -> Meaning:
         return meaning(point, bool(registers[-1] & 1))
     data = _ordered(registers, point.order)
     if point.type == "string":
-        return _text(data)
+        return meaning(point, data)
     if point.not_available and int.from_bytes(data, "big") in point.not_available:
         return None, Quality.BAD_DEVICE, "not available"
     return meaning(point, struct.unpack(_FORMAT[point.type], data)[0])
 
 
-def meaning(point: Point, raw: float) -> Meaning:
-    """The value of ``point`` whose registers, or whose bit, read ``raw``."""
+def meaning(point: Point, raw: float | bytes) -> Meaning:
+    """The value of ``point`` whose registers, or whose bit, read ``raw``; a string's are bytes, in order."""
+    if isinstance(raw, bytes):
+        return _text(raw)
     if point.type.startswith("bcd"):
         digits = f"{raw:x}"
         if not digits.isdecimal():

@@ -75,6 +75,21 @@ class ModbusRtu(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="mo
     ] = 300
 
 
+class ModbusRtuTcp(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="modbus-rtu-tcp"):
+    """A serial line with Modbus RTU units behind a serial device server that passes RTU frames on over TCP."""
+
+    protocol: ClassVar[str] = "modbus"
+
+    host: Annotated[str, Meta(description="Host name or address of the device server.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its TCP port.")] = 4001
+    baud: Annotated[
+        int, Meta(ge=300, le=921_600, description="The serial side's speed: how long the silence between frames is.")
+    ] = 9600
+    timeout_ms: Annotated[
+        int, Meta(ge=10, le=60_000, description="How long one request may take, the serial side's wire time included.")
+    ] = 1000
+
+
 class Mqtt(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
     """Devices that publish to an MQTT broker. ``at`` is what their topics begin with, or hold."""
 
@@ -124,4 +139,4 @@ class SparkplugHost(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag
         return "" if sound else "write group/node or group/node/device"
 
 
-Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost
+Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost | ModbusRtuTcp

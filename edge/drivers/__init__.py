@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.config.lines import ModbusRtu, ModbusTcp, Mqtt, PolledLine, PushedLine, SparkplugHost
+from edge.config.lines import ModbusRtu, ModbusRtuTcp, ModbusTcp, Mqtt, PolledLine, PushedLine, SparkplugHost
 from edge.ports import Clock, Driver, Source, Subject
 
 
@@ -23,6 +23,10 @@ def make_driver(line: PolledLine, clock: Clock) -> Driver:
             from edge.drivers.modbus_rtu import ModbusRtuDriver
 
             return ModbusRtuDriver(line, clock)
+        case ModbusRtuTcp():
+            from edge.drivers.modbus_rtu_tcp import ModbusRtuTcpDriver
+
+            return ModbusRtuTcpDriver(line, clock)
         case _:
             raise AssertionError(f"no driver for {line}")
 

@@ -18,30 +18,25 @@ import termios
 import time
 
 from edge.config.lines import ModbusRtu
-from edge.config.profiles.modbus import ModbusProfile
 from edge.drivers.backoff import Backoff
-from edge.drivers.modbus_conversation import Conversation
+from edge.drivers.modbus_driver import ModbusDriver
 from edge.drivers.modbus_frames import (
-    EXCEPTION_BYTES,
-    Reply,
-    Request,
+    RTU_OVERHEAD_BYTES,
     find_rtu_reply,
-    frame_of,
+    rtu_bytes_wanted,
     rtu_frame,
-    silent,
     what_came_instead,
 )
+from edge.drivers.modbus_questions import Question, Reply, silent
+from edge.drivers.modbus_strays import Strays
 from edge.drivers.tty import cannot_open, open_tty
-from edge.line_counts import LineCounts
-from edge.ports import Answer, Clock
+from edge.ports import Clock
 
 FAST_BAUD = 19_200
 FAST_SILENCE_NS = 1_750_000
 """Above 19200 baud the silence is fixed (Modbus over Serial Line V1.02, 2.5.1.1)."""
 REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 5.0
 HEARD_BYTES_MAX = 1024
-ASKED_BYTES = 8
-"""Length of every question on the wire: unit, function, address, count, CRC."""
 LOOP_TICK_NS = 1_000_000
 """An event loop's timers are rounded up to this; what is shorter is slept outside of it, lest the line idle."""
 
@@ -56,18 +51,15 @@ def silence_ns(line: ModbusRtu) -> int:
     return FAST_SILENCE_NS if line.baud > FAST_BAUD else 7 * character_ns(line) // 2
 
 
-class ModbusRtuDriver:
-    """The ``Driver`` of one serial line, and the only one who may use the device while it is open."""
+class ModbusRtuDriver(ModbusDriver):
+    """The driver of one serial line, and the only one who may use the device while it is open."""
 
     def __init__(self, line: ModbusRtu, clock: Clock) -> None:
+        super().__init__(clock, numbered=False, overhead_bytes=RTU_OVERHEAD_BYTES)
         self._line = line
-        self._clock = clock
-        self._conversation = Conversation(self._ask, clock, numbered=False)
         self._backoff = Backoff(clock, REOPEN_FIRST_S, REOPEN_MAX_S)
         self._port: _Port | None = None
-        self._asked: tuple[int, int] | None = None
-        self._owing: int | None = None
-        self.counts = LineCounts()
+        self._strays = Strays(self.counts)
 
     async def open(self) -> None:
         """Open the device exclusively. Raises ``LineError``."""
@@ -78,77 +70,41 @@ class ModbusRtuDriver:
         # What another program asked just before may still be answered: that is dropped with the next question.
         await self._clock.sleep(self._line.timeout_ms / 1000)
 
-    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
-        return await self._conversation.read(unit, profile)
-
     async def close(self) -> None:
         if self._port is not None:
             self._port.close()
             self._port = None
 
-    async def _ask(self, unit: int, request: Request) -> Reply:
-        started_ns = self._clock.mono_ns()
-        reply = await self._answer(unit, request)
-        self.counts.of(unit).count(
-            reply.fault, busy_ns=self._clock.mono_ns() - started_ns, sent_bytes=ASKED_BYTES,
-            heard_bytes=request.rtu_reply_bytes, code=reply.code,
-        )  # fmt: skip
-        answered = (
-            0 if reply.fault not in ("", "refused") else EXCEPTION_BYTES if reply.fault else request.rtu_reply_bytes
-        )
-        self._note_owed(answered)
-        # What follows half an answer may be its other half, so that only silence and whole answers are followed up.
-        self._asked = (unit, answered) if answered or reply.fault == "timeout" else None
-        self._owing = unit if reply.fault == "timeout" else self._owing
-        return reply
-
-    def _note_owed(self, answered: int) -> None:
-        """A late reply that came before this question's own answer, which has so many bytes."""
-        heard = self._port.heard if self._port is not None else b""
-        if self._owing is None or len(heard) <= answered:
-            return
-        if frame_of(self._owing, bytes(heard[: len(heard) - answered])):
-            self.counts.of(self._owing).late += 1
-            self._owing = None
-
-    def _note_strays(self, heard: bytes) -> None:
-        """Whole frames that came after the last question's end: late where it had no answer, else one answer more."""
-        if self._asked is None or len(heard) <= self._asked[1]:
-            return
-        unit, answered = self._asked
-        if frame_of(unit, heard[answered:]):
-            counts = self.counts.of(unit)
-            counts.doubles += answered > 0
-            counts.late += answered == 0
-            self._owing = None
-
-    async def _answer(self, unit: int, request: Request) -> Reply:
+    async def _answer(self, unit: int, question: Question) -> Reply:
         if self._port is None or self._port.lost:
             trouble = self._reopen()
             if trouble:
                 return silent(trouble, "line")
         port = self._port
         assert port is not None
-        frame = rtu_frame(unit, request.pdu)
-        allowed_ms = self._line.timeout_ms + character_ns(self._line) * (len(frame) + request.rtu_reply_bytes) / 1e6
+        frame = rtu_frame(unit, question.pdu)
+        wire_bytes = len(frame) + RTU_OVERHEAD_BYTES + question.size_max
+        allowed_ms = self._line.timeout_ms + character_ns(self._line) * wire_bytes / 1e6
         if not await port.fall_silent(allowed_ms / 1000):
             if port.lost:
                 return silent(port.lost, "line")
             return silent(f"the line did not fall silent within {allowed_ms:.0f} ms", "noise")
-        self._note_strays(port.dropped)
-        self._asked = unit, 0
+        self._strays.begin(unit, port.dropped)
         port.send(frame)
+        reply = await self._heard(port, unit, question, allowed_ms)
+        self._strays.end(unit, question, reply, bytes(port.heard))
+        return reply
+
+    async def _heard(self, port: _Port, unit: int, question: Question, allowed_ms: float) -> Reply:
         reply = None
         try:
             async with asyncio.timeout(allowed_ms / 1000):
                 while reply is None and not port.lost:
-                    # A refusal is shorter than a reply; between the two no byte decides anything.
-                    short = len(port.heard) < EXCEPTION_BYTES
-                    await port.more(EXCEPTION_BYTES if short else request.rtu_reply_bytes)
-                    reply = find_rtu_reply(request, unit, port.heard)
+                    await port.more(rtu_bytes_wanted(question, port.heard))
+                    reply = find_rtu_reply(question, unit, port.heard)
         except TimeoutError:
-            reply = find_rtu_reply(request, unit, port.heard)
-            return reply or what_came_instead(request, unit, port.heard, allowed_ms)
+            reply = find_rtu_reply(question, unit, port.heard)
+            return reply or what_came_instead(question, unit, port.heard, allowed_ms)
         return reply or silent(port.lost, "line")
 
     def _reopen(self) -> str:

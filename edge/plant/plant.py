@@ -17,7 +17,7 @@ from edge.config.lines import Line, ModbusRtu, ModbusTcp
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.site import Site
 from edge.config.tables import Machine
-from edge.errors import BabbittError, ConfigError
+from edge.errors import BabbittError, ConfigError, LineError
 from edge.local_socket import Handler, answering
 from edge.plant import machines
 from edge.plant.column_map import guessed_map, load_map
@@ -59,8 +59,12 @@ async def run_plant(site: Site, plant: Plant, *, ready: Callable[[], None] | Non
 def _serving(site: Site, line: Line, units: dict[int, Unit]) -> contextlib.AbstractAsyncContextManager[str]:
     if isinstance(line, ModbusTcp):
         return serving_tcp(line, units)
-    assert isinstance(line, ModbusRtu)
-    return serving_rtu(line, site.resolve(line.device), units)
+    if isinstance(line, ModbusRtu):
+        return serving_rtu(line, site.resolve(line.device), units)
+    raise LineError(
+        f"line {line.name}", "the plant does not serve this kind of line",
+        "give its machines lines of kind modbus-tcp or modbus-rtu",
+    )  # fmt: skip
 
 
 class Plant:

@@ -14,8 +14,9 @@ from edge.config.profiles.modbus import ModbusProfile, Point, Sample
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.site import profiles_root
 from edge.contract.types import Quality, Value
-from edge.drivers.modbus_frames import Request, check_reply
-from edge.drivers.modbus_plan import Block, Plan
+from edge.drivers.modbus_block import Block
+from edge.drivers.modbus_plan import Plan
+from edge.drivers.modbus_questions import Request, check_reply
 from edge.drivers.mqtt_payload import Arrival, Meaning
 
 KINDS_OF_PYMODBUS = {"uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"}

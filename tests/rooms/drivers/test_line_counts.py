@@ -65,7 +65,7 @@ def late(asked: Asked) -> list[Act]:
 
 
 def refuses(asked: Asked) -> list[Act]:
-    return [(0.0, asked.frame(bytes((asked.function | 0x80, 2))))]
+    return [(0.0, asked.frame(bytes((asked.function | 0x80, 4))))]
 
 
 def spoilt(asked: Asked) -> list[Act]:
@@ -87,7 +87,7 @@ def test_what_is_well(carrier: Carrier) -> None:
 @pytest.mark.parametrize("carrier", [RTU, TCP], ids=["rtu", "tcp"])
 def test_silence_and_refusals(carrier: Carrier) -> None:
     assert counted(carrier, Hostile(image(), silent), polls=2).timeouts == 2
-    assert counted(carrier, Hostile(image(), refuses), polls=3).refusals == {2: 3}
+    assert counted(carrier, Hostile(image(), refuses), polls=3).refusals == {4: 3}
 
 
 @pytest.mark.parametrize("carrier", [RTU, TCP], ids=["rtu", "tcp"])

@@ -15,7 +15,8 @@ from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers.modbus_conversation import Conversation, step_question
-from edge.drivers.modbus_frames import Reply, Request, silent
+from edge.drivers.modbus_questions import Question, Reply, Request, silent
+from edge.drivers.modbus_reader import Reader
 from tests.peers.image import profile_of
 
 
@@ -34,7 +35,8 @@ class Asked:
         self.at_ns: list[int] = []
         self.clock = SystemClock()
 
-    async def ask(self, unit: int, request: Request) -> Reply:
+    async def ask(self, unit: int, request: Question) -> Reply:
+        assert isinstance(request, Request)
         self.questions.append((request.address, request.count))
         self.at_ns.append(self.clock.mono_ns())
         if not self.lives(request):
@@ -43,8 +45,8 @@ class Asked:
 
     def read(self, profile: ModbusProfile, *, numbered: bool, times: int) -> list[list[bool]]:
         async def reading() -> list[list[bool]]:
-            conversation = Conversation(self.ask, self.clock, numbered=numbered)
-            return [[a.quality == Quality.GOOD for a in await conversation.read(5, profile)] for _ in range(times)]
+            reader = Reader(Conversation(self.ask, self.clock, numbered=numbered), self.clock)
+            return [[a.quality == Quality.GOOD for a in await reader.read(5, profile)] for _ in range(times)]
 
         return asyncio.run(reading())
 

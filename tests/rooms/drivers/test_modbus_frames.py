@@ -12,17 +12,16 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from edge.contract.types import Quality
 from edge.drivers.modbus_frames import (
-    EXCEPTION_WORDS,
     MbapStream,
     OutOfStepError,
-    Request,
-    check_reply,
     crc16,
     find_rtu_reply,
     mbap_frame,
     rtu_frame,
+    rtu_reply_bytes,
     what_came_instead,
 )
+from edge.drivers.modbus_questions import EXCEPTION_WORDS, Request, check_reply
 from tests.peers.hostile import slow_crc
 
 ASKED = Request(3, 107, 3)
@@ -44,7 +43,7 @@ def test_crc_equals_the_bitwise_definition_and_pymodbus(data: bytes) -> None:
 def test_the_standards_own_example() -> None:
     assert ASKED.pdu == SPEC_REQUEST
     assert check_reply(ASKED, SPEC_REPLY).data == bytes.fromhex("022B00000064")
-    assert ASKED.rtu_reply_bytes == len(SPEC_REPLY) + 3
+    assert rtu_reply_bytes(ASKED, b"") == len(SPEC_REPLY) + 3
 
 
 @given(st.integers(0, 65535), st.integers(1, 125))

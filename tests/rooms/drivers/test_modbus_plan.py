@@ -13,8 +13,8 @@ from pymodbus.client import ModbusTcpClient
 from edge.config.profiles import load_profile
 from edge.config.profiles.modbus import Point, Quirks
 from edge.contract.types import Quality
-from edge.drivers.modbus_frames import Reply, silent
 from edge.drivers.modbus_plan import Plan, plan_blocks
+from edge.drivers.modbus_questions import Reply, silent
 from edge.errors import ConfigError
 from edge.ports import Answer
 from edge.registers import unpack

@@ -182,7 +182,10 @@ def test_an_exception_is_the_devices_word_and_its_neighbours_stay_good(code: int
     _, profile, _ = three_blocks()
 
     async def play(hostile: Hostile, driver: ModbusRtuDriver) -> None:
-        hostile.misdeed = in_block(1, lambda asked: [(0, asked.frame(bytes((0x83, code))))])
+        def refusing(asked: Asked) -> list[tuple[float, bytes]]:
+            return [(0, asked.frame(bytes((0x83, code))))] if asked.address // 100 == 1 else honest(asked)
+
+        hostile.misdeed = refusing
         answers = await driver.read(UNIT, profile)
         assert [a.quality for a in answers] == [Quality.GOOD] * 2 + [Quality.BAD_DEVICE] * 2 + [Quality.GOOD] * 2
         assert answers[2].detail.startswith(f"exception {code:#04x} ")

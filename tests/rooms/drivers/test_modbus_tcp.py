@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
-from edge.drivers.modbus_tcp import SILENCES_MAX, ModbusTcpDriver
+from edge.drivers.modbus_dial import SILENCES_MAX
+from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.ports import Answer
 from tests.peers.hostile import HANG_UP, Asked, Hostile, Misdeed, honest, over_tcp, sends, silent
 from tests.peers.image import Image, profile_of
@@ -49,7 +50,7 @@ def scene(play: Callable[[Hostile, ModbusTcpDriver], Awaitable[None]], timeout_m
 
 
 def in_block(block: int, misdeed: Misdeed) -> Misdeed:
-    return lambda asked: misdeed(asked) if asked.address == 100 * block else honest(asked)
+    return lambda asked: misdeed(asked) if asked.address // 100 == block else honest(asked)
 
 
 def wrong_unit(asked: Asked) -> list[tuple[float, bytes]]:
