@@ -3,63 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-
-import pytest
 
 from edge.clock import SystemClock
-from edge.config.lines import PolledLine
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers import make_driver
 from edge.ports import Answer
+from tests.laws.conftest import Serving
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image, everything, profile_of
-
-Serving = Callable[[Image], AbstractAsyncContextManager[PolledLine]]
-BAUD = 115_200
-
-
-@pytest.fixture(scope="session")
-def libmodbus_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return peers.compiled(tmp_path_factory.mktemp("libmodbus"))
-
-
-@pytest.fixture(params=["pymodbus tcp", "libmodbus tcp", "pymodbus rtu", "libmodbus rtu"])
-def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
-    """Starts the peer with an image and gives the line to it."""
-
-    @asynccontextmanager
-    async def pymodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
-        async with peers.pymodbus_tcp(image) as port:
-            yield peers.tcp_line(port)
-
-    @asynccontextmanager
-    async def libmodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
-        with peers.libmodbus(libmodbus_program, image, "tcp", "0") as port:
-            yield peers.tcp_line(port)
-
-    @asynccontextmanager
-    async def pymodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
-        with peers.wire(BAUD) as ends:
-            async with peers.pymodbus_rtu(image, ends.slave, BAUD):
-                yield peers.rtu_line(ends.master, BAUD)
-
-    @asynccontextmanager
-    async def libmodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
-        with (
-            peers.wire(BAUD) as ends,
-            peers.libmodbus(libmodbus_program, image, "rtu", ends.slave, str(BAUD), str(peers.UNIT)),
-        ):
-            yield peers.rtu_line(ends.master, BAUD)
-
-    kinds: dict[str, Serving] = {
-        "pymodbus tcp": pymodbus_tcp, "libmodbus tcp": libmodbus_tcp,
-        "pymodbus rtu": pymodbus_rtu, "libmodbus rtu": libmodbus_rtu,
-    }  # fmt: skip
-    return kinds[request.param]
 
 
 def read(serving: Serving, image: Image, profile: ModbusProfile, times: int = 1) -> list[list[Answer]]:

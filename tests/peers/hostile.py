@@ -27,11 +27,22 @@ class Asked:
 
     unit: int
     transaction: int
-    function: int
-    address: int
-    count: int
+    pdu: bytes
     honest: bytes
     serial: bool
+
+    @property
+    def function(self) -> int:
+        return self.pdu[0]
+
+    @property
+    def address(self) -> int:
+        """Of whatever is read or written."""
+        return int.from_bytes(self.pdu[1:3], "big")
+
+    @property
+    def count(self) -> int:
+        return int.from_bytes(self.pdu[3:5], "big")
 
     def frame(self, pdu: bytes | None = None, *, unit: int | None = None, transaction: int | None = None) -> bytes:
         pdu = self.honest if pdu is None else pdu
@@ -85,9 +96,7 @@ class Hostile:
     _last: asyncio.Task[None] | None = None
 
     def acts(self, unit: int, transaction: int, pdu: bytes, *, serial: bool) -> list[Act]:
-        function, address, count = struct.unpack(">BHH", pdu)
-        reply = self.image.reply(function, address, count)
-        asked = Asked(unit, transaction, function, address, count, reply, serial)
+        asked = Asked(unit, transaction, pdu, self.image.answer(pdu), serial)
         self.asked.append(asked)
         return (self.script.pop(0) if self.script else self.misdeed)(asked)
 
@@ -166,10 +175,8 @@ async def on_pty(hostile: Hostile) -> AsyncIterator[Hostile]:
 
     def readable() -> None:
         rest.extend(os.read(master, 4096))
-        while len(rest) >= 8:
-            frame, rest[:8] = bytes(rest[:8]), b""
-            assert slow_crc(frame[:6]) == frame[6:], "the driver's own frames are right"
-            hostile.perform(hostile.acts(frame[0], 0, frame[1:6], serial=True), lambda data: _put(master, data))
+        for frame in _frames(rest):
+            hostile.perform(hostile.acts(frame[0], 0, frame[1:-2], serial=True), lambda data: _put(master, data))
 
     loop.add_reader(master, readable)
     try:
@@ -179,6 +186,62 @@ async def on_pty(hostile: Hostile) -> AsyncIterator[Hostile]:
         await hostile.stop()
         os.close(master)
         os.close(slave)
+
+
+@asynccontextmanager
+async def as_device_server(hostile: Hostile) -> AsyncIterator[Hostile]:
+    """A serial device server: RTU frames over TCP."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hostile.connections += 1
+        writers.add(writer)
+        rest = bytearray()
+
+        def send(data: bytes) -> None:
+            if data is HANG_UP:
+                writer.transport.abort()
+            elif not writer.is_closing():
+                writer.write(data)
+
+        try:
+            while data := await reader.read(4096):
+                rest.extend(data)
+                for frame in _frames(rest):
+                    hostile.perform(hostile.acts(frame[0], 0, frame[1:-2], serial=True), send)
+        except ConnectionError:
+            pass
+        finally:
+            writers.discard(writer)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", hostile.port)
+    hostile.port = server.sockets[0].getsockname()[1]
+    try:
+        yield hostile
+    finally:
+        server.close()
+        await hostile.stop()
+        for writer in list(writers):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        await server.wait_closed()
+
+
+def _frames(rest: bytearray) -> list[bytes]:
+    """The whole RTU requests at the beginning of ``rest``, taken out of it."""
+    frames = []
+    while len(rest) >= 4:
+        counted = {15: 6, 16: 6, 23: 10}.get(rest[1])
+        if counted is not None and len(rest) <= counted:
+            break
+        length = {43: 7}.get(rest[1], 8) if counted is None else counted + 1 + rest[counted] + 2
+        if len(rest) < length:
+            break
+        frame, rest[:length] = bytes(rest[:length]), b""
+        assert slow_crc(frame[:-2]) == frame[-2:], "the driver's own frames are right"
+        frames.append(frame)
+    return frames
 
 
 def _put(fd: int, data: bytes) -> None:

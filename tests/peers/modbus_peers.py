@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tty
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pymodbus import FramerType, ModbusDeviceIdentification
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from edge.config.lines import ModbusRtu, ModbusTcp
+from edge.config.lines import ModbusRtu, ModbusRtuTcp, ModbusTcp
 from tests.peers.image import Image
 
 HERE = Path(__file__).parent
@@ -30,6 +33,10 @@ def tcp_line(port: int, timeout_ms: int = 1000) -> ModbusTcp:
 def rtu_line(device: str, baud: int = 115_200, timeout_ms: int = 400) -> ModbusRtu:
     # Eleven bits a character, as the standard wants: without parity, two stop bits.
     return ModbusRtu(name="rtu", device=device, baud=baud, parity="N", stop_bits=2, timeout_ms=timeout_ms)
+
+
+def rtu_tcp_line(port: int, timeout_ms: int = 1000) -> ModbusRtuTcp:
+    return ModbusRtuTcp(name="rtu-tcp", host="127.0.0.1", port=port, baud=115_200, timeout_ms=timeout_ms)
 
 
 def sim_device(image: Image) -> SimDevice:
@@ -54,9 +61,14 @@ def sim_device(image: Image) -> SimDevice:
     return SimDevice(UNIT, simdata=(blocks[0], blocks[1], blocks[2], blocks[3]))
 
 
+def identity(image: Image) -> ModbusDeviceIdentification:
+    info = {number: text.decode() for number, text in image.identity.items()}
+    return ModbusDeviceIdentification(info=info)  # type: ignore[no-untyped-call]
+
+
 @asynccontextmanager
 async def pymodbus_tcp(image: Image, port: int = 0) -> AsyncIterator[int]:
-    server = ModbusTcpServer([sim_device(image)], address=("127.0.0.1", port))
+    server = ModbusTcpServer([sim_device(image)], address=("127.0.0.1", port), identity=identity(image))
     assert await server.listen()
     try:
         transport: Any = server.transport
@@ -67,12 +79,52 @@ async def pymodbus_tcp(image: Image, port: int = 0) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def pymodbus_rtu(image: Image, device: str, baud: int) -> AsyncIterator[None]:
-    server = ModbusSerialServer([sim_device(image)], port=device, baudrate=baud)
+    server = ModbusSerialServer([sim_device(image)], port=device, baudrate=baud, identity=identity(image))
     assert await server.listen()
     try:
         yield
     finally:
         await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def pymodbus_rtu_over_tcp(image: Image) -> AsyncIterator[int]:
+    server = ModbusTcpServer(
+        [sim_device(image)], address=("127.0.0.1", 0), framer=FramerType.RTU, identity=identity(image)
+    )
+    assert await server.listen()
+    try:
+        transport: Any = server.transport
+        yield transport.sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()  # type: ignore[no-untyped-call]
+
+
+@asynccontextmanager
+async def device_server(device: str) -> AsyncIterator[int]:
+    """Bytes from a TCP port to a serial device and back, as they come: what a serial device server does."""
+    fd = os.open(device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(fd)
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        while data := await reader.read(4096):
+            os.write(fd, data)
+        writer.close()
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(fd, lambda: writers[-1].write(os.read(fd, 4096)))
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        loop.remove_reader(fd)
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        os.close(fd)
 
 
 @contextmanager
