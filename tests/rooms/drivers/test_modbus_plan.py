@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,23 +27,35 @@ KIND_OF = {t: getattr(ModbusTcpClient.DATATYPE, t.upper()) for t in TYPES}
 
 @st.composite
 def points(draw: st.DrawFn) -> list[Point]:
-    """Points of all functions, anywhere and overlapping, in any order."""
+    """Points of all functions and types, anywhere and overlapping, in any order."""
     drawn = []
     for i in range(draw(st.integers(1, 25))):
         function = draw(st.sampled_from([1, 2, 3, 4]))
-        kind = "bool" if function < 3 else draw(numbers)
-        drawn.append(
-            Point(
-                tag=f"t{i}", function=function, address=draw(st.integers(0, 300)), type=kind,  # type: ignore[arg-type]
-                order=draw(st.sampled_from(ORDERS)),
-                scale=draw(st.sampled_from([1.0, 0.1, -2.5, 1e300])), offset=draw(st.sampled_from([0.0, -40.0])),
-                not_available=draw(st.sampled_from([(), (0,), (0xFFFF,), (0x8000, 0x7FFF), (0x7FC00000,)])),
-            )
-        )  # fmt: skip
+        place = {"tag": f"t{i}", "function": function, "address": draw(st.integers(0, 300))}
+        odd = ODD_BITS if function < 3 else ODD if draw(st.booleans()) else [{}]
+        number = {"type": "bool" if function < 3 else draw(numbers)} | {
+            "scale": draw(st.sampled_from([1.0, 0.1, -2.5, 1e300])), "offset": draw(st.sampled_from([0.0, -40.0])),
+            "not_available": draw(st.sampled_from([(), (0,), (0xFFFF,), (0x8000, 0x7FFF), FLOATS])),
+        }  # fmt: skip
+        fields: dict[str, Any] = place | number | {"order": draw(st.sampled_from(ORDERS))} | draw(st.sampled_from(odd))
+        drawn.append(Point(**fields))
     return drawn
 
 
-quirks = st.builds(Quirks, registers_max=st.integers(4, 125), gap_max=st.integers(0, 124))
+WORDS = {0: "off", 1: "on", 2: "auto"}
+PLAIN = {"scale": 1.0, "offset": 0.0, "not_available": ()}
+ODD: list[dict[str, Any]] = [
+    {"type": "bcd16"}, {"type": "bcd32"}, {"type": "bcd64"}, {"type": "string", "length": 3} | PLAIN,
+    {"type": "string", "length": 4} | PLAIN, {"type": "uint16", "bit": 9} | PLAIN, {"type": "uint32", "bits": (3, 20)},
+    {"type": "uint16", "values": WORDS} | PLAIN, {"type": "uint64", "bits": (62, 63), "values": WORDS} | PLAIN,
+]  # fmt: skip
+ODD_BITS: list[dict[str, Any]] = [{} | PLAIN, {"values": WORDS} | PLAIN]
+FLOATS = (0x7FC00000, 0x80000000, 0xC479C000)
+"""NaN, minus zero (a number equal to another pattern) and -999.0."""
+holes = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5)).map(lambda h: (h[0], h[0] + h[1])), max_size=8)
+quirks = st.builds(
+    Quirks, registers_max=st.integers(4, 125), gap_max=st.integers(0, 124), holes=holes.map(tuple)
+)  # fmt: skip
 
 
 @given(points(), quirks)
@@ -54,6 +67,10 @@ def test_every_point_is_in_one_block_that_keeps_to_the_limits(drawn: list[Point]
         assert request.count <= (
             limits.registers_max if request.function >= 3 else min(16 * limits.registers_max, 2000)
         )
+        needed = {a for i in block.places for a in range(drawn[i].address, drawn[i].address + drawn[i].registers)}
+        if request.function >= 3:
+            asked = set(range(request.address, request.address + request.count))
+            assert not asked & {a for first, last in limits.holes for a in range(first, last + 1)} - needed
         for place in block.places:
             point = drawn[place]
             assert point.function == request.function
@@ -80,18 +97,16 @@ def test_the_plan_by_hand(addresses: list[int], limits: Quirks, expected: list[t
 
 @given(points(), quirks, st.binary(min_size=800, max_size=800))
 def test_a_compiled_block_gives_what_unpack_gives(drawn: list[Point], limits: Quirks, memory: bytes) -> None:
-    profile = profile_of(drawn, registers_max=limits.registers_max, gap_max=limits.gap_max)
-    plan = Plan(profile)
+    plan = Plan(profile_of(drawn, registers_max=limits.registers_max, gap_max=limits.gap_max, holes=limits.holes))
     replies = [
         Reply(memory[2 * b.request.address :][: b.request.data_bytes], Quality.GOOD) if b.request.function >= 3
         else Reply(bits(memory, b.request.address, b.request.count), Quality.GOOD)
         for b in plan.blocks
     ]  # fmt: skip
     for point, answer in zip(drawn, plan.answers(replies), strict=True):
-        if point.function < 3:
-            assert answer == Answer(bool(memory[point.address] & 1), Quality.GOOD)
-            continue
-        expected = unpack(point, memory[2 * point.address :][: 2 * point.registers])
+        at = point.address
+        registers = memory[2 * at : 2 * (at + point.registers)] if point.function >= 3 else memory[at : at + 1]
+        expected = unpack(point, registers)
         assert (answer.value, answer.quality, answer.detail) == expected
         assert type(answer.value) is type(expected[0])
 
