@@ -34,6 +34,12 @@ class ModbusDriver(ABC):
         self.counts = LineCounts()
 
     @abstractmethod
+    async def open(self) -> None: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
     async def _answer(self, unit: int, question: Question) -> Reply:
         """Take one question to one unit. Never raises for trouble on the line."""
 
