@@ -26,12 +26,13 @@ class Breaker(Strict, frozen=True, kw_only=True):
 
 class AnyLine(Strict, frozen=True, kw_only=True):
     """What all kinds share. ``protocol`` is that of the profiles of its units; ``paths`` names fields that are paths,
-    relative to the site file; ``unit_max`` is the highest unit id; ``has_places`` says whether units need an ``at``."""
+    relative to the site file; ``unit_max`` is the highest unit id; ``has_places`` says whether units need an ``at``,
+    None that they may have one."""
 
     protocol: ClassVar[str]
     paths: ClassVar[tuple[str, ...]] = ()
     unit_max: ClassVar[int] = 255
-    has_places: ClassVar[bool] = False
+    has_places: ClassVar[bool | None] = False
 
     name: Annotated[Name, Meta(description="The line's name; units refer to it.")]
 
@@ -94,7 +95,7 @@ class Mqtt(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
     """Devices that publish to an MQTT broker. ``at`` is what their topics begin with, or hold."""
 
     protocol: ClassVar[str] = "mqtt"
-    has_places: ClassVar[bool] = True
+    has_places: ClassVar[bool | None] = True
 
     broker: Annotated[Broker, Meta(description="See broker.")]
     qos: Annotated[Literal[0, 1], Meta(description="1: the broker sends again what it does not know arrived.")] = 1
@@ -139,4 +140,47 @@ class SparkplugHost(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag
         return "" if sound else "write group/node or group/node/device"
 
 
-Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost | ModbusRtuTcp
+class OpcUa(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="opcua"):
+    """An OPC UA server, which samples the values and tells of those that change. ``at`` may be part of node ids."""
+
+    protocol: ClassVar[str] = "opcua"
+    paths: ClassVar[tuple[str, ...]] = ("certificate", "key", "server_certificate", "password_file")
+    has_places: ClassVar[bool | None] = None
+
+    url: Annotated[
+        str, Meta(pattern=r"^opc\.tcp://[^\s/@?#]+(/\S*)?$", description="Its endpoint, as opc.tcp://plc-1:4840.")
+    ]
+    security: Annotated[
+        Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss", "None"],
+        Meta(description="Its security policy. None: anybody on the network may read, and alter, what is said."),
+    ] = "Basic256Sha256"
+    mode: Annotated[
+        Literal["Sign", "SignAndEncrypt"], Meta(description="What that policy does; nothing where it is None.")
+    ] = "SignAndEncrypt"
+    certificate: Annotated[
+        str,
+        Meta(description="The gateway's certificate; `babbitt gateway certificate` makes one. Needed for security."),
+    ] = ""
+    key: Annotated[str, Meta(description="The certificate's private key, readable by its owner alone.")] = ""
+    server_certificate: Annotated[
+        str,
+        Meta(description="The server's certificate: no other server is trusted. `babbitt browse URL --trust` gets it."),
+    ] = ""
+    username: Annotated[str, Meta(description="Who the gateway is for the server; anonymous where empty.")] = ""
+    password_file: Annotated[str, Meta(description="File with that user's password, its owner's alone.")] = ""
+    publishing_ms: Annotated[
+        float, Meta(ge=10, le=3_600_000, description="How often the server may tell of changes.")
+    ] = 500.0
+    keepalive_s: Annotated[
+        float, Meta(ge=0.1, le=3600, description="How often it says that nothing changed; silence beyond is a fault.")
+    ] = 5.0
+    timeout_ms: Annotated[int, Meta(ge=50, le=120_000, description="How long one request may take.")] = 5000
+    session_s: Annotated[
+        float, Meta(ge=5, le=86_400, description="How long the server holds the session of a gateway that went away.")
+    ] = 60.0
+    reconnect_max_s: Annotated[
+        float, Meta(gt=0, le=3600, description="The longest pause before it is tried again; each doubles.")
+    ] = 30.0
+
+
+Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost | ModbusRtuTcp | OpcUa

@@ -152,7 +152,7 @@ def _check_unit(path: Path, key: str, unit: Unit, line: Line, profile: Profile) 
         )  # fmt: skip
     if unit.unit > line.unit_max:
         raise ConfigError(str(path), f"`{key}.unit`: found {unit.unit}", f"accepted here: 0 to {line.unit_max}")
-    if bool(unit.at) != line.has_places:
+    if line.has_places is not None and bool(unit.at) != line.has_places:
         wanted = "say where the device is" if line.has_places else f"units of a {line.protocol} line have none"
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", wanted)
     if trouble := line.place_trouble(unit.at):

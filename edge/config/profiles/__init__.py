@@ -13,13 +13,16 @@ from typing import Any
 from edge.config.load import convert, read_toml
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.mqtt import MqttProfile
+from edge.config.profiles.opcua import OpcUaProfile
 from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.errors import ConfigError
 
-Profile = ModbusProfile | MqttProfile | SparkplugProfile
+Profile = ModbusProfile | MqttProfile | SparkplugProfile | OpcUaProfile
 """Of whatever protocol: each has ``device``, ``point`` (all ``Signal``s) and ``problems``."""
 
-KINDS: dict[str, type[Profile]] = {"modbus": ModbusProfile, "mqtt": MqttProfile, "sparkplug": SparkplugProfile}
+KINDS: dict[str, type[Profile]] = {
+    "modbus": ModbusProfile, "mqtt": MqttProfile, "sparkplug": SparkplugProfile, "opcua": OpcUaProfile,
+}  # fmt: skip
 """What a profile may be, by its ``device.protocol``."""
 
 
