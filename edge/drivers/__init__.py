@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.config.lines import ModbusRtu, ModbusRtuTcp, ModbusTcp, Mqtt, PolledLine, PushedLine, SparkplugHost
+from edge.config.lines import ModbusRtu, ModbusRtuTcp, ModbusTcp, Mqtt, OpcUa, PolledLine, PushedLine, SparkplugHost
 from edge.ports import Clock, Driver, Source, Subject
 
 
@@ -42,5 +42,9 @@ def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> 
             from edge.drivers.sparkplug import SparkplugSource
 
             return SparkplugSource(line, subjects, clock)
+        case OpcUa():
+            from edge.drivers.opcua import OpcUaSource
+
+            return OpcUaSource(line, subjects, clock)
         case _:
             raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")

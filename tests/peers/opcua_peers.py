@@ -1,0 +1,110 @@
+"""Starts real OPC UA servers, none of them ours: asyncua's and node-opcua's, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NODE = Path(__file__).parent / "opcua_node"
+URI = "urn:babbitt:test:plant"
+START_S = 60.0
+ANSWER_S = 20.0
+
+
+@dataclass(slots=True)
+class Peer:
+    """A server's process. ``tell`` has it do something; ``kill`` and ``start`` are a power cut and its end."""
+
+    command: list[str]
+    port: int
+    process: subprocess.Popen[str] = field(init=False)
+
+    @property
+    def url(self) -> str:
+        return f"opc.tcp://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, bufsize=1
+        )
+        assert "ready" in self._line(START_S), f"{self.command} did not start"
+
+    def tell(self, **told: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(told) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self._line(ANSWER_S))["done"]
+
+    def _line(self, deadline_s: float) -> str:
+        """One line of JSON; whatever else a server prints is passed over. A server that says none is killed."""
+        assert self.process.stdout is not None
+        guard = Timer(deadline_s, self.process.kill)
+        guard.start()
+        try:
+            for line in self.process.stdout:
+                if line.startswith("{"):
+                    return line
+        finally:
+            guard.cancel()
+        raise AssertionError(f"{self.command[0]} ended or said nothing within {deadline_s} s")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def pause(self) -> None:
+        os.kill(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def asyncua_server(folder: Path | None = None) -> Iterator[Peer]:
+    """With ``folder`` (certificate.der, key.pem, trusted/*.der) it offers secured endpoints too."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.peers.opcua_server", str(port), *([str(folder)] if folder else [])]
+    yield from _running(Peer(command, port))
+
+
+@contextmanager
+def node_server(folder: Path) -> Iterator[Peer]:
+    """node-opcua's; its keys and its trusted certificates are in ``folder``."""
+    port = free_port()
+    node = shutil.which("node", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    assert node is not None
+    yield from _running(Peer([node, str(NODE / "server.js"), str(port), str(folder)], port))
+
+
+def has_node() -> bool:
+    return (NODE / "node_modules" / "node-opcua-server").is_dir()
+
+
+def _running(peer: Peer) -> Iterator[Peer]:
+    peer.start()
+    try:
+        yield peer
+    finally:
+        peer.kill()
