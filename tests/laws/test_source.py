@@ -7,17 +7,21 @@ be started, stopped, made to say a number of each point, and made to say what no
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import pytest
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
 from edge.clock import SystemClock
-from edge.config.lines import Mqtt, PushedLine, SparkplugHost
+from edge.config.lines import Mqtt, OpcUa, PushedLine, SparkplugHost
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.mqtt import Point as MqttPoint
+from edge.config.profiles.opcua import OpcUaProfile
+from edge.config.profiles.opcua import Point as OpcUaPoint
 from edge.config.profiles.signal import Device
 from edge.config.profiles.sparkplug import Point as SparkplugPoint
 from edge.config.profiles.sparkplug import SparkplugProfile
@@ -26,6 +30,7 @@ from edge.drivers import make_source
 from edge.ports import Source, Subject
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
+from tests.peers.opcua_peers import URI, Peer, asyncua_server
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, now_ms
 
 
@@ -103,10 +108,53 @@ class SparkplugStage:
             self._mosquitto.publish(f"spBv1.0/{topic}", b"\xff" * 40)
 
 
+class OpcUaStage:
+    """One process serves all of them: an OPC UA server takes seconds to start, so it leaves and returns instead."""
+
+    _shared: ClassVar[ExitStack] = ExitStack()
+    _peer: ClassVar[Peer | None] = None
+
+    def __init__(self) -> None:
+        if OpcUaStage._peer is None:
+            OpcUaStage._peer = self._shared.enter_context(asyncua_server())
+            atexit.register(self._shared.close)
+            OpcUaStage._peer.tell(leave=True)
+        self._server = OpcUaStage._peer
+        self._there = False
+        self.line = OpcUa(name="o", url=self._server.url, security="None", publishing_ms=50, keepalive_s=0.5)
+        profile = OpcUaProfile(
+            device=Device(id="d", products=(), source="", protocol="opcua"),
+            point=tuple(OpcUaPoint(tag=f"p{i}", node=f"nsu={URI};s=Motor1.{{at}}.p{i}") for i in range(2)),
+        )
+        self.subjects = [Subject(i, f"d{i}", profile, 1.0) for i in range(2)]
+
+    def start(self) -> None:
+        self._there = True
+        self._server.tell(**{"return": True})
+
+    def stop(self) -> None:
+        if self._there:
+            self._there = False
+            self._server.tell(leave=True)
+
+    def say(self, subject: int, place: int, value: float) -> None:
+        self._server.tell(set=f"d{subject}.p{place}", value=value)
+
+    def babble(self) -> None:
+        for told in (
+            {"value": "12 bar"},
+            {"value": [1.0, 2.0]},
+            {"value": float("nan")},
+            {"value": 1.0, "status": 1 << 31},
+        ):
+            self._server.tell(set="d1.p1", **told)
+
+
 STAGES: dict[str, Callable[[Path], Stage]] = {
     "mqtt 5": lambda folder: MqttStage(folder, "5"),
     "mqtt 3.1.1": lambda folder: MqttStage(folder, "3.1.1"),
     "sparkplug": SparkplugStage,
+    "opcua": lambda _: OpcUaStage(),
 }
 
 

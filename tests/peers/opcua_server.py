@@ -82,6 +82,8 @@ class Peer:
             ("Levels", [1.0, 2.0, 3.0]), ("Big", ua.Variant(2**40, ua.VariantType.UInt64)), ("Still", 7.0),
         ):  # fmt: skip
             await self.add(name, value)
+        for name in ("d0.p0", "d0.p1", "d1.p0", "d1.p1"):
+            await self.add(name, 0.0)
         await self._add_structure()
         units = await self.nodes["Temp"].add_property(
             ua.NodeId(0, self.index), ua.QualifiedName("EngineeringUnits", 0),
@@ -155,11 +157,28 @@ class Peer:
 
             InternalSession.max_connections = 0 if told["no_sessions"] else 1000
             return None
+        if "leave" in told:
+            return await self._leave()
+        if "return" in told:
+            return await self._return()
         if "drop" in told:
             for transport in list(self.server.iserver.asyncio_transports):
                 transport.abort()
             return None
         raise ValueError(told)
+
+    async def _leave(self) -> None:
+        """As if it were switched off: nothing listens, and it forgets its sessions with their subscriptions."""
+        for transport in list(self.server.iserver.asyncio_transports):
+            transport.abort()
+        bserver: Any = self.server.bserver
+        bserver._server.close()
+        for session in list(self.server.iserver._external_sessions.values()):
+            await session.close_session(True)
+
+    async def _return(self) -> None:
+        bserver: Any = self.server.bserver
+        await bserver.start()
 
     async def _set(self, told: dict[str, Any]) -> None:
         node = self.nodes[told["set"]]
