@@ -6,8 +6,13 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.peers.opcua_listening import Keys
+    from tests.peers.opcua_peers import Peer
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPS_ALLOWED = {
@@ -44,3 +49,20 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def opcua_keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    """Certificates of a gateway, a stranger and an OPC UA server."""
+    from tests.peers.opcua_listening import Keys
+
+    return Keys(tmp_path_factory.mktemp("opcua"))
+
+
+@pytest.fixture(scope="session")
+def opcua_server(opcua_keys: Keys) -> Iterator[Peer]:
+    """asyncua's server in a process of its own, one for all tests: it takes seconds to start."""
+    from tests.peers.opcua_peers import asyncua_server
+
+    with asyncua_server(opcua_keys.folder / "server") as peer:
+        yield peer

@@ -61,12 +61,11 @@ def answer_of(point: Point, value: ua.DataValue, structures: Structures) -> Answ
     if quality.is_bad:
         return Answer(None, quality, detail)
     raw = value.Value.Value if value.Value is not None else None
-    if raw is None:
-        return Answer(None, Quality.BAD_DEVICE, "the server has no value")
     try:
-        return Answer(
-            _meant(point, _picked(point, raw, structures)), quality, "" if quality == Quality.GOOD else detail
-        )
+        picked = None if raw is None else _plain(_picked(point, raw, structures))
+        if picked is None:
+            return Answer(None, Quality.BAD_DEVICE, "the server has no value")
+        return Answer(_meant(point, picked), quality, "" if quality == Quality.GOOD else detail)
     except GARBLED as error:
         return Answer(None, Quality.BAD_DECODE, str(error)[:200] or type(error).__name__)
 
