@@ -183,4 +183,73 @@ class OpcUa(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="opcua"
     ] = 30.0
 
 
-Line = ModbusTcp | ModbusRtu | Mqtt | SparkplugHost | ModbusRtuTcp | OpcUa
+SerialDevice = Annotated[str, Meta(description="Serial device, best as a link of /dev/serial/by-id.")]
+Baud = Annotated[int, Meta(ge=300, le=921_600, description="Bits a second.")]
+Bits = Annotated[Literal[7, 8], Meta(description="Data bits a character.")]
+Parity = Annotated[Literal["N", "E", "O"], Meta(description="None, even or odd.")]
+StopBits = Annotated[Literal[1, 2], Meta(description="Stop bits.")]
+ServerHost = Annotated[str, Meta(description="Host name or address of the serial device server.")]
+ServerPort = Annotated[int, Meta(ge=1, le=65535, description="The TCP port of its raw socket.")]
+AnswerTime = Annotated[
+    int, Meta(ge=10, le=60_000, description="What a device may take for its answer, beyond the wire time.")
+]
+
+
+class Serial(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="serial"):
+    """A serial line whose devices answer requests of their own protocol, which their profiles describe."""
+
+    protocol: ClassVar[str] = "serial"
+    paths: ClassVar[tuple[str, ...]] = ("device",)
+
+    device: SerialDevice
+    baud: Baud = 9600
+    bits: Bits = 8
+    parity: Parity = "N"
+    stop_bits: StopBits = 1
+    timeout_ms: AnswerTime = 500
+
+
+class SerialTcp(PolledLine, frozen=True, kw_only=True, tag_field="kind", tag="serial-tcp"):
+    """The same through a serial device server's raw socket."""
+
+    protocol: ClassVar[str] = "serial"
+
+    host: ServerHost
+    port: ServerPort
+    timeout_ms: AnswerTime = 500
+
+
+class SerialStream(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="serial-stream"):
+    """A serial line whose device speaks by itself: a barcode reader, a weather station. Nothing is ever sent."""
+
+    protocol: ClassVar[str] = "serial-stream"
+    paths: ClassVar[tuple[str, ...]] = ("device",)
+
+    device: SerialDevice
+    baud: Baud = 9600
+    bits: Bits = 8
+    parity: Parity = "N"
+    stop_bits: StopBits = 1
+
+
+class SerialTcpStream(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="serial-tcp-stream"):
+    """The same through a serial device server's raw socket."""
+
+    protocol: ClassVar[str] = "serial-stream"
+
+    host: ServerHost
+    port: ServerPort
+
+
+Line = (
+    ModbusTcp
+    | ModbusRtu
+    | Mqtt
+    | SparkplugHost
+    | ModbusRtuTcp
+    | OpcUa
+    | Serial
+    | SerialTcp
+    | SerialStream
+    | SerialTcpStream
+)

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edge.config.lines import ModbusRtu, ModbusRtuTcp, ModbusTcp, Mqtt, OpcUa, PolledLine, PushedLine, SparkplugHost
+from edge.config.lines import (
+    ModbusRtu,
+    ModbusRtuTcp,
+    ModbusTcp,
+    Mqtt,
+    OpcUa,
+    PolledLine,
+    PushedLine,
+    Serial,
+    SerialStream,
+    SerialTcp,
+    SerialTcpStream,
+    SparkplugHost,
+)
 from edge.ports import Clock, Driver, Source, Subject
 
 
@@ -27,6 +40,10 @@ def make_driver(line: PolledLine, clock: Clock) -> Driver:
             from edge.drivers.modbus_rtu_tcp import ModbusRtuTcpDriver
 
             return ModbusRtuTcpDriver(line, clock)
+        case Serial() | SerialTcp():
+            from edge.drivers.serial_asked import SerialDriver
+
+            return SerialDriver(line, clock)
         case _:
             raise AssertionError(f"no driver for {line}")
 
@@ -46,5 +63,9 @@ def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> 
             from edge.drivers.opcua import OpcUaSource
 
             return OpcUaSource(line, subjects, clock)
+        case SerialStream() | SerialTcpStream():
+            from edge.drivers.serial_stream import SerialStreamSource
+
+            return SerialStreamSource(line, subjects, clock)
         case _:
-            raise AssertionError(f"no source for {line} with {len(subjects)} units at {clock}")
+            raise AssertionError(f"no source for {line}")

@@ -14,15 +14,21 @@ from edge.config.load import convert, read_toml
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.opcua import OpcUaProfile
+from edge.config.profiles.serial import SerialProfile, StreamProfile
 from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.errors import ConfigError
 
-Profile = ModbusProfile | MqttProfile | SparkplugProfile | OpcUaProfile
+Profile = ModbusProfile | MqttProfile | SparkplugProfile | OpcUaProfile | SerialProfile | StreamProfile
 """Of whatever protocol: each has ``device``, ``point`` (all ``Signal``s) and ``problems``."""
 
 KINDS: dict[str, type[Profile]] = {
-    "modbus": ModbusProfile, "mqtt": MqttProfile, "sparkplug": SparkplugProfile, "opcua": OpcUaProfile,
-}  # fmt: skip
+    "modbus": ModbusProfile,
+    "mqtt": MqttProfile,
+    "sparkplug": SparkplugProfile,
+    "opcua": OpcUaProfile,
+    "serial": SerialProfile,
+    "serial-stream": StreamProfile,
+}
 """What a profile may be, by its ``device.protocol``."""
 
 
