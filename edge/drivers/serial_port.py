@@ -44,9 +44,7 @@ class SerialPort:
 
     @property
     def trouble(self) -> str:
-        if self._opened is not None and not self._opened.lost:
-            return ""
-        return self._trouble
+        return self._opened.lost if self._opened is not None else self._trouble
 
     async def open(self) -> None:
         """Raises ``LineError`` for a device that a person must plug in or free.
