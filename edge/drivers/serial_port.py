@@ -40,7 +40,7 @@ class SerialPort:
         self._clock = clock
         self._backoff = Backoff(clock, REOPEN_FIRST_S, REOPEN_MAX_S)
         self._opened: _Tty | _Socket | None = None
-        self._trouble = "not open"
+        self._trouble = "not connected yet"
 
     @property
     def trouble(self) -> str:

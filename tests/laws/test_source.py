@@ -17,11 +17,12 @@ import pytest
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
 from edge.clock import SystemClock
-from edge.config.lines import Mqtt, OpcUa, PushedLine, SparkplugHost
+from edge.config.lines import Mqtt, OpcUa, PushedLine, SerialTcpStream, SparkplugHost
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.mqtt import Point as MqttPoint
 from edge.config.profiles.opcua import OpcUaProfile
 from edge.config.profiles.opcua import Point as OpcUaPoint
+from edge.config.profiles.serial import Frame, Message, SerialPoint, StreamProfile
 from edge.config.profiles.signal import Device
 from edge.config.profiles.sparkplug import Point as SparkplugPoint
 from edge.config.profiles.sparkplug import SparkplugProfile
@@ -31,6 +32,7 @@ from edge.ports import Source, Subject
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.opcua_peers import URI, Peer, asyncua_server
+from tests.peers.serial_device import Speaker
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, now_ms
 
 
@@ -150,7 +152,36 @@ class OpcUaStage:
             self._server.tell(set="d1.p1", **told)
 
 
+class SerialStage:
+    """Two units that speak by themselves on one line, behind a serial device server's raw socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = Speaker()
+        self.line = SerialTcpStream(name="s", host="127.0.0.1", port=self._server.port)
+        profile = StreamProfile(
+            device=Device(id="d", products=(), source="", protocol="serial-stream"),
+            frame=Frame(start="#", end="\n", bytes_max=64),
+            message=tuple(Message(name=f"m{i}", pattern=rf"(?P<address>\d+),{i}=(?P<value>.+)") for i in range(2)),
+            point=tuple(SerialPoint(tag=f"p{i}", message=f"m{i}", field="value") for i in range(2)),
+        )
+        self.subjects = [Subject(i, "", profile, 1.0) for i in range(2)]
+
+    def start(self) -> None:
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def say(self, subject: int, place: int, value: float) -> None:
+        self._server.say(f"#{subject},{place}={value}\n".encode())
+
+    def babble(self) -> None:
+        for said in (b"", b"#", b"\xff" * 500, b"#1,1=12 bar\n", b"#1,1=\x00\n", b"#1,2=3\n", b"#7,1=3\n", b"\n" * 99):
+            self._server.say(said)
+
+
 STAGES: dict[str, Callable[[Path], Stage]] = {
+    "serial": SerialStage,
     "mqtt 5": lambda folder: MqttStage(folder, "5"),
     "mqtt 3.1.1": lambda folder: MqttStage(folder, "3.1.1"),
     "sparkplug": SparkplugStage,

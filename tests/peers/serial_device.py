@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pty
+import socket
 import tty
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -112,3 +113,30 @@ async def behind_a_server(device: SerialDevice, port: int) -> AsyncIterator[int]
         for writer in list(writers):
             writer.transport.abort()
         await server.wait_closed()
+
+
+class Speaker:
+    """A device server in a thread: what is said goes to whoever is connected, and waits a moment for somebody."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._listening: socket.socket | None = None
+        self._connected: socket.socket | None = None
+
+    def start(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening.settimeout(10.0)
+
+    def say(self, data: bytes) -> None:
+        assert self._listening is not None
+        if self._connected is None:
+            self._connected, _ = self._listening.accept()
+        self._connected.sendall(data)
+
+    def stop(self) -> None:
+        for one in (self._connected, self._listening):
+            if one is not None:
+                one.close()
+        self._connected = self._listening = None
