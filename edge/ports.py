@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from edge.contract.types import Ack, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value
+from edge.contract.types import Ack, Alarm, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value, Verdict
 
 
 class Clock(Protocol):
@@ -252,3 +252,31 @@ class Panel(Protocol):
 
     def show(self, view: PanelView) -> None: ...
     def close(self) -> None: ...
+
+
+class North(Protocol):
+    """One way in which another system reads the gateway.
+
+    ``deliver``, ``announce`` and ``judge`` are told what happens, in this order for one reading; they only put it into
+    bounded memory, and never raise. ``open`` makes ready what takes long, before the first poll; ``run`` serves until
+    it is cancelled, and does so by itself where it starts again after it broke. Both raise ``LineError``.
+    """
+
+    name: str
+
+    def deliver(self, batch: Batch) -> None: ...
+    def announce(self, alarm: Alarm) -> None: ...
+    def judge(self, verdict: Verdict) -> None: ...
+    async def open(self) -> None: ...
+    async def run(self) -> None: ...
+    def status(self) -> dict[str, Any]: ...
+
+
+class WriteGuard(Protocol):
+    """Whether another system may write a tag, and the way in which it does. Without a contract nobody may."""
+
+    def allows(self, asset: str, tag: str) -> bool:
+        """Whether there is a contract for this tag at all."""
+
+    async def write(self, asset: str, tag: str, value: Value, *, by: str) -> str:
+        """Have ``value`` written on behalf of the user ``by``; empty once it is, else why it was refused."""

@@ -35,7 +35,7 @@ from edge.journal import open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
-from edge.ports import Journal, Link
+from edge.ports import Journal, Link, North
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 
@@ -122,6 +122,7 @@ class Gateway:
         self._judges = _judges(site) if file.gateway.inference else {}
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
         self._link = _link(site) if file.uplink is not None else None
+        self._norths = self._make_norths()
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self._desk = AlarmDesk([_watched(site, asset) for asset in file.asset])
@@ -139,6 +140,8 @@ class Gateway:
         """Poll until ``stop``, then commit, give the uplink a moment, and end."""
         asyncio.get_running_loop().set_default_executor(LookupThreads())
         self._introduce()
+        for north in self._norths:
+            await north.open()
         async with asyncio.TaskGroup() as group:
             watching = [
                 self._room(group, name, task)
@@ -146,6 +149,7 @@ class Gateway:
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("panel", self._show_forever),
                     *([("infer", self._judge_forever)] if self._judges else []),
+                    *((north.name, north.run) for north in self._norths),
                 )
             ]  # fmt: skip
             keeping = [self._room(group, "commit", self._commit_forever)]
@@ -191,12 +195,16 @@ class Gateway:
             self._journal.append(batch)
         if batch.asset in self._judges:
             self._unjudged.append(batch)
+        for north in self._norths:
+            north.deliver(batch)
 
     def _announce(self, alarms: list[Alarm]) -> None:
         """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
         for alarm in alarms:
             log.info("alarm %s %s: %s", alarm.state.value, alarm.asset, alarm.sentence)
             self._journal.record(alarm, lane=Lane.URGENT)
+            for north in self._norths:
+                north.announce(alarm)
         if alarms:
             self._lamp.set()
             self._urgent.set()
@@ -256,6 +264,8 @@ class Gateway:
                 self._verdicts[verdict.asset] = verdict
                 self._journal.record(verdict)
                 self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
+                for north in self._norths:
+                    north.judge(verdict)
 
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""
@@ -307,6 +317,28 @@ class Gateway:
         assert config is not None
         return Uplink(self._journal, link, config, clock=self._clock, random=random.SystemRandom(), workers=self._disk)
 
+    def _make_norths(self) -> list[North]:
+        """How other systems read this gateway. Their libraries are loaded only where they are configured."""
+        norths: list[North] = []
+        if self._site.file.north.opcua is not None:
+            from edge.north.opcua.room import OpcUaNorth
+
+            norths.append(OpcUaNorth(
+                self._site, clock=self._clock, alarms=lambda: self._desk.every(), figures=self._figures,
+                acknowledge=self._acknowledge_by,
+            ))  # fmt: skip
+        return norths
+
+    async def _figures(self) -> dict[str, Any]:
+        """What other systems are told of the gateway itself."""
+        up = self._uplink.state if self._uplink is not None else None
+        ledger = await self._on_disk(self._journal.totals)
+        return status.figures(up, self._journal.backlog(), self._watch.now, self._journal.losses(), ledger)
+
+    async def _acknowledge_by(self, asset: str, rule: str, user: str) -> bool:
+        log.info("%s acknowledges %s %s", user, asset, rule)
+        return bool(self.acknowledge(asset, rule)["acknowledged"])
+
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
@@ -347,6 +379,7 @@ class Gateway:
             "ledger": await self._on_disk(self._journal.totals),
             "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
+            "north": {north.name: north.status() for north in self._norths},
             "restarts": dict(self._restarts),
         }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,29 @@ def of_clock(clock: Any) -> dict[str, Any]:
     """``clock``: what the watch knows of the wall clock, with the last step in ``words``."""
     words = clock.last.words if clock.last is not None else ""
     return {"trusted": clock.trusted, "steps": clock.steps, "words": words}
+
+
+def figures(
+    uplink: Any, backlog: tuple[int, int], clock: Any, losses: Any, ledger: Mapping[str, int]
+) -> dict[str, float | int | bool | str]:
+    """The gateway in figures for other systems: ``uplink`` is its state (None where there is none), ``backlog`` blocks
+    and readings, ``ledger`` its sums."""
+    blocks, readings = backlog
+    return {
+        "Uplink/Up": uplink is not None and uplink.up,
+        "Uplink/Detail": uplink.detail if uplink is not None else "not configured",
+        "Uplink/WaitingReadings": readings,
+        "Uplink/WaitingBlocks": blocks,
+        "Clock/Trusted": clock.trusted,
+        "Clock/Steps": clock.steps,
+        "Store/LostRecords": losses.records,
+        "Store/AlteredBlocks": losses.blocks,
+        "Ledger/Lost": ledger["dropped"],
+        **{
+            f"Ledger/{name.capitalize()}": ledger[name]
+            for name in ("offered", "good", "bad", "unchanged", "kept", "acknowledged", "pending", "thinned")
+        },
+    }
 
 
 def percentile(samples: Collection[float], share: float) -> float | None:

@@ -155,6 +155,10 @@ class AlarmDesk:
         entry = place.entry(rule) if place is not None else None
         return [entry.alarm(now_ns)] if entry is not None and entry.acknowledge() else []
 
+    def every(self) -> list[Alarm]:
+        """Every alarm that there can be, as it stands: by asset."""
+        return [entry.alarm(entry.at_ns) for place in self._places.values() for entry in place.entries()]
+
     def standing(self) -> list[Alarm]:
         """Every alarm that is not normal, active ones with their latest value: by priority, then the oldest first."""
         alarms = [

@@ -14,6 +14,7 @@ import click
 from edge.cli.certificate import certificate
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
+from edge.cli.user import user
 from edge.config.site import Site, load_site
 from edge.errors import StoreError
 from edge.local_socket import ask
@@ -33,6 +34,7 @@ def gateway() -> None:
 
 
 gateway.add_command(certificate)
+gateway.add_command(user)
 
 
 @gateway.command()
@@ -150,6 +152,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
         *_clock_lines(answer.get("clock", {})),
         f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
+        *_north_lines(answer.get("north", {})),
         f"{'UNIT':28}{'LINE':14}{'POLLS':>9}{'FAILED':>8}  STATE",
     ]
     for unit in answer["units"]:
@@ -171,6 +174,18 @@ def _clock_lines(clock: dict[str, Any]) -> list[str]:
     return (
         [*lines, f"clock stepped {clock['steps']} times, the last: {clock['words']}"] if clock.get("steps") else lines
     )
+
+
+def _north_lines(north: dict[str, Any]) -> list[str]:
+    """One line for each way in which other systems read the gateway, and what was refused there."""
+    lines = []
+    for name, way in north.items():
+        if "sessions" not in way:
+            continue
+        state = f"{way['sessions']} clients watch {way['items']:,} values" if way["up"] else "DOWN"
+        refused = "".join(f"; refused {count}: {why}" for why, count in way["refused"].items())
+        lines.append(f"{name} {way['url']}   {state}{refused}")
+    return lines
 
 
 def _life(verdict: dict[str, Any]) -> str:

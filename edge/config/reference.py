@@ -10,6 +10,7 @@ from msgspec import inspect as types
 
 from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
+from edge.config.north import North, OpcUaServer
 from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
 from edge.config.tables import Unit as AssetUnit
@@ -18,8 +19,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
     *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
     ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
-    ("rate of a unit", Rate), ("report of a unit", Report), ("[panel]", Panel), ("[plant]", Plant),
-    ("machine of the plant", PlantMachine),
+    ("rate of a unit", Rate), ("report of a unit", Report), ("[panel]", Panel), ("[north]", North),
+    ("[north.opcua]", OpcUaServer), ("[plant]", Plant), ("machine of the plant", PlantMachine),
 )  # fmt: skip
 
 _HEAD = """# The site file
@@ -59,9 +60,8 @@ def _default(field: types.Field) -> str:
         return "its own defaults"
     if field.default is None:
         return "none"
-    return (
-        f"`{field.default!r}`".replace("'", '"').replace("True", "true").replace("False", "false").replace("()", "[]")
-    )
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return f"`{default!r}`".replace("'", '"').replace("True", "true").replace("False", "false")
 
 
 def _meaning(kind: types.Type) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edge.config.lines import Line, Name
+from edge.config.north import North
 from edge.config.profiles.signal import Strict
 
 
@@ -170,5 +171,6 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     asset: Annotated[tuple[Asset, ...], Meta(min_length=1, description="The machines and what measures them.")]
     uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
     panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
+    north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
     profiles: Annotated[str, Meta(description="A folder of your own with `devices/` and `assets/`.")] = ""

@@ -16,6 +16,8 @@ CHUNKS_MAX = 2 * MESSAGE_BYTES_MAX // CHUNK_SENT_BYTES_MAX
 class BoundedProtocol(UASocketProtocol):
     """Lets go of a server whose one chunk never ends; asyncua would gather up to 4 GiB of it."""
 
+    receive_buffer: bytes | None
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.transport is not None and len(self.receive_buffer or b"") > CHUNK_BYTES_MAX:

@@ -1,0 +1,285 @@
+"""Alarms as OPC UA conditions (OPC 10000-9): one condition for each rule of each asset.
+
+A limit is an ExclusiveLevelAlarmType, what a judgement or silence raises an OffNormalAlarmType. Each change of state is
+an event at the Server object and at the asset. Acknowledge reaches the alarm desk, ConditionRefresh tells a client that
+comes later what stands. Not offered: AddComment, Enable and Disable, Confirm, shelving, branches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from asyncua import ua
+from asyncua.server.internal_server import InternalServer
+
+from edge.config.asset_class import Rule
+from edge.config.site import Site
+from edge.contract.types import Alarm, AlarmState, Priority, Quality
+from edge.north.opcua.events import NULL, SERVER, Event, about, text
+from edge.north.opcua.model import Model
+from edge.north.opcua.space import STATUS, Live, Space, when
+
+Acknowledge = Callable[[str, str, str], Awaitable[bool]]
+"""``(asset, rule, user)``: whether there was anything to acknowledge."""
+
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+"""The user whose request is being answered; empty for an anonymous one."""
+
+ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
+REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
+REFRESH_ITEM = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh2)
+
+OPEN_IDS_MAX = 7
+"""Of an alarm that comes and goes unacknowledged the last events, by any of which it may be acknowledged."""
+
+SEVERITY = {Priority.LOW: 200, Priority.MEDIUM: 500, Priority.HIGH: 800}
+"""OPC 10000-5, 6.4.2: 1 to 333 is low, to 666 medium, to 1000 high."""
+
+_KIND_OF = ua.ObjectIds
+_ALARM_TYPES = (
+    _KIND_OF.AlarmConditionType, _KIND_OF.AcknowledgeableConditionType, _KIND_OF.ConditionType, _KIND_OF.BaseEventType,
+)  # fmt: skip
+_LEVEL_TYPES = (
+    _KIND_OF.ExclusiveLevelAlarmType, _KIND_OF.ExclusiveLimitAlarmType, _KIND_OF.LimitAlarmType, *_ALARM_TYPES,
+)  # fmt: skip
+_OFF_NORMAL_TYPES = (_KIND_OF.OffNormalAlarmType, _KIND_OF.DiscreteAlarmType, *_ALARM_TYPES)
+_HIGH = ("High", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_High))
+_LOW = ("Low", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_Low))
+
+_STATUS_CODES = ua.StatusCodes
+
+
+@dataclass(slots=True)
+class Condition:
+    """One condition: the alarm that it shows, and the event that last told of it.
+
+    ``open_ids`` are those of the events by which it may be acknowledged now.
+    """
+
+    node_id: ua.NodeId
+    source: ua.NodeId
+    source_name: str
+    input: ua.NodeId
+    rule: Rule | None
+    alarm: Alarm
+    user: str = ""
+    comment: str = ""
+    comment_ns: int = 0
+    severity_before: int = 0
+    event: Event | None = None
+    open_ids: tuple[bytes, ...] = ()
+    nodes: tuple[Live, ...] = ()
+
+    @property
+    def retained(self) -> bool:
+        return self.alarm.state is not AlarmState.NORMAL
+
+    def become(self, alarm: Alarm) -> Event:
+        """Show ``alarm`` from now on; the event that tells of it."""
+        self.severity_before = SEVERITY[self.alarm.priority]
+        self.alarm = alarm
+        self.event = Event(_LEVEL_TYPES if self.rule is not None else _OFF_NORMAL_TYPES, self._fields())
+        is_open = alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+        self.open_ids = (*self.open_ids[-OPEN_IDS_MAX:], self.event.id) if is_open else (self.event.id,)
+        return self.event
+
+    def _fields(self) -> dict[str, ua.Variant]:
+        alarm = self.alarm
+        at = when(alarm.at_ns)
+        severity = SEVERITY[alarm.priority]
+        stamp = ua.Variant(at, ua.VariantType.DateTime)
+        acknowledged = alarm.state in (AlarmState.NORMAL, AlarmState.ACKNOWLEDGED)
+        good = ua.Variant(STATUS[Quality.GOOD], ua.VariantType.StatusCode)
+        return {
+            **about(self.source, self.source_name, alarm.sentence, severity, at),
+            **_two_states("EnabledState", holds=True, words=("Enabled", "Disabled"), stamp=stamp),
+            **_two_states("ActiveState", holds=alarm.state.is_active, words=("Active", "Inactive"), stamp=stamp),
+            **_two_states("AckedState", holds=acknowledged, words=("Acknowledged", "Unacknowledged"), stamp=stamp),
+            "NodeId": ua.Variant(self.node_id, ua.VariantType.NodeId),
+            "ConditionClassId": ua.Variant(ua.NodeId(_KIND_OF.ProcessConditionClassType), ua.VariantType.NodeId),
+            "ConditionClassName": text("ProcessConditionClassType"),
+            "ConditionName": ua.Variant(alarm.rule, ua.VariantType.String),
+            "BranchId": ua.Variant(ua.NodeId(), ua.VariantType.NodeId),
+            "Retain": ua.Variant(self.retained, ua.VariantType.Boolean),
+            "Quality": good,
+            "Quality/SourceTimestamp": stamp,
+            "LastSeverity": ua.Variant(self.severity_before, ua.VariantType.UInt16),
+            "LastSeverity/SourceTimestamp": stamp,
+            "Comment": text(self.comment),
+            "Comment/SourceTimestamp": ua.Variant(when(self.comment_ns), ua.VariantType.DateTime),
+            "ClientUserId": ua.Variant(self.user, ua.VariantType.String),
+            "InputNode": ua.Variant(self.input, ua.VariantType.NodeId),
+            "SuppressedOrShelved": ua.Variant(False, ua.VariantType.Boolean),
+            **(self._limit_fields(self.rule) if self.rule is not None else _OFF_NORMAL),
+        }
+
+    def _limit_fields(self, rule: Rule) -> dict[str, ua.Variant]:
+        name, state = _HIGH if rule.above is not None else _LOW
+        limit = ua.Variant(rule.above if rule.above is not None else rule.below, ua.VariantType.Double)
+        active = self.alarm.state.is_active
+        return {
+            f"{name}Limit": limit,
+            "LimitState/CurrentState": text(name) if active else NULL,
+            "LimitState/CurrentState/Id": ua.Variant(state, ua.VariantType.NodeId) if active else NULL,
+            "ActiveState/EffectiveDisplayName": text(f"Active | {name}" if active else "Inactive"),
+        }
+
+
+class Conditions:
+    """All conditions of a server."""
+
+    def __init__(self, server: InternalServer, model: Model, site: Site, acknowledge: Acknowledge) -> None:
+        self._server = server
+        self._model = model
+        self._acknowledge = acknowledge
+        self._rules = {
+            (asset.id, rule.id): rule for asset in site.file.asset for rule in site.classes[asset.class_].rule
+        }
+        self._names = {asset.id: asset.name or asset.id for asset in site.file.asset}
+        self._by_name: dict[tuple[str, str], Condition] = {}
+        self._by_node: dict[ua.NodeId, Condition] = {}
+        self._folders: dict[str, ua.NodeId] = {}
+        server.isession.add_method_callback(ACKNOWLEDGE, self._on_acknowledge)
+        server.isession.add_method_callback(REFRESH, self._on_refresh)
+        server.isession.add_method_callback(REFRESH_ITEM, self._on_refresh)
+
+    def add(self, alarm: Alarm) -> None:
+        """A condition for an alarm that there can be, as it stands."""
+        source = self._model.assets[alarm.asset]
+        space, path = self._model.space, f"Assets/{alarm.asset}/Alarms/{alarm.rule}"
+        rule = self._rules.get((alarm.asset, alarm.rule))
+        kind = _LEVEL_TYPES[0] if rule is not None else _OFF_NORMAL_TYPES[0]
+        node = space.object(self._folder(alarm.asset, source), path, alarm.cause, kind=kind)
+        space.refer(source, ua.ObjectIds.HasCondition, node)
+        tag = self._model.tags[alarm.asset].get(alarm.tag)
+        watched = tag.live.node_id if tag is not None and tag.live is not None else ua.NodeId()
+        condition = Condition(node, source, self._names[alarm.asset], watched, rule, alarm)
+        condition.become(alarm)
+        condition.nodes = tuple(_nodes(space, node, path, condition, rule))
+        space.refer(node, ua.ObjectIds.HasComponent, ACKNOWLEDGE)
+        self._by_name[alarm.asset, alarm.rule] = condition
+        self._by_node[node] = condition
+
+    async def announce(self, alarm: Alarm) -> None:
+        """Tell every client that listens of a change. Alarms of no rule of this site are not told."""
+        condition = self._by_name.get((alarm.asset, alarm.rule))
+        if condition is None:
+            return
+        event = condition.become(alarm)
+        for node in (SERVER, condition.source):
+            event.emitting_node = node
+            for subscription in list(self._server.subscription_service.subscriptions.values()):
+                await subscription.monitored_item_srv.trigger_event(event)
+        for live in condition.nodes:
+            if live.watched:
+                await self._model.space.tell(live)
+
+    def _folder(self, asset: str, node: ua.NodeId) -> ua.NodeId:
+        if asset not in self._folders:
+            self._folders[asset] = self._model.space.folder(node, f"Assets/{asset}/Alarms", "What can be wrong with it")
+        return self._folders[asset]
+
+    async def _on_acknowledge(self, parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
+        """OPC 10000-9, 5.7.3: arguments are the id of the event that is acknowledged, and a comment."""
+        condition = self._by_node.get(parent)
+        if condition is None or condition.event is None:
+            return ua.StatusCode(_STATUS_CODES.BadNodeIdInvalid)
+        if len(arguments) < 1 or arguments[0].Value not in condition.open_ids:
+            return ua.StatusCode(_STATUS_CODES.BadEventIdUnknown)
+        user = CALLER.get()
+        before = condition.user, condition.comment, condition.comment_ns
+        condition.user = user
+        condition.comment, condition.comment_ns = _comment(arguments), time.time_ns()
+        if not await self._acknowledge(condition.alarm.asset, condition.alarm.rule, user):
+            condition.user, condition.comment, condition.comment_ns = before
+            return ua.StatusCode(_STATUS_CODES.BadConditionBranchAlreadyAcked)
+        return ua.StatusCode()
+
+    async def _on_refresh(self, _parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
+        """OPC 10000-9, 5.5.7: tell one subscription, or one item of it, what stands, between a start and an end."""
+        numbers = [argument.Value for argument in arguments]
+        subscription = self._server.subscription_service.subscriptions.get(numbers[0] if numbers else None)
+        if subscription is None:
+            return ua.StatusCode(_STATUS_CODES.BadSubscriptionIdInvalid)
+        service = subscription.monitored_item_srv
+        items = service._monitored_items  # noqa: SLF001 asyncua has no other way to see what a subscription watches
+        if len(numbers) > 1 and numbers[1] not in items:
+            return ua.StatusCode(_STATUS_CODES.BadMonitoredItemIdInvalid)
+        for item in numbers[1:2] or list(items):
+            read = items[item].read_value_id
+            if read is not None and read.AttributeId == ua.AttributeIds.EventNotifier:
+                for event in self._refreshed(read.NodeId):
+                    event.emitting_node = read.NodeId
+                    await service.trigger_event(event, item)
+        return ua.StatusCode()
+
+    def _refreshed(self, node: ua.NodeId) -> Sequence[Event]:
+        standing = [
+            condition.event for condition in self._by_name.values()
+            if condition.retained and condition.event is not None and node in (SERVER, condition.source)
+        ]  # fmt: skip
+        return [_bracket(_KIND_OF.RefreshStartEventType), *standing, _bracket(_KIND_OF.RefreshEndEventType)]
+
+
+def _bracket(kind: int) -> Event:
+    words = about(SERVER, "Server", "", 1, datetime.now(UTC))
+    return Event((kind, _KIND_OF.SystemEventType, _KIND_OF.BaseEventType), words)
+
+
+def _comment(arguments: Sequence[ua.Variant]) -> str:
+    comment: Any = arguments[1].Value if len(arguments) > 1 else None
+    words = comment.Text if isinstance(comment, ua.LocalizedText) else comment
+    return words[:500] if isinstance(words, str) else ""
+
+
+def _two_states(name: str, *, holds: bool, words: tuple[str, str], stamp: ua.Variant) -> dict[str, ua.Variant]:
+    return {
+        name: text(words[0] if holds else words[1]),
+        f"{name}/Id": ua.Variant(holds, ua.VariantType.Boolean),
+        f"{name}/TransitionTime": stamp,
+    }
+
+
+_OFF_NORMAL = {"NormalState": ua.Variant(ua.NodeId(), ua.VariantType.NodeId)}
+
+_SHOWN = (
+    ("EventId", ua.ObjectIds.ByteString), ("EventType", ua.ObjectIds.NodeId), ("SourceNode", ua.ObjectIds.NodeId),
+    ("SourceName", ua.ObjectIds.String), ("Time", ua.ObjectIds.UtcTime), ("Message", ua.ObjectIds.LocalizedText),
+    ("Severity", ua.ObjectIds.UInt16), ("ConditionName", ua.ObjectIds.String), ("Retain", ua.ObjectIds.Boolean),
+    ("ClientUserId", ua.ObjectIds.String), ("InputNode", ua.ObjectIds.NodeId),
+)  # fmt: skip
+_STATES = ("EnabledState", "ActiveState", "AckedState")
+
+
+def _nodes(space: Space, parent: ua.NodeId, path: str, condition: Condition, rule: Rule | None) -> list[Live]:
+    """What one sees of a condition by browsing: its properties, and its states."""
+
+    def field(name: str) -> Callable[[], ua.DataValue]:
+        return lambda: ua.DataValue(condition.event.fields[name]) if condition.event is not None else ua.DataValue()
+
+    def property_of(node: ua.NodeId, name: str, data_type: int) -> Live:
+        last = name.rpartition("/")[2]
+        return space.variable(
+            node, f"{path}/{name}", field(name), type=data_type, kind=ua.ObjectIds.PropertyType,
+            by=ua.ObjectIds.HasProperty, name=ua.QualifiedName(last, 0),
+        )  # fmt: skip
+
+    nodes = [property_of(parent, name, data_type) for name, data_type in _SHOWN]
+    if rule is not None:
+        nodes.append(property_of(parent, "HighLimit" if rule.above is not None else "LowLimit", ua.ObjectIds.Double))
+    for name in _STATES:
+        state = space.variable(
+            parent, f"{path}/{name}", field(name), type=ua.ObjectIds.LocalizedText,
+            kind=ua.ObjectIds.TwoStateVariableType, name=ua.QualifiedName(name, 0),
+        )  # fmt: skip
+        nodes += [state, property_of(state.node_id, f"{name}/Id", ua.ObjectIds.Boolean)]
+    comment = space.variable(
+        parent, f"{path}/Comment", field("Comment"), type=ua.ObjectIds.LocalizedText,
+        kind=ua.ObjectIds.ConditionVariableType, name=ua.QualifiedName("Comment", 0),
+    )  # fmt: skip
+    return [*nodes, comment]
