@@ -1,0 +1,308 @@
+"""Whoever floods the OPC UA server, or asks too much of it, is bounded, and the others are served as before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua import Client, ua
+
+from edge.north.opcua.guard import (
+    CHUNK_BYTES_MAX,
+    OPERATIONS_MAX,
+    PUBLISHING_MS_MIN,
+    SUBSCRIPTIONS_MAX,
+    UNSENT_BYTES_MAX,
+    VALUES_QUEUED_MAX,
+)
+from tests.rooms.north.hosted import DEADLINE_S, Hosted, Watcher, becomes, make_client, node, played, until
+
+SESSIONS_MAX, ITEMS_MAX = 4, 20
+LAG_MS_MAX = 1000.0
+"""How long one client may hold the event loop up, on a machine that does much else."""
+
+
+def plug(hosted: Hosted) -> socket.socket:
+    host, port = hosted.url.removeprefix("opc.tcp://").rstrip("/").split(":")
+    return socket.create_connection((host, int(port)), DEADLINE_S)
+
+
+def is_dropped(peer: socket.socket) -> bool:
+    """Whether the server has closed the connection, reading whatever it still said."""
+    peer.settimeout(DEADLINE_S)
+    with contextlib.suppress(ConnectionError):
+        while peer.recv(65536):
+            pass
+    return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\n\r\n" * 10,
+        b"\x00" * 64,
+        b"OPNF" + struct.pack("<I", 0xFFFFFFF0) + b"x" * (CHUNK_BYTES_MAX + 1000),
+        b"HELF" + struct.pack("<I", 8),
+        b"OPNF" + struct.pack("<I", 40) + b"\xff" * 32,
+        b"MSGF" + struct.pack("<II", 32, 1) + b"\x01" * 20,
+    ],
+    ids=["another protocol", "zeros", "a frame without end", "an empty frame", "lengths of -1", "no channel"],
+)
+def test_what_is_no_opc_ua_ends_its_connection_alone(strict: Hosted, sent: bytes) -> None:
+    with plug(strict) as peer:
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(sent)
+            peer.shutdown(socket.SHUT_WR)
+        assert is_dropped(peer)
+
+    async def play() -> None:
+        assert await strict.refusal() == ""
+
+    played(play)
+
+
+def test_connections_are_bounded_and_end_by_themselves(lenient: Hosted) -> None:
+    most = 2 * SESSIONS_MAX + 4
+    peers = [plug(lenient) for _ in range(most + 10)]
+    try:
+        status = lenient.ask("status")
+        assert status["connections"] <= most
+        # Whoever logs in to nothing is shown out, so that the next one finds a place.
+        assert all(is_dropped(peer) for peer in peers)
+    finally:
+        for peer in peers:
+            peer.close()
+    assert lenient.ask("status")["refused"]["too many connections"] >= 10
+
+
+def test_sessions_are_bounded_and_places_become_free(lenient: Hosted) -> None:
+    async def play() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(SESSIONS_MAX):
+                await stack.enter_async_context(lenient.connected())
+            assert await lenient.refusal() == "BadTooManySessions"
+        await becomes(lambda: lenient.refusal(), "")
+
+    played(play)
+
+
+def test_a_connection_has_one_session(lenient: Hosted) -> None:
+    async def play() -> None:
+        async with lenient.connected() as client:
+            with pytest.raises(ua.UaError):
+                await client.create_session()
+            assert lenient.ask("status")["sessions"] == 1
+
+    played(play)
+
+
+def test_wishes_are_revised(lenient: Hosted) -> None:
+    async def play() -> None:
+        async with lenient.connected() as client:
+            for wish in (0.0, -1.0, 1e-9, float("nan"), float("inf")):
+                parameters = ua.CreateSubscriptionParameters(RequestedPublishingInterval=wish)
+                result = await client.uaclient.session.create_subscription(parameters, callback=lambda _: None)
+                assert result.RevisedPublishingInterval == PUBLISHING_MS_MIN
+            for _ in range(SUBSCRIPTIONS_MAX - 5):
+                await client.create_subscription(100, Watcher())
+            with pytest.raises(ua.uaerrors.BadTooManySubscriptions):
+                await client.create_subscription(100, Watcher())
+
+    played(play)
+
+
+def test_what_one_client_watches_is_bounded(lenient: Hosted) -> None:
+    async def play() -> None:
+        async with lenient.connected() as client:
+            subscription = await client.create_subscription(100, Watcher())
+            level = node(client, "Assets/tank-1/level_m")
+            item = ua.MonitoredItemCreateRequest(
+                ItemToMonitor=ua.ReadValueId(NodeId=level.nodeid, AttributeId=ua.AttributeIds.Value),
+                MonitoringMode=ua.MonitoringMode.Reporting,
+                RequestedParameters=ua.MonitoringParameters(QueueSize=1_000_000),
+            )
+            wish = ua.CreateMonitoredItemsParameters(
+                SubscriptionId=subscription.subscription_id, ItemsToCreate=[item] * ITEMS_MAX
+            )
+            results = await client.uaclient.session.create_monitored_items(wish)
+            assert {result.RevisedQueueSize for result in results} == {VALUES_QUEUED_MAX}
+            wish.ItemsToCreate = [item]
+            with pytest.raises(ua.uaerrors.BadTooManyMonitoredItems):
+                await client.uaclient.session.create_monitored_items(wish)
+
+    played(play)
+
+
+def test_requests_are_bounded(strict: Hosted) -> None:
+    async def play() -> None:
+        async with strict.connected() as client:
+            nodes = [client.nodes.server_state] * (OPERATIONS_MAX + 1)
+            assert len(await client.read_values(nodes[:-1])) == OPERATIONS_MAX
+            with pytest.raises(ua.uaerrors.BadTooManyOperations):
+                await client.read_values(nodes)
+            limit = ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead
+            assert await client.get_node(ua.NodeId(limit)).read_value() == OPERATIONS_MAX
+
+    played(play)
+
+
+@pytest.mark.parametrize("shape", ["a circle", "a tree of 2^40 leaves"])
+def test_a_filter_that_never_ends_is_refused(strict: Hosted, shape: str) -> None:
+    step = 0 if shape == "a circle" else 1
+    elements = [
+        ua.ContentFilterElement(
+            FilterOperator=ua.FilterOperator.And,
+            FilterOperands=[ua.ElementOperand(Index=i + step), ua.ElementOperand(Index=i + step)],
+        )
+        for i in range(40)
+    ]
+
+    async def play() -> None:
+        async with strict.connected() as client:
+            subscription = await client.create_subscription(100, Watcher())
+            wanted = ua.EventFilter(WhereClause=ua.ContentFilter(Elements=elements))
+            with pytest.raises(ua.uaerrors.BadEventFilterInvalid):
+                await subscription.subscribe_events(ua.ObjectIds.Server, evfilter=wanted)
+
+    played(play)
+
+
+def test_nobody_touches_another_clients_subscription(strict: Hosted) -> None:
+    make_client(strict.folder, "second")
+    (strict.folder / "pki/trusted/second.der").write_bytes((strict.folder / "second.der").read_bytes())
+
+    async def attempts(client: Client, number: int) -> None:
+        session = client.uaclient.session
+        one_item = ua.CreateMonitoredItemsParameters(SubscriptionId=number)
+        tries: list[Callable[[], Any]] = [
+            lambda: session.delete_subscriptions([number]),
+            lambda: session.create_monitored_items(one_item),
+            lambda: session.delete_monitored_items(ua.DeleteMonitoredItemsParameters(number, [112])),
+            lambda: session.set_publishing_mode(ua.SetPublishingModeParameters(False, [number])),
+            lambda: session.transfer_subscriptions(ua.TransferSubscriptionsParameters([number])),
+            lambda: client.get_node(ua.ObjectIds.ConditionType).call_method(
+                ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh), ua.Variant(number, ua.VariantType.UInt32)
+            ),
+        ]
+        for attempt in tries:
+            with pytest.raises(ua.UaStatusCodeError):
+                await attempt()
+
+    async def play() -> None:
+        watcher = Watcher()
+        async with strict.connected() as client, strict.connected(name="second") as other:
+            subscription = await client.create_subscription(100, watcher)
+            await subscription.subscribe_data_change(node(client, "Assets/tank-1/level_m"))
+            await attempts(other, subscription.subscription_id)
+            strict.deliver(level_m=3.25)
+            await until(lambda: [v for _, v in watcher.data if v.Value is not None and v.Value.Value == 3.25])
+
+    played(play)
+
+
+def test_a_client_that_never_reads_is_let_go(lenient: Hosted) -> None:
+    """It asks for much, again and again, and takes nothing: what waits for it is bounded, and then it goes."""
+
+    async def play() -> None:
+        before = lenient.ask("status")["refused"].get("it does not read what it asked for", 0)
+        client = await lenient.client(mode="", user="")
+        await client.connect()
+        protocol = client.uaclient.protocol
+        assert protocol is not None
+        protocol.transport.pause_reading()
+        asks = ua.ReadRequest(Parameters=ua.ReadParameters(NodesToRead=[
+            ua.ReadValueId(NodeId=ua.NodeId(ua.ObjectIds.Server_ServerStatus), AttributeId=ua.AttributeIds.Value)
+        ] * OPERATIONS_MAX))  # fmt: skip
+        reply_bytes_min = 100 * OPERATIONS_MAX
+
+        def refusals() -> int:
+            return int(lenient.ask("status")["refused"].get("it does not read what it asked for", 0)) - before
+
+        lenient.ask("lag")
+        waiting = []
+        for _ in range(40 * UNSENT_BYTES_MAX // reply_bytes_min):
+            if protocol.transport.is_closing() or refusals():
+                break
+            waiting.append(asyncio.ensure_future(protocol.send_request(asks)))
+            await asyncio.sleep(0.005)
+        await until(refusals, "the server lets it go")
+        assert lenient.ask("lag") < LAG_MS_MAX
+        protocol.transport.abort()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            await client.disconnect()
+
+    played(play)
+
+
+def test_many_readers_at_once_hold_nobody_up(strict: Hosted) -> None:
+    """Four clients that ask as fast as they are answered: the event loop that polls machines keeps turning."""
+
+    async def flood(until_set: asyncio.Event) -> int:
+        reads = 0
+        async with strict.connected() as client:
+            nodes = [client.nodes.server_state] * 100
+            while not until_set.is_set():
+                await client.read_values(nodes)
+                reads += 1
+        return reads
+
+    async def play() -> None:
+        done = asyncio.Event()
+        floods = [asyncio.create_task(flood(done)) for _ in range(4)]
+        await asyncio.sleep(0.5)
+        strict.ask("lag")
+        async with strict.connected() as client:
+            for level in (1.0, 2.0, 3.0):
+                strict.deliver(level_m=level)
+                await becomes(node(client, "Assets/tank-1/level_m").read_value, level)
+        assert strict.ask("lag") < LAG_MS_MAX
+        done.set()
+        assert min(await asyncio.gather(*floods)) > 0
+
+    played(play)
+
+
+def test_a_port_in_use_is_a_clear_error(strict: Hosted) -> None:
+    second = strict.spawn()
+    said, _ = second.communicate(timeout=DEADLINE_S)
+    assert second.returncode == 3
+    assert "cannot be listened on: " in said
+    assert strict.url in said
+
+
+def test_it_ends_at_once_with_clients_on_it_and_starts_again(tmp_path: Path) -> None:
+    hosted = Hosted(tmp_path)
+
+    async def leave_open() -> None:
+        client = await hosted.client()
+        await client.connect()
+        subscription = await client.create_subscription(100, Watcher())
+        await subscription.subscribe_data_change(node(client, "Assets/tank-1/level_m"))
+        assert hosted.close() == 0
+        with contextlib.suppress(Exception):
+            await client.disconnect()
+
+    played(leave_open)
+    hosted.process = hosted.spawn()
+    assert hosted._line() == "ready"
+
+    async def again() -> None:
+        assert await hosted.refusal() == ""
+
+    played(again)
+    assert hosted.close() == 0
+
+
+def test_the_key_is_for_its_owner_alone(strict: Hosted) -> None:
+    mode = subprocess.run(
+        ["stat", "-c", "%a", strict.folder / "pki/key.pem"], capture_output=True, text=True, check=True
+    )
+    assert mode.stdout.strip() == "600"
