@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import topic_matches_sub
 from pymodbus.client import ModbusTcpClient
+from pymodbus.pdu.bit_message import ReadCoilsResponse
 
+from edge.config.load import read_toml
 from edge.config.profiles import load_profile
 from edge.config.profiles.modbus import ModbusProfile, Point, Sample
 from edge.config.profiles.mqtt import MqttProfile
@@ -19,10 +21,11 @@ from edge.drivers.modbus_plan import Plan
 from edge.drivers.modbus_questions import Request, check_reply
 from edge.drivers.mqtt_payload import Arrival, Meaning
 
-KINDS_OF_PYMODBUS = {"uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"}
 FILES = sorted((profiles_root() / "devices").glob("*.toml"))
-MQTT = [path for path in FILES if isinstance(load_profile(path), MqttProfile)]
-MODBUS = [path for path in FILES if isinstance(load_profile(path), ModbusProfile)]
+PROTOCOLS = {path: read_toml(path)["device"].get("protocol", "modbus") for path in FILES}
+MODBUS = [path for path in FILES if PROTOCOLS[path] == "modbus"]
+MQTT = [path for path in FILES if PROTOCOLS[path] == "mqtt"]
+REAL_DEVICES_MIN = 12
 
 
 def question(sample: Sample) -> Request:
@@ -41,15 +44,43 @@ def covered(profile: ModbusProfile, request: Request) -> list[Point]:
     ]  # fmt: skip
 
 
-def by_pymodbus(point: Point, data: bytes) -> float:
+def by_pymodbus(point: Point, data: bytes, bits: list[bool]) -> Value:
+    """What pymodbus makes of the point's registers (or ``bits`` from its own on); None where it has no such type."""
+    if point.type == "bool":
+        return bits[0]
     words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
     if point.order in ("BADC", "DCBA"):
         words = [word >> 8 | (word & 0xFF) << 8 for word in words]
-    kind = getattr(ModbusTcpClient.DATATYPE, point.type.upper())
-    order = "little" if point.order in ("CDAB", "DCBA") else "big"
-    raw = ModbusTcpClient.convert_from_registers(words, kind, word_order=order)  # type: ignore[arg-type]
-    assert isinstance(raw, int | float)
-    return raw * point.scale + point.offset
+    if point.order in ("CDAB", "DCBA"):
+        words.reverse()
+    convert, kinds = ModbusTcpClient.convert_from_registers, ModbusTcpClient.DATATYPE
+    if point.picked is not None:
+        first, last = point.picked
+        flags = convert(words, kinds.BITS)
+        assert isinstance(flags, list)
+        # pymodbus gives the bits of each byte from the least significant, and the upper byte first.
+        raw = sum(int(flags[8 * (len(flags) // 8 - 1 - n // 8) + n % 8]) << n - first for n in range(first, last + 1))
+        return bool(raw) if point.bit is not None else raw
+    if point.type.startswith("bcd"):
+        return int("".join(f"{word:04x}" for word in words)) * point.scale + point.offset
+    number = convert(words, getattr(kinds, point.type.upper()))
+    if isinstance(number, str):
+        return number.strip("\0 ")
+    assert isinstance(number, int | float)
+    return point.values[int(number)] if point.values else number * point.scale + point.offset
+
+
+def bits_of(request: Request, sample: Sample) -> list[bool]:
+    """A reply of bits as pymodbus decodes it; of registers nothing."""
+    reply = ReadCoilsResponse() if request.function < 3 else None
+    if reply is None:
+        return []
+    reply.decode(bytes.fromhex(sample.response)[1:])
+    return list(reply.bits)
+
+
+def test_there_are_enough_real_devices() -> None:
+    assert len([path for path in FILES if not path.stem.startswith("plant-")]) >= REAL_DEVICES_MIN
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -80,10 +111,9 @@ def test_samples_cover_every_point_and_decode_to_their_values(path: Path) -> Non
                 continue
             assert i not in trouble
             agrees(point, value, sample.values[point.tag])
-            if point.type in KINDS_OF_PYMODBUS and point.picked is None and not point.values:
-                start = 2 * (point.address - request.address)
-                theirs = by_pymodbus(point, reply.data[start : start + 2 * point.registers])
-                agrees(point, theirs, sample.values[point.tag])
+            at = point.address - request.address
+            registers = reply.data[2 * at : 2 * (at + point.registers)]
+            agrees(point, by_pymodbus(point, registers, bits_of(request, sample)[at:]), sample.values[point.tag])
     assert seen == {point.tag for point in profile.point}
 
 
