@@ -30,7 +30,7 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
 
     Raises ``BabbittError`` where another process answers there already, or where no socket can be made.
     """
-    if _alive(path):
+    if is_alive(path):
         raise BabbittError(str(path), "another process answers here", "stop it, or name another folder")
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +81,8 @@ async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyn
         os.umask(old)
 
 
-def _alive(path: Path) -> bool:
+def is_alive(path: Path) -> bool:
+    """Whether a process answers at ``path``."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
         try:

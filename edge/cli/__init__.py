@@ -17,7 +17,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-_OWN = {"gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant"}
+_OWN = {
+    "gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant", "profile": "edge.cli.profile:profile",
+    "decode": "edge.cli.decode:decode",
+}  # fmt: skip
 # What the extras of the distribution bring, by the names under which it is imported.
 _EXTRAS = {
     "edge": ("ai_edge_litert", "httpx", "paho", "google", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),

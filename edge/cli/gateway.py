@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from edge.cli.certificate import certificate
+from edge.cli.check import check
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
 from edge.cli.user import user
@@ -35,6 +36,7 @@ def gateway() -> None:
 
 gateway.add_command(certificate)
 gateway.add_command(user)
+gateway.add_command(check)
 
 
 @gateway.command()

@@ -46,7 +46,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...], command: click
             assert parameter.help, f"babbitt {' '.join(path)} {parameter.opts[0]}"
 
 
-@pytest.mark.parametrize("group", ["plant", "gateway", "cloud", "demo"])
+@pytest.mark.parametrize("group", ["plant", "gateway", "profile", "decode", "cloud", "demo"])
 def test_the_readme_leads_to_every_group(group: str) -> None:
     assert f"babbitt {group}" in README.read_text(encoding="utf-8")
 

@@ -1,0 +1,244 @@
+"""The dry run of a site: every unit of every line asked or heard, every tag judged once. It only reads.
+
+Lines are worked side by side and the units of a line one after the other, as the gateway does. Trouble is never an
+exception: a line that cannot be opened makes its tags bad, with the reason and, where it can be told, who holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
+from edge.commission.holder import held_words
+from edge.commission.identify import identity_of, probed
+from edge.commission.plausible import all_zero, suspicion
+from edge.config.lines import AnyLine, PolledLine, PushedLine
+from edge.config.site import Site
+from edge.config.tables import Asset, Unit
+from edge.contract.types import Quality, Value
+from edge.errors import LineError
+from edge.ports import Answer, Clock, Driver, Heard, Source, Subject
+
+LISTEN_S_MIN, LISTEN_S_MAX = 5.0, 120.0
+FUTURE_S = 2.0
+LATE_PERIODS = 10
+
+Say = Callable[[str], None]
+Entries = Sequence[tuple[Asset, Unit]]
+
+
+def _nothing(words: str) -> None:
+    """Whoever does not look on is told nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How to try: ``reads`` of each polled unit, of which the last counts; ``listen_s`` to a pushed line, by default
+    twice its longest period within limits. ``say`` takes a line of progress."""
+
+    clock: Clock
+    make_driver: Callable[[PolledLine, Clock], Driver]
+    make_source: Callable[[PushedLine, Sequence[Subject], Clock], Source]
+    reads: int = 1
+    listen_s: float | None = None
+    say: Say = _nothing
+
+
+async def dry_run(site: Site, trial: Trial) -> SiteFound:
+    """Try every line of ``site`` on which a unit hangs."""
+    at_ns = trial.clock.wall_ns()
+    work = []
+    for line in site.file.line:
+        entries = [(asset, unit) for asset in site.file.asset for unit in asset.unit if unit.line == line.name]
+        if entries:
+            work.append(_timed(site, line, entries, trial))
+    lines = await asyncio.gather(*work)
+    return SiteFound(site=str(site.path), gateway=site.file.gateway.id, at_ns=at_ns, lines=tuple(lines))
+
+
+async def _timed(site: Site, line: AnyLine, entries: Entries, trial: Trial) -> LineFound:
+    began_ns = trial.clock.mono_ns()
+    trouble = ""
+    try:
+        if isinstance(line, PolledLine):
+            units = await _polled(site, line, entries, trial)
+        else:
+            assert isinstance(line, PushedLine)
+            units = await _pushed(site, line, entries, trial)
+    except LineError as error:
+        trouble = f"{error.where}: {held_words(line, error)}"
+        trial.say(f"line {line.name}: {trouble}")
+        units = [_silent(site, asset, unit, trouble, trial.clock.wall_ns()) for asset, unit in entries]
+    took_s = (trial.clock.mono_ns() - began_ns) / 1e9
+    return LineFound(line.name, _kind(line), place_of(line), tuple(units), took_s, trouble)
+
+
+async def _polled(site: Site, line: PolledLine, entries: Entries, trial: Trial) -> list[UnitFound]:
+    """Raises ``LineError``."""
+    driver = trial.make_driver(line, trial.clock)
+    await driver.open()
+    try:
+        return [await _asked(site, line, asset, unit, driver, trial) for asset, unit in entries]
+    finally:
+        await driver.close()
+
+
+async def _asked(
+    site: Site, line: PolledLine, asset: Asset, unit: Unit, driver: Driver, trial: Trial
+) -> UnitFound:  # fmt: skip
+    profile = site.profiles[unit.profile]
+    answers: list[Answer] = []
+    response_ms = []
+    for n in range(trial.reads):
+        if n:
+            await trial.clock.sleep(unit.period_ms / 1000)
+        asked_ns = trial.clock.mono_ns()
+        answers = await driver.read(unit.unit, profile)
+        if any(answer.quality != Quality.BAD_BUS for answer in answers):
+            response_ms.append((trial.clock.mono_ns() - asked_ns) / 1e6)
+    read_ns = trial.clock.wall_ns()
+    proof = await probed(driver, unit.unit, profile) if response_ms else None
+    identity = await identity_of(driver, unit.unit) if response_ms else {}
+    tags = _judged(profile.point, answers, [read_ns] * len(answers), [0.0] * len(answers), unit.period_ms / 1000)
+    found = UnitFound(
+        asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products, tags=tags,
+        reads=trial.reads, response_ms=tuple(response_ms), identity=identity,
+        proved=proof.proved if proof else None, probe_words=proof.words if proof else "",
+    )  # fmt: skip
+    trial.say(_progress(line, found))
+    return found
+
+
+@dataclass(slots=True)
+class _Ear:
+    """What has been heard of each subject: by the point's place the answer, when it was true, and when it came."""
+
+    sizes: list[int]
+    clock: Clock
+    heard: list[dict[int, tuple[Answer, int, int]]] = field(default_factory=list)
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.heard = [{} for _ in self.sizes]
+
+    def hear(self, heard: Heard) -> None:
+        now_ns = self.clock.wall_ns()
+        times = heard.source_ns or (None,) * len(heard.places)
+        for place, answer, at_ns in zip(heard.places, heard.answers, times, strict=True):
+            self.heard[heard.subject][place] = (answer, now_ns if at_ns is None else at_ns, now_ns)
+        if all(len(found) == size for found, size in zip(self.heard, self.sizes, strict=True)):
+            self.complete.set()
+
+
+async def _pushed(site: Site, line: PushedLine, entries: Entries, trial: Trial) -> list[UnitFound]:
+    """Listen until every point of every unit has spoken, or the time is over. Raises ``LineError``."""
+    profiles = [site.profiles[unit.profile] for _, unit in entries]
+    subjects = [
+        Subject(unit.unit, unit.at, profile, unit.period_ms / 1000)
+        for (_, unit), profile in zip(entries, profiles, strict=True)
+    ]
+    source = trial.make_source(line, subjects, trial.clock)
+    patience_s = trial.listen_s or min(
+        max(LISTEN_S_MIN, 2 * max(subject.period_s for subject in subjects)), LISTEN_S_MAX
+    )
+    ear = _Ear([len(profile.point) for profile in profiles], trial.clock)
+    trial.say(f"line {line.name}: listening for {patience_s:g} s at most")
+    await source.open()
+    running = asyncio.ensure_future(source.run(ear.hear))
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await ear.complete.wait()
+        units = [
+            _overheard(asset, unit, profile, ear.heard[i], _why_silent(source, i, patience_s), trial.clock.wall_ns())
+            for i, ((asset, unit), profile) in enumerate(zip(entries, profiles, strict=True))
+        ]
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+        await source.close()
+    for found in units:
+        trial.say(_progress(line, found))
+    return units
+
+
+def _why_silent(source: Source, subject: int, patience_s: float) -> str:
+    return source.trouble(subject) or f"nothing came within {patience_s:g} s"
+
+
+def _overheard(
+    asset: Asset, unit: Unit, profile: Any, heard: dict[int, tuple[Answer, int, int]], silent: str, now_ns: int
+) -> UnitFound:  # fmt: skip
+    missing = (Answer(None, Quality.BAD_BUS, silent), now_ns, now_ns)
+    rows = [heard.get(place, missing) for place in range(len(profile.point))]
+    answers = [answer for answer, _, _ in rows]
+    ages_s = [(came_ns - at_ns) / 1e9 for _, at_ns, came_ns in rows]
+    return UnitFound(
+        asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products,
+        tags=_judged(profile.point, answers, [at_ns for _, at_ns, _ in rows], ages_s, unit.period_ms / 1000),
+    )  # fmt: skip
+
+
+def _silent(site: Site, asset: Asset, unit: Unit, words: str, now_ns: int) -> UnitFound:
+    return _overheard(asset, unit, site.profiles[unit.profile], {}, words, now_ns)
+
+
+def _judged(
+    points: Sequence[Any], answers: Sequence[Answer], at_ns: Sequence[int], age_s: Sequence[float], period_s: float
+) -> tuple[TagFound, ...]:  # fmt: skip
+    nothing: list[Value] = [a.value for a in answers if not a.quality.is_bad]
+    zeros = all_zero(nothing)
+    found = []
+    for point, answer, at, age in zip(points, answers, at_ns, age_s, strict=True):
+        mark, words = _mark(point, answer, age, period_s, zeros)
+        found.append(TagFound(
+            tag=point.tag, title=point.title, value=answer.value, unit=point.unit, decimals=point.decimals,
+            quality=answer.quality, at_ns=at, age_s=age, mark=mark, words=words,
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def _mark(point: Any, answer: Answer, age_s: float, period_s: float, zeros: bool) -> tuple[Mark, str]:
+    if answer.quality.is_bad:
+        cause = answer.quality.cause
+        return "bad", f"{cause}: {answer.detail}" if answer.detail else str(cause)
+    words = [suspicion(point, answer.value)]
+    if zeros and isinstance(answer.value, int | float) and not isinstance(answer.value, bool):
+        words.append("every number of this unit is 0")
+    if answer.quality == Quality.UNCERTAIN:
+        words.append(f"uncertain, says the device{': ' + answer.detail if answer.detail else ''}")
+    if age_s < -FUTURE_S:
+        words.append(f"from the future by {-age_s:.0f} s: compare the clocks")
+    elif age_s > max(LATE_PERIODS * period_s, FUTURE_S):
+        words.append(f"{age_s:.0f} s old")
+    said = "; ".join(word for word in words if word)
+    return ("suspicious", said) if said else ("ok", "")
+
+
+def _progress(line: AnyLine, found: UnitFound) -> str:
+    bad = sum(tag.mark == "bad" for tag in found.tags)
+    odd = sum(tag.mark == "suspicious" for tag in found.tags)
+    marks = ", ".join(f"{count} {mark}" for count, mark in ((bad, "bad"), (odd, "suspicious")) if count)
+    return f"line {line.name}: {found.name}: {len(found.tags)} tags, {marks or 'all ok'}"
+
+
+def _kind(line: AnyLine) -> str:
+    return str(type(line).__struct_config__.tag)
+
+
+def place_of(line: AnyLine) -> str:
+    """Where the line is, in words: whatever of device and speed, host and port, address it has."""
+
+    def key(name: str) -> str:
+        return str(getattr(line, name, ""))
+
+    if key("device"):
+        form = f", {key('baud')} baud, 8{key('parity')}{key('stop_bits')}" if key("parity") else ""
+        return f"{key('device')}{form}"
+    if key("host"):
+        return ":".join(part for part in (key("host"), key("port")) if part)
+    return key("url") or key("endpoint") or key("address")

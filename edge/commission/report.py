@@ -1,0 +1,173 @@
+"""The acceptance report: one page that needs nothing else, to look at, to file and to sign."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
+from edge.commission.picture import response_bars, share_ring, wiring
+from edge.commission.show import (
+    accepted,
+    age_words,
+    clock_words,
+    response_words,
+    shown,
+    summary,
+    unit_words,
+    wrong_devices,
+)
+
+_MARK_WORDS: dict[Mark, str] = {"ok": "ok", "suspicious": "look at it", "bad": "bad"}
+_SIGN = {"ok": "✓", "suspicious": "?", "bad": "✕"}
+
+
+def report_html(found: SiteFound, *, version: str) -> str:
+    """The page. Everything that came from a file or a bus is escaped."""
+    body = "\n".join([
+        _head(found, version), _overview(found), _to_do(found), *(_line(line) for line in found.lines), _signatures(),
+    ])  # fmt: skip
+    title = escape(f"Acceptance report {found.gateway} {clock_words(found.at_ns)}")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_style()}</style>\n</head>\n'
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _head(found: SiteFound, version: str) -> str:
+    yes = accepted(found)
+    stamp = "nothing bad" if yes else "not yet acceptable"
+    units = sum(len(line.units) for line in found.lines)
+    facts = [
+        ("Gateway", found.gateway), ("Site file", found.site), ("Tried", f"{clock_words(found.at_ns)} UTC"),
+        ("Extent", f"{len(found.lines)} lines, {units} devices, {len(found.tags())} tags"),
+        ("Made by", f"babbitt {version}, reading only"),
+    ]  # fmt: skip
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return (
+        f'<header><div><p class="kind">Acceptance report</p><h1>{escape(found.gateway)}</h1>'
+        f'<p class="stamp {"ok" if yes else "bad"}">{_SIGN["ok" if yes else "bad"]} {stamp}</p></div>'
+        f"<dl>{rows}</dl></header>"
+    )
+
+
+def _overview(found: SiteFound) -> str:
+    return (
+        f'<section class="overview"><figure>{share_ring(found)}<figcaption>{escape(summary(found))}</figcaption>'
+        f'</figure><figure class="wide">{wiring(found)}<figcaption>Lines and devices. Under each, its tags: '
+        '<b class="ok">ok</b>, <b class="suspicious">to look at</b>, <b class="bad">bad</b>.</figcaption></figure>'
+        "</section>"
+    )
+
+
+def _to_do(found: SiteFound) -> str:
+    """What a person must look at, gathered: one row for a whole unit that is silent for one reason."""
+    rows = list(_troubles(found))
+    if not rows:
+        return '<section><h2>To look at</h2><p class="none">Nothing: every tag is plausible and good.</p></section>'
+    body = "".join(
+        f'<tr class="{mark}"><td>{_badge(mark)}</td><td>{escape(where)}</td><td>{escape(words)}</td>'
+        '<td class="box"></td></tr>'
+        for mark, where, words in rows
+    )
+    return (
+        "<section><h2>To look at</h2><table><thead><tr><th>Verdict</th><th>Where</th><th>Why</th>"
+        f'<th class="box">Settled</th></tr></thead><tbody>{body}</tbody></table></section>'
+    )
+
+
+def _troubles(found: SiteFound) -> Iterator[tuple[Mark, str, str]]:
+    for unit in wrong_devices(found):
+        yield "bad", unit.name, f"not the device that profile {unit.profile} describes: {unit.probe_words}"
+    marks: tuple[Mark, ...] = ("bad", "suspicious")
+    for mark in marks:
+        for line in found.lines:
+            for unit in line.units:
+                yield from _of_unit(unit, mark)
+
+
+def _of_unit(unit: UnitFound, mark: Mark) -> Iterator[tuple[Mark, str, str]]:
+    tags = [tag for tag in unit.tags if tag.mark == mark]
+    words = {tag.words for tag in tags}
+    if len(tags) > 2 and len(words) == 1:
+        whole = len(tags) == len(unit.tags)
+        yield mark, f"{unit.name}: {'all' if whole else len(tags)} {'its ' if whole else ''}tags", words.pop()
+        return
+    for tag in tags:
+        value = "" if tag.value is None else f"{shown(tag)} {unit_words(tag.unit)}".rstrip() + ": "
+        yield mark, f"{unit.name} {tag.tag}", value + tag.words
+
+
+def _line(line: LineFound) -> str:
+    trouble = f'<p class="trouble">{_badge("bad")} cannot be opened: {escape(line.trouble)}</p>' if line.trouble else ""
+    units = "".join(_unit(unit) for unit in line.units)
+    return (
+        f'<section class="line"><h2>Line {escape(line.name)}<small>{escape(line.kind)} {escape(line.place)}</small>'
+        f"</h2>{trouble}{_statistics(line)}{units}</section>"
+    )
+
+
+def _statistics(line: LineFound) -> str:
+    asked = [unit for unit in line.units if unit.reads]
+    if not asked:
+        return (
+            f'<p class="facts">{len(line.units)} devices that speak by themselves, heard for {line.took_s:.1f} s.</p>'
+        )
+    reads = sum(unit.reads for unit in asked)
+    times = [ms for unit in asked for ms in unit.response_ms]
+    middle = f", in {statistics.median(times):.0f} ms (median), {max(times):.0f} ms at most" if times else ""
+    words = f"{len(asked)} devices asked, {len(times)} of {reads} reads answered{middle}. It took {line.took_s:.1f} s."
+    picture = response_bars(asked) if len(times) > 1 else ""
+    return f'<div class="facts"><p>{escape(words)}</p>{picture}</div>'
+
+
+def _unit(unit: UnitFound) -> str:
+    rows = "".join(_tag(tag) for tag in unit.tags)
+    facts = []
+    if unit.proved is not None or unit.probe_words:
+        mark: Mark = "ok" if unit.proved else "bad" if unit.proved is False else "suspicious"
+        facts.append(f"{_badge(mark, 'proved' if unit.proved else 'not proved')} {escape(unit.probe_words)}")
+    if unit.identity:
+        said = ", ".join(f"{escape(key)} <b>{escape(value)}</b>" for key, value in unit.identity.items())
+        facts.append(f"Says it is: {said}")
+    if unit.reads:
+        facts.append(escape(response_words(unit)))
+    items = "".join(f"<li>{fact}</li>" for fact in facts)
+    return (
+        f"<article><h3>{escape(unit.name)}<small>{escape(', '.join(unit.products))}, profile {escape(unit.profile)}"
+        f'</small></h3><ul class="facts">{items}</ul>'
+        '<table><thead><tr><th>Tag</th><th>Meaning</th><th class="number">Value</th><th>Unit</th><th>Quality</th>'
+        f"<th>Time (UTC)</th><th>Age</th><th>Verdict</th></tr></thead><tbody>{rows}</tbody></table></article>"
+    )
+
+
+def _tag(tag: TagFound) -> str:
+    words = f'<span class="words">{escape(tag.words)}</span>' if tag.words else ""
+    quality = tag.quality.name.lower().replace("_", " ")
+    return (
+        f'<tr class="{tag.mark}"><td><code>{escape(tag.tag)}</code></td><td>{escape(tag.title)}</td>'
+        f'<td class="number">{escape(shown(tag))}</td><td>{escape(unit_words(tag.unit))}</td>'
+        f'<td class="time">{escape(quality)}</td>'
+        f'<td class="time">{clock_words(tag.at_ns)}</td><td class="time">{age_words(tag.age_s)}</td>'
+        f"<td>{_badge(tag.mark)}{words}</td></tr>"
+    )
+
+
+def _badge(mark: Mark, words: str = "") -> str:
+    """Colour never stands alone: a sign and a word say the same, on a black and white print too."""
+    return f'<span class="badge {mark}">{_SIGN[mark]} {escape(words or _MARK_WORDS[mark])}</span>'
+
+
+def _signatures() -> str:
+    lines = "".join(
+        f'<div class="sign"><span></span><p>{role}</p><span></span><p>Name</p><span></span><p>Place and date</p></div>'
+        for role in ("Commissioned by", "Accepted by")
+    )
+    return f'<section class="signatures"><h2>Acceptance</h2><div class="remark"><p>Remarks</p></div>{lines}</section>'
+
+
+def _style() -> str:
+    return Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
