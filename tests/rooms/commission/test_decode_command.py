@@ -21,6 +21,7 @@ import pytest
 
 from edge.cli.terminal import keys_of
 from edge.config.profiles import load_profile
+from edge.config.profiles.modbus import Point
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image, wire_bytes
 from tests.rooms.commission.site_maker import point, tcp, write_profile, write_site
@@ -179,6 +180,7 @@ def test_a_person_finds_a_value_and_writes_it_into_the_profile(terminal: Opening
     assert text.startswith("# precious\n")
     assert text.endswith("# last words\n")
     added = load_profile(profile).point[-1]
+    assert isinstance(added, Point)
     assert (added.tag, added.unit, added.title) == ("voltage_v", "V", "Voltage at the feeder")
     assert (added.address, added.type, added.order, added.scale) == (4, "float32", "CDAB", 1.0)
 
