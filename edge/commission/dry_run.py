@@ -12,15 +12,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
 from edge.commission.holder import held_words
 from edge.commission.identify import identity_of, probed
 from edge.commission.plausible import all_zero, suspicion
+from edge.config.broker import Broker
 from edge.config.lines import AnyLine, PolledLine, PushedLine
 from edge.config.site import Site
 from edge.config.tables import Asset, Unit
-from edge.contract.types import Quality, Value
+from edge.contract.types import Quality
 from edge.errors import LineError
+from edge.line_counts import LineCounts, UnitCounts
 from edge.ports import Answer, Clock, Driver, Heard, Source, Subject
 
 LISTEN_S_MIN, LISTEN_S_MAX = 5.0, 120.0
@@ -63,47 +67,53 @@ async def dry_run(site: Site, trial: Trial) -> SiteFound:
 async def _timed(site: Site, line: AnyLine, entries: Entries, trial: Trial) -> LineFound:
     began_ns = trial.clock.mono_ns()
     trouble = ""
+    counts: dict[int, UnitCounts] = {}
     try:
         if isinstance(line, PolledLine):
-            units = await _polled(site, line, entries, trial)
+            units, counts = await _polled(site, line, entries, trial)
         else:
             assert isinstance(line, PushedLine)
-            units = await _pushed(site, line, entries, trial)
+            units = await _pushed(site, _beside(line), entries, trial)
     except LineError as error:
         trouble = f"{error.where}: {held_words(line, error)}"
         trial.say(f"line {line.name}: {trouble}")
         units = [_silent(site, asset, unit, trouble, trial.clock.wall_ns()) for asset, unit in entries]
     took_s = (trial.clock.mono_ns() - began_ns) / 1e9
-    return LineFound(line.name, _kind(line), place_of(line), tuple(units), took_s, trouble)
+    return LineFound(line.name, _kind(line), place_of(line), tuple(units), took_s, trouble, counts)
 
 
-async def _polled(site: Site, line: PolledLine, entries: Entries, trial: Trial) -> list[UnitFound]:
+async def _polled(
+    site: Site, line: PolledLine, entries: Entries, trial: Trial
+) -> tuple[list[UnitFound], dict[int, UnitCounts]]:  # fmt: skip
     """Raises ``LineError``."""
     driver = trial.make_driver(line, trial.clock)
     await driver.open()
     try:
-        return [await _asked(site, line, asset, unit, driver, trial) for asset, unit in entries]
+        units = [await _asked(site, line, asset, unit, driver, trial) for asset, unit in entries]
     finally:
         await driver.close()
+    counted = getattr(driver, "counts", None)
+    return units, dict(counted.units) if isinstance(counted, LineCounts) else {}
 
 
 async def _asked(
     site: Site, line: PolledLine, asset: Asset, unit: Unit, driver: Driver, trial: Trial
 ) -> UnitFound:  # fmt: skip
     profile = site.profiles[unit.profile]
-    answers: list[Answer] = []
+    reads: list[list[Answer]] = []
     response_ms = []
     for n in range(trial.reads):
         if n:
             await trial.clock.sleep(unit.period_ms / 1000)
         asked_ns = trial.clock.mono_ns()
-        answers = await driver.read(unit.unit, profile)
-        if any(answer.quality != Quality.BAD_BUS for answer in answers):
+        reads.append(await driver.read(unit.unit, profile))
+        if any(answer.quality != Quality.BAD_BUS for answer in reads[-1]):
             response_ms.append((trial.clock.mono_ns() - asked_ns) / 1e6)
     read_ns = trial.clock.wall_ns()
     proof = await probed(driver, unit.unit, profile) if response_ms else None
     identity = await identity_of(driver, unit.unit) if response_ms else {}
-    tags = _judged(profile.point, answers, [read_ns] * len(answers), [0.0] * len(answers), unit.period_ms / 1000)
+    count = len(profile.point)
+    tags = _judged(profile.point, reads, [read_ns] * count, [0.0] * count, unit.period_ms / 1000)
     found = UnitFound(
         asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products, tags=tags,
         reads=trial.reads, response_ms=tuple(response_ms), identity=identity,
@@ -111,6 +121,17 @@ async def _asked(
     )  # fmt: skip
     trial.say(_progress(line, found))
     return found
+
+
+def _beside(line: PushedLine) -> PushedLine:
+    """The same line as a second program may use it: a client name of its own, so that the gateway's session lives on
+    and nothing is taken out of it; and no claim to be the host that devices wait for."""
+    changes: dict[str, Any] = {}
+    broker = getattr(line, "broker", None)
+    if isinstance(broker, Broker):
+        changes["broker"] = msgspec.structs.replace(broker, client_id=f"{broker.client_id[:56]}-check")
+    changes |= {name: off for name, off in (("persistent", False), ("host_id", "")) if hasattr(line, name)}
+    return msgspec.structs.replace(line, **changes)
 
 
 @dataclass(slots=True)
@@ -179,7 +200,7 @@ def _overheard(
     ages_s = [(came_ns - at_ns) / 1e9 for _, at_ns, came_ns in rows]
     return UnitFound(
         asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products,
-        tags=_judged(profile.point, answers, [at_ns for _, at_ns, _ in rows], ages_s, unit.period_ms / 1000),
+        tags=_judged(profile.point, [answers], [at_ns for _, at_ns, _ in rows], ages_s, unit.period_ms / 1000),
     )  # fmt: skip
 
 
@@ -188,16 +209,22 @@ def _silent(site: Site, asset: Asset, unit: Unit, words: str, now_ns: int) -> Un
 
 
 def _judged(
-    points: Sequence[Any], answers: Sequence[Answer], at_ns: Sequence[int], age_s: Sequence[float], period_s: float
+    points: Sequence[Any], reads: Sequence[Sequence[Answer]], at_ns: Sequence[int], age_s: Sequence[float],
+    period_s: float,
 ) -> tuple[TagFound, ...]:  # fmt: skip
-    nothing: list[Value] = [a.value for a in answers if not a.quality.is_bad]
-    zeros = all_zero(nothing)
+    """Each of ``points`` by the last of its ``reads``; what failed only before is told too."""
+    last = reads[-1]
+    zeros = all_zero([answer.value for answer in last if not answer.quality.is_bad])
     found = []
-    for point, answer, at, age in zip(points, answers, at_ns, age_s, strict=True):
-        mark, words = _mark(point, answer, age, period_s, zeros)
+    for i, (point, answer) in enumerate(zip(points, last, strict=True)):
+        bad = [read[i] for read in reads if read[i].quality.is_bad]
+        mark, words = _mark(point, answer, age_s[i], period_s, zeros)
+        if bad and mark != "bad":
+            unsteady = f"bad in {len(bad)} of {len(reads)} reads: {bad[-1].detail}"
+            mark, words = "suspicious", f"{unsteady}; {words}" if words else unsteady
         found.append(TagFound(
             tag=point.tag, title=point.title, value=answer.value, unit=point.unit, decimals=point.decimals,
-            quality=answer.quality, at_ns=at, age_s=age, mark=mark, words=words,
+            quality=answer.quality, at_ns=at_ns[i], age_s=age_s[i], mark=mark, words=words, bad_reads=len(bad),
         ))  # fmt: skip
     return tuple(found)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edge.contract.types import Quality, Value
+from edge.line_counts import UnitCounts
 
 Mark = Literal["ok", "suspicious", "bad"]
 
@@ -14,7 +15,8 @@ Mark = Literal["ok", "suspicious", "bad"]
 class TagFound:
     """One tag, once. ``at_ns`` is when the value was true at its source, ``age_s`` how old it was when it came.
 
-    ``words`` say why it is suspicious or bad; they are empty where it is ok.
+    ``words`` say why it is suspicious or bad; they are empty where it is ok. ``bad_reads`` of the unit's reads gave it
+    no value.
     """
 
     tag: str
@@ -27,6 +29,7 @@ class TagFound:
     age_s: float
     mark: Mark
     words: str = ""
+    bad_reads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,10 @@ class UnitFound:
 
 @dataclass(frozen=True, slots=True)
 class LineFound:
-    """One line: ``place`` says in words where it is. ``trouble`` is why it could not be opened, or empty."""
+    """One line: ``place`` says in words where it is. ``trouble`` is why it could not be opened, or empty.
+
+    ``counts`` is what its driver counted of each unit, where it counts.
+    """
 
     name: str
     kind: str
@@ -64,6 +70,7 @@ class LineFound:
     units: tuple[UnitFound, ...]
     took_s: float
     trouble: str = ""
+    counts: dict[int, UnitCounts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import msgspec
 
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
-from edge.ports import Driver, NoAnswer
+from edge.ports import Driver, Identifier, NoAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,12 @@ async def probed(driver: Driver, unit: int, profile: Any) -> Proof | None:
 
 async def identity_of(driver: Driver, unit: int) -> dict[str, str]:
     """What the device says that it is, where its driver can ask (port ``Identifier``)."""
-    identify = getattr(driver, "identify", None)
-    if identify is None:
+    if not isinstance(driver, Identifier):
         return {}
     try:
-        said = await identify(unit)
+        return await driver.identify(unit)
     except NoAnswer:
         return {}
-    return {str(key): str(value) for key, value in said.items()}
 
 
 def _shown(numbers: tuple[Any, ...]) -> str:

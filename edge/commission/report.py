@@ -121,7 +121,40 @@ def _statistics(line: LineFound) -> str:
     middle = f", in {statistics.median(times):.0f} ms (median), {max(times):.0f} ms at most" if times else ""
     words = f"{len(asked)} devices asked, {len(times)} of {reads} reads answered{middle}. It took {line.took_s:.1f} s."
     picture = response_bars(asked) if len(times) > 1 else ""
-    return f'<div class="facts"><p>{escape(words)}</p>{picture}</div>'
+    return f'<div class="facts"><p>{escape(words)}</p>{picture}</div>{_counts(line)}'
+
+
+def _counts(line: LineFound) -> str:
+    """What the driver counted, question by question: a device takes one for each run of its registers."""
+    if not line.counts:
+        return ""
+    heads = (
+        "Unit",
+        "Questions",
+        "Answered",
+        "Refused",
+        "No answer",
+        "CRC errors",
+        "Wrong replies",
+        "Late",
+        "Median",
+        "95 %",
+    )
+    names: dict[int, str] = {}
+    for unit in line.units:
+        names[unit.unit] = f"{names[unit.unit]}, {unit.name}" if unit.unit in names else unit.name
+    rows = []
+    for number, c in sorted(line.counts.items()):
+        middle, high = (c.response_ms(share) for share in (0.5, 0.95))
+        cells = [
+            c.requests, c.replies, sum(c.refusals.values()), c.timeouts, c.crc_errors + c.noise,
+            c.mismatches + c.foreign, c.late + c.doubles,
+            *("–" if ms is None else f"{ms:.0f} ms" if ms >= 10 else f"{ms:.1f} ms" for ms in (middle, high)),
+        ]  # fmt: skip
+        numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
+        rows.append(f"<tr><td>{escape(names.get(number, str(number)))}</td>{numbers}</tr>")
+    head = "".join(f"<th{' class=number' if i else ''}>{name}</th>" for i, name in enumerate(heads))
+    return f'<table class="counts"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _unit(unit: UnitFound) -> str:

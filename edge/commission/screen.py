@@ -18,7 +18,7 @@ Line = tuple[str, Style]
 INPUT_MAX = 120
 _TAG = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 HEAD = f"  {'REGISTER':>8}  {'TYPE':8} {'ORDER':6} {'SCALE':>7}  {'VALUE':>20}"
-_HELP = "type a number: what it should read   ↑↓ choose   Enter: add to the profile   ←→ move the window   q: end"
+_HELP = "type what it should read   ↑↓ choose   Enter add to profile   ←→ move   Esc all   q end"
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def test_a_person_finds_a_value_and_writes_it_into_the_profile(terminal: Opening
     profile.write_text(f"# precious\n{profile.read_text(encoding='utf-8')}# last words\n", encoding="utf-8")
     site = write_site(tmp_path, [tcp("hall", port)], {"m": {"line": "hall", "unit": 1, "profile": "meter"}})
     person = terminal(str(site), "--unit", "m", "--count", "10", "--every", "0.2")
-    person.until("type a number")
+    person.until("type what it should read")
     person.type("230,4\r")
     person.until("nearest to 230.4 first")
     assert re.search(r">\s+4\s+float32\s+CDAB", person.until("exact"))
@@ -190,7 +190,7 @@ def test_a_tag_that_is_there_already_is_refused_and_a_new_file_begun(
 ) -> None:
     profile = tmp_path / "new.toml"
     person = terminal("--host", f"127.0.0.1:{port}", "--count", "2", "--profile", str(profile), "--every", "0.2")
-    person.until("type a number")
+    person.until("type what it should read")
     for said in ("x added", "stands twice"):
         person.type("\r")
         person.until("tag, and if you like")

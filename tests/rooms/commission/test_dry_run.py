@@ -83,6 +83,8 @@ def test_each_tag_once_ok_suspicious_or_bad_and_why(meter: int, tmp_path: Path) 
     unit = found.lines[0].units[0]
     assert (unit.reads, len(unit.response_ms), unit.proved) == (1, 1, None)
     assert said == ["line hall: m/1: 10 tags, 2 bad, 5 suspicious"]
+    counts = found.lines[0].counts[1]
+    assert counts.requests == counts.replies > 1
     assert not accepted(found)
     shown = "\n".join(table(found))
     assert all(f" {tag} " in shown for tag in tags)
@@ -130,6 +132,31 @@ def test_dead_lines_are_bad_with_their_cause_and_hold_up_nobody(meter: int, tmp_
     assert [line.trouble for line in found.lines] == ["", "", "/dev/ttyNONE9: no such device"]
     assert [len(line.units[0].response_ms) for line in found.lines] == [2, 0, 0]
     msgspec.json.encode(as_json_object(found))
+
+
+class Unsteady:
+    """A device with a loose contact: its first answer is lost."""
+
+    def __init__(self) -> None:
+        self._reads = 0
+
+    async def open(self) -> None: ...
+
+    async def read(self, unit: int, profile: Any) -> list[Answer]:
+        self._reads += 1
+        lost = Answer(None, Quality.BAD_BUS, "CRC error")
+        return [lost if self._reads == 1 else Answer(5, Quality.GOOD) for _ in profile.point]
+
+    async def close(self) -> None: ...
+
+
+def test_what_failed_once_of_several_reads_is_told(tmp_path: Path) -> None:
+    write_profile(tmp_path, "meter", [point("a", 0)])
+    unit = {"line": "hall", "unit": 1, "profile": "meter", "period_ms": 10}
+    site = site_of(tmp_path, [tcp("hall", 1)], {"m": unit})
+    tag = marks(tried(site, make_driver=lambda *_: Unsteady(), reads=3))["a"]
+    assert (tag.value, tag.mark, tag.bad_reads) == (5, "suspicious", 1)
+    assert tag.words == "bad in 1 of 3 reads: CRC error"
 
 
 class Pushed(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="pushed"):
