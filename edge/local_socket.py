@@ -48,11 +48,11 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
         path.unlink(missing_ok=True)  # noqa: ASYNC240
 
 
-def ask(path: Path, command: str, **arguments: Any) -> Answer:
+def ask(path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, **arguments: Any) -> Answer:
     """Ask the process that answers at ``path``. Raises ``BabbittError`` where none does, or where it refuses."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(ANSWER_TIMEOUT_S)
+            connection.settimeout(within_s)
             connection.connect(str(path))
             connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             with connection.makefile("rb") as stream:

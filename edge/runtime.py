@@ -15,9 +15,10 @@ import random
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,6 +39,7 @@ from edge.poll import Poller
 from edge.ports import Journal, Link, North
 from edge.supervise import supervised
 from edge.threads import LookupThreads
+from edge.update import Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -68,9 +70,10 @@ async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
     """
     broken_s = -math.inf
     stop = _stopped_by_signal()
+    running = [site]
     while True:
         try:
-            return await _run_once(site, ready, stop)
+            return await _run_once(running, ready, stop)
         except BrokenStoreError as error:
             now_s = time.monotonic()
             if stop.is_set() or now_s - broken_s < BREAKS_APART_S_MIN:
@@ -87,7 +90,9 @@ def _stopped_by_signal() -> asyncio.Event:
     return stop
 
 
-async def _run_once(site: Site, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
+async def _run_once(running: list[Site], ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
+    """Run the last of ``running``; what is kept while it runs follows it there."""
+    site = running[-1]
     gateway = Gateway(site)
     try:
         async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
@@ -95,6 +100,7 @@ async def _run_once(site: Site, ready: Callable[[], None] | None, stop: asyncio.
     except* BabbittError as errors:
         raise _first(errors) from None
     finally:
+        running.append(gateway.trials.kept)
         gateway.close()
 
 
@@ -133,13 +139,16 @@ class Gateway:
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
         )  # fmt: skip
+        self.trials = Trials(
+            site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
+        )  # fmt: skip
         self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
         self._restore()
 
     async def run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
         """Poll until ``stop``, then commit, give the uplink a moment, and end."""
         asyncio.get_running_loop().set_default_executor(LookupThreads())
-        self._introduce()
+        self._introduce(self._site, known={})
         for north in self._norths:
             await north.open()
         async with asyncio.TaskGroup() as group:
@@ -147,7 +156,7 @@ class Gateway:
                 self._room(group, name, task)
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
-                    ("panel", self._show_forever),
+                    ("panel", self._show_forever), ("update", self.trials.run),
                     *([("infer", self._judge_forever)] if self._judges else []),
                     *((north.name, north.run) for north in self._norths),
                 )
@@ -184,7 +193,38 @@ class Gateway:
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
-        return {"status": self.status, "acknowledge": self.acknowledge}
+        return {"status": self.status, "acknowledge": self.acknowledge, **self.trials.commands()}
+
+    async def _switch(self, site: Site) -> None:
+        """Run ``site`` from now on; what is the same in it goes on undisturbed.
+
+        Raises ``BabbittError``, and then no part of it runs.
+        """
+        judges: dict[str, Judge] = {}
+        if self._judges:
+            # Loading a model takes a while, in which the lines are polled.
+            judges = await self._on_disk(partial(_judges, site, but=self._judged_the_same(site)))
+        await self._poller.change(site, lambda: self._take_over(site, judges))
+
+    def _judged_the_same(self, site: Site) -> set[str]:
+        """Machines whose judge may stay."""
+        before = {asset.id: _judged_by(self._site, asset) for asset in self._site.file.asset}
+        return {asset.id for asset in site.file.asset if before.get(asset.id) == _judged_by(site, asset)}
+
+    def _take_over(self, site: Site, judges: dict[str, Judge]) -> None:
+        """Between the last reading of the old and the first of the new: everyone else learns of it."""
+        before = {asset.id: _introduction(self._site, asset) for asset in self._site.file.asset}
+        stays = {asset.id for asset in site.file.asset}
+        self._keep()
+        for name, judge in judges.items():
+            state = self._journal.kept(f"judge/{name}")
+            if state is not None:
+                judge.restore(state)
+        self._site = site
+        self._desk.change([_watched(site, asset) for asset in site.file.asset])
+        self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
+        self._verdicts = {asset: verdict for asset, verdict in self._verdicts.items() if asset in stays}
+        self._introduce(site, known=before)
 
     def _deliver(self, batch: Batch) -> None:
         try:
@@ -193,6 +233,7 @@ class Gateway:
         finally:
             # Whatever breaks before it: what was read is kept.
             self._journal.append(batch)
+        self.trials.observe(batch)
         if batch.asset in self._judges:
             self._unjudged.append(batch)
         for north in self._norths:
@@ -252,7 +293,8 @@ class Gateway:
             await self._clock.sleep(JUDGE_TICK_S)
             while self._unjudged:
                 batch = self._unjudged.popleft()
-                self._judges[batch.asset].observe(batch)
+                if batch.asset in self._judges:
+                    self._judges[batch.asset].observe(batch)
             if self._clock.mono_ns() >= due_ns:
                 due_ns += interval_ns * (1 + (self._clock.mono_ns() - due_ns) // interval_ns)
                 self._ask_judges()
@@ -284,14 +326,12 @@ class Gateway:
         while self._uplink is not None and self._journal.backlog()[0]:
             await self._clock.sleep(0.05)
 
-    def _introduce(self) -> None:
-        """Tell the receiver what each asset and tag means."""
-        for asset in self._site.file.asset:
-            watched = _watched(self._site, asset)
-            self._journal.record(Asset(
-                asset=watched.asset, name=watched.name, asset_class=asset.class_, tags=watched.tags,
-                period_ms=watched.period_ms, at_ns=self._clock.wall_ns(),
-            ))  # fmt: skip
+    def _introduce(self, site: Site, *, known: Mapping[str, Asset]) -> None:
+        """Tell the receiver what each asset and tag means, but those that are ``known`` to be the same."""
+        for asset in site.file.asset:
+            introduction = _introduction(site, asset)
+            if known.get(asset.id) != introduction:
+                self._journal.record(replace(introduction, at_ns=self._clock.wall_ns()))
 
     def _keep(self) -> None:
         self._journal.keep("alarm", self._desk.state())
@@ -431,8 +471,21 @@ def _link(site: Site) -> Link:
     return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
 
 
-def _judges(site: Site) -> dict[str, Judge]:
-    """A judge for each asset. Models and their runtime are loaded only where there is judging."""
+def _judges(site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
+    """A judge for each asset ``but`` some. Models and their runtime are loaded only where there is judging."""
     from edge.infer import load_judges
 
-    return load_judges(site)
+    return load_judges(site, but)
+
+
+def _judged_by(site: Site, asset: SiteAsset) -> object:
+    """What the judge of ``asset`` is made of."""
+    return site.classes[asset.class_], min(unit.period_ms for unit in asset.unit)
+
+
+def _introduction(site: Site, asset: SiteAsset) -> Asset:
+    watched = _watched(site, asset)
+    return Asset(
+        asset=watched.asset, name=watched.name, asset_class=asset.class_, tags=watched.tags,
+        period_ms=watched.period_ms, at_ns=0,
+    )  # fmt: skip

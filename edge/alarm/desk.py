@@ -45,9 +45,10 @@ class Watched:
 class _Place:
     """One asset's place on the desk: its alarms and what was last heard of its tags."""
 
-    __slots__ = ("by_tag", "flags", "judged", "limits", "name", "silence", "silent")
+    __slots__ = ("by_tag", "flags", "judged", "limits", "name", "silence", "silent", "watched")
 
     def __init__(self, watched: Watched) -> None:
+        self.watched = watched
         asset = watched.asset
         self.name = watched.name or asset
         meanings = {tag.tag: tag for tag in watched.tags}
@@ -87,6 +88,23 @@ class AlarmDesk:
     def __init__(self, assets: Sequence[Watched]) -> None:
         self._places = {watched.asset: _Place(watched) for watched in assets}
         self._gone: list[Alarm] = []
+
+    def change(self, assets: Sequence[Watched]) -> None:
+        """Watch ``assets`` from now on. Those that are the same keep all that is known of them.
+
+        Of the others, what stands goes on to stand where a rule of the new ones stands for it; the next ``tick``
+        announces the rest as normal.
+        """
+        before, standing = self._places, self.standing()
+        same = {watched.asset for watched in assets if self._is_watched(watched)}
+        self._places = {w.asset: before[w.asset] if w.asset in same else _Place(w) for w in assets}
+        for alarm in standing:
+            if alarm.asset not in same:
+                self._take(alarm)
+
+    def _is_watched(self, watched: Watched) -> bool:
+        place = self._places.get(watched.asset)
+        return place is not None and place.watched == watched
 
     def names(self) -> dict[str, str]:
         """Every asset's name for people, in the order of the site file."""
@@ -185,12 +203,15 @@ class AlarmDesk:
             log.warning("alarms start without memory: their stored state cannot be read: %s", error)
             return
         for alarm in saved.alarms if saved.version == STATE_VERSION else ():
-            place = self._places.get(alarm.asset)
-            entry = place.entry(alarm.rule) if place is not None else None
-            if entry is None:
-                self._gone.append(alarm)
-            else:
-                entry.restore(alarm)
+            self._take(alarm)
+
+    def _take(self, alarm: Alarm) -> None:
+        place = self._places.get(alarm.asset)
+        entry = place.entry(alarm.rule) if place is not None else None
+        if entry is None:
+            self._gone.append(alarm)
+        else:
+            entry.restore(alarm)
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):

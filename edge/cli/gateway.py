@@ -15,6 +15,7 @@ from edge.cli.certificate import certificate
 from edge.cli.check import check
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
+from edge.cli.trial import apply, rollback, versions
 from edge.cli.user import user
 from edge.config.site import Site, load_site
 from edge.errors import StoreError
@@ -37,6 +38,9 @@ def gateway() -> None:
 gateway.add_command(certificate)
 gateway.add_command(user)
 gateway.add_command(check)
+gateway.add_command(apply)
+gateway.add_command(versions)
+gateway.add_command(rollback)
 
 
 @gateway.command()
@@ -48,14 +52,21 @@ gateway.add_command(check)
 def run(config: Path, log_level: str) -> None:
     """Run the gateway of CONFIG until Ctrl-C or SIGTERM.
 
+    A trial of another configuration (`babbitt gateway apply`) that was cut short is rolled back first.
+
     \b
     Example:
       babbitt gateway run site.toml
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    site = load_site(config)
     from edge.runtime import run as run_gateway
+    from edge.update import recover
+
+    recovered = recover(config)
+    if recovered:
+        logging.getLogger("babbitt.update").warning("%s", recovered)
+    site = load_site(config)
 
     asyncio.run(run_gateway(site, ready=lambda: click.echo(f"gateway {site.file.gateway.id} is running", err=True)))
 

@@ -55,12 +55,19 @@ def profiles_root() -> Path:
     return Path(edge.__file__).resolve().parent.parent / "firmware_profiles"
 
 
-def load_site(path: Path) -> Site:
-    """Read the site file and every profile and class that it names. Raises ``ConfigError``."""
+def load_site(path: Path, *, source: Path | None = None, first: Path | None = None) -> Site:
+    """Read the site file and every profile and class that it names. Raises ``ConfigError``.
+
+    ``source`` is read as if it stood at ``path``: what is relative in it is so to there. ``first`` is a folder of
+    profiles that is searched before all others.
+    """
+    home, path = path, source or path
     file = load(path, SiteFile)
     folders = [profiles_root()]
     if file.profiles:
-        folders.insert(0, (path.parent / file.profiles).resolve())
+        folders.insert(0, (home.parent / file.profiles).resolve())
+    if first is not None:
+        folders.insert(0, first)
     _check_unique(path, file)
     _check_brokers(path, file)
     profiles, classes = {}, {}
@@ -73,9 +80,9 @@ def load_site(path: Path) -> Site:
                 profiles[unit.profile] = load_profile(found)
             _check_unit(path, f"asset[{i}].unit[{j}]", unit, _line_of(file, unit), profiles[unit.profile])
     _check_tags(path, file, profiles)
-    lines = tuple(_absolute(path, line) for line in file.line)
+    lines = tuple(_absolute(home, line) for line in file.line)
     return Site(
-        path=path.resolve(),
+        path=home.resolve(),
         file=msgspec.structs.replace(file, line=lines),
         profiles=profiles,
         classes=classes,

@@ -1,28 +1,46 @@
-"""All lines of a site side by side, so that trouble on one is none on another."""
+"""All lines of a site side by side, so that trouble on one is none on another; and another site's in their place."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from edge.config.lines import PolledLine, PushedLine
+from edge.config.lines import Line, PolledLine, PushedLine
 from edge.config.profiles import Profile
 from edge.config.scans import scans
 from edge.config.site import Site
 from edge.config.tables import Asset, Unit
 from edge.contract.types import Value
-from edge.errors import LineError
+from edge.errors import BabbittError, LineError
 from edge.poll.breaker import Breaker
 from edge.poll.line import LineOwner, PolledUnit
 from edge.poll.listener import ListenedUnit, Listener
 from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Driver, Source, Subject
 
+log = logging.getLogger("babbitt.poll")
+
 MakeDriver = Callable[[PolledLine, Clock], Driver]
 MakeSource = Callable[[PushedLine, Sequence[Subject], Clock], Source]
 
 WRITE_S = 5.0
 """How long a command may take, from when it is given to the device's word."""
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """A line's owner, the task that it runs in, and ``what`` it was made of: the same again may keep its owner.
+
+    ``writable`` gives unit and profile of each signal of a polled line, by asset and tag.
+    """
+
+    what: Any
+    owner: LineOwner | Listener
+    writable: dict[tuple[str, str], tuple[int, Profile]]
+    task: asyncio.Task[None] | None = field(default=None)
 
 
 class Poller:
@@ -37,58 +55,130 @@ class Poller:
         make_source: MakeSource,
     ) -> None:  # fmt: skip
         self.opened = asyncio.Event()
-        self._owners: list[LineOwner | Listener] = []
-        self._writable: dict[tuple[str, str], tuple[LineOwner, int, Profile]] = {}
-        for line in site.file.line:
-            entries = [(asset, unit) for asset in site.file.asset for unit in asset.unit if unit.line == line.name]
-            if not entries:
-                continue
-            if isinstance(line, PolledLine):
-                units = _polled(site, line, entries)
-                driver = make_driver(line, clock)
-                owner = LineOwner(line, units, driver, clock=clock, offer=offer, deliver=deliver)
-                self._owners.append(owner)
-                self._writable |= {
-                    (asset.id, point.tag): (owner, unit.unit, site.profiles[unit.profile])
-                    for asset, unit in entries
-                    for point in site.profiles[unit.profile].point
-                }
-            else:
-                source = make_source(line, _subjects(site, entries), clock)
-                heard = _listened(site, entries)
-                self._owners.append(Listener(line, heard, source, clock=clock, offer=offer, deliver=deliver))
+        self._clock, self._offer, self._deliver = clock, offer, deliver
+        self._make_driver, self._make_source = make_driver, make_source
+        self._group: asyncio.TaskGroup | None = None
+        self._open: list[_Place] = []
+        self._places = {line.name: self._place(site, line) for line in site.file.line if _entries(site, line)}
 
     async def run(self) -> None:
         """Open every line (``opened`` is set), then poll and listen until cancelled.
 
         Raises ``LineError`` where one cannot be opened.
         """
-        opened: list[LineOwner | Listener] = []
         try:
-            for owner in self._owners:
-                await owner.open()
-                opened.append(owner)
+            for place in self._places.values():
+                await self._opening(place)
             self.opened.set()
             async with asyncio.TaskGroup() as group:
-                for owner in self._owners:
-                    group.create_task(owner.run(), name=f"babbitt.line[{owner.line.name}]")
+                self._group = group
+                self._start(self._places.values())
+                # A site may come to have no line that is used, and get one again.
+                await asyncio.get_running_loop().create_future()
         finally:
-            for owner in opened:
-                await owner.close()
+            self._group = None
+            for place in list(self._open):
+                await self._close(place)
+
+    async def change(self, site: Site, between: Callable[[], None]) -> None:
+        """Go on with ``site``: lines that are the same in it go on undisturbed, all others are closed and made anew.
+
+        ``between`` is called when nothing that was changed runs any more and all that is new is open. Raises
+        ``LineError`` where a line cannot be opened, and then all goes on as before, without that call.
+        """
+        if self._group is None:
+            raise BabbittError("poll", "is just starting", "try again in a minute")
+        wanted = {line.name: _what(site, line) for line in site.file.line if _entries(site, line)}
+        staying = {name: p for name, p in self._places.items() if p.task is not None and wanted.get(name) == p.what}
+        going = [place for name, place in self._places.items() if name not in staying]
+        coming = {line.name: self._place(site, line) for line in site.file.line if line.name in wanted.keys() - staying}
+        await self._stop(going)
+        try:
+            for place in coming.values():
+                await self._opening(place)
+        except LineError:
+            await self._stop([*coming.values()])
+            await self._go_on(going)
+            raise
+        between()
+        self._places = {name: coming.get(name) or staying[name] for name in wanted}
+        self._start(coming.values())
 
     async def write(self, asset: str, tag: str, value: Value, *, within_s: float = WRITE_S) -> Answer:
         """Write one value before its line's next poll; whoever commands reads it back. Trouble is a bad answer.
 
         Raises ``LineError`` where no polled line has such a signal.
         """
-        found = self._writable.get((asset, tag))
-        if found is None:
-            raise LineError(f"{asset}.{tag}", "no polled line has such a signal", "its asset and tag as in the site")
-        owner, unit, profile = found
-        return await owner.write(unit, profile, tag, value, within_s=within_s)
+        for place in self._places.values():
+            found = place.writable.get((asset, tag))
+            if found is not None and isinstance(place.owner, LineOwner):
+                return await place.owner.write(*found, tag, value, within_s=within_s)
+        raise LineError(f"{asset}.{tag}", "no polled line has such a signal", "its asset and tag as in the site")
 
     def status(self) -> list[UnitStatus]:
-        return [status for owner in self._owners for status in owner.status()]
+        return [status for place in self._places.values() for status in place.owner.status()]
+
+    def _place(self, site: Site, line: Line) -> _Place:
+        entries = _entries(site, line)
+        common: dict[str, Any] = {"clock": self._clock, "offer": self._offer, "deliver": self._deliver}
+        what = _what(site, line)
+        if isinstance(line, PolledLine):
+            driver = self._make_driver(line, self._clock)
+            owner = LineOwner(line, _polled(site, line, entries), driver, **common)
+            return _Place(what, owner, _signals(site, entries))
+        source = self._make_source(line, _subjects(site, entries), self._clock)
+        return _Place(what, Listener(line, _listened(site, entries), source, **common), {})
+
+    async def _opening(self, place: _Place) -> None:
+        self._open.append(place)
+        await place.owner.open()
+
+    def _start(self, places: Iterable[_Place]) -> None:
+        assert self._group is not None
+        for place in places:
+            place.task = self._group.create_task(place.owner.run(), name=f"babbitt.line[{place.owner.line.name}]")
+
+    async def _stop(self, places: Sequence[_Place]) -> None:
+        """End their tasks, each with what it is in the midst of, and close them."""
+        tasks = [place.task for place in places if place.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for place in places:
+            place.task = None
+            if place in self._open:
+                await self._close(place)
+
+    async def _close(self, place: _Place) -> None:
+        self._open.remove(place)
+        await place.owner.close()
+
+    async def _go_on(self, places: Sequence[_Place]) -> None:
+        """Those that were stopped go on. A device that is gone by now is trouble on the bus, which they live with."""
+        for place in places:
+            try:
+                await self._opening(place)
+            except LineError as error:
+                log.warning("line %s: %s", place.owner.line.name, error)
+        self._start(places)
+
+
+def _entries(site: Site, line: Line) -> list[tuple[Asset, Unit]]:
+    return [(asset, unit) for asset in site.file.asset for unit in asset.unit if unit.line == line.name]
+
+
+def _what(site: Site, line: Line) -> Any:
+    """All that the owner of ``line`` is made of: two sites in which it is equal can share it."""
+    return line, [(asset.id, unit, site.profiles[unit.profile]) for asset, unit in _entries(site, line)]
+
+
+def _signals(site: Site, entries: Sequence[tuple[Asset, Unit]]) -> dict[tuple[str, str], tuple[int, Profile]]:
+    return {
+        (asset.id, point.tag): (unit.unit, site.profiles[unit.profile])
+        for asset, unit in entries
+        for point in site.profiles[unit.profile].point
+    }
 
 
 def _polled(site: Site, line: PolledLine, entries: Sequence[tuple[Asset, Unit]]) -> list[PolledUnit]:

@@ -440,3 +440,17 @@ def test_a_poll_is_taken_in_far_less_than_a_lamp_needs() -> None:
         desk.observe(full)
         took.append(time.perf_counter() - begin)
     assert sorted(took)[len(took) // 2] < 200e-6
+
+
+def test_a_changed_machine_keeps_what_still_has_a_rule_and_the_rest_of_the_desk_is_undisturbed() -> None:
+    desk = desk_of("pump", "press")
+    desk.observe(batch(1, vibration=3.456))
+    desk.observe(batch(1, vibration=3.456, asset="press"))
+    before = desk.standing()
+    desk.change([Watched("pump", "Feed pump", CLASS, 2000, TAGS), Watched("press", "Press", CLASS, 1000, TAGS)])
+    assert [(a.asset, a.rule, a.state) for a in desk.standing()] == [(a.asset, a.rule, a.state) for a in before]
+    assert "press" not in desk.stale(), "what was heard of it is still known"
+    desk.change([Watched("press", "Press", CLASS, 1000, TAGS)])
+    [gone] = desk.tick(WALL + 2 * S, mono_ns=2 * S)
+    assert (gone.asset, gone.rule, gone.state) == ("pump", "zone_c", AlarmState.NORMAL)
+    assert list(desk.names()) == ["press"]

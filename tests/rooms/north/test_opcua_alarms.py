@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,6 +43,10 @@ async def calm(hosted: Hosted, client: Client) -> None:
     with contextlib.suppress(ua.UaStatusCodeError):
         await acknowledge(client, await node(client, "Assets/tank-1/Alarms/level_high/EventId").read_value())
     await until_value(retain, wanted=False)
+
+
+def has_events(watcher: Watcher, count: int) -> bool:
+    return len(watcher.events) == count
 
 
 async def until_value(found: Any, *, wanted: Any) -> None:
@@ -122,7 +127,7 @@ def test_who_comes_later_refreshes_and_sees_what_stands(strict: Hosted) -> None:
                 await subscription.subscribe_events(at, [everything], where_clause_generation=False)
                 number = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
                 await client.get_node(ua.ObjectIds.ConditionType).call_method(REFRESH, number)
-                await until(lambda seen=watcher: len(seen.events) == 3, "start, alarm, end")
+                await until(partial(has_events, watcher, 3), "start, alarm, end")
                 assert [event.EventType.Identifier for event in watcher.events] == [
                     ua.ObjectIds.RefreshStartEventType, LEVEL_TYPE.Identifier, ua.ObjectIds.RefreshEndEventType,
                 ]  # fmt: skip

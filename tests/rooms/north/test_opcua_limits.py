@@ -211,7 +211,7 @@ def test_a_client_that_never_reads_is_let_go(lenient: Hosted) -> None:
     """It asks for much, again and again, and takes nothing: what waits for it is bounded, and then it goes."""
 
     async def play() -> None:
-        before = lenient.ask("status")["refused"].get("it does not read what it asked for", 0)
+        before: int = lenient.ask("status")["refused"].get("it does not read what it asked for", 0)
         client = await lenient.client(mode="", user="")
         await client.connect()
         protocol = client.uaclient.protocol

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -130,7 +131,7 @@ class TestCommands:
         ],
     )
     def test_a_wrong_fault_is_refused_in_words(
-        self, make_site: SiteMaker, run_site: Runner, arguments: dict[str, object], message: str
+        self, make_site: SiteMaker, run_site: Runner, arguments: dict[str, Any], message: str
     ) -> None:
         async def story() -> None:
             site = make_site()

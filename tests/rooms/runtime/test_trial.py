@@ -1,0 +1,230 @@
+"""A configuration on trial at a running gateway, over the command line: kept, gone back from, aborted, cut short.
+
+Every reading that the devices gave carries its own number. Through all of it the lines that are the same in both
+configurations miss none, the ledger balances, and the store goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from cloud.demo.processes import Child
+from edge.clock import SystemClock
+from edge.config.site import load_site
+from edge.errors import BabbittError
+from edge.journal import open_journal, read_ledger
+from edge.local_socket import ask
+from tests.faults.field import Field, describe
+from tests.faults.numbered import check
+from tests.laws.journals import opened_block
+
+DEADLINE_S = 30.0
+TRIAL = ("--minutes", "0.03", "--yes", "--json")
+
+
+class Shop:
+    """Two machines on two lines, a gateway that polls them, and its site file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.site = folder, folder / "site.toml"
+        self.steady, self.other = Field(), Field()
+        self.tables: dict[str, Any] = {"gateway": {"id": "gw", "data_dir": "gw", "commit_interval_ms": 50}, "plant": {}}
+        describe(self.tables, folder, self.steady.port, period_ms=20)
+        line = self.tables["line"][0]
+        self.tables["line"] = [{**line, "name": "steady"}, {**line, "name": "other", "port": self.other.port}]
+        for asset, name in zip(self.tables["asset"], ("steady", "other"), strict=True):
+            asset["unit"][0]["line"] = name
+        self.write(self.site)
+        self.gateway = Child("gateway", ["gateway", "run", str(self.site)], folder / "gateway.log")
+        self.until(lambda: self.status()["ledger"]["good"] > 200)
+
+    def write(self, path: Path, change: Callable[[dict[str, Any]], None] = lambda tables: None) -> Path:
+        tables = json.loads(json.dumps(self.tables))
+        change(tables)
+        path.write_text(tomli_w.dumps(tables), encoding="utf-8")
+        return path
+
+    def new(self, change: Callable[[dict[str, Any]], None]) -> str:
+        return str(self.write(self.folder / "new.toml", change))
+
+    def status(self) -> dict[str, Any]:
+        return ask(self.folder / "gw/gateway.sock", "status")
+
+    def until(self, attempt: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline:
+            self.gateway.check()
+            try:
+                if attempt():
+                    return
+            except BabbittError:
+                pass
+            time.sleep(0.02)
+        pytest.fail(f"not within {DEADLINE_S} s")
+
+    def periods(self) -> dict[str, int]:
+        """What the site file says now."""
+        return {asset.id: asset.unit[0].period_ms for asset in load_site(self.site).file.asset}
+
+    def versions(self) -> list[tuple[int, str]]:
+        rows = json.loads(run("versions", str(self.site), "--json").stdout)
+        return [(row["number"], row["state"]) for row in rows]
+
+    def end(self) -> None:
+        self.gateway.end()
+        self.steady.close()
+        self.other.close()
+
+    def settle(self) -> dict[int, list[int]]:
+        """Stop; the ledger balances; the numbers that the store holds of each unit, in the order of their blocks."""
+        assert self.gateway.end() == 0
+        assert all(row.balanced for row in read_ledger(self.folder / "gw/store.db"))
+        journal = open_journal(self.folder / "gw/store.db", load_site(self.site).file.gateway, clock=SystemClock())
+        held: dict[int, list[int]] = defaultdict(list)
+        for stored in journal.pending(limit_bytes=10**9):
+            for series in opened_block(stored).series:
+                for batch in series.batches():
+                    found = check(batch.values[0]) if batch.values[0] is not None else None
+                    if found is not None:
+                        held[int(batch.asset[-1])].append(found[1])
+        journal.close()
+        return held
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge.cli", "gateway", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    made = Shop(tmp_path)
+    yield made
+    made.end()
+
+
+def slower(tables: dict[str, Any]) -> None:
+    tables["asset"][1]["unit"][0]["period_ms"] = 40
+
+
+def nobody_there(tables: dict[str, Any]) -> None:
+    tables["line"][1]["port"] = 9
+
+
+def test_kept_rolled_back_and_back_again_with_no_reading_missed(shop: Shop) -> None:
+    kept = run("apply", shop.new(slower), str(shop.site), *TRIAL, "--why", "too fast")
+    answer = json.loads(kept.stdout)
+    assert (kept.returncode, answer["state"]) == (0, "kept"), kept.stderr
+    assert [change["words"].split() for change in answer["changes"]] == [
+        ["~", "unit", "machine-2", "other/2", "period_ms", "20", "->", "40"]
+    ]
+    assert (answer["anew"], answer["undisturbed"]) == (["other"], ["steady"])
+    assert shop.periods() == {"machine-1": 20, "machine-2": 40}
+
+    lost = run("apply", shop.new(nobody_there), str(shop.site), *TRIAL)
+    answer = json.loads(lost.stdout)
+    assert (lost.returncode, answer["state"]) == (1, "rolled back"), lost.stderr
+    assert "machine-2 other/2: none of its readings are good, before it were" in answer["reason"]
+    assert shop.periods() == {"machine-1": 20, "machine-2": 40}
+
+    served = len(shop.other.served[2])
+    shop.until(lambda: len(shop.other.served[2]) > served + 20)
+    back = run("rollback", str(shop.site))
+    assert back.returncode == 0, back.stderr
+    assert "back to version 1 (version 2 before)" in back.stdout
+    assert shop.periods() == {"machine-1": 20, "machine-2": 20}
+    assert shop.versions() == [(3, "rolled back"), (2, "kept"), (1, "kept")]
+
+    held = shop.settle()
+    assert held[1] == list(range(len(shop.steady.served[1]))), "the line that was the same missed none"
+    assert held[2] == list(range(len(shop.other.served[2]))), "and what the other was asked for is all there"
+
+
+def test_a_machine_that_is_new_and_one_that_goes(shop: Shop) -> None:
+    def another(tables: dict[str, Any]) -> None:
+        unit = {**tables["asset"][0]["unit"][0], "line": "other", "unit": 1}
+        tables["asset"][1:] = [{"id": "machine-3", "unit": [unit]}]
+
+    done = run("apply", shop.new(another), str(shop.site), *TRIAL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    units = {unit["asset"]: unit for unit in json.loads(done.stdout)["units"]}
+    assert units["machine-3"]["before"] is None
+    assert units["machine-3"]["share"] == 1.0
+    assert {unit["asset"] for unit in shop.status()["units"]} == {"machine-1", "machine-3"}
+    held = shop.settle()
+    assert held[1] == list(range(len(shop.steady.served[1])))
+    rows = read_ledger(shop.folder / "gw/store.db")
+    assert {row.asset for row in rows} == {"machine-1", "machine-2", "machine-3"}
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_gateway_that_is_killed_amid_a_trial_starts_with_what_was_kept(shop: Shop, in_place: bool) -> None:
+    new = str(shop.write(shop.site, slower)) if in_place else shop.new(slower)
+    command = [sys.executable, "-m", "edge.cli", "gateway", "apply", new, str(shop.site), "--minutes", "5", "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as applying:
+        shop.until(lambda: ask(shop.folder / "gw/gateway.sock", "trial")["state"] == "on trial")
+        os.kill(shop.gateway.process.pid, signal.SIGKILL)
+        assert applying.wait(DEADLINE_S) == 1
+    shop.gateway.process.wait(DEADLINE_S)
+    shop.gateway.start()
+    shop.until(lambda: shop.versions() == [(2, "rolled back"), (1, "kept")])
+    assert shop.periods() == {"machine-1": 20, "machine-2": 20}
+    assert "rolled back to version 1" in (shop.folder / "gateway.log").read_text()
+    assert all(row.balanced for row in read_ledger(shop.folder / "gw/store.db"))
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "abort"])
+def test_an_aborted_trial_goes_back(shop: Shop, how: str) -> None:
+    command = [sys.executable, "-m", "edge.cli", "gateway", "apply", shop.new(slower), str(shop.site)]
+    with subprocess.Popen([*command, "--minutes", "5", "--yes"], stdout=subprocess.PIPE, text=True) as applying:
+        shop.until(lambda: ask(shop.folder / "gw/gateway.sock", "trial")["state"] == "on trial")
+        if how == "abort":
+            assert run("apply", "--abort", str(shop.site)).returncode == 1
+        else:
+            applying.send_signal(signal.SIGINT)
+        said, _ = applying.communicate(timeout=DEADLINE_S)
+    assert applying.returncode == 1
+    assert "version 2 rolled back: aborted" in said
+    assert shop.periods() == {"machine-1": 20, "machine-2": 20}
+    served = len(shop.other.served[2])
+    shop.until(lambda: len(shop.other.served[2]) > served + 20)
+
+
+def test_what_cannot_be_tried_changes_nothing(shop: Shop) -> None:
+    def other_gateway(tables: dict[str, Any]) -> None:
+        tables["gateway"]["id"] = "another"
+
+    def wrong(tables: dict[str, Any]) -> None:
+        tables["asset"][1]["unit"][0]["line"] = "nowhere"
+
+    def no_port(tables: dict[str, Any]) -> None:
+        tables["line"][1] = {"kind": "modbus-rtu", "name": "other", "device": "/dev/ttyNONE9"}
+
+    text = shop.site.read_text()
+    refused = run("apply", shop.new(other_gateway), str(shop.site), "--yes")
+    assert (refused.returncode, "`gateway.id`: changes only with a restart" in refused.stderr) == (2, True)
+    broken = run("apply", shop.new(wrong), str(shop.site), "--yes")
+    assert "there is no line 'nowhere'" in broken.stderr
+    assert broken.returncode != 0
+    shut = run("apply", shop.new(no_port), str(shop.site), *TRIAL)
+    answer = json.loads(shut.stdout)
+    assert (shut.returncode, answer["state"]) == (1, "rolled back")
+    assert "/dev/ttyNONE9: no such device" in answer["reason"]
+    same = run("apply", shop.new(lambda tables: None), str(shop.site), "--yes")
+    assert (same.returncode, same.stdout) == (0, "nothing differs in meaning: nothing to try\n")
+    assert shop.site.read_text() == text
+    held = shop.settle()
+    for unit, field in ((1, shop.steady), (2, shop.other)):
+        assert held[unit] == list(range(len(field.served[unit])))
