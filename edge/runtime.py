@@ -193,7 +193,7 @@ class Gateway:
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
-        return {"status": self.status, "acknowledge": self.acknowledge, **self.trials.commands()}
+        return {"status": self.status, "acknowledge": self.acknowledge, "counts": self.counts, **self.trials.commands()}
 
     async def _switch(self, site: Site) -> None:
         """Run ``site`` from now on; what is the same in it goes on undisturbed.
@@ -422,6 +422,11 @@ class Gateway:
             "north": {north.name: north.status() for north in self._norths},
             "restarts": dict(self._restarts),
         }  # fmt: skip
+
+    def counts(self) -> dict[str, Any]:
+        """What the drivers counted since they were made, for the doctor."""
+        uptime_s = (self._clock.mono_ns() - self._started_ns) / 1e9
+        return {"uptime_s": uptime_s, "lines": [status.of_line(*line) for line in self._poller.counts()]}
 
 
 async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:

@@ -27,6 +27,11 @@ def of_unit(unit: Any) -> dict[str, Any]:
     return _plain(unit)
 
 
+def of_line(line: Any, counts: Any, units: Collection[Any]) -> dict[str, Any]:
+    """A line's table, what its driver counted (or None), and its units: what a diagnosis is made from."""
+    return {"line": _plain(line), "counts": None if counts is None else _plain(counts), "units": [*map(of_unit, units)]}
+
+
 def of_clock(clock: Any) -> dict[str, Any]:
     """``clock``: what the watch knows of the wall clock, with the last step in ``words``."""
     words = clock.last.words if clock.last is not None else ""

@@ -13,6 +13,7 @@ import click
 
 from edge.cli.certificate import certificate
 from edge.cli.check import check
+from edge.cli.doctor import doctor
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
 from edge.cli.trial import apply, rollback, versions
@@ -38,6 +39,7 @@ def gateway() -> None:
 gateway.add_command(certificate)
 gateway.add_command(user)
 gateway.add_command(check)
+gateway.add_command(doctor)
 gateway.add_command(apply)
 gateway.add_command(versions)
 gateway.add_command(rollback)

@@ -20,6 +20,7 @@ from functools import partial
 from edge.config.lines import PolledLine
 from edge.config.profiles import Profile
 from edge.contract.types import Batch, Quality, Value
+from edge.line_counts import LineCounts
 from edge.poll.breaker import Breaker
 from edge.poll.schedule import Schedule
 from edge.poll.unit import Deliver, Offer, UnitStatus
@@ -144,6 +145,11 @@ class LineOwner:
             schedule.take(i)
             async with self._turn:
                 await self._poll(units[i])
+
+    def counts(self) -> LineCounts | None:
+        """What its driver counted, where it does."""
+        counts: LineCounts | None = getattr(self._driver, "counts", None)
+        return counts
 
     def status(self) -> list[UnitStatus]:
         now_ns = self._clock.mono_ns()

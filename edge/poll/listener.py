@@ -73,6 +73,9 @@ class Listener:
             group.create_task(self._source.run(self._hear), name=f"babbitt.source[{self.line.name}]")
             group.create_task(self._beat_forever(), name=f"babbitt.beat[{self.line.name}]")
 
+    def counts(self) -> None:
+        """Nobody is asked: there are no questions to count."""
+
     def status(self) -> list[UnitStatus]:
         return [
             UnitStatus(

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.config.lines import Line, PolledLine, PushedLine
+from edge.config.lines import AnyLine, Line, PolledLine, PushedLine
 from edge.config.profiles import Profile
 from edge.config.scans import scans
 from edge.config.site import Site
 from edge.config.tables import Asset, Unit
 from edge.contract.types import Value
 from edge.errors import BabbittError, LineError
+from edge.line_counts import LineCounts
 from edge.poll.breaker import Breaker
 from edge.poll.line import LineOwner, PolledUnit
 from edge.poll.listener import ListenedUnit, Listener
@@ -117,6 +118,10 @@ class Poller:
 
     def status(self) -> list[UnitStatus]:
         return [status for place in self._places.values() for status in place.owner.status()]
+
+    def counts(self) -> list[tuple[AnyLine, LineCounts | None, list[UnitStatus]]]:
+        """Every line that is used, what its driver counted, and its units."""
+        return [(p.owner.line, p.owner.counts(), p.owner.status()) for p in self._places.values()]
 
     def _place(self, site: Site, line: Line) -> _Place:
         entries = _entries(site, line)

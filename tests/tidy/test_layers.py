@@ -16,6 +16,7 @@ EDGE_FLOORS: dict[str, int] = {
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "north": 2, "plant": 2,
     "commission": 2,
     "update": 2,
+    "commission": 2,
     "status": 2, "supervise": 2, "threads": 2, "runtime": 3, "cli": 4,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {

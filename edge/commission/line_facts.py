@@ -1,0 +1,161 @@
+"""What a diagnosis is made from: one line's settings, counts and polls, from one look at a gateway to another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edge.line_counts import LineCounts, UnitCounts, between
+
+FAST_BAUD = 19_200
+FAST_SILENCE_S = 0.00175
+"""Above 19200 baud the silence between frames is fixed (Modbus over Serial Line V1.02, 2.5.1.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polls:
+    """Of one unit: polls that were ``due``, that gave nothing (``failures``), and that were never asked, and why."""
+
+    due: int = 0
+    failures: int = 0
+    overruns: int = 0
+    left_alone: int = 0
+
+    def __sub__(self, other: Polls) -> Polls:
+        return Polls(
+            self.due - other.due, self.failures - other.failures, self.overruns - other.overruns,
+            self.left_alone - other.left_alone,
+        )  # fmt: skip
+
+    def __add__(self, other: Polls) -> Polls:
+        return Polls(
+            self.due + other.due, self.failures + other.failures, self.overruns + other.overruns,
+            self.left_alone + other.left_alone,
+        )  # fmt: skip
+
+    @property
+    def met(self) -> float | None:
+        """The share of what was due that was asked when it was due; None where nothing was."""
+        return 1.0 - (self.overruns + self.left_alone) / self.due if self.due else None
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFacts:
+    """One device. ``period_ms`` is its shortest; ``counts`` are empty where its driver keeps none."""
+
+    unit: int
+    assets: tuple[str, ...]
+    period_ms: float
+    polls: Polls
+    counts: UnitCounts
+
+    @property
+    def name(self) -> str:
+        return f"unit {self.unit} ({', '.join(self.assets)})" if self.assets else f"unit {self.unit}"
+
+    @property
+    def is_silent(self) -> bool:
+        """It was asked, or left alone for its silence, and nothing of it was understood."""
+        return self.counts.requests + self.polls.left_alone > 0 and self.counts.replies == 0
+
+
+@dataclass(frozen=True, slots=True)
+class LineFacts:
+    """One line over ``window_s``. ``line`` is its table of the site file; ``counted``: whether its driver counts."""
+
+    name: str
+    line: Mapping[str, Any]
+    window_s: float
+    counted: bool
+    reconnects: int
+    units: tuple[UnitFacts, ...]
+
+    @property
+    def kind(self) -> str:
+        return str(self.line.get("kind", ""))
+
+    @property
+    def baud(self) -> int | None:
+        """None where the line is not serial."""
+        return self.line.get("baud")
+
+    @property
+    def timeout_ms(self) -> float:
+        return float(self.line.get("timeout_ms", 0))
+
+    @property
+    def busy_s(self) -> float:
+        return sum(unit.counts.busy_ns for unit in self.units) / 1e9
+
+    @property
+    def airtime(self) -> float:
+        """The share of the window in which the line was taken up, as measured."""
+        return min(1.0, self.busy_s / self.window_s)
+
+    def character_s(self, baud: int) -> float:
+        """Wire time of one character: start bit, eight data bits, parity, stop bits."""
+        return float(9 + (self.line.get("parity") != "N") + int(self.line.get("stop_bits", 1))) / baud
+
+    def wire_s(self, baud: int) -> float:
+        """By theory: the time that the window's bytes and silences take at ``baud``."""
+        return sum(self.unit_wire_s(unit, baud) for unit in self.units)
+
+    def unit_wire_s(self, unit: UnitFacts, baud: int) -> float:
+        character_s = self.character_s(baud)
+        silence_s = FAST_SILENCE_S if baud > FAST_BAUD else 3.5 * character_s
+        counts = unit.counts
+        return (counts.sent_bytes + counts.heard_bytes) * character_s + 2 * counts.requests * silence_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    line: Mapping[str, Any]
+    counts: LineCounts | None
+    polls: dict[int, Polls]
+    assets: dict[int, tuple[str, ...]]
+    periods_ms: dict[int, float]
+
+
+def facts(answer: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[LineFacts]:
+    """From a gateway's answer to ``counts``, and an earlier one where only what came between is to be told."""
+    then = {look.line["name"]: look for look in _looks(before)} if before is not None else {}
+    elapsed_s = answer["uptime_s"] - (before["uptime_s"] if before is not None else 0.0)
+    return [_facts(look, then.get(look.line["name"]), max(elapsed_s, 1e-3)) for look in _looks(answer)]
+
+
+def _facts(look: _Look, then: _Look | None, window_s: float) -> LineFacts:
+    counts = look.counts
+    if counts is not None and then is not None:
+        counts = between(then.counts, counts)
+    units = tuple(
+        UnitFacts(
+            unit=unit, assets=look.assets[unit], period_ms=look.periods_ms[unit],
+            polls=polls - then.polls[unit] if then is not None and unit in then.polls else polls,
+            counts=(counts.units.get(unit) if counts is not None else None) or UnitCounts(),
+        )
+        for unit, polls in look.polls.items()
+    )  # fmt: skip
+    reconnects = counts.reconnects if counts is not None else 0
+    return LineFacts(str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units)
+
+
+def _looks(answer: Mapping[str, Any]) -> list[_Look]:
+    return [_look(line) for line in answer["lines"]]
+
+
+def _look(line: Mapping[str, Any]) -> _Look:
+    polls: dict[int, Polls] = {}
+    assets: dict[int, tuple[str, ...]] = {}
+    periods_ms: dict[int, float] = {}
+    rows: Sequence[Mapping[str, Any]] = line["units"]
+    for row in rows:
+        unit = row["unit"]
+        one = Polls(row["polls"], row["failures"], row["overruns"], row["left_alone"])
+        polls[unit] = polls.get(unit, Polls()) + one
+        assets[unit] = tuple(dict.fromkeys((*assets.get(unit, ()), row["asset"])))
+        periods_ms[unit] = min(periods_ms.get(unit, row["period_ms"]), row["period_ms"])
+    counts = None if line["counts"] is None else msgspec.convert(line["counts"], LineCounts, str_keys=True)
+    return _Look(line["line"], counts, polls, assets, periods_ms)

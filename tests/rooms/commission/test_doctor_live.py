@@ -1,0 +1,175 @@
+"""The doctor at a running gateway whose lines are ill, each in its own way: real ptys, sockets and a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from cloud.demo.processes import Child
+from edge.errors import BabbittError
+from edge.local_socket import ask
+from tests.peers.hostile import Act, Asked, Hostile, Misdeed, honest, on_pty, over_tcp, silent
+from tests.peers.image import Image
+
+DEADLINE_S = 60.0
+SHORT, LONG = 2, 60
+
+
+def only(unit: int, misdeed: Misdeed) -> Misdeed:
+    return lambda asked: misdeed(asked) if asked.unit == unit else honest(asked)
+
+
+def twice(asked: Asked) -> list[Act]:
+    return [(0.0, asked.frame()), (0.01, asked.frame())]
+
+
+def late(asked: Asked) -> list[Act]:
+    return [(0.3, asked.frame())]
+
+
+def refuses(asked: Asked) -> list[Act]:
+    return [(0.0, asked.frame(bytes((asked.function | 0x80, 2))))]
+
+
+def gibberish(asked: Asked) -> list[Act]:
+    return [(0.0, bytes((0xF8, 0x00, 0xE0)))]
+
+
+def noisy(asked: Asked) -> list[Act]:
+    """One byte in two hundred is spoilt on its way."""
+    return [(0.0, bytes(b ^ 0x10 if _CHANCE.random() < 1 / 200 else b for b in asked.frame()))]
+
+
+def collides(asked: Asked) -> list[Act]:
+    """Another device with the same id answers at the same time, more often than not."""
+    frame = asked.frame()
+    return [(0.0, frame if _CHANCE.random() < 0.4 else frame[:-2] + bytes((frame[-2] ^ 0xFF, frame[-1])))]
+
+
+def slow(asked: Asked) -> list[Act]:
+    return [(0.25, asked.frame())]
+
+
+_CHANCE = random.Random(7)
+ILL: dict[str, tuple[bool, Misdeed, set[tuple[str, int | None]]]] = {
+    "well": (True, honest, set()),
+    "cut": (True, silent, {("all_silent", None)}),
+    "one-off": (True, only(2, silent), {("one_silent", 2)}),
+    "settings": (True, gibberish, {("settings", None)}),
+    "noise": (True, noisy, {("noise", None)}),
+    "duplicate": (True, only(2, collides), {("duplicate", 2)}),
+    "twice": (True, only(2, twice), {("duplicate", 2)}),
+    "late": (True, only(2, late), {("timeout_too_short", 2)}),
+    "map": (False, only(2, refuses), {("register_map", 2)}),
+    "full": (False, slow, {("too_full", None)}),
+}  # fmt: skip
+"""By the line's name: whether it is serial, what its units do, and what the doctor says of it."""
+
+
+@contextmanager
+def ill_lines() -> Iterator[dict[str, Hostile]]:
+    """All of them at once, in a thread with a loop of its own."""
+    image = Image()
+    image.put(3, 0, bytes(2 * SHORT))
+    image.put(3, 1000, bytes(2 * LONG))
+    peers = {name: Hostile(image, misdeed) for name, (_, misdeed, _) in ILL.items()}
+    started, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with AsyncExitStack() as stack:
+            for name, peer in peers.items():
+                await stack.enter_async_context(on_pty(peer) if ILL[name][0] else over_tcp(peer))
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert started.wait(DEADLINE_S)
+    try:
+        yield peers
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(DEADLINE_S)
+
+
+def site(folder: Path, peers: dict[str, Hostile]) -> Path:
+    profile = folder / "profiles/devices/two-blocks.toml"
+    profile.parent.mkdir(parents=True)
+    points = [
+        {"tag": f"t{a}", "function": 3, "address": a, "type": "uint16"}
+        for a in (*range(SHORT), *range(1000, 1000 + LONG))
+    ]
+    device = {"id": "two-blocks", "products": ["a peer"], "source": "made for the test"}
+    profile.write_text(tomli_w.dumps({"device": device, "point": points}))
+    lines = [
+        {"name": name, "timeout_ms": 200, "kind": "modbus-rtu", "device": peer.device, "baud": 115200, "parity": "N"}
+        if ILL[name][0]
+        else {"name": name, "timeout_ms": 1000, "kind": "modbus-tcp", "port": peer.port}
+        for name, peer in peers.items()
+    ]
+    for line in lines:
+        line["breaker"] = {"first_s": 0.1, "max_s": 0.1}
+    unit = {"profile": "two-blocks", "period_ms": 200}
+    assets = [
+        {"id": f"{name}-{number}", "unit": [{"line": name, "unit": number, **unit}]}
+        for name in peers
+        for number in (1, 2)
+    ]
+    path = folder / "site.toml"
+    gateway = {"id": "g", "data_dir": "gw", "inference": False}
+    path.write_text(tomli_w.dumps({"profiles": "profiles", "gateway": gateway, "line": lines, "asset": assets}))
+    return path
+
+
+def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
+    with ill_lines() as peers:
+        path = site(tmp_path, peers)
+        gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
+        try:
+            until(gateway, lambda: polls_of_the_slowest(tmp_path) > 60)
+            command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
+            done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False)
+            shown = subprocess.run(
+                [*command, "--seconds", "1"], capture_output=True, text=True, timeout=60, check=False
+            )
+        finally:
+            assert gateway.end() == 0
+    assert done.returncode == 1, done.stderr
+    told = {
+        line["line"]: {(finding["illness"], finding["unit"]) for finding in line["findings"]}
+        for line in json.loads(done.stdout)["lines"]
+    }
+    assert told == {name: expected for name, (_, _, expected) in ILL.items()}, done.stdout
+    assert "likely: two devices have this unit id" in shown.stdout
+    assert "█" in shown.stdout
+
+
+def polls_of_the_slowest(folder: Path) -> int:
+    lines = ask(folder / "gw/gateway.sock", "counts")["lines"]
+    return min(sum(int(unit["polls"]) for unit in line["units"]) for line in lines)
+
+
+def until(gateway: Child, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        gateway.check()
+        try:
+            if condition():
+                return
+        except BabbittError:
+            pass
+        time.sleep(0.1)
+    pytest.fail("not in time")
