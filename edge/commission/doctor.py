@@ -80,13 +80,13 @@ def all_silent(line: LineFacts) -> Iterator[Finding]:
         yield Finding(
             "settings", line.name, None, "fault", f"{saw}, but bytes came that are no frames",
             f"the units speak at other settings than {_settings(line)}",
-            "`babbitt scan` tries baud rates and parities; are A and B swapped?",
+            f"`babbitt scan serial {line.line.get('device')}` tries baud rates and parities; are A and B swapped?",
         )  # fmt: skip
     elif line.baud is not None:
         yield Finding(
             "all_silent", line.name, None, "fault", f"{saw}, not a byte came",
             "cable, adapter or power of the bus; or A and B swapped; or another baud rate",
-            f"swap A and B; measure the bus; `babbitt scan {line.line.get('device')}` tries other settings",
+            f"swap A and B; measure the bus; `babbitt scan serial {line.line.get('device')}` tries other settings",
         )  # fmt: skip
     else:
         yield Finding(
