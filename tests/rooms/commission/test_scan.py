@@ -188,17 +188,21 @@ def test_a_range_of_hosts_and_the_units_behind_them(tmp_path: Path) -> None:
     assert sorted((one["place"], one["unit"]) for one in found) == sorted(
         (f"127.0.0.1:{p}", unit) for p in (port, other) for unit in (1, 2, 3)
     )
-    assert {asked.function for asked in peer.asked} <= {3, 4}
+    assert {asked.function for asked in peer.asked} <= {3, 4, 43}
 
 
-def test_a_server_that_is_none_of_ours() -> None:
+def test_a_server_that_is_none_of_ours_says_who_it_is() -> None:
+    held = image()
+    held.identity = {0: b"Acme", 1: b"P-100", 2: b"1.7"}
+
     async def scenario() -> subprocess.CompletedProcess[str]:
-        async with pymodbus_tcp(image()) as port:
+        async with pymodbus_tcp(held) as port:
             arguments = ("--port", str(port), "--units", "17", "--timeout-ms", "1000", "--yes", "--json")
             return await asyncio.to_thread(scan, "tcp", "127.0.0.1", *arguments)
 
     done = asyncio.run(scenario())
-    assert [one["unit"] for one in json.loads(done.stdout)["found"]] == [17], done.stderr
+    [found] = json.loads(done.stdout)["found"]
+    assert (found["unit"], found["identity"]) == (17, {"vendor": "Acme", "product": "P-100", "revision": "1.7"})
 
 
 def test_nobody_there_is_said() -> None:
