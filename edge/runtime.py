@@ -129,6 +129,8 @@ class Gateway:
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
         self._link = _link(site) if file.uplink is not None else None
         self._norths = self._make_norths()
+        self._serving: list[asyncio.Task[None]] = []
+        self._group: asyncio.TaskGroup | None = None
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self._desk = AlarmDesk([_watched(site, asset) for asset in file.asset])
@@ -158,9 +160,10 @@ class Gateway:
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("panel", self._show_forever), ("update", self.trials.run),
                     *([("infer", self._judge_forever)] if self._judges else []),
-                    *((north.name, north.run) for north in self._norths),
                 )
             ]  # fmt: skip
+            self._serving = [self._room(group, north.name, north.run) for north in self._norths]
+            self._group = group
             keeping = [self._room(group, "commit", self._commit_forever)]
             if self._uplink is not None:
                 keeping.append(self._room(group, "uplink", self._uplink.run))
@@ -169,7 +172,7 @@ class Gateway:
                 ready()
             await stop.wait()
             log.info("stopping")
-            await _ended(watching)
+            await _ended([*watching, *self._serving])
             self._keep()
             await self._on_disk(self._journal.report)
             await self._commit()
@@ -204,15 +207,24 @@ class Gateway:
         if self._judges:
             # Loading a model takes a while, in which the lines are polled.
             judges = await self._on_disk(partial(_judges, site, but=self._judged_the_same(site)))
-        await self._poller.change(site, lambda: self._take_over(site, judges))
+        renews = bool(self._norths) and _shown(site) != _shown(self._site)
+        await self._poller.change(site, lambda: self._take_over(site, judges, renews=renews))
+        if renews:
+            assert self._group is not None
+            await _ended(self._serving)
+            self._norths = self._make_norths()
+            self._serving = [self._room(self._group, north.name, north.run) for north in self._norths]
 
     def _judged_the_same(self, site: Site) -> set[str]:
         """Machines whose judge may stay."""
         before = {asset.id: _judged_by(self._site, asset) for asset in self._site.file.asset}
         return {asset.id for asset in site.file.asset if before.get(asset.id) == _judged_by(site, asset)}
 
-    def _take_over(self, site: Site, judges: dict[str, Judge]) -> None:
-        """Between the last reading of the old and the first of the new: everyone else learns of it."""
+    def _take_over(self, site: Site, judges: dict[str, Judge], *, renews: bool) -> None:
+        """Between the last reading of the old and the first of the new: everyone else learns of it.
+
+        What other systems see is built for one site: where that ``renews``, their servers start anew afterwards.
+        """
         before = {asset.id: _introduction(self._site, asset) for asset in self._site.file.asset}
         stays = {asset.id for asset in site.file.asset}
         self._keep()
@@ -224,6 +236,7 @@ class Gateway:
         self._desk.change([_watched(site, asset) for asset in site.file.asset])
         self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
         self._verdicts = {asset: verdict for asset, verdict in self._verdicts.items() if asset in stays}
+        self._norths = [] if renews else self._norths
         self._introduce(site, known=before)
 
     def _deliver(self, batch: Batch) -> None:
@@ -481,6 +494,12 @@ def _judges(site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
     from edge.infer import load_judges
 
     return load_judges(site, but)
+
+
+def _shown(site: Site) -> list[Any]:
+    """What other systems see of ``site``: no periods."""
+    watched = [_watched(site, asset) for asset in site.file.asset]
+    return [(each.asset, each.name, each.asset_class, each.tags) for each in watched]
 
 
 def _judged_by(site: Site, asset: SiteAsset) -> object:

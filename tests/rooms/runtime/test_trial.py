@@ -6,6 +6,7 @@ configurations miss none, the ledger balances, and the store goes on.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -19,8 +20,9 @@ from typing import Any
 
 import pytest
 import tomli_w
+from asyncua import Client, ua
 
-from cloud.demo.processes import Child
+from cloud.demo.processes import Child, free_port
 from edge.clock import SystemClock
 from edge.config.site import load_site
 from edge.errors import BabbittError
@@ -31,24 +33,28 @@ from tests.faults.numbered import check
 from tests.laws.journals import opened_block
 
 DEADLINE_S = 30.0
-TRIAL = ("--minutes", "0.03", "--yes", "--json")
+TRIAL = ("--minutes", "0.03", "--margin", "40", "--yes", "--json")
+"""A margin for a busy machine: what is gone back from here gives nothing at all."""
 
 
 class Shop:
     """Two machines on two lines, a gateway that polls them, and its site file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, period_ms: int = 20, opcua: bool = False) -> None:
         self.folder, self.site = folder, folder / "site.toml"
         self.steady, self.other = Field(), Field()
         self.tables: dict[str, Any] = {"gateway": {"id": "gw", "data_dir": "gw", "commit_interval_ms": 50}, "plant": {}}
-        describe(self.tables, folder, self.steady.port, period_ms=20)
+        describe(self.tables, folder, self.steady.port, period_ms=period_ms)
         line = self.tables["line"][0]
         self.tables["line"] = [{**line, "name": "steady"}, {**line, "name": "other", "port": self.other.port}]
         for asset, name in zip(self.tables["asset"], ("steady", "other"), strict=True):
             asset["unit"][0]["line"] = name
+        self.opcua = free_port(0)
+        if opcua:
+            self.tables["north"] = {"opcua": {"port": self.opcua, "security": ["none"], "anonymous": True}}
         self.write(self.site)
         self.gateway = Child("gateway", ["gateway", "run", str(self.site)], folder / "gateway.log")
-        self.until(lambda: self.status()["ledger"]["good"] > 200)
+        self.until(lambda: self.status()["ledger"]["good"] > 150)
 
     def write(self, path: Path, change: Callable[[dict[str, Any]], None] = lambda tables: None) -> Path:
         tables = json.loads(json.dumps(self.tables))
@@ -115,6 +121,22 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     made.end()
 
 
+async def shown_by(port: int, path: str) -> bool:
+    """Whether the gateway's OPC UA server, which may be starting anew, has a node there."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                async with Client(f"opc.tcp://127.0.0.1:{port}/") as client:
+                    await client.get_node(f"ns=2;s={path}").read_browse_name()
+                    return True
+            except ua.UaStatusCodeError as error:
+                if error.code == ua.StatusCodes.BadNodeIdUnknown:
+                    return False
+            except (ConnectionError, TimeoutError):
+                pass
+            await asyncio.sleep(0.1)
+
+
 def slower(tables: dict[str, Any]) -> None:
     tables["asset"][1]["unit"][0]["period_ms"] = 40
 
@@ -152,16 +174,31 @@ def test_kept_rolled_back_and_back_again_with_no_reading_missed(shop: Shop) -> N
     assert held[2] == list(range(len(shop.other.served[2]))), "and what the other was asked for is all there"
 
 
-def test_a_machine_that_is_new_and_one_that_goes(shop: Shop) -> None:
-    def another(tables: dict[str, Any]) -> None:
-        unit = {**tables["asset"][0]["unit"][0], "line": "other", "unit": 1}
-        tables["asset"][1:] = [{"id": "machine-3", "unit": [unit]}]
+def another(tables: dict[str, Any]) -> None:
+    """One machine goes, one comes."""
+    unit = {**tables["asset"][0]["unit"][0], "line": "other", "unit": 1}
+    tables["asset"][1:] = [{"id": "machine-3", "unit": [unit]}]
 
+
+def test_other_systems_are_shown_what_runs(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, period_ms=250, opcua=True)
+    try:
+        assert asyncio.run(shown_by(shop.opcua, "Assets/machine-2"))
+        done = run("apply", shop.new(another), str(shop.site), *TRIAL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert asyncio.run(shown_by(shop.opcua, "Assets/machine-3"))
+        assert not asyncio.run(shown_by(shop.opcua, "Assets/machine-2"))
+        assert shop.status()["restarts"] == {}
+    finally:
+        shop.end()
+
+
+def test_a_machine_that_is_new_and_one_that_goes(shop: Shop) -> None:
     done = run("apply", shop.new(another), str(shop.site), *TRIAL)
     assert done.returncode == 0, done.stdout + done.stderr
     units = {unit["asset"]: unit for unit in json.loads(done.stdout)["units"]}
     assert units["machine-3"]["before"] is None
-    assert units["machine-3"]["share"] == 1.0
+    assert units["machine-3"]["share"] > 0.6
     assert {unit["asset"] for unit in shop.status()["units"]} == {"machine-1", "machine-3"}
     held = shop.settle()
     assert held[1] == list(range(len(shop.steady.served[1])))
