@@ -134,6 +134,11 @@ class MqttConnection:
         if self._link is not None:
             await self._link.drained()
 
+    def drop(self, reason: str) -> None:
+        """End this connection without a farewell, so that the broker publishes the will, and begin another."""
+        if self._link is not None:
+            self._link.end(reason)
+
     def _say(self, trouble: str) -> None:
         """Log trouble once and its end once."""
         trouble = trouble and f"broker {self._broker.host}:{self._broker.port}: {trouble}"
@@ -348,10 +353,10 @@ class _Link:
         try:
             result = call()
         except Exception as error:  # noqa: BLE001
-            self._end(f"it does not speak MQTT: {type(error).__name__}: {error}")
+            self.end(f"it does not speak MQTT: {type(error).__name__}: {error}")
             return True
         if result != paho.MQTT_ERR_SUCCESS:
-            self._end(paho.error_string(result).rstrip(".").lower())
+            self.end(paho.error_string(result).rstrip(".").lower())
         return self._ended.done()
 
     def _pass_on(self, message: paho.MQTTMessage) -> None:
@@ -367,9 +372,9 @@ class _Link:
             call(what)
         except Exception as error:  # noqa: BLE001
             self._broken = error
-            self._end("")
+            self.end("")
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         if not self._ended.done():
             self._ended.set_result(reason)
 
@@ -377,7 +382,7 @@ class _Link:
 
     def _on_connect(self, _client: Any, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, _more: Any) -> None:
         if reason.is_failure:
-            self._end(f"it refused us: {reason}".lower())
+            self.end(f"it refused us: {reason}".lower())
         elif not self._accepted.done():
             self._accepted.set_result(bool(flags.session_present))
 
@@ -392,7 +397,7 @@ class _Link:
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, reason: ReasonCode, _more: Any) -> None:
         told = flags.is_disconnect_packet_from_server
         words = f"it ended the connection: {reason}".lower() if told else "the connection broke"
-        self._end(words + (SHARED_NAME if told and reason.value == SESSION_TAKEN_OVER else ""))
+        self.end(words + (SHARED_NAME if told and reason.value == SESSION_TAKEN_OVER else ""))
 
     def _on_socket_close(self, _client: Any, _data: Any, sock: Any) -> None:
         self._unwatch(sock)

@@ -380,6 +380,10 @@ class Gateway:
                 self._site, clock=self._clock, alarms=lambda: self._desk.every(), figures=self._figures,
                 acknowledge=self._acknowledge_by,
             ))  # fmt: skip
+        if self._site.file.north.sparkplug is not None:
+            from edge.north.sparkplug.room import SparkplugNorth
+
+            norths.append(SparkplugNorth(self._site, clock=self._clock, alarms=lambda: self._desk.every()))
         return norths
 
     async def _figures(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from edge.config.broker import Broker
 from edge.config.profiles.signal import Strict
 
 SecurityMode = Literal["sign-and-encrypt", "sign", "none"]
@@ -41,7 +42,29 @@ class OpcUaServer(Strict, frozen=True, kw_only=True):
     items_max: Annotated[int, Meta(ge=1, le=100_000, description="How much one client may watch.")] = 5000
 
 
+class SparkplugNode(Strict, frozen=True, kw_only=True):
+    """The gateway as a Sparkplug B edge node of an MQTT broker: each asset a device, with its verdicts and alarms.
+
+    Values go out as they change. Commands are not taken, but for the wish for a rebirth.
+    """
+
+    broker: Annotated[Broker, Meta(description="See broker.")]
+    group: Annotated[str, Meta(pattern=r"^[^/+#]{1,64}$", description="Its group: a plant, say.")] = "babbitt"
+    node: Annotated[str, Meta(pattern=r"^[^/+#]{0,64}$", description="Its name; the gateway's id by default.")] = ""
+    host_id: Annotated[
+        str,
+        Meta(pattern=r"^[^/+#]{0,64}$", description="The primary host to wait for before anything is told; none: any."),
+    ] = ""
+    interval_ms: Annotated[
+        int, Meta(ge=0, le=60_000, description="How long news of one device are gathered into one message.")
+    ] = 100
+    queue_max: Annotated[
+        int, Meta(ge=100, le=1_000_000, description="News that may wait; over it the oldest are dropped and counted.")
+    ] = 20_000
+
+
 class North(Strict, frozen=True, kw_only=True):
     """How other systems read the gateway. Without its tables none of it is even loaded."""
 
     opcua: Annotated[OpcUaServer | None, Meta(description="An OPC UA server; none by default.")] = None
+    sparkplug: Annotated[SparkplugNode | None, Meta(description="A Sparkplug B edge node; none by default.")] = None

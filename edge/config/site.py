@@ -14,6 +14,7 @@ from edge.config.asset_class import AssetClass, load_asset_class
 from edge.config.broker import Broker
 from edge.config.lines import Line, Mqtt, PushedLine, SparkplugHost
 from edge.config.load import load
+from edge.config.north import North
 from edge.config.profiles import Profile, load_profile
 from edge.config.scans import problems_of_unit
 from edge.config.tables import SiteFile, Unit
@@ -83,7 +84,7 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
     lines = tuple(_absolute(home, line) for line in file.line)
     return Site(
         path=home.resolve(),
-        file=msgspec.structs.replace(file, line=lines),
+        file=msgspec.structs.replace(file, line=lines, north=_north(home, file.north)),
         profiles=profiles,
         classes=classes,
         folders=tuple(folders),
@@ -97,6 +98,14 @@ def _absolute(site: Path, table: _Table) -> _Table:
     inner = {f: getattr(table, f) for f in table.__struct_fields__}
     brokers = {f: _absolute(site, inside) for f, inside in inner.items() if isinstance(inside, Broker)}
     return msgspec.structs.replace(table, **whole, **brokers)
+
+
+def _north(site: Path, north: North) -> North:
+    node = north.sparkplug
+    if node is None:
+        return north
+    node = msgspec.structs.replace(node, broker=_absolute(site, node.broker))
+    return msgspec.structs.replace(north, sparkplug=node)
 
 
 def _find(site: Path, folders: list[Path], room: str, name: str, key: str) -> Path:
@@ -130,6 +139,8 @@ def _brokers(file: SiteFile) -> Iterator[tuple[str, Broker]]:
     for i, line in enumerate(file.line):
         if isinstance(line, Mqtt | SparkplugHost):
             yield f"line[{i}].broker", line.broker
+    if file.north.sparkplug is not None:
+        yield "north.sparkplug.broker", file.north.sparkplug.broker
 
 
 def _check_brokers(path: Path, file: SiteFile) -> None:

@@ -1,0 +1,1 @@
+"""The gateway as a Sparkplug B edge node: each asset is a device, each of its tags, judgements and alarms a metric."""
