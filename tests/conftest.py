@@ -66,3 +66,12 @@ def opcua_server(opcua_keys: Keys) -> Iterator[Peer]:
 
     with asyncua_server(opcua_keys.folder / "server") as peer:
         yield peer
+
+
+@pytest.fixture(scope="session")
+def opcua_open() -> Iterator[Peer]:
+    """One without certificates, which may be killed and started again."""
+    from tests.peers.opcua_peers import asyncua_server
+
+    with asyncua_server() as peer:
+        yield peer

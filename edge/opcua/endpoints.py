@@ -59,11 +59,7 @@ async def discover(url: str, timeout_s: float) -> list[Endpoint]:
 
 async def diagnosis(access: Access, trouble: Trouble) -> str:
     """Why it did not work, in words: ``trouble``, unless what the server offers explains it better."""
-    if (
-        not access.secured
-        or trouble.code in _PLAIN
-        or isinstance(trouble.__cause__, ConnectionRefusedError | TimeoutError)
-    ):
+    if not access.secured or trouble.code in _PLAIN or isinstance(trouble.__cause__, ConnectionRefusedError):
         return str(trouble)
     try:
         offered = await discover(access.url, access.timeout_s)

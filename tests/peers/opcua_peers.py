@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 NODE = Path(__file__).parent / "opcua_node"
 URI = "urn:babbitt:test:plant"
+USER, PASSWORD = "operator", "correct horse"
 START_S = 60.0
 ANSWER_S = 20.0
 

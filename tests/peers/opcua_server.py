@@ -46,6 +46,7 @@ class Peer:
         self.nodes: dict[str, Any] = {}
         self.opened = 0
         self.most = 0
+        self.counted = 0
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -145,6 +146,8 @@ class Peer:
             return await self.nodes["State"].write_value(self.made(told["state"]))
         if told.get("ask") == "sessions":
             return {"now": self.now(), "opened": self.opened, "most": self.most}
+        if told.get("ask") == "count":
+            return {"count": self.counted}
         if "add" in told:
             return await self.add(told["add"])
         if "delete" in told:
@@ -152,6 +155,10 @@ class Peer:
         if "count_every_ms" in told:
             self.task = asyncio.create_task(self._count_up(told["count_every_ms"] / 1000))
             return None
+        if "stop_counting" in told:
+            assert self.task is not None
+            self.task.cancel()
+            return {"count": self.counted}
         if "no_sessions" in told:
             from asyncua.server.internal_session import InternalSession
 
@@ -196,11 +203,11 @@ class Peer:
         )
 
     async def _count_up(self, pause_s: float) -> None:
-        count = 0
+        self.counted = 0
         while True:
             await asyncio.sleep(pause_s)
-            count += 1
-            await self._set({"set": "Count", "value": count})
+            await self._set({"set": "Count", "value": self.counted + 1})
+            self.counted += 1
 
 
 async def main() -> None:
