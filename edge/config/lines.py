@@ -6,6 +6,7 @@ A *polled* line's devices are asked when they are due (port ``Driver``); a *push
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -119,7 +120,7 @@ class SparkplugHost(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag
     node or of its device: ``group/node`` or ``group/node/device``."""
 
     protocol: ClassVar[str] = "sparkplug"
-    has_places: ClassVar[bool] = True
+    has_places: ClassVar[bool | None] = True
 
     broker: Annotated[Broker, Meta(description="See broker.")]
     host_id: Annotated[
@@ -241,6 +242,46 @@ class SerialTcpStream(PushedLine, frozen=True, kw_only=True, tag_field="kind", t
     port: ServerPort
 
 
+class Bacnet(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="bacnet"):
+    """A BACnet/IP network. A unit is a device instance; `at` may name its address, which is otherwise asked for."""
+
+    protocol: ClassVar[str] = "bacnet"
+    unit_max: ClassVar[int] = 4_194_302
+    has_places: ClassVar[bool | None] = None
+
+    interface: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{1,3}(\.\d{1,3}){3}/([1-9]|[12]\d|3[01])$",
+            description="The gateway's own address on that network with its prefix, such as 192.168.1.20/24.",
+        ),
+    ]
+    port: Annotated[int, Meta(ge=1, le=65535, description="UDP port.")] = 47_808
+    device_instance: Annotated[
+        int, Meta(ge=0, le=4_194_302, description="The gateway's own device instance; one of its own on the network.")
+    ] = 4_194_302
+    bbmd: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?)?$",
+            description="Register as a foreign device at this BBMD (address, or address:port); by default none.",
+        ),
+    ] = ""
+    bbmd_ttl_s: Annotated[int, Meta(ge=30, le=65_535, description="How long a registration there holds.")] = 300
+    timeout_ms: Annotated[int, Meta(ge=50, le=60_000, description="How long one request may take.")] = 2000
+    retries: Annotated[int, Meta(ge=0, le=5, description="How often a request is repeated.")] = 1
+    cov_lifetime_s: Annotated[
+        int, Meta(ge=10, le=86_400, description="How long a subscription holds; it is renewed at half of that.")
+    ] = 300
+    check_s: Annotated[
+        int, Meta(ge=1, le=86_400, description="How often values are read though the device tells of their changes.")
+    ] = 60
+
+    def place_trouble(self, at: str) -> str:
+        fits = re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\d{1,5}:\d{1,3}|", at)
+        return "" if fits else "an address, address:port, or network:station behind a router"
+
+
 Line = (
     ModbusTcp
     | ModbusRtu
@@ -252,4 +293,5 @@ Line = (
     | SerialTcp
     | SerialStream
     | SerialTcpStream
+    | Bacnet
 )

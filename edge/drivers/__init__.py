@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge.config.lines import (
+    Bacnet,
     ModbusRtu,
     ModbusRtuTcp,
     ModbusTcp,
@@ -63,6 +64,10 @@ def make_source(line: PushedLine, subjects: Sequence[Subject], clock: Clock) -> 
             from edge.drivers.opcua import OpcUaSource
 
             return OpcUaSource(line, subjects, clock)
+        case Bacnet():
+            from edge.drivers.bacnet import BacnetSource
+
+            return BacnetSource(line, subjects, clock)
         case SerialStream() | SerialTcpStream():
             from edge.drivers.serial_stream import SerialStreamSource
 

@@ -16,6 +16,10 @@ class Backoff:
     def allows(self) -> bool:
         return self._pause_s == 0.0 or self._clock.mono_ns() >= self._until_ns
 
+    def rest_s(self) -> float:
+        """How long until it may be tried again."""
+        return max(0.0, (self._until_ns - self._clock.mono_ns()) / 1e9) if self._pause_s else 0.0
+
     def failed(self, trouble: str) -> str:
         """Remember the failure and start the next pause; gives ``trouble`` back."""
         self._pause_s = min(max(2 * self._pause_s, self._first_s), self._max_s)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import math
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,8 @@ import pytest
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
 from edge.clock import SystemClock
-from edge.config.lines import Mqtt, OpcUa, PushedLine, SerialTcpStream, SparkplugHost
+from edge.config.lines import Bacnet, Mqtt, OpcUa, PushedLine, SerialTcpStream, SparkplugHost
+from edge.config.profiles.bacnet import BacnetPoint, BacnetProfile
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.mqtt import Point as MqttPoint
 from edge.config.profiles.opcua import OpcUaProfile
@@ -29,6 +32,7 @@ from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.contract.types import Quality
 from edge.drivers import make_source
 from edge.ports import Source, Subject
+from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.opcua_peers import URI, Peer, asyncua_server
@@ -180,7 +184,45 @@ class SerialStage:
             self._server.say(said)
 
 
+class BacnetStage:
+    """Two assets that are measured by four objects of one device, a process by bacpypes3."""
+
+    def __init__(self, folder: Path) -> None:
+        port = udp_port()
+        self._device = BacnetDevice("bacpypes", "127.0.0.7", port + 1, 7)
+        self.line = Bacnet(name="b", interface=OURS, port=port, timeout_ms=200, retries=0, check_s=1)
+        objects = (("analog-input", 1), ("analog-value", 1)), (("analog-value", 2), ("analog-value", 3))
+        self._names = (("ai", "av1"), ("av2", "av3"))
+        self.subjects = [
+            Subject(
+                7, self._device.at,
+                BacnetProfile(
+                    device=Device(id="d", products=(), source="", protocol="bacnet"),
+                    point=tuple(BacnetPoint(tag=f"p{i}", object=one, instance=n) for i, (one, n) in enumerate(two)),
+                ),
+                0.2,
+            )
+            for two in objects
+        ]  # fmt: skip
+
+    def start(self) -> None:
+        self._device.start()
+
+    def stop(self) -> None:
+        self._device.stop()
+
+    def say(self, subject: int, place: int, value: float) -> None:
+        self._device.tell(f"{self._names[subject][place]} {value}")
+
+    def babble(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            for said in (b"", b"\x81", b"\x81\x0a\x00\x08\x01\x00\x10\x02", b"\xff" * 1500):
+                one.sendto(said, ("127.0.0.1", self.line.port))
+        self.say(1, 1, math.nan)
+
+
 STAGES: dict[str, Callable[[Path], Stage]] = {
+    "bacnet": BacnetStage,
     "serial": SerialStage,
     "mqtt 5": lambda folder: MqttStage(folder, "5"),
     "mqtt 3.1.1": lambda folder: MqttStage(folder, "3.1.1"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.config.load import convert, read_toml
+from edge.config.profiles.bacnet import BacnetProfile
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.opcua import OpcUaProfile
@@ -18,7 +19,7 @@ from edge.config.profiles.serial import SerialProfile, StreamProfile
 from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.errors import ConfigError
 
-Profile = ModbusProfile | MqttProfile | SparkplugProfile | OpcUaProfile | SerialProfile | StreamProfile
+Profile = ModbusProfile | MqttProfile | SparkplugProfile | OpcUaProfile | SerialProfile | StreamProfile | BacnetProfile
 """Of whatever protocol: each has ``device``, ``point`` (all ``Signal``s) and ``problems``."""
 
 KINDS: dict[str, type[Profile]] = {
@@ -28,6 +29,7 @@ KINDS: dict[str, type[Profile]] = {
     "opcua": OpcUaProfile,
     "serial": SerialProfile,
     "serial-stream": StreamProfile,
+    "bacnet": BacnetProfile,
 }
 """What a profile may be, by its ``device.protocol``."""
 
