@@ -278,7 +278,7 @@ class Bacnet(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="bacne
     ] = 60
 
     def place_trouble(self, at: str) -> str:
-        fits = re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\d{1,5}:\d{1,3}|", at)
+        fits = re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\d{1,5}:(\d{1,3}|0x[0-9a-f]{2,14})|", at)
         return "" if fits else "an address, address:port, or network:station behind a router"
 
 
