@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bacpypes3.apdu import ErrorRejectAbortNack, SubscribeCOVRequest
@@ -21,12 +21,11 @@ from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import ObjectIdentifier
 
 from edge.config.lines import Bacnet
-from edge.config.profiles.bacnet import PRESENT_VALUE, RELIABILITY, STATUS_FLAGS, BacnetProfile, numbers_of
-from edge.contract.types import Quality, Value
+from edge.config.profiles.bacnet import PRESENT_VALUE, RELIABILITY, STATUS_FLAGS, BacnetProfile
 from edge.drivers.backoff import Backoff
 from edge.drivers.bacnet_client import Client, SilentError
-from edge.drivers.bacnet_reading import Reading, Ref, Refused
-from edge.drivers.bacnet_values import Flags, NoValueError, answer_of, flags_of, plain
+from edge.drivers.bacnet_reading import Reading, Ref, Said, answer_in, flags_in, ref_of, value_or_none
+from edge.drivers.bacnet_values import flags_of
 from edge.ports import Answer, Clock, Heard, Subject
 
 LOOK_AGAIN_FIRST_S, LOOK_AGAIN_MAX_S = 1.0, 30.0
@@ -95,7 +94,7 @@ class _Device:
         self._client = client
         self._clock = clock
         self._profile: BacnetProfile = subject.profile
-        self._refs: list[Ref] = [(*numbers_of(point), point.index) for point in self._profile.point]
+        self._refs = [ref_of(point) for point in self._profile.point]
         self._told_places = _tellable(self._profile, self._refs)
         self._backoff = Backoff(clock, LOOK_AGAIN_FIRST_S, LOOK_AGAIN_MAX_S)
         self._hear: Hear = _nobody
@@ -174,7 +173,7 @@ class _Device:
         device = (8, self.subject.unit)
         reading = Reading(self._client, address, multiple=False, properties_max=1)
         said = await reading.read([(*device, SERVICES, None), (*device, MAX_APDU, None)])
-        services, max_apdu = (_or_none(said[*device, number, None]) for number in (SERVICES, MAX_APDU))
+        services, max_apdu = (value_or_none(said[*device, number, None]) for number in (SERVICES, MAX_APDU))
         if services is None:
             raise SilentError(f"what is at {address} is no such device: {said[*device, SERVICES, None]}")
         bits = services if isinstance(services, list) else []
@@ -222,23 +221,11 @@ class _Device:
                 # A change that was not told of: subscribe anew at the next round.
                 self._subscribed[self._key(place)] = 0
 
-    def _deliver(self, places: Sequence[int], said: Mapping[Ref, Any]) -> None:
-        answers = tuple(self._answer(place, said) for place in places)
+    def _deliver(self, places: Sequence[int], said: Said) -> None:
+        answers = tuple(answer_in(said, self._profile.point[place]) for place in places)
         self._last.update(zip(places, answers, strict=True))
         self._heard_ns = self._clock.mono_ns()
         self._hear(Heard(self._number, tuple(places), answers))
-
-    def _answer(self, place: int, said: Mapping[Ref, Any]) -> Answer:
-        raw, key = said[self._refs[place]], self._key(place)
-        if isinstance(raw, Refused):
-            return Answer(None, Quality.BAD_DEVICE, str(raw))
-        try:
-            value = plain(raw)
-        except NoValueError as error:
-            return Answer(None, error.quality, str(error))
-        reliability = _or_none(said.get((*key, RELIABILITY, None)))
-        number = reliability if isinstance(reliability, int) else None
-        return answer_of(self._profile.point[place], value, _flags(said, key), number)
 
     def _needed(self, place: int) -> list[Ref]:
         ref, key = self._refs[place], self._key(place)
@@ -271,24 +258,9 @@ def _tellable(profile: BacnetProfile, refs: Sequence[Ref]) -> dict[Key, list[int
     return places
 
 
-def _flags(said: Mapping[Ref, Any], key: Key) -> Flags | None:
-    raw = said.get((*key, STATUS_FLAGS, None))
-    return None if raw is None or isinstance(raw, Refused) else flags_of(raw)
-
-
-def _is_faulty(said: Mapping[Ref, Any], key: Key) -> bool:
-    flags = _flags(said, key)
+def _is_faulty(said: Said, key: Key) -> bool:
+    flags = flags_in(said, key)
     return flags is not None and flags.fault
-
-
-def _or_none(raw: Any) -> Value | list[int]:
-    """The plain value, None where there is none."""
-    if raw is None or isinstance(raw, Refused):
-        return None
-    try:
-        return plain(raw)
-    except NoValueError:
-        return None
 
 
 def _bit(bits: Sequence[int], number: int) -> bool:

@@ -6,7 +6,7 @@ know is not asked for again. What is refused of one object makes that object's v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bacpypes3.apdu import ErrorRejectAbortNack, ReadPropertyMultipleRequest, ReadPropertyRequest
@@ -14,10 +14,16 @@ from bacpypes3.basetypes import PropertyIdentifier, PropertyReference, ReadAcces
 from bacpypes3.pdu import Address
 from bacpypes3.primitivedata import ObjectIdentifier
 
+from edge.config.profiles.bacnet import RELIABILITY, STATUS_FLAGS, BacnetPoint, numbers_of
+from edge.contract.types import Quality, Value
 from edge.drivers.bacnet_client import Client, reason
+from edge.drivers.bacnet_values import Flags, NoValueError, answer_of, flags_of, plain
+from edge.ports import Answer
 
 Ref = tuple[int, int, int, int | None]
 """Object type, instance, property, array index."""
+Said = Mapping[Ref, Any]
+"""What a device said: an ``Any`` or a ``Refused`` for each property."""
 TOO_LONG = frozenset({"buffer-overflow", "segmentation-not-supported", "apdu-too-long", "out-of-resources"})
 
 
@@ -62,7 +68,7 @@ class Reading:
             for ref in refs:  # Some devices refuse the whole for one of them.
                 found[ref] = await self._read_one(ref)
             return True
-        said = _said(acknowledged)
+        said = said_by(acknowledged)
         for ref in refs:
             found[ref] = said[ref] if ref in said else Refused("left out of the answer")
         return True
@@ -81,6 +87,41 @@ class Reading:
             return Refused(reason(error))
 
 
+def ref_of(point: BacnetPoint) -> Ref:
+    return (*numbers_of(point), point.index)
+
+
+def answer_in(said: Said, point: BacnetPoint) -> Answer:
+    """What ``said`` means for ``point``, whose property is in it; with its object's status flags where they are."""
+    ref = ref_of(point)
+    raw = said[ref]
+    if isinstance(raw, Refused):
+        return Answer(None, Quality.BAD_DEVICE, str(raw))
+    try:
+        value = plain(raw)
+    except NoValueError as error:
+        return Answer(None, error.quality, str(error))
+    reliability = value_or_none(said.get((*ref[:2], RELIABILITY, None)))
+    number = reliability if isinstance(reliability, int) else None
+    return answer_of(point, value, flags_in(said, ref[:2]), number)
+
+
+def flags_in(said: Said, key: tuple[int, int]) -> Flags | None:
+    """The status flags of an object, None where they were not said."""
+    raw = said.get((*key, STATUS_FLAGS, None))
+    return None if raw is None or isinstance(raw, Refused) else flags_of(raw)
+
+
+def value_or_none(raw: Any) -> Value | list[int]:
+    """The plain value, None where there is none."""
+    if raw is None or isinstance(raw, Refused):
+        return None
+    try:
+        return plain(raw)
+    except NoValueError:
+        return None
+
+
 def _question(address: Address, refs: Sequence[Ref]) -> ReadPropertyMultipleRequest:
     by_object: dict[tuple[int, int], list[Any]] = {}
     for kind, instance, number, index in refs:
@@ -97,7 +138,8 @@ def _question(address: Address, refs: Sequence[Ref]) -> ReadPropertyMultipleRequ
     )
 
 
-def _said(acknowledged: Any) -> dict[Ref, Any]:
+def said_by(acknowledged: Any) -> dict[Ref, Any]:
+    """The properties in an acknowledged ReadPropertyMultiple: an ``Any`` or a ``Refused`` each."""
     said: dict[Ref, Any] = {}
     for result in acknowledged.listOfReadAccessResults:
         kind, instance = result.objectIdentifier

@@ -136,6 +136,7 @@ def _meant(point: BacnetPoint, object_type: int, property_number: int, value: Va
 
 
 def _state(states: tuple[str, ...], value: Value, *, first: int) -> str:
-    if not isinstance(value, int) or not first <= value < first + len(states):
+    whole = isinstance(value, int | float) and value == int(value)
+    if not whole or not first <= value < first + len(states):  # type: ignore[operator]
         raise NoValueError(f"state {value}, the profile names {first} to {first + len(states) - 1}")
-    return states[value - first]
+    return states[int(value) - first]  # type: ignore[arg-type]

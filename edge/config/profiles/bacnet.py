@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from edge.config.profiles.signal import Device, Signal, Strict
@@ -34,8 +35,8 @@ PropertyNumber = Annotated[int, Meta(ge=0, le=4_194_303)]
 class BacnetPoint(Signal, frozen=True, kw_only=True):
     """One value: ``property`` of ``object`` number ``instance``; names of the standard, or numbers for a vendor's own.
 
-    ``index`` picks from an array. ``states`` name what a multi-state object counts from 1, or inactive and active of a
-    binary one, which is true or false without them. ``cov = false``: poll it though the device would tell of changes.
+    ``index`` picks from an array. ``states`` name what a multi-state object counts from 1, another from 0: inactive and
+    active of a binary one, which is false or true without them. ``cov = false``: poll it though its device would tell.
     """
 
     object: str | Number
@@ -61,12 +62,22 @@ class BacnetQuirks(Strict, frozen=True, kw_only=True):
     read_multiple: bool = True
 
 
+class BacnetSample(Strict, frozen=True, kw_only=True):
+    """An oracle: an acknowledged ReadPropertyMultiple in hex (the APDU), and the values that it must decode to; of
+    ``bad`` tags none."""
+
+    answer: str
+    values: dict[str, float | int | bool | str] = msgspec.field(default_factory=dict)
+    bad: tuple[str, ...] = ()
+
+
 class BacnetProfile(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device
     point: Annotated[tuple[BacnetPoint, ...], Meta(min_length=1)]
     quirks: BacnetQuirks = BacnetQuirks()
+    sample: tuple[BacnetSample, ...] = ()
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What is wrong beyond types, each with a hint."""
