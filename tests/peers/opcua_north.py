@@ -24,6 +24,7 @@ from edge.north.opcua.model import BOOLEAN, FIGURES, STRING
 from edge.north.opcua.room import OpcUaNorth
 
 LAG_TICK_S = 0.005
+IDLE_S = 3.0
 
 
 class OneTag:
@@ -54,7 +55,7 @@ class Host:
         self.lag_ms = 0.0
         self.room = OpcUaNorth(
             site, clock=self.clock, alarms=self.desk.every, figures=self._figures, acknowledge=self._acknowledge,
-            guard=self.guard,
+            guard=self.guard, idle_s=IDLE_S,
         )  # fmt: skip
 
     async def serve(self) -> None:

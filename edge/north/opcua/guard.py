@@ -12,6 +12,8 @@ import asyncio
 import logging
 import math
 import secrets
+import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -25,10 +27,11 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
-from asyncua.server.internal_session import InternalSession
+from asyncua.server.internal_session import InternalSession, SessionState
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 
+from edge.north.opcua import standard
 from edge.north.opcua.admission import Gatekeeper, Trust
 from edge.north.opcua.alarms import ACKNOWLEDGE, CALLER, REFRESH, REFRESH_ITEM
 from edge.north.opcua.events import Where
@@ -48,7 +51,6 @@ SUBSCRIPTIONS_MAX = 10
 PUBLISHING_MS_MIN, PUBLISHING_MS_MAX = 100.0, 60_000.0
 VALUES_QUEUED_MAX, EVENTS_QUEUED_MAX = 10, 200
 FILTER_ELEMENTS_MAX, SELECTED_MAX = 12, 200
-ACTIVATION_S_MAX = 10.0
 SESSION_MS_MAX = 120_000.0
 
 WriteTag = Callable[[ua.NodeId, ua.DataValue, str], Any]
@@ -65,6 +67,8 @@ class Limits:
     sessions: int
     items: int
     plain: bool
+    idle_s: float = 10.0
+    """How long a connection may have no session."""
 
 
 class GuardedServer(InternalServer):
@@ -82,13 +86,16 @@ class GuardedServer(InternalServer):
         self.refused: Counter[str] = Counter()
         self.allow_remote_admin = False
         self.max_connections = 2 * limits.sessions + 4
-        self.max_pending_activation_seconds = ACTIVATION_S_MAX
+        self.max_pending_activation_seconds = limits.idle_s
         self.max_session_timeout_ms = SESSION_MS_MAX
         self.max_pending_messages_per_connection = 50
         self.max_unacked_messages_per_subscription = 10
         self.max_monitored_item_queue_size = EVENTS_QUEUED_MAX
         self.max_subscriptions = limits.sessions * SUBSCRIPTIONS_MAX
         self.max_lifetime_count, self.max_keep_alive_count = 3000, 1000
+
+    async def load_standard_address_space(self, shelf_file: Any = None) -> None:  # noqa: ARG002
+        await asyncio.to_thread(standard.fill, self.node_mgt_service)
 
     @property
     def sessions(self) -> list[InternalSession]:
@@ -292,13 +299,17 @@ class GuardedProcessor(UaProcessor):
         if is_plain and not self.iserver.limits.plain and kind not in _FOR_ANYBODY:
             self.iserver.refuse(self.name, "a channel that is not secured")
             raise ServiceError(CODES.BadSecurityModeInsufficient)
-        if kind == ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary and self.session is not None:
+        if kind == ua.ObjectIds.CreateSessionRequest_Encoding_DefaultBinary and self.has_session:
             raise ServiceError(CODES.BadTooManySessions)
         if kind == ua.ObjectIds.ActivateSessionRequest_Encoding_DefaultBinary:
             ADMITTED.set(
                 await self._admitted(struct_from_binary(ua.ActivateSessionParameters, body.copy()), requesthdr)
             )
         return await super()._process_message(typeid, requesthdr, seqhdr, body)
+
+    @property
+    def has_session(self) -> bool:
+        return self.session is not None and self.session.state is not SessionState.Closed
 
     async def _admitted(self, params: ua.ActivateSessionParameters, requesthdr: Any) -> str | None:
         token = params.UserIdentityToken
@@ -334,6 +345,7 @@ class GuardedProtocol(OPCUAProtocol):
     processor: UaProcessor | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._idle_since_s = time.monotonic()
         super().connection_made(transport)
         if self.processor is None or self.transport is None:
             self.iserver.refuse(self.peer_name, "too many connections")
@@ -343,6 +355,9 @@ class GuardedProtocol(OPCUAProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.transport is not None and self.transport.is_closing():
+            # Refused: what is still to be sent to it would wait for as long as it does not read.
+            self.transport.abort()
         if len(self._buffer) > CHUNK_BYTES_MAX:
             self._end("a message without end")
 
@@ -359,6 +374,15 @@ class GuardedProtocol(OPCUAProtocol):
             self._end("" if code == CODES.BadSecurityChecksFailed else f"what is no OPC UA ({type(error).__name__})")
             return False
 
+    def sweep(self) -> None:
+        """End what is over: a connection whose last words nobody reads, or whose session is gone."""
+        assert self.transport is not None
+        now_s = time.monotonic()
+        if isinstance(self.processor, GuardedProcessor) and self.processor.has_session:
+            self._idle_since_s = now_s
+        if now_s - self._idle_since_s > (2 if self.transport.is_closing() else 1) * self.iserver.limits.idle_s:
+            self.transport.abort()
+
     def _end(self, why: str) -> None:
         if why:
             self.iserver.refuse(self.peer_name, why)
@@ -367,7 +391,24 @@ class GuardedProtocol(OPCUAProtocol):
 
 
 class GuardedListener(BinaryServer):
-    """The listening socket."""
+    """Serves whoever connects to ``listening``.
+
+    ``sweep`` wants to be called every few seconds: a lost network says no goodbye.
+    """
+
+    def __init__(self, server: GuardedServer, listening: socket.socket) -> None:
+        host, port = listening.getsockname()[:2]
+        super().__init__(server, host, port, TRANSPORT)
+        self._listening = listening
+
+    async def start(self) -> None:
+        self._server = await asyncio.get_running_loop().create_server(self._make_protocol, sock=self._listening)
+        self.cleanup_task = asyncio.create_task(self._close_task_loop())
+
+    def sweep(self) -> None:
+        for protocol in list(self.clients):
+            if isinstance(protocol, GuardedProtocol):
+                protocol.sweep()
 
     def _make_protocol(self) -> OPCUAProtocol:
         return GuardedProtocol(

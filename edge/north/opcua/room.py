@@ -32,7 +32,6 @@ from edge.north.opcua.guard import (
     CODES,
     OPERATIONS_MAX,
     SUBSCRIPTIONS_MAX,
-    TRANSPORT,
     GuardedListener,
     GuardedServer,
     Limits,
@@ -80,7 +79,7 @@ class OpcUaNorth:
 
     ``alarms`` gives every alarm that there can be as it stands, ``figures`` the gateway's own by the names in
     ``model.FIGURES``; ``acknowledge(asset, rule, user)`` tells the desk. Raises ``ConfigError`` for files of
-    certificates or users that cannot be used.
+    certificates or users that cannot be used. A connection may be without a session for ``idle_s``.
     """
 
     name = "opcua"
@@ -88,6 +87,7 @@ class OpcUaNorth:
     def __init__(
         self, site: Site, *, clock: Clock, alarms: Callable[[], Sequence[Alarm]],
         figures: Callable[[], Awaitable[Mapping[str, Any]]], acknowledge: Acknowledge, guard: WriteGuard | None = None,
+        idle_s: float = 10.0,
     ) -> None:  # fmt: skip
         assert site.file.north.opcua is not None
         self._site = site
@@ -97,6 +97,9 @@ class OpcUaNorth:
         self._figures = figures
         self._acknowledge = acknowledge
         self._guard: WriteGuard = guard if guard is not None else NoWrites()
+        self._limits = Limits(
+            self._config.sessions_max, self._config.items_max, plain="none" in self._config.security, idle_s=idle_s
+        )
         self._identity = _identity(site, self._config)
         self._trust = Trust(site.resolve(self._config.trusted))
         self._users = Users(site.resolve(self._config.users))
@@ -155,6 +158,7 @@ class OpcUaNorth:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), FIGURES_S)
             self._wake.clear()
+            served.server.sweep()
             while self._announced:
                 await served.conditions.announce(self._announced.popleft())
             while self._said:
@@ -176,21 +180,16 @@ class OpcUaNorth:
         logging.getLogger("asyncua.server").setLevel(logging.CRITICAL)
         logging.getLogger("asyncua.uaprotocol").setLevel(logging.CRITICAL)
         inner = GuardedServer(
-            Limits(self._config.sessions_max, self._config.items_max, plain="none" in self._config.security),
-            self._trust, Gatekeeper(self._users), self._write, self._wake.set,
+            self._limits, self._trust, Gatekeeper(self._users), self._write, self._wake.set,
         )  # fmt: skip
-        server = _Server(inner)
+        server = _Server(inner, _bound(self._config.host, self._config.port, self.url))
         await self._describe(server)
         namespace = await server.register_namespace(NAMESPACE)
         # As they stand now: what was announced before is in it.
         self._announced.clear()
         model, conditions = await asyncio.to_thread(self._built, inner, namespace, self._alarms())
         await Node(inner.isession, SERVER).set_event_notifier([ua.EventNotifier.SubscribeToEvents])
-        try:
-            await server.start()
-        except OSError as error:
-            problem = f"cannot be listened on: {error.strerror or error}"
-            raise LineError(self.url, problem, "is another server running there? See `north.opcua`") from error
+        await server.start()
         log.info("opcua: listening on %s", self.url)
         return _Served(server, inner, model, conditions)
 
@@ -207,7 +206,6 @@ class OpcUaNorth:
         server.set_server_name(f"Babbitt gateway {gateway}")
         server.product_uri, server.manufacturer_name = "urn:babbitt:gateway", "Babbitt"
         server.application_type = ua.ApplicationType.Server
-        server.limits = TRANSPORT
         server.set_endpoint(self.url)
         server.set_security_policy([_MODES[mode] for mode in self._config.security])
         tokens: list[type] = [ua.UserNameIdentityToken]
@@ -251,18 +249,20 @@ class _Served:
 class _Server(Server):
     """asyncua's server with our listener in the place of its own."""
 
+    def __init__(self, inner: GuardedServer, listening: socket.socket) -> None:
+        super().__init__(iserver=inner)
+        self._listening = listening
+
     async def start(self) -> None:
-        """Raises ``OSError``."""
         await self._setup_server_nodes()
         await self.iserver.start()
-        listener = GuardedListener(self.iserver, *self._get_bind_socket_info(), self.limits)
-        listener.set_policies(self._policies)
-        try:
-            await listener.start()
-        except OSError:
-            await self.stop()
-            raise
-        self.bserver = listener
+        self.bserver = GuardedListener(self.iserver, self._listening)
+        self.bserver.set_policies(self._policies)
+        await self.bserver.start()
+
+    def sweep(self) -> None:
+        if isinstance(self.bserver, GuardedListener):
+            self.bserver.sweep()
 
     async def stop(self) -> None:
         """At once: asyncua's clock would be waited for a second."""
@@ -272,6 +272,16 @@ class _Server(Server):
         for session in list(self.iserver.sessions) if isinstance(self.iserver, GuardedServer) else ():
             await session.close_session(delete_subs=True)
         await super().stop()
+
+
+def _bound(host: str, port: int, url: str) -> socket.socket:
+    """The listening socket, before all that takes long. Raises ``LineError``."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        problem = f"cannot be listened on: {error.strerror or error}"
+        raise LineError(url, problem, "is another server running there? See `north.opcua`") from error
 
 
 def _identity(site: Site, config: OpcUaServer) -> Identity:
