@@ -117,8 +117,9 @@ def check(files: tuple[Path, ...], as_json: bool) -> None:
       babbitt profile check profiles/devices/*.toml
     """
     from edge.commission.profile_check import as_json_object, check_profile
+    from edge.drivers.samples import decode_sample
 
-    checked = [check_profile(path) for path in files]
+    checked = [check_profile(path, decode_sample) for path in files]
     if as_json:
         click.echo(json.dumps(as_json_object(checked)))
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ import msgspec
 from edge.commission.piecewise import type_problems
 from edge.config.load import read_toml
 from edge.config.profiles import KINDS, Profile, parse_profile, problems_of
-from edge.config.profiles.modbus import ModbusProfile, Point, Sample
-from edge.contract.types import Quality, Value
+from edge.config.profiles.modbus import ModbusProfile, Point
+from edge.contract.types import Value
 from edge.errors import ConfigError
-from edge.registers import unpack
+from edge.ports import Answer
 
 UNKNOWN = "unknown"
+
+Decode = Callable[[Any, Any], dict[str, Answer] | None]
+"""What a sample of a profile says, by tag; None where nobody can tell. Raises ``ValueError`` where it is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,11 @@ class Checked:
         return not any(problem.wrong for problem in self.problems)
 
 
-def check_profile(path: Path) -> Checked:
-    """All problems of the file at ``path``; never raises for what is in it."""
+def check_profile(path: Path, decode: Decode | None = None) -> Checked:
+    """All problems of the file at ``path``; never raises for what is in it.
+
+    ``decode`` is the drivers' word on what a sample says; without it samples are not judged.
+    """
     try:
         data = read_toml(path)
     except ConfigError as error:
@@ -61,7 +67,7 @@ def check_profile(path: Path) -> Checked:
     problems, profile, kept = _loaded(data)
     points, samples, proved = _table_list(data, "point"), _table_list(data, "sample"), set[str]()
     if profile is not None:
-        problems += [_renumbered(problem, kept) for problem in _beyond_types(path, profile, proved)]
+        problems += [_renumbered(problem, kept) for problem in _beyond_types(path, profile, decode, proved)]
     device = data.get("device")
     known = device if isinstance(device, dict) else {}
     return Checked(
@@ -70,7 +76,7 @@ def check_profile(path: Path) -> Checked:
     )  # fmt: skip
 
 
-def _beyond_types(path: Path, profile: Profile, proved: set[str]) -> Iterator[Problem]:
+def _beyond_types(path: Path, profile: Profile, decode: Decode | None, proved: set[str]) -> Iterator[Problem]:
     for problem, hint in problems_of(profile):
         yield Problem(True, *_split(problem), hint)
     if profile.device.id not in (path.stem, UNKNOWN):
@@ -82,7 +88,8 @@ def _beyond_types(path: Path, profile: Profile, proved: set[str]) -> Iterator[Pr
         )
     if isinstance(profile, ModbusProfile):
         yield from _overlaps(profile)
-        yield from _untrue(profile, proved)
+    if decode is not None and hasattr(profile, "sample"):
+        yield from _untrue(profile, decode, proved)
         yield from _unproved(profile, proved)
 
 
@@ -171,69 +178,46 @@ def _registers(point: Point) -> str:
     return f"{point.address}" if point.registers == 1 else f"{point.address}–{point.address + point.registers - 1}"
 
 
-def _untrue(profile: ModbusProfile, proved: set[str]) -> Iterator[Problem]:
-    """Samples that are no frames, or decode to something else than they say; fills ``proved``."""
+def _untrue(profile: Any, decode: Decode, proved: set[str]) -> Iterator[Problem]:
+    """Samples that are no messages, or decode to something else than they say; fills ``proved``."""
+    scales = {point.tag: point.scale for point in profile.point}
     for i, sample in enumerate(profile.sample):
         key = f"sample[{i}]"
         try:
-            function, address, count, data = _frames(sample)
+            answers = decode(profile, sample)
         except ValueError as error:
-            yield Problem(True, key, str(error), "PDUs in hex: function, address, count; function, byte count, data")
+            yield Problem(True, key, str(error), "a message of the device, and what asked for it, as they are")
             continue
-        inside = [
-            p for p in profile.point
-            if p.function == function and address <= p.address and p.address + p.registers <= address + count
-        ]  # fmt: skip
-        for tag in sorted(sample.values.keys() - {p.tag for p in inside}):
+        if answers is None:
+            proved |= sample.values.keys()
+            continue
+        for tag in sorted(sample.values.keys() - answers.keys()):
             yield Problem(
-                True, f"{key}.values.{tag}", "no such point in these registers", "a tag, or an address, is wrong"
+                True, f"{key}.values.{tag}", "the sample says nothing of it", "a tag, or an address, is wrong"
             )
-        for point in inside:
-            value, quality, detail = unpack(point, _of_point(point, address, data))
-            stated = sample.values.get(point.tag)
-            if _agree(point, value, stated):
-                proved.add(point.tag)
-            elif stated is None and quality == Quality.GOOD:
-                yield Problem(
-                    False, f"{key}.values", f"does not say what {point.tag} is; it decodes to {value}", "say so"
-                )
+        for tag, answer in answers.items():
+            stated = sample.values.get(tag)
+            if _agree(scales[tag], answer.value, stated):
+                proved.add(tag)
+            elif stated is None:
+                problem = f"does not say what {tag} is; it decodes to {answer.value}"
+                yield Problem(False, f"{key}.values", problem, "say so")
             else:
-                found = detail if value is None else value
+                found = answer.detail if answer.value is None else answer.value
                 yield Problem(
-                    True, f"{key}.values.{point.tag}", f"says {stated}, the frame decodes to {found}",
+                    True, f"{key}.values.{tag}", f"says {stated}, the message decodes to {found}",
                     "type, order, scale or offset is wrong, or the value is",
                 )  # fmt: skip
 
 
-def _frames(sample: Sample) -> tuple[int, int, int, bytes]:
-    """Function, address, count and data. Raises ``ValueError`` where the two are no question and answer."""
-    question, answer = bytes.fromhex(sample.request), bytes.fromhex(sample.response)
-    if len(question) != 5 or not 1 <= question[0] <= 4:
-        raise ValueError(f"request of {len(question)} bytes is no reading of registers or bits")
-    function, address, count = question[0], int.from_bytes(question[1:3], "big"), int.from_bytes(question[3:5], "big")
-    size = 2 * count if function >= 3 else (count + 7) // 8
-    if answer[:2] != bytes((function, size & 0xFF)) or len(answer) != 2 + size:
-        raise ValueError(
-            f"response of {len(answer)} bytes does not answer it: function {function}, {size} bytes of data"
-        )
-    return function, address, count, answer[2:]
-
-
-def _of_point(point: Point, address: int, data: bytes) -> bytes:
-    at = point.address - address
-    if point.function < 3:
-        return bytes((data[at >> 3] >> (at & 7) & 1,))
-    return data[2 * at : 2 * (at + point.registers)]
-
-
-def _agree(point: Point, value: Value, stated: Value) -> bool:
+def _agree(scale: float, value: Value, stated: Value) -> bool:
     """Equal, up to how a decimal fraction is written. Not available agrees with nothing said."""
     if isinstance(value, bool | str) or isinstance(stated, bool | str) or value is None or stated is None:
         return value == stated
-    return math.isclose(value, stated, rel_tol=1e-9, abs_tol=abs(point.scale) * 1e-6)
+    return math.isclose(value, stated, rel_tol=1e-9, abs_tol=abs(scale) * 1e-6)
 
 
-def _unproved(profile: ModbusProfile, proved: set[str]) -> Iterator[Problem]:
+def _unproved(profile: Any, proved: set[str]) -> Iterator[Problem]:
     missing = [point.tag for point in profile.point if point.tag not in proved]
     if missing:
         shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")

@@ -10,8 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from edge.config.profiles import load_profile
+from edge.config.profiles.mqtt import MqttProfile
+from edge.config.site import profiles_root
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image
+from tests.peers.mosquitto import mosquitto
 from tests.rooms.commission.site_maker import point, rtu, tcp, write_profile, write_site
 
 
@@ -96,3 +102,24 @@ def test_a_serial_line_that_a_gateway_holds_is_said_with_its_program(libmodbus_p
         done = babbitt("gateway", "check", str(site), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["counts"]["ok"] == 2
+
+
+def test_a_broker_s_devices_are_heard_beside_the_gateway_whose_session_lives_on(tmp_path: Path) -> None:
+    profile = load_profile(profiles_root() / "devices/shelly-plus-1pm.toml")
+    assert isinstance(profile, MqttProfile)
+    sample = profile.sample[0]
+    (tmp_path / "broker").mkdir()
+    with mosquitto(tmp_path / "broker") as broker:
+        line = {"kind": "mqtt", "name": "hall", "broker": {"port": broker.port, "client_id": "gateway"}}
+        unit = {"line": "hall", "at": sample.at, "profile": profile.device.id}
+        site = write_site(tmp_path, [line], {"m": unit, "n": unit | {"at": "shelly-away"}})
+        broker.publish(sample.topic, sample.payload, retain=True)
+        with running_gateway(site):
+            done = babbitt("gateway", "check", str(site), "--json", "--listen", "2")
+        log = (broker.folder / "log").read_text(encoding="utf-8")
+    assert done.returncode == 1, done.stderr
+    heard, away = json.loads(done.stdout)["lines"][0]["units"]
+    assert {tag["tag"]: tag["value"] for tag in heard["tags"]} == pytest.approx(sample.values)
+    assert {tag["words"] for tag in away["tags"]} == {"bus: nothing came within 2 s"}
+    assert "gateway-check" in log
+    assert "closing old connection" not in log

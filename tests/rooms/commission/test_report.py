@@ -55,8 +55,10 @@ def found(*units: tuple[Mark, ...], proved: bool | None = None) -> SiteFound:
         )
         for i, marks in enumerate(units)
     ]  # fmt: skip
+    counted = UnitCounts()
+    counted.count("", busy_ns=5_000_000, sent_bytes=12, heard_bytes=29)
     lines = (
-        LineFound("hall", "modbus-tcp", HOSTILE, tuple(tried), 1.5),
+        LineFound("hall", "modbus-tcp", HOSTILE, tuple(tried), 1.5, counts={0: counted}),
         LineFound("silo", "modbus-rtu", "", tuple(tried[:1]), 0.1, HOSTILE),
     )
     return SiteFound("/site <1>.toml", "gateway", 1_800_000_000 * 10**9, lines)

@@ -1,0 +1,63 @@
+"""What the samples of a profile say, by the very code that reads living devices. One case a protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.config.profiles.modbus import ModbusProfile
+from edge.config.profiles.modbus import Sample as ModbusSample
+from edge.config.profiles.mqtt import MqttProfile
+from edge.config.profiles.mqtt import Sample as MqttSample
+from edge.contract.types import Quality
+from edge.ports import Answer
+
+PAYLOAD_BYTES_MAX = 1024 * 1024
+
+
+def decode_sample(profile: Any, sample: Any) -> dict[str, Answer] | None:
+    """The answers of ``sample``'s messages, by tag; of tags that it says nothing of, none. None: nobody can tell.
+
+    Raises ``ValueError`` where they are no messages of the protocol.
+    """
+    match profile, sample:
+        case ModbusProfile(), ModbusSample():
+            return _of_modbus(profile, sample)
+        case MqttProfile(), MqttSample():
+            return _of_mqtt(profile, sample)
+        case _:
+            return None
+
+
+def _of_modbus(profile: ModbusProfile, sample: ModbusSample) -> dict[str, Answer]:
+    from edge.drivers.modbus_block import Block
+    from edge.drivers.modbus_questions import Request, check_reply
+
+    pdu = bytes.fromhex(sample.request)
+    if len(pdu) != 5 or not 1 <= pdu[0] <= 4:
+        raise ValueError(f"a request of {len(pdu)} bytes reads no registers or bits: function, address, count")
+    request = Request(pdu[0], int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big"))
+    inside = [
+        point for point in profile.point
+        if point.function == request.function and request.address <= point.address
+        and point.address + point.registers <= request.address + request.count
+    ]  # fmt: skip
+    reply = check_reply(request, bytes.fromhex(sample.response))
+    if reply.quality != Quality.GOOD:
+        raise ValueError(f"the response does not answer the request: {reply.detail or 'too short'}")
+    answers = Block(request, range(len(inside)), inside).answers(reply.data) if inside else []
+    return {point.tag: answer for point, answer in zip(inside, answers, strict=True)}
+
+
+def _of_mqtt(profile: MqttProfile, sample: MqttSample) -> dict[str, Answer]:
+    from paho.mqtt.client import topic_matches_sub
+
+    from edge.drivers.mqtt_payload import Arrival, Meaning
+
+    arrival = Arrival(sample.topic, sample.payload.encode(), False, None, PAYLOAD_BYTES_MAX)
+    answers: dict[str, Answer] = {}
+    for point in profile.point:
+        if topic_matches_sub(point.filter(sample.at), sample.topic):
+            reading = Meaning(point, sample.at).of(arrival)
+            if reading is not None:
+                answers[point.tag] = reading[0]
+    return answers
