@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from edge.config.load import read_toml
 from edge.config.profiles import parse_profile, problems_of
 from edge.errors import ConfigError
 
-_HEADER = re.compile(r"^\s*\[")
+_OTHER_TABLE = re.compile(r"^\s*\[(?!\s*point\s*\.)")
+"""A header that is not one of a point's own tables, such as ``[point.values]``."""
 _POINT = re.compile(r"^\s*\[\[\s*point\s*\]\]")
 
 
@@ -63,9 +65,11 @@ def add_point(path: Path, point: Mapping[str, Any], comment: str = "") -> None:
 
     What would come of it is read back first: a file that no longer loads is never written. It is replaced in one step.
     """
-    read_toml(path)
+    before = read_toml(path)
     text = with_point(path.read_text(encoding="utf-8"), point, comment)
-    must_load(text, path)
+    after = must_load(text, path)
+    if after != before | {"point": [*before.get("point", []), dict(point)]}:
+        raise ConfigError(str(path), "a point cannot be added to this file by itself", "add it by hand")
     write_whole(path, text)
 
 
@@ -98,23 +102,20 @@ def write_whole(path: Path, text: str) -> None:
         raise ConfigError(str(path), f"cannot be written: {error.strerror}", "name another path") from error
 
 
-def must_load(text: str, path: Path) -> None:
-    """Refuse a ``text`` that is no profile. Raises ``ConfigError``."""
-    import tomllib
-
+def must_load(text: str, path: Path) -> dict[str, Any]:
+    """The tables of ``text``, which is a profile for ``path``. Raises ``ConfigError`` where it is none."""
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            str(path), f"a point cannot be added to this file by itself: {error}", "add it by hand"
-        ) from error
+        raise ConfigError(str(path), f"it would no longer be TOML: {error}", "add it by hand") from error
     for problem, hint in problems_of(parse_profile(data, where=str(path))):
         raise ConfigError(str(path), problem, hint)
+    return data
 
 
 def _end_of_table(lines: list[str], start: int) -> int:
     """The line after the last key of the table at ``start``: blank lines and comments there are the next table's."""
-    end = next((i for i in range(start + 1, len(lines)) if _HEADER.match(lines[i])), len(lines))
+    end = next((i for i in range(start + 1, len(lines)) if _OTHER_TABLE.match(lines[i])), len(lines))
     while end > start + 1 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
         end -= 1
     return end

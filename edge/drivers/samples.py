@@ -8,6 +8,7 @@ from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.modbus import Sample as ModbusSample
 from edge.config.profiles.mqtt import MqttProfile
 from edge.config.profiles.mqtt import Sample as MqttSample
+from edge.config.profiles.serial import AnySerial, SerialProfile, SerialSample, StreamProfile, as_bytes
 from edge.contract.types import Quality
 from edge.ports import Answer
 
@@ -24,6 +25,8 @@ def decode_sample(profile: Any, sample: Any) -> dict[str, Answer] | None:
             return _of_modbus(profile, sample)
         case MqttProfile(), MqttSample():
             return _of_mqtt(profile, sample)
+        case SerialProfile() | StreamProfile(), SerialSample():
+            return _of_serial(profile, sample)
         case _:
             return None
 
@@ -60,4 +63,18 @@ def _of_mqtt(profile: MqttProfile, sample: MqttSample) -> dict[str, Answer]:
             reading = Meaning(point, sample.at).of(arrival)
             if reading is not None:
                 answers[point.tag] = reading[0]
+    return answers
+
+
+def _of_serial(profile: AnySerial, sample: SerialSample) -> dict[str, Answer]:
+    from edge.drivers.serial_framer import Framer
+    from edge.drivers.serial_messages import Reader
+
+    framer, reader = Framer(profile.frame), Reader(profile, sample.unit)
+    answers: dict[str, Answer] = {}
+    for message in framer.feed(as_bytes(sample.receives), 0):
+        found = reader.read(message)
+        if found is None:
+            raise ValueError(f"{message[:40]!r} is none of its messages")
+        answers |= {profile.point[i].tag: answer for i, answer in zip(found.places, found.answers, strict=True)}
     return answers

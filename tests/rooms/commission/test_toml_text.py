@@ -58,9 +58,14 @@ def test_what_would_not_load_is_not_written(change: dict[str, Any], tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_points_written_as_an_array_are_left_alone(tmp_path: Path) -> None:
+INLINE = 'point = [{ tag = "a", function = 3, address = 0, type = "uint16" }]'
+IN_A_TEXT = """[[point]]\ntag = "a"\nfunction = 3\naddress = 0\ntype = "uint16"\ntitle = '''\nmany\n[lines]\n'''"""
+
+
+@pytest.mark.parametrize("points", [INLINE, IN_A_TEXT])
+def test_a_file_in_which_it_would_not_stand_alone_is_left_as_it_is(points: str, tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
-    path.write_text('point = [{ tag = "a", function = 3, address = 0, type = "uint16" }]\n[device]\nid = "m"\n')
+    path.write_text(f'{points}\n[device]\nid = "m"\nproducts = ["m"]\nsource = "s"\n')
     with pytest.raises(ConfigError, match="by hand"):
         add_point(path, POINT)
 
