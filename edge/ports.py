@@ -161,6 +161,9 @@ class Journal(Protocol):
     def append(self, batch: Batch) -> None:
         """Take one answered poll. Each ``append`` follows one ``offer`` of the same asset and tags."""
 
+    def unchanged(self, asset: str, tags: Sequence[str], read_ns: int) -> None:
+        """Instead of ``append``, where all values are good and as good as those kept before: counted, not stored."""
+
     def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
         """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``."""
 

@@ -1,8 +1,8 @@
 """Builds every room and hands each what it needs. The only module that knows them all; it decides nothing.
 
 One reading's way is in ``Gateway._deliver``: alarm and lamp first (no disk and no network between a fault and the
-lamp), then the journal, then what the judges will see. What the uplink sends is already durable, since it reads the
-journal alone.
+lamp), then the journal, less what is unchanged, then what the judges will see. What the uplink sends is already
+durable, since it reads the journal alone.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from edge import status
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
-from edge.config.scans import scans
+from edge.config.scans import Deadband, deadbands, scans, told_of
 from edge.config.site import Site
 from edge.config.tables import Asset as SiteAsset
-from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Tag, Verdict
+from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
 from edge.drivers import make_driver, make_source
 from edge.errors import BabbittError, BrokenStoreError, StoreError
-from edge.journal import open_journal
+from edge.journal import ByException, open_journal
 from edge.local_socket import Handler, answering
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
@@ -137,8 +137,9 @@ class Gateway:
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
+        self._kept = ByException(self._journal, {asset.id: _deadbands(site, asset) for asset in file.asset})
         self._poller = Poller(
-            site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
+            site, clock=self._clock, offer=self._kept.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
         )  # fmt: skip
         self.trials = Trials(
@@ -234,6 +235,7 @@ class Gateway:
                 judge.restore(state)
         self._site = site
         self._desk.change([_watched(site, asset) for asset in site.file.asset])
+        self._kept.change({asset.id: _deadbands(site, asset) for asset in site.file.asset})
         self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
         self._verdicts = {asset: verdict for asset, verdict in self._verdicts.items() if asset in stays}
         self._norths = [] if renews else self._norths
@@ -245,7 +247,7 @@ class Gateway:
             self._alarm_ms.append((self._clock.mono_ns() - batch.mono_ns) / 1e6)
         finally:
             # Whatever breaks before it: what was read is kept.
-            self._journal.append(batch)
+            self._kept.append(batch)
         self.trials.observe(batch)
         if batch.asset in self._judges:
             self._unjudged.append(batch)
@@ -473,15 +475,18 @@ def _folder(site: Site) -> Path:
 
 def _watched(site: Site, asset: SiteAsset) -> Watched:
     polled = [scan for unit in asset.unit for scan in scans(unit, site.profiles[unit.profile])]
-    points = [(p, scan.period_ms) for scan in polled for p in scan.profile.point]
     return Watched(
         asset=asset.id,
         name=asset.name or asset.id,
         asset_class=site.classes[asset.class_],
-        period_ms=min(period_ms for _, period_ms in points),
-        tags=tuple(Tag(p.tag, p.unit, p.title or p.tag, p.kind, p.decimals) for p, _ in points),
-        tag_period_ms={p.tag: period_ms for p, period_ms in points},
+        period_ms=min(scan.period_ms for scan in polled),
+        tags=told_of(asset.unit, site.profiles)[0],
+        tag_period_ms={p.tag: scan.period_ms for scan in polled for p in scan.profile.point},
     )
+
+
+def _deadbands(site: Site, asset: SiteAsset) -> dict[str, Deadband]:
+    return {tag: band for unit in asset.unit for tag, band in deadbands(unit, site.profiles[unit.profile]).items()}
 
 
 def _link(site: Site) -> Link:
@@ -512,8 +517,7 @@ def _judged_by(site: Site, asset: SiteAsset) -> object:
 
 
 def _introduction(site: Site, asset: SiteAsset) -> Asset:
-    watched = _watched(site, asset)
+    tags, every_ms = told_of(asset.unit, site.profiles)
     return Asset(
-        asset=watched.asset, name=watched.name, asset_class=asset.class_, tags=watched.tags,
-        period_ms=watched.period_ms, at_ns=0,
-    )  # fmt: skip
+        asset=asset.id, name=asset.name or asset.id, asset_class=asset.class_, tags=tags, period_ms=every_ms, at_ns=0
+    )

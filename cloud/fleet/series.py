@@ -3,6 +3,10 @@
 A gap is never a missing line: it says from when to when, and why. ``bus``, ``device`` and ``decode`` are readings that
 came bad; ``thinned`` is where the gateway took readings out on purpose and kept extremes and events, so that the line
 goes on; ``no data`` is nothing at all, yet or for ever; the other causes are losses that the gateway declared.
+
+Of a signal of which changes alone are kept, what lies between two readings is no gap while its heartbeat lasts and no
+loss is declared in it: the value is held until the poll before the next reading. (Means of minutes and hours are those
+of what was kept.)
 """
 
 from __future__ import annotations
@@ -39,6 +43,24 @@ Times = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a tag is read, and within how long one reading of it is kept at least; 0 where all are."""
+
+    period_ms: int
+    heartbeat_ms: int = 0
+
+    @property
+    def hole_ms(self) -> int:
+        """The longest step between two readings that are polled one after the other."""
+        return max(HOLE_PERIODS * self.period_ms, HOLE_MS_MIN)
+
+    @property
+    def silence_ms(self) -> int:
+        """The longest step between two readings that is no hole."""
+        return self.hole_ms + self.heartbeat_ms
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Gap:
     from_ms: int
@@ -48,10 +70,14 @@ class Gap:
 
 @dataclass(slots=True)
 class Signal:
-    """One tag: ``value`` (a mean where points stand for many readings) with ``low`` and ``high``, None in a gap."""
+    """One tag: ``value`` (a mean where points stand for many readings) with ``low`` and ``high``, None in a gap.
+
+    ``silence_ms``: after so long without a reading there is a gap.
+    """
 
     tag: str
     resolution: Resolution
+    silence_ms: int = 0
     at_ms: list[int] = field(default_factory=list)
     value: list[float | None] = field(default_factory=list)
     low: list[float | None] = field(default_factory=list)
@@ -70,10 +96,18 @@ class _Points:
 
     def broken(self, after_ms: Times) -> _Points:
         """With a point of nothing just after each of these times, so that no line is drawn across a hole."""
-        nothing = np.full(len(after_ms), np.nan)
-        at = np.concatenate([self.at_ms, after_ms + 1])
+        return self._with(after_ms + 1, [np.full(len(after_ms), np.nan)] * 3)
+
+    def held(self, which: Times, before_ms: int) -> _Points:
+        """With each of these points once more, so long before the next one."""
+        until_ms = np.maximum(self.at_ms[which + 1] - before_ms, self.at_ms[which] + 1)
+        return self._with(until_ms, [a[which] for a in (self.value, self.low, self.high)])
+
+    def _with(self, at_ms: Times, further: Sequence[Floats]) -> _Points:
+        at = np.concatenate([self.at_ms, at_ms])
         order = np.argsort(at, kind="stable")
-        value, low, high = (np.concatenate([a, nothing])[order] for a in (self.value, self.low, self.high))
+        columns = zip((self.value, self.low, self.high), further, strict=True)
+        value, low, high = (np.concatenate(pair)[order] for pair in columns)
         return _Points(at[order], value, low, high)
 
 
@@ -92,12 +126,12 @@ def signals(
     Where more than ``raw_blocks_max`` blocks would have to be opened, or more readings looked at than
     ``cloud.store.history`` gives, minutes or hours are shown instead.
     """
-    period_ms = asset.record.period_ms if asset.record else 1000
+    paces = {tag: _pace(asset, tag) for tag in tags}
     dropped = reader.dropped(asset.id, from_ns, to_ns)
-    losses = {tag: sorted(_loss(row, period_ms) for row in dropped if row.tag == tag) for tag in tags}
+    losses = {tag: sorted(_loss(row, paces[tag]) for row in dropped if row.tag == tag) for tag in tags}
     found = raw(reader, asset, tags, from_ns, to_ns, blocks_max=raw_blocks_max)
     if found is not None:
-        return [_raw(tag, found[tag], losses[tag], points_max, period_ms) for tag in tags]
+        return [_raw(tag, found[tag], losses[tag], points_max, paces[tag]) for tag in tags]
     minutes = (to_ns - from_ns) // SECOND_NS // MINUTE_S
     width: Literal["minute", "hour"] = "minute" if minutes <= 2 * points_max else "hour"
     step_s = MINUTE_S if width == "minute" else HOUR_S
@@ -105,19 +139,26 @@ def signals(
     for row in reader.rollups(asset.id, tags, width, from_ns // SECOND_NS // step_s * step_s, to_ns // SECOND_NS):
         rows[row.tag].append(row)
     thinned = reader.thinned_hours(asset.id, from_ns // SECOND_NS, to_ns // SECOND_NS)
-    return [_rolled(tag, rows[tag], losses[tag], thinned.get(tag, []), width, points_max) for tag in tags]
+    return [_rolled(tag, rows[tag], losses[tag], thinned.get(tag, []), width, points_max, paces[tag]) for tag in tags]
 
 
-def _loss(row: DroppedRow, period_ms: int) -> Gap:
-    return Gap(row.from_ns // MS_NS, row.to_ns // MS_NS + period_ms, row.cause)
+def _pace(asset: AssetRow, tag: str) -> Pace:
+    if asset.record is None:
+        return Pace(1000)
+    told = next((one for one in asset.record.tags if one.tag == tag), None)
+    return Pace((told.period_ms if told else 0) or asset.record.period_ms, told.heartbeat_ms if told else 0)
 
 
-def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, period_ms: int) -> Signal:
+def _loss(row: DroppedRow, pace: Pace) -> Gap:
+    return Gap(row.from_ns // MS_NS, row.to_ns // MS_NS + pace.period_ms, row.cause)
+
+
+def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, pace: Pace) -> Signal:
     at_ns = found.at_ns
     if not len(at_ns):
-        return Signal(tag, "raw", gaps=list(losses))
+        return Signal(tag, "raw", pace.silence_ms, gaps=list(losses))
     steps = np.diff(at_ns)
-    limits = _hole_limits(steps, found, period_ms)
+    limits = _hole_limits(steps, found, losses, pace)
     wide = np.flatnonzero(steps > limits)
     holes = [
         Gap(start, stop, NO_DATA)
@@ -125,7 +166,7 @@ def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, peri
     ]
     thinned = [Gap(start // MS_NS, stop // MS_NS, THINNED) for start, stop in found.thinned]
     gaps = [
-        *bad_spans(at_ns, found.quality, period_ms), *losses, *undeclared(holes, losses, hole_ms(period_ms)),
+        *bad_spans(at_ns, found.quality, pace), *losses, *undeclared(holes, losses, pace.hole_ms),
         *_merged(thinned, int(limits.max(initial=0)) // MS_NS),
     ]  # fmt: skip
     span_ns = (int(at_ns[-1] - at_ns[0]) // points_max // MS_NS + 1) * MS_NS
@@ -139,12 +180,14 @@ def _raw(tag: str, found: Readings, losses: Sequence[Gap], points_max: int, peri
     else:
         numbers = np.where(np.isfinite(found.numbers), found.numbers, np.nan)
         points = _Points(at_ns // MS_NS, numbers, numbers, numbers)
-    return _signal(tag, "raw", points.broken(at_ns[wide] // MS_NS), gaps)
+        if pace.heartbeat_ms:
+            points = points.held(np.flatnonzero((steps > pace.hole_ms * MS_NS) & (steps <= limits)), pace.period_ms)
+    return _signal(tag, "raw", points.broken(at_ns[wide] // MS_NS), gaps, pace)
 
 
-def _signal(tag: str, resolution: Resolution, points: _Points, gaps: Iterable[Gap]) -> Signal:
+def _signal(tag: str, resolution: Resolution, points: _Points, gaps: Iterable[Gap], pace: Pace) -> Signal:
     value, low, high = (_listed(values) for values in (points.value, points.low, points.high))
-    return Signal(tag, resolution, points.at_ms.tolist(), value, low, high, sorted(gaps))
+    return Signal(tag, resolution, pace.silence_ms, points.at_ms.tolist(), value, low, high, sorted(gaps))
 
 
 def _listed(values: Floats) -> list[float | None]:
@@ -158,16 +201,15 @@ def column_of(series: Series, tag: str) -> tuple[Times, Floats, NDArray[np.uint8
     return run.read_ns, run.numbers[:, j], run.quality[:, j]
 
 
-def hole_ms(period_ms: int) -> int:
-    return max(HOLE_PERIODS * period_ms, HOLE_MS_MIN)
-
-
-def _hole_limits(steps: Times, found: Readings, period_ms: int) -> Times:
+def _hole_limits(steps: Times, found: Readings, losses: Sequence[Gap], pace: Pace) -> Times:
     """For each step from one reading to the next, in nanoseconds, how long it may be before it is a hole."""
-    usual = np.int64(hole_ms(period_ms) * MS_NS)
-    if not found.thinned:
+    usual = np.int64(pace.silence_ms * MS_NS)
+    if not found.thinned and not (losses and pace.heartbeat_ms):
         return np.broadcast_to(usual, steps.shape)
     limits = np.full(len(steps), usual)
+    for loss in losses if pace.heartbeat_ms else ():
+        first, last = found.at_ns.searchsorted((loss.from_ms * MS_NS, loss.to_ms * MS_NS))
+        limits[max(first - 1, 0) : last] = pace.hole_ms * MS_NS
     inside = np.zeros(len(steps) + 1, np.bool_)
     for start, stop in found.thinned:
         inside[found.at_ns.searchsorted(start) : found.at_ns.searchsorted(stop, "right")] = True
@@ -177,15 +219,15 @@ def _hole_limits(steps: Times, found: Readings, period_ms: int) -> Times:
     return limits
 
 
-def bad_spans(at_ns: Times, quality: NDArray[np.uint8], period_ms: int) -> list[Gap]:
+def bad_spans(at_ns: Times, quality: NDArray[np.uint8], pace: Pace) -> list[Gap]:
     """Runs of readings that were bad for one cause, each as long as its readings' periods."""
     if not (quality >= Quality.BAD_BUS).any():
         return []
-    is_new = (np.diff(quality) != 0) | (np.diff(at_ns) > hole_ms(period_ms) * MS_NS)
+    is_new = (np.diff(quality) != 0) | (np.diff(at_ns) > pace.hole_ms * MS_NS)
     first = np.flatnonzero(np.concatenate([[True], is_new]))
     last = np.append(first[1:], len(at_ns)) - 1
     bad = quality[first] >= Quality.BAD_BUS
-    starts, stops = at_ns[first[bad]] // MS_NS, at_ns[last[bad]] // MS_NS + period_ms
+    starts, stops = at_ns[first[bad]] // MS_NS, at_ns[last[bad]] // MS_NS + pace.period_ms
     runs = zip(starts.tolist(), stops.tolist(), quality[first[bad]].tolist(), strict=True)
     return [Gap(start, stop, str(Quality(code).cause)) for start, stop, code in runs]
 
@@ -240,6 +282,7 @@ def _rolled(
     thinned_s: Sequence[int],
     width: Literal["minute", "hour"],
     points_max: int,
+    pace: Pace,
 ) -> Signal:
     step_s = MINUTE_S if width == "minute" else HOUR_S
     start_s = np.array([row.start_s for row in rows], np.int64)
@@ -249,13 +292,13 @@ def _rolled(
     )
     all_points = _Points(start_s * 1000 + step_s * 500, mean, low, high)
     points = _grouped(all_points, max(1, -(-len(rows) // points_max)))
-    wide = np.flatnonzero(np.diff(start_s) > step_s)
+    wide = np.flatnonzero(np.diff(start_s) > step_s + pace.heartbeat_ms // 1000)
     holes = [Gap((int(start_s[i]) + step_s) * 1000, int(start_s[i + 1]) * 1000, NO_DATA) for i in wide]
     gaps = [Gap(row.start_s * 1000, (row.start_s + step_s) * 1000, _worst_cause(row)) for row in rows if row.good == 0]
     thinned = _merged((Gap(hour * 1000, (hour + HOUR_S) * 1000, THINNED) for hour in thinned_s), 0)
     broken = points.broken((start_s[wide] + step_s) * 1000 - 1)
     left = undeclared(holes, losses, step_s * 1000 - 1)
-    return _signal(tag, width, broken, [*_merged(gaps, 0), *thinned, *losses, *left])
+    return _signal(tag, width, broken, [*_merged(gaps, 0), *thinned, *losses, *left], pace)
 
 
 def _grouped(points: _Points, size: int) -> _Points:

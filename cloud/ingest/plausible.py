@@ -75,6 +75,8 @@ def _check_record(record: Record) -> None:
             for tag in record.tags:
                 _check_name("tag", tag.tag)
                 _check_number("decimals", tag.decimals, 0, DECIMALS_MAX)
+                _check_number("period in ms", tag.period_ms, 0, PERIOD_MS_MAX)
+                _check_number("heartbeat in ms", tag.heartbeat_ms, 0, PERIOD_MS_MAX)
             _check_number("period in ms", record.period_ms, 1, PERIOD_MS_MAX)
         case Alarm():
             _check_name("rule", record.rule)

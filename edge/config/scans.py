@@ -4,7 +4,7 @@ which of them changes alone are kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -13,6 +13,7 @@ import msgspec
 from edge.config.profiles import Profile
 from edge.config.profiles.signal import Signal
 from edge.config.tables import Rate, Report, Unit
+from edge.contract.types import Tag
 
 TAGS_NAMED_MAX = 12
 """So many tags a hint lists."""
@@ -59,6 +60,24 @@ def deadbands(unit: Unit, profile: Profile) -> dict[str, Deadband]:
         for tag, one in told.items()
         if one.deadband is not None or one.deadband_percent is not None
     }
+
+
+def told_of(units: Sequence[Unit], profiles: Mapping[str, Profile]) -> tuple[tuple[Tag, ...], int]:
+    """What an asset's signals mean, and within how long (ms) something of it is kept at least."""
+    found: list[tuple[Signal, int, int]] = []
+    for unit in units:
+        bands = deadbands(unit, profiles[unit.profile])
+        for scan in scans(unit, profiles[unit.profile]):
+            for point in scan.profile.point:
+                heartbeat_ms = bands[point.tag].heartbeat_ns // 1_000_000 if point.tag in bands else 0
+                found.append((point, scan.period_ms, heartbeat_ms))
+    every_ms = min(max(period_ms, heartbeat_ms) for _, period_ms, heartbeat_ms in found)
+    tags = []
+    for signal, period_ms, heartbeat_ms in found:
+        own_ms = 0 if period_ms == every_ms else period_ms
+        meaning = (signal.tag, signal.unit, signal.title or signal.tag, signal.kind, signal.decimals)
+        tags.append(Tag(*meaning, own_ms, heartbeat_ms))
+    return tuple(tags), every_ms
 
 
 def problems_of_unit(unit: Unit, profile: Profile) -> Iterator[tuple[str, str, str]]:

@@ -36,6 +36,8 @@ _TYPES: dict[str, type[Any]] = {
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.values(), Reason, Tag)}
+_OPTIONAL = {Tag: frozenset(("period_ms", "heartbeat_ms"))}
+"""Fields that a type was given later: left out where they are 0, so that what is old and what is new agree."""
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 Json = Any
@@ -54,7 +56,12 @@ def to_json(record: Record, samples: list[bytes]) -> dict[str, Json]:
 
 
 def _object(record: Any) -> dict[str, Json]:
-    return {name: _plain(getattr(record, name)) for name in _FIELDS[type(record)] if name != "samples"}
+    optional = _OPTIONAL.get(type(record), frozenset())
+    return {
+        name: _plain(value)
+        for name in _FIELDS[type(record)]
+        if name != "samples" and ((value := getattr(record, name)) or name not in optional)
+    }
 
 
 def _plain(value: object) -> Json:
@@ -86,12 +93,15 @@ def all_from_json(found: list[Json], known: Set[str], take: Callable[[int], byte
 def _readers(cls: type[Any], where: str) -> Reader:
     """How to read an object of type ``cls``. Made once for each type: a drained backlog brings rows by the thousand."""
     hints = get_type_hints(cls)
+    optional = _OPTIONAL.get(cls, frozenset())
     of_fields = {field.name: _reader(hints[field.name], f"{where}.{field.name}") for field in fields(cls)}
 
     def read(found: Json) -> Any:
-        if not isinstance(found, dict) or found.keys() != of_fields.keys():
+        if not isinstance(found, dict) or (found.keys() ^ of_fields.keys()) - optional:
             raise BlockError("block", f"the fields of a record ({where}) are not those of its type")
-        return cls(*[of_field(found[name]) for name, of_field in of_fields.items()])
+        if len(found) == len(of_fields):
+            return cls(*[of_field(found[name]) for name, of_field in of_fields.items()])
+        return cls(**{name: of_field(found[name]) for name, of_field in of_fields.items() if name in found})
 
     return read
 

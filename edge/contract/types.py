@@ -6,7 +6,7 @@ times since the Unix epoch (UTC), monotonic times since an arbitrary start that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 import numpy as np
@@ -253,7 +253,9 @@ class LedgerRow:
 class Tag:
     """What one signal means: its unit (UCUM-like, empty for none), a title for people, its kind and decimals to show.
 
-    ``kind`` is one of vibration, temperature, speed, load, power, pressure, flow, counter, hours, state, other.
+    ``kind`` is one of vibration, temperature, speed, load, power, pressure, flow, counter, hours, state, other. It is
+    read every ``period_ms`` (0: as its asset); where ``heartbeat_ms`` is not 0 changes alone are kept, and one value at
+    least in so long. Both are younger than the rest and are left out where they are 0.
     """
 
     tag: str
@@ -261,6 +263,8 @@ class Tag:
     title: str
     kind: str
     decimals: int
+    period_ms: int = field(default=0, repr=False)
+    heartbeat_ms: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from pathlib import Path
 from edge.config.tables import Gateway
 from edge.contract.types import LedgerRow
 from edge.journal.counts import totals
+from edge.journal.deadband import ByException
 from edge.journal.groups import Groups
 from edge.journal.journal import SqliteJournal
 from edge.journal.ledger import stored_rows
@@ -45,7 +46,7 @@ from edge.journal.schema import read_beside
 from edge.journal.summary import Summary, read_summary
 from edge.ports import Clock
 
-__all__ = ["Limits", "SqliteJournal", "Summary", "open_journal", "read_ledger", "read_summary", "totals"]
+__all__ = ["ByException", "Limits", "SqliteJournal", "Summary", "open_journal", "read_ledger", "read_summary", "totals"]
 
 
 def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:

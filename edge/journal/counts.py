@@ -44,35 +44,47 @@ class ScanGroup:
 
 @dataclass(slots=True)
 class Tally:
-    """Polls of one scan group: how many, and which tags were bad why (by index of field and tag)."""
+    """Polls of one scan group: how many, and which tags were bad why (by index of field and tag).
+
+    Of the polls ``unchanged`` were good throughout and are kept nowhere.
+    """
 
     polls: int = 0
+    unchanged: int = 0
     bad: dict[tuple[int, int], int] = field(default_factory=dict)
     from_ns: int = 0
     to_ns: int = 0
 
     def add(self, batch: Batch) -> None:
-        self.from_ns = min(self.from_ns, batch.read_ns) if self.polls else batch.read_ns
-        self.to_ns = max(self.to_ns, batch.read_ns)
-        self.polls += 1
+        self._count(batch.read_ns)
         if max(batch.quality, default=Quality.GOOD) >= Quality.BAD_BUS:
             for tag, quality in enumerate(batch.quality):
                 if quality >= Quality.BAD_BUS:
                     key = (BAD_FIELD_OF[quality], tag)
                     self.bad[key] = self.bad.get(key, 0) + 1
 
+    def add_unchanged(self, read_ns: int) -> None:
+        self._count(read_ns)
+        self.unchanged += 1
+
+    def _count(self, read_ns: int) -> None:
+        self.from_ns = min(self.from_ns, read_ns) if self.polls else read_ns
+        self.to_ns = max(self.to_ns, read_ns)
+        self.polls += 1
+
     def merge(self, other: Tally) -> None:
         if other.polls:
             self.from_ns = min(self.from_ns, other.from_ns) if self.polls else other.from_ns
         self.to_ns = max(self.to_ns, other.to_ns)
         self.polls += other.polls
+        self.unchanged += other.unchanged
         for key, count in other.bad.items():
             self.bad[key] = self.bad.get(key, 0) + count
 
-    def good(self, tags: int) -> Counts:
-        """Good readings by tag."""
-        good: Counts = self.polls - self.bad_counts(tags).sum(axis=0)
-        return good
+    def kept(self, tags: int) -> Counts:
+        """Good readings by tag that are to be stored."""
+        kept: Counts = self.polls - self.unchanged - self.bad_counts(tags).sum(axis=0)
+        return kept
 
     def bad_counts(self, tags: int) -> Counts:
         """Shape (3, tags): rows as in ``BAD_FIELDS``."""
@@ -95,6 +107,13 @@ def tally(polls: Iterable[tuple[ScanGroup, Batch]], *, into: Tallies | None = No
             tallies[key] = Tally()
         tallies[key].add(batch)
     return tallies
+
+
+def merge(tallies: Tallies, *, into: Tallies) -> Tallies:
+    """Add tallies to others, which are given back."""
+    for key, polls in tallies.items():
+        into.setdefault(key, Tally()).merge(polls)
+    return into
 
 
 def hour_of(at_ns: int) -> int:

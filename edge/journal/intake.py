@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record, Waveform
-from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, tally
+from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, hour_of, merge, tally
 from edge.journal.recorder import ANSWERED, ASKED, LAST_NS, Cells
 
 RECORDS_MAX = 20_000
@@ -27,7 +27,8 @@ CellsOf = Callable[[ScanGroup], Cells]
 
 @dataclass(slots=True)
 class Intake:
-    """One commit's worth. ``spilled`` counts what the bound on memory dropped, ``records_lost`` the records.
+    """One commit's worth. ``unchanged`` counts polls that are not stored, ``spilled`` what the bound on memory dropped,
+    ``records_lost`` the records.
 
     ``sample_bytes`` is what the snapshots among the records weigh.
     """
@@ -38,6 +39,7 @@ class Intake:
     telemetry: deque[Record] = field(default_factory=deque)
     sample_bytes: int = 0
     declared: dict[tuple[str, str, Cause], Dropped] = field(default_factory=dict)
+    unchanged: Tallies = field(default_factory=dict)
     spilled: Tallies = field(default_factory=dict)
     records_lost: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
@@ -75,10 +77,7 @@ class Door:
 
     def append(self, batch: Batch) -> None:
         with self._lock:
-            group, cells = self._cells(batch.asset, batch.tags)
-            assert cells.polls[ANSWERED] < cells.polls[ASKED], "an answer to a poll that was never offered"
-            cells.polls[LAST_NS] = batch.read_ns
-            cells.polls[ANSWERED] += 1
+            group, cells = self._answered(batch.asset, batch.tags, batch.read_ns)
             if max(batch.quality, default=Quality.GOOD) >= Quality.BAD_BUS:
                 for tag, quality in enumerate(batch.quality):
                     if quality >= Quality.BAD_BUS:
@@ -86,6 +85,11 @@ class Door:
             self._open.polls.append((group, batch))
             self._open.readings += len(batch.tags)
             self._spill()
+
+    def unchanged(self, asset: str, tags: tuple[str, ...], read_ns: int) -> None:
+        with self._lock:
+            group, _ = self._answered(asset, tags, read_ns)
+            self._open.unchanged.setdefault((group, hour_of(read_ns)), Tally()).add_unchanged(read_ns)
 
     def record(self, record: Record, lane: Lane) -> None:
         with self._lock:
@@ -131,8 +135,8 @@ class Door:
             intake.records_lost += later.records_lost
             for dropped in later.declared.values():
                 add_dropped(intake.declared, dropped)
-            for key, polls in later.spilled.items():
-                intake.spilled.setdefault(key, Tally()).merge(polls)
+            merge(later.unchanged, into=intake.unchanged)
+            merge(later.spilled, into=intake.spilled)
             intake.states.update(later.states)
             self._spill()
 
@@ -140,7 +144,8 @@ class Door:
         """What has come in and not been committed, counted; spilled and declared readings are left for the commit."""
         with self._lock:
             polls = list(self._open.polls)
-        return tally(polls)
+            unchanged = merge(self._open.unchanged, into={})
+        return tally(polls, into=unchanged)
 
     def cells(self, group: ScanGroup) -> Cells:
         """The counters of ``group``, for what the store's side counts in them (``waiting``)."""
@@ -167,6 +172,13 @@ class Door:
                     cells.polls[ANSWERED] += count
                     cells.bad[0] += count
             return left
+
+    def _answered(self, asset: str, tags: tuple[str, ...], read_ns: int) -> tuple[ScanGroup, Cells]:
+        group, cells = self._cells(asset, tags)
+        assert cells.polls[ANSWERED] < cells.polls[ASKED], "an answer to a poll that was never offered"
+        cells.polls[LAST_NS] = read_ns
+        cells.polls[ANSWERED] += 1
+        return group, cells
 
     def _cells(self, asset: str, tags: tuple[str, ...]) -> tuple[ScanGroup, Cells]:
         known = self._groups.get((asset, tags))

@@ -63,7 +63,7 @@ class Ledger:
         self._accounts.load(slots)
 
     def answered(self, group: ScanGroup, hour_ns: int, polls: Tally, *, dropped: Cause | None = None) -> Counts:
-        """Count answered polls; their good readings are kept in a block, or were dropped at once. Returns the good."""
+        """Count answered polls; what is kept of them is in a block, or was dropped at once. Returns what is kept."""
         change = account_of(polls, len(group.tags))
         if dropped is not None:
             change[DROPPED_FIELD_OF[dropped]] = change["kept"]
@@ -182,10 +182,13 @@ class Ledger:
 
 
 def account_of(polls: Tally, tags: int) -> dict[str, Counts]:
-    """What answered polls add to an account: each was offered, and is bad by its cause or kept."""
-    bad = polls.bad_counts(tags)
-    offered = np.full(tags, polls.polls, np.int64)
-    return {"offered": offered, **dict(zip(BAD_FIELDS, bad, strict=True)), "kept": offered - bad.sum(axis=0)}
+    """What answered polls add to an account: each was offered, and is bad by its cause, unchanged or kept."""
+    return {
+        "offered": np.full(tags, polls.polls, np.int64),
+        **dict(zip(BAD_FIELDS, polls.bad_counts(tags), strict=True)),
+        "unchanged": np.full(tags, polls.unchanged, np.int64),
+        "kept": polls.kept(tags),
+    }
 
 
 def stored_rows(connection: sqlite3.Connection, groups: dict[int, ScanGroup]) -> list[LedgerRow]:

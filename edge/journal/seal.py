@@ -78,7 +78,7 @@ class Sealer:
             seq=seq, lane=lane, readings=sum(len(batch.tags) for _, batch in polls), sealed_ns=sealed_ns,
             from_ns=min((t.from_ns for t in tallies.values()), default=sealed_ns),
             to_ns=max((t.to_ns for t in tallies.values()), default=sealed_ns),
-            held=tuple(Held(g.id, hour_ns, t.good(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,
+            held=tuple(Held(g.id, hour_ns, t.kept(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,
             dictionary=named,
             owes=owes_of(records),
         )]  # fmt: skip

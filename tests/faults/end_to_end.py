@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from cloud.demo.processes import Child
-from edge.contract.types import Dropped, Quality
+from edge.contract.types import Dropped, LedgerRow, Quality
+from edge.journal import read_ledger
 from tests.faults.field import UNITS, Field, describe, tags_of
 from tests.faults.link import Fault, Link
 from tests.faults.numbered import Account, Counts, Declaration, check
-from tests.faults.received import tag_of
+from tests.faults.received import name_of, tag_of
 from tests.world.processes import World, babbitt
 
 # The field notes a reading as it leaves, the gateway as it comes: they share a clock, and a busy machine lies between.
 APART_NS = 2 * 10**9
+HOUR_NS = 3600 * 10**9
 SETTLES_WITHIN_S = 60.0
 
 
@@ -39,6 +41,8 @@ class Manner:
     kill_s: float = 0.8
     mood_s: float = 1.0
     period_ms: int = 20
+    by_exception: bool = False
+    """Of half of the signals changes alone are kept, and none is large enough: what stays is their heartbeat."""
 
 
 DEFAULT = Manner()
@@ -67,6 +71,10 @@ class Trial:
             self.link = Link(port, seed)
             stack.callback(self.link.close)
             describe(tables, folder, self.field.port, period_ms=manner.period_ms)
+            if manner.by_exception:
+                for asset in tables["asset"]:
+                    names = [name_of(tag) for tag in tags_of(asset["unit"][0]["unit"])]
+                    asset["unit"][0]["report"] = [{"tags": names[::2], "deadband": 1e18, "heartbeat_s": 0.5}]
             tables["gateway"]["commit_interval_ms"] = 200
             tables["uplink"] |= {
                 "url": f"http://127.0.0.1:{self.link.port}", "interval_ms": 50, "timeout_s": 1.0, "backoff_s_max": 0.3,
@@ -151,7 +159,13 @@ class Trial:
             for record in block.records:
                 if isinstance(record, Dropped) and believe:
                     account.declare(tag_of(record.tag), _around(record.count, record.from_ns, record.to_ns))
+        for row in self.unchanged():
+            account.declare(tag_of(row.tag), Declaration(row.unchanged, row.hour_ns - APART_NS, row.hour_ns + HOUR_NS))
         return account
+
+    def unchanged(self) -> list[LedgerRow]:
+        """The gateway's word for what it need not store, exact to the reading."""
+        return [row for row in read_ledger(self.world.folder / "gateway/store.db") if row.unchanged]
 
     def _hold(self, account: Account, tag: int, value: Any, read_ns: int) -> None:
         """The account knows a reading by the field's time of it, which the gateway's must be near."""

@@ -6,7 +6,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const { gateway, asset } = root.dataset;
   const causeWords = JSON.parse(root.dataset.causes);
   const rangeS = Number(root.dataset.rangeS);
-  const holeS = Math.max(3 * Number(root.dataset.periodMs), 1500) / 1000;
+  const usualHoleS = Math.max(3 * Number(root.dataset.periodMs), 1500) / 1000;
   const live = rangeS <= 300;
   const pointsMax = 1500;
   const reloadS = live ? 1 : Math.min(60, rangeS / 200);
@@ -48,6 +48,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
     clear() {
       this.t = []; this.v = []; this.low = []; this.high = []; this.gaps = [];
+      this.holeS = usualHoleS;
       this.slackS = slackS.raw;
     }
 
@@ -116,7 +117,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
     shownGaps() {
       const last = this.t[this.t.length - 1];
-      const open = last !== undefined && nowS() - last > holeS + this.slackS ? [{ from: last, to: nowS(), cause: "no data" }] : [];
+      const open = last !== undefined && nowS() - last > this.holeS + this.slackS ? [{ from: last, to: nowS(), cause: "no data" }] : [];
       return [...this.gaps, ...open];
     }
 
@@ -197,6 +198,7 @@ document.addEventListener("DOMContentLoaded", () => {
     load(signal) {
       this.clear();
       this.slackS = slackS[signal.resolution];
+      this.holeS = signal.silence_ms / 1000;
       this.t = signal.at_ms.map((ms) => ms / 1000);
       this.v = signal.value; this.low = signal.low; this.high = signal.high;
       this.gaps = signal.gaps.map((g) => ({ from: g.from_ms / 1000, to: g.to_ms / 1000, cause: g.cause }));
@@ -219,14 +221,14 @@ document.addEventListener("DOMContentLoaded", () => {
       for (let i = 0; i < found.t.length; i += 1) {
         const t = found.t[i] / 1000, last = this.t[this.t.length - 1];
         if (last !== undefined && t <= last) return false;
-        if (last !== undefined && t - last > holeS) {
+        if (last !== undefined && t - last > this.holeS) {
           this.gaps.push({ from: last, to: t, cause: "no data" });
           this.t.push(last + 0.001); this.v.push(null); this.low.push(null); this.high.push(null);
         }
         const cause = found.cause[i];
         if (cause) {
           const gap = this.gaps[this.gaps.length - 1];
-          if (gap && gap.cause === cause && t - gap.to < holeS) gap.to = t;
+          if (gap && gap.cause === cause && t - gap.to < usualHoleS) gap.to = t;
           else this.gaps.push({ from: t, to: t + 0.2, cause });
         }
         this.t.push(t); this.v.push(found.v[i]); this.low.push(found.v[i]); this.high.push(found.v[i]);

@@ -60,5 +60,7 @@ def problems_of(profile: Profile) -> Iterator[tuple[str, str]]:
             yield f"`point[{i}]` ({point.tag}): tag `{point.tag}` stands twice", "give each point a tag of its own"
         if point.scale == 0.0:
             yield f"`point[{i}]` ({point.tag}): scale is 0", "value = raw * scale + offset"
+        if point.deadband is not None and point.deadband_percent is not None:
+            yield f"`point[{i}]` ({point.tag}): found `deadband` and `deadband_percent`", "give one of them"
         seen.add(point.tag)
     yield from profile.problems()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cloud.fleet.series import RAW_BLOCKS_MAX, Gap, Signal, signals
 from cloud.store.reader import Reader
-from edge.contract.types import Cause, Dropped, Quality
+from edge.contract.types import Asset, Cause, Dropped, Quality, Tag
 from tests.rooms.cloud.sending import SPINDLE, START_NS, batch, block
 from tests.rooms.cloud.test_store import stored
 
@@ -141,3 +142,43 @@ def test_an_unknown_tag_and_an_empty_span_are_empty_not_errors(tmp_path: Path) -
     assert (found.at_ms, found.gaps) == ([], [])
     assert vibration(tmp_path, 1000, 2000).at_ms == []
     reader.close()
+
+
+def by_exception(heartbeat_ms: int, period_ms: int = 1000) -> Asset:
+    return replace(SPINDLE, tags=(Tag("vibration_mm_s", "mm/s", "", "vibration", 2, period_ms, heartbeat_ms),))
+
+
+def test_a_value_that_did_not_change_is_held_until_the_poll_before_the_next_one(tmp_path: Path) -> None:
+    told = by_exception(60_000)
+    stored(tmp_path, [block(1, [batch(0, 1.0), batch(1, 2.0), batch(60, 3.0), batch(125, 4.0)], [told])])
+    found = vibration(tmp_path, 0, 200)
+    assert [(at - START_MS, value) for at, value in zip(found.at_ms, found.value, strict=True)] == [
+        (0, 1.0), (1000, 2.0), (59_000, 2.0), (60_000, 3.0), (60_001, None), (125_000, 4.0),
+    ]  # fmt: skip
+    assert found.gaps == [at(60, 125, "no data")], "longer than the heartbeat: nobody says that it was the same"
+    assert found.silence_ms == 63_000
+
+
+def test_over_a_bad_reading_and_over_a_declared_loss_nothing_is_held(tmp_path: Path) -> None:
+    polls = [batch(0, 1.0), batch(20, None, bad=Quality.BAD_DEVICE), batch(40, 2.0), batch(60, 3.0)]
+    stored(tmp_path, [block(1, polls, [by_exception(60_000), loss(45, 50)])])
+    found = vibration(tmp_path, 0, 200)
+    assert [(at - START_MS, value) for at, value in zip(found.at_ms, found.value, strict=True)] == [
+        (0, 1.0), (19_000, 1.0), (20_000, None), (39_000, None), (40_000, 2.0), (40_001, None), (60_000, 3.0),
+    ]  # fmt: skip
+    assert found.gaps == [at(20, 21, "device"), at(40, 45, "no data"), at(45, 51, "disk"), at(51, 60, "no data")]
+
+
+def test_a_signal_of_a_longer_period_than_its_assets_has_no_holes_between_its_readings(tmp_path: Path) -> None:
+    stored(tmp_path, [block(1, [batch(10 * i, 1.0) for i in range(5)], [by_exception(0, period_ms=10_000)])])
+    found = vibration(tmp_path, 0, 100)
+    assert (found.gaps, found.value) == ([], [1.0] * 5)
+
+
+def test_in_minutes_a_heartbeat_of_some_minutes_is_no_hole(tmp_path: Path) -> None:
+    told = by_exception(300_000)
+    stored(tmp_path, [block(1, [batch(0, 1.0), batch(290, 1.0), batch(1000, 1.0)], [told])])
+    found = vibration(tmp_path, 0, 2000, raw_blocks_max=0)
+    assert found.resolution == "minute"
+    assert [gap.cause for gap in found.gaps] == ["no data"]
+    assert found.gaps[0].from_ms == START_MS + 300_000

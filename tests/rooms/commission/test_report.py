@@ -10,6 +10,7 @@ import pytest
 from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
 from edge.commission.report import report_html
 from edge.contract.types import Quality
+from edge.line_counts import UnitCounts
 
 HOSTILE = "<script>alert('x')</script>&\"'"
 VOID = {"meta", "br", "link", "path", "rect", "circle"}
