@@ -48,6 +48,7 @@ class PolledUnit:
     breaker: Breaker
     priority: int = 0
     tags: tuple[str, ...] = ()
+    due_ns: int = 0
     asked_ns: int = 0
     polls: int = 0
     failures: int = 0
@@ -123,7 +124,9 @@ class LineOwner:
         finally:
             self._commands -= 1
         if answer.quality != Quality.BAD_BUS:
-            self._lives(unit)
+            for scan in self.units:
+                if scan.unit == unit:
+                    self._lives(scan)
         return answer
 
     async def _poll_forever(self) -> None:
@@ -142,6 +145,7 @@ class LineOwner:
             if self._commands:
                 async with self._turn:  # Behind those that came before; those that came since go first as well.
                     continue
+            units[i].due_ns = schedule.due_ns(i)
             schedule.take(i)
             async with self._turn:
                 await self._poll(units[i])
@@ -190,7 +194,7 @@ class LineOwner:
             return
         unit.asked_ns = asked_ns
         self._offer(unit.asset, unit.tags)
-        answers: Sequence[Answer] | None = None
+        answers: Sequence[Answer] = ()
         self._is_asking = True
         try:
             answers = await self._driver.read(unit.unit, unit.profile)
@@ -201,26 +205,32 @@ class LineOwner:
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""
-        if all(answer.quality == Quality.BAD_BUS for answer in answers):
+        qualities = [answer.quality for answer in answers]
+        if qualities.count(Quality.BAD_BUS) == len(qualities):
             unit.breaker.failed(asked_ns)
         else:
-            self._lives(unit.unit)
+            self._lives(unit)
             unit.response_ns = self._clock.mono_ns() - asked_ns
-        bad = [answer for answer in answers if answer.quality.is_bad]
-        unit.detail = bad[0].detail if bad else ""
-        self._announce(unit, len(bad))
+        bad = 0
+        if qualities.count(Quality.GOOD) < len(qualities):
+            details = [answer.detail for answer in answers if answer.quality.is_bad]
+            bad, unit.detail = len(details), details[0] if details else ""
+        else:
+            unit.detail = ""
+        self._announce(unit, bad)
 
-    def _lives(self, number: int) -> None:
+    def _lives(self, unit: PolledUnit) -> None:
         """A unit answered. Where no other did before it, what kept it away may have kept all of them away."""
-        for breaker in {id(unit.breaker): unit.breaker for unit in self.units if unit.unit == number}.values():
-            if breaker.failures and all(unit.breaker.failures for unit in self.units):
-                for unit in self.units:
-                    unit.breaker.try_now()
-            breaker.succeeded()
+        if unit.breaker.failures and all(other.breaker.failures for other in self.units):
+            for other in self.units:
+                other.breaker.try_now()
+        unit.breaker.succeeded()
 
     def _announce(self, unit: PolledUnit, bad: int) -> None:
         """Log trouble once, when it has lasted as long as the breaker waits, and its end once."""
         unit.troubled_polls = unit.troubled_polls + 1 if bad else 0
+        if not bad and not unit.announced:
+            return
         where = f"line {self.line.name} unit {unit.unit} ({unit.asset})"
         if unit.troubled_polls >= self.line.breaker.failures and not unit.announced:
             unit.announced = True
@@ -234,13 +244,13 @@ class LineOwner:
         # Trust first: a clock that is set in between gives a right time that is called wrong, never the reverse.
         trusted = self._clock.trusted()
         wall_ns = self._clock.wall_ns()
-        quality = tuple(answer.quality for answer in answers)
-        if all(q == Quality.BAD_BUS for q in quality):
+        quality = tuple([answer.quality for answer in answers])
+        if quality.count(Quality.BAD_BUS) == len(quality):
             unit.failures += 1
         elif Quality.GOOD in quality:
             unit.last_good_ns = wall_ns
         self._deliver(Batch(
-            asset=unit.asset, tags=unit.tags, values=tuple(answer.value for answer in answers), quality=quality,
+            asset=unit.asset, tags=unit.tags, values=tuple([answer.value for answer in answers]), quality=quality,
             source_ns=(wall_ns,) * len(answers), read_ns=wall_ns, mono_ns=self._clock.mono_ns(),
             trusted=trusted,
         ))  # fmt: skip
