@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -83,6 +84,8 @@ async def plain_loop(port: int, seen: Seen) -> None:
     """Every unit in turn, as soon as a second has passed since its last turn."""
     from pymodbus.client import AsyncModbusTcpClient
     from pymodbus.exceptions import ModbusException
+
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
 
     client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=TIMEOUT_MS / 1000, retries=0)
     await client.connect()
