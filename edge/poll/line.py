@@ -94,7 +94,7 @@ class LineOwner:
         What is under way then was offered, so it is delivered: with its answer, where that comes soon, for the unit
         has perhaps served it already.
         """
-        polling = asyncio.ensure_future(self._poll_forever())
+        polling = asyncio.create_task(self._poll_forever(), name=f"babbitt.poll[{self.line.name}]")
         try:
             await asyncio.shield(polling)
         finally:

@@ -106,19 +106,17 @@ async def measured(polling: Awaitable[None], count: Count, seconds: float) -> di
 async def lateness(ports: list[int], count: Count, seconds: float) -> dict[str, float]:
     """In ms from due to sent: the question is in the kernel's hands when ``write`` returns."""
     poller = babbitt(ports, count)
-    owners = {owner._driver: owner for owner in poller._owners if isinstance(owner, LineOwner)}
-    of_connection: dict[int, LineOwner] = {}
+    units = {
+        f"babbitt.poll[{owner.line.name}]": owner.units[0] for owner in poller._owners if isinstance(owner, LineOwner)
+    }
     late_ms: list[float] = []
     ask = _Connection.ask
 
     def noted(self: _Connection, *question: object) -> object:
         asked = ask(self, *question)  # type: ignore[arg-type]
-        sent_ns = time.monotonic_ns()
-        owner = of_connection.get(id(self))
-        if owner is None:
-            owner = next(owners[driver] for driver in owners if driver._connection is self)  # type: ignore[attr-defined]
-            of_connection[id(self)] = owner
-        late_ms.append((sent_ns - owner.units[0].due_ns) / 1e6)
+        task = asyncio.current_task()
+        assert task is not None
+        late_ms.append((time.monotonic_ns() - units[task.get_name()].due_ns) / 1e6)
         return asked
 
     _Connection.ask = noted  # type: ignore[assignment,method-assign]
