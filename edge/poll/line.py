@@ -5,8 +5,9 @@ asked; overrun (the line had no time, at most one poll a scan waits); left alone
 So the ledger counts what was due, not what went well. Trouble on the bus never ends the task.
 
 A command goes before the next poll, in the order in which commands came. A unit that does not answer is asked with
-growing pauses and after the living; where none of the line answers, the first that does again ends the pauses of all:
-it was the connection, and one attempt serves them.
+growing pauses and after the living. Once one falls silent the others are in doubt too, until each has answered: those
+that have go first, so that many that die at once cost the living little. Where none of the line answers, the first that
+does again ends the pauses of all: it was the connection, and one attempt serves them.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class PolledUnit:
     tags: tuple[str, ...] = ()
     due_ns: int = 0
     asked_ns: int = 0
+    answered_ns: int = 0
     polls: int = 0
     failures: int = 0
     overruns: int = 0
@@ -79,6 +81,7 @@ class LineOwner:
         self._deliver = deliver
         self._turn = asyncio.Lock()
         self._commands = 0
+        self._doubt_ns = 0
         self._is_asking = self._is_stopping = False
 
     async def open(self) -> None:
@@ -137,7 +140,7 @@ class LineOwner:
             for i, count in schedule.overrun(now_ns):
                 for _ in range(count):
                     self._overrun(units[i])
-            i = schedule.next(now_ns, partial(self._suspect, now_ns))
+            i = schedule.next(now_ns, partial(self._rank, now_ns))
             wait_ns = schedule.due_ns(i) - now_ns
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
@@ -168,11 +171,13 @@ class LineOwner:
             for u in self.units
         ]  # fmt: skip
 
-    def _suspect(self, now_ns: int, i: int) -> bool:
-        """Whether a unit lets the living go first, since asking it may cost a timeout again; but not for ever."""
+    def _rank(self, now_ns: int, i: int) -> int:
+        """Asking a unit may cost a timeout: 2 where the last one did, 1 where it is in doubt; but not for ever."""
         unit = self.units[i]
         waited_s = (now_ns + unit.period_ns * LATE_PERIODS - unit.asked_ns) / 1e9
-        return unit.breaker.failures > 0 and self._may_ask(unit, now_ns) and waited_s < self.line.breaker.max_s
+        if waited_s >= self.line.breaker.max_s or not self._may_ask(unit, now_ns):
+            return 0
+        return 2 if unit.breaker.failures else int(unit.answered_ns < self._doubt_ns)
 
     def _may_ask(self, unit: PolledUnit, now_ns: int) -> bool:
         """At the last due time of a pause, not the first after it: no pause is longer than it is said to be."""
@@ -207,10 +212,13 @@ class LineOwner:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""
         qualities = [answer.quality for answer in answers]
         if qualities.count(Quality.BAD_BUS) == len(qualities):
+            if not unit.breaker.failures:
+                self._doubt(asked_ns)
             unit.breaker.failed(asked_ns)
         else:
             self._lives(unit)
-            unit.response_ns = self._clock.mono_ns() - asked_ns
+            unit.answered_ns = self._clock.mono_ns()
+            unit.response_ns = unit.answered_ns - asked_ns
         bad = 0
         if qualities.count(Quality.GOOD) < len(qualities):
             details = [answer.detail for answer in answers if answer.quality.is_bad]
@@ -218,6 +226,11 @@ class LineOwner:
         else:
             unit.detail = ""
         self._announce(unit, bad)
+
+    def _doubt(self, asked_ns: int) -> None:
+        """A unit was silent: who has not answered since is in doubt. While there are such, that is still so."""
+        if all(unit.breaker.failures or unit.answered_ns >= self._doubt_ns for unit in self.units):
+            self._doubt_ns = asked_ns
 
     def _lives(self, unit: PolledUnit) -> None:
         """A unit answered. Where no other did before it, what kept it away may have kept all of them away."""

@@ -42,13 +42,14 @@ class Schedule:
                 self._due_ns[i] += passed * self._periods_ns[i]
                 yield i, min(passed, OVERRUNS_MAX)
 
-    def next(self, now_ns: int, last_choice: Callable[[int], bool] | None = None) -> int:
-        """Whom to poll next of those due now, ``last_choice`` after the others; else the first to fall due."""
+    def next(self, now_ns: int, rank: Callable[[int], int] | None = None) -> int:
+        """Whom to poll next of those due now, only those of the lowest ``rank``; else the first to fall due."""
         due = [i for i, due_ns in enumerate(self._due_ns) if due_ns <= now_ns]
         if not due:
             return min(range(len(self._due_ns)), key=self._due_ns.__getitem__)
-        if len(due) > 1 and last_choice is not None:
-            due = [i for i in due if not last_choice(i)] or due
+        if len(due) > 1 and rank is not None:
+            ranks = [rank(i) for i in due]
+            due = [i for i, found in zip(due, ranks, strict=True) if found == min(ranks)]
         self._relief = None
         if len(due) == 1:
             return due[0]

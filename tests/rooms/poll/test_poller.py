@@ -192,6 +192,14 @@ def test_half_of_the_units_dead_and_the_living_keep_their_schedule() -> None:
     assert Counter(s.breaker for s in world.poller.status() if s.unit in dead)["closed"] == 0
 
 
+def test_while_many_that_died_at_once_are_found_out_who_answered_goes_first() -> None:
+    """That takes sixteen timeouts, 4.8 s. Nobody can tell the living from the dead before they were asked: they lose
+    half of that on average, and nothing once they have answered."""
+    world = World(site_of([tcp()], [asset(n) for n in range(1, 33)]), takes_s=0.01, timeout_s=0.3)
+    world.play(10.0, lambda: world.bus.dead.update(range(2, 33, 2)), 20.0)
+    assert sum(world.diary.count(f"a{n}", Quality.GOOD) for n in range(1, 33, 2)) >= 16 * (30 - 2.4) - 1
+
+
 def test_a_unit_that_returns_is_asked_again_within_the_longest_pause() -> None:
     world = World(site_of([tcp(max_s=30.0)], [asset(1), asset(2)]))
     world.bus.dead.add(2)

@@ -37,7 +37,7 @@ def test_due_times_never_drift_and_each_is_overrun_or_taken_once(period: int, de
         assert schedule.due_ns(0) == 5 + passed * period
 
 
-def test_the_longest_waiting_goes_first_and_the_last_choice_after_the_others() -> None:
+def test_the_longest_waiting_goes_first_and_a_higher_rank_after_the_others() -> None:
     schedule = Schedule([S, S, S], 0)
     assert schedule.next(0) == 0
     schedule.take(0)
