@@ -6,7 +6,7 @@ The runtime builds one implementation of each and hands it to the constructors o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -58,6 +58,15 @@ class Writer(Protocol):
     """
 
     async def write(self, unit: int, profile: Any, tag: str, value: Value) -> Answer: ...
+
+
+@runtime_checkable
+class GivesWay(Protocol):
+    """A driver whose ``read`` may ask several questions. Between two of them it awaits ``give_way``, where that is set,
+    and a command may go first; it is ready for any other call then, and carries on with the rest of its read.
+    """
+
+    give_way: Callable[[], Awaitable[None]] | None
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 
 from edge.config.profiles.modbus import ModbusProfile
 from edge.contract.types import Quality, Value
@@ -30,7 +31,8 @@ class ModbusDriver(ABC):
         self._clock = clock
         self._overhead_bytes = overhead_bytes
         self._conversation = Conversation(self._carry, clock, numbered=numbered)
-        self._reader = Reader(self._conversation, clock)
+        self.give_way: Callable[[], Awaitable[None]] | None = None
+        self._reader = Reader(self._conversation, clock, self._between)
         self.counts = LineCounts()
 
     @abstractmethod
@@ -52,6 +54,10 @@ class ModbusDriver(ABC):
             code=reply.code,
         )  # fmt: skip
         return reply
+
+    async def _between(self) -> None:
+        if self.give_way is not None:
+            await self.give_way()
 
     async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
         return await self._reader.read(unit, profile)

@@ -10,6 +10,7 @@ was refused alone is asked again now and then: a controller that is being loaded
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from edge.config.profiles.modbus import ModbusProfile
@@ -48,10 +49,13 @@ class _Known:
 
 
 class Reader:
-    """Reads profiles through ``conversation``."""
+    """Reads profiles through ``conversation``; ``between`` two blocks others may use it."""
 
-    def __init__(self, conversation: Conversation, clock: Clock) -> None:
+    def __init__(
+        self, conversation: Conversation, clock: Clock, between: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._conversation = conversation
+        self._between = between
         self._clock = clock
         self._talks: dict[tuple[int, int], _Talk] = {}
         self._known: dict[int, _Known] = {}
@@ -67,6 +71,8 @@ class Reader:
         replies: dict[int, Reply] = {}
         parted: dict[int, list[tuple[Block, Reply]]] = {}
         for i in _lead_first(len(plan.blocks), talk.lead):
+            if replies and self._between is not None:
+                await self._between()
             reply = replies[i] = await poll.ask(plan.blocks[i].request)
             if reply.quality == Quality.GOOD:
                 talk.lead = i

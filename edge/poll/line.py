@@ -4,10 +4,12 @@ Every due poll is offered once and delivered once, in this order and with one va
 asked; overrun (the line had no time, at most one poll a scan waits); left alone by the breaker; or stopped at the end.
 So the ledger counts what was due, not what went well. Trouble on the bus never ends the task.
 
-A command goes before the next poll, in the order in which commands came. A unit that does not answer is asked with
-growing pauses and after the living. Once one falls silent the others are in doubt too, until each has answered: those
-that have go first, so that many that die at once cost the living little. Where none of the line answers, the first that
-does again ends the pauses of all: it was the connection, and one attempt serves them.
+A command goes before the next poll, or between two questions of one, in the order in which commands came.
+
+A unit that does not answer is asked with growing pauses and after the living. Once one falls silent the others are in
+doubt too, until each has answered: those that have go first, so that many that die at once cost the living little.
+Where none of the line answers, the first that does again ends the pauses of all: it was the connection, and one attempt
+serves them.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from edge.line_counts import LineCounts
 from edge.poll.breaker import Breaker
 from edge.poll.schedule import Schedule
 from edge.poll.unit import Deliver, Offer, UnitStatus
-from edge.ports import Answer, Clock, Driver, Writer
+from edge.ports import Answer, Clock, Driver, GivesWay, Writer
 
 log = logging.getLogger("babbitt.poll")
 
@@ -80,6 +82,9 @@ class LineOwner:
         self._offer = offer
         self._deliver = deliver
         self._turn = asyncio.Lock()
+        self._has_turn = False
+        if isinstance(driver, GivesWay):
+            driver.give_way = self._give_way
         self._commands = 0
         self._doubt_ns = 0
         self._is_asking = self._is_stopping = False
@@ -147,11 +152,25 @@ class LineOwner:
                 continue
             if self._commands:
                 async with self._turn:  # Behind those that came before; those that came since go first as well.
-                    continue
+                    await asyncio.sleep(0)  # One that gave up must get to say so.
+                continue
             units[i].due_ns = schedule.due_ns(i)
             schedule.take(i)
-            async with self._turn:
+            await self._turn.acquire()
+            self._has_turn = True
+            try:
                 await self._poll(units[i])
+            finally:
+                if self._has_turn:
+                    self._turn.release()
+
+    async def _give_way(self) -> None:
+        """Between two questions of a poll: let the commands go first that have come meanwhile."""
+        if self._commands and not self._is_stopping:
+            self._has_turn = False
+            self._turn.release()
+            await self._turn.acquire()
+            self._has_turn = True
 
     def counts(self) -> LineCounts | None:
         """What its driver counted, where it does."""

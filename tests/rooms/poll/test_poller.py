@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -456,6 +456,29 @@ class WritableBus(Bus):
         return Answer(value, Quality.GOOD)
 
 
+class BlockBus(WritableBus):
+    """A poll of it is four questions; between two of them it gives way."""
+
+    def __init__(self, clock: Clock, takes_s: float = 0.01, timeout_s: float = 0.3) -> None:
+        super().__init__(clock, takes_s, timeout_s)
+        self.give_way: Callable[[], Awaitable[None]] | None = None
+        self.questions: list[str] = []
+
+    async def read(self, unit: int, profile: ModbusProfile) -> list[Answer]:
+        for i in range(4):
+            if i:
+                assert self.give_way is not None
+                await self.give_way()
+            answers = await super().read(unit, profile)
+            self.questions.append("block")
+        return answers
+
+    async def write(self, unit: int, profile: ModbusProfile, tag: str, value: Value) -> Answer:
+        await Bus.read(self, unit, profile)
+        self.questions.append(f"write {value}")
+        return Answer(value, Quality.GOOD)
+
+
 class Commanded(World):
     """Four units, one poll of which takes 0.2 s; what was commanded, and what came of it."""
 
@@ -475,6 +498,11 @@ class Commanded(World):
         self.answers.append((self.clock.mono_ns() / S, answer))
 
 
+class Blocks(Commanded):
+    def make_bus(self, clock: Clock, takes_s: float, timeout_s: float) -> Bus:
+        return BlockBus(clock, takes_s, timeout_s)
+
+
 def test_commands_go_before_the_next_poll_in_their_order() -> None:
     world = Commanded()
     bus = world.bus
@@ -485,6 +513,22 @@ def test_commands_go_before_the_next_poll_in_their_order() -> None:
     assert times == pytest.approx([2.4, 2.6, 2.8]), "the poll that was under way, and then nothing else"
     assert [answer for _, answer in world.answers] == [Answer(n, Quality.GOOD) for n in (7, 8, 9)]
     assert not world.diary.open
+
+
+def test_a_command_goes_between_two_questions_of_a_poll() -> None:
+    """A poll of four blocks, 0.2 s each, with a real conversation about them."""
+    world = Blocks()
+    bus = world.bus
+    assert isinstance(bus, BlockBus)
+    world.play(0.3, lambda: world.command(7, 8), 1.5)
+    assert bus.questions[:6] == ["block", "block", "write 7", "write 8", "block", "block"]
+    assert world.diary.batches[0].quality == (Quality.GOOD,) * 2, "and the poll goes on where it was"
+
+
+def test_what_gave_up_while_it_waited_holds_nobody_up() -> None:
+    world = Commanded()
+    world.play(2.1, lambda: world.command(7), lambda: world.tasks[0].cancel(), 5.0)
+    assert world.diary.count("a1", Quality.GOOD) >= 6
 
 
 def test_a_command_to_a_line_that_rests_goes_at_once() -> None:
