@@ -168,11 +168,12 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         *_clock_lines(answer.get("clock", {})),
         f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
         *_north_lines(answer.get("north", {})),
-        f"{'UNIT':28}{'LINE':14}{'POLLS':>9}{'FAILED':>8}  STATE",
+        f"{'UNIT':28}{'LINE':14}{'EVERY s':>9}{'POLLS':>9}{'FAILED':>8}  STATE",
     ]
     for unit in answer["units"]:
         name = f"{unit['asset']}/{unit['unit']}"
-        lines.append(f"{name:28}{unit['line']:14}{unit['polls']:>9}{unit['failures']:>8}  {unit['detail'] or 'good'}")
+        counts = f"{unit['period_ms'] / 1000:>9g}{unit['polls']:>9}{unit['failures']:>8}"
+        lines.append(f"{name:28}{unit['line']:14}{counts}  {unit['detail'] or 'good'}")
     lines.append(f"{'MACHINE':28}{'URGENCY':14}{'LIFE LEFT h':>17}  WHY")
     lines += [f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}" for v in answer["verdicts"]]
     if answer["alarms"]:

@@ -82,6 +82,7 @@ class Listener:
                 asset=u.asset, line=self.line.name, unit=u.unit, profile=u.profile_id, polls=u.batches,
                 failures=u.failures, overruns=0, left_alone=0, consecutive_failures=u.consecutive_failures,
                 breaker="closed", last_good_ns=u.last_good_ns, response_ms=None, detail=u.detail,
+                period_ms=u.period_ns / 1e6,
             )
             for u in self.units
         ]  # fmt: skip

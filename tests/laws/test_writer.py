@@ -13,7 +13,7 @@ from edge.contract.types import Quality, Value
 from edge.drivers import make_driver
 from edge.drivers.modbus_driver import ModbusDriver
 from edge.drivers.modbus_questions import WriteThenRead
-from edge.ports import Answer, Identifier, NoAnswer, Writer
+from edge.ports import Answer, GivesWay, Identifier, NoAnswer, Writer
 from tests.laws.conftest import Serving
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image, profile_of
@@ -60,6 +60,32 @@ def test_what_is_written_is_read_back_and_its_neighbours_stay(serving: Serving, 
                 expected[i] = Answer(value, Quality.GOOD)
                 assert await driver.read(peers.UNIT, profile) == expected
             await driver.close()
+
+    asyncio.run(scene())
+
+
+def test_between_two_questions_of_a_read_a_write_goes_through_and_the_read_goes_on(serving: Serving) -> None:
+    image = Image()
+    image.put(3, 0, bytes(80))
+    points = [Point(tag=f"t{i}", function=3, address=10 * i, type="uint16", writable=True) for i in range(4)]
+    profile = profile_of(points, gap_max=0)
+    written: list[Answer] = []
+
+    async def scene() -> None:
+        async with serving(image) as line:
+            driver = make_driver(line, SystemClock())
+            assert isinstance(driver, Writer)
+            assert isinstance(driver, GivesWay)
+
+            async def write() -> None:
+                written.append(await driver.write(peers.UNIT, profile, "t3", len(written) + 1))
+
+            await driver.open()
+            driver.give_way = write
+            answers = await driver.read(peers.UNIT, profile)
+            await driver.close()
+        assert written == [Answer(n, Quality.GOOD) for n in (1, 2, 3)]
+        assert answers == [Answer(n, Quality.GOOD) for n in (0, 0, 0, 3)]
 
     asyncio.run(scene())
 
