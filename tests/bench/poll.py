@@ -106,9 +106,8 @@ async def measured(polling: Awaitable[None], count: Count, seconds: float) -> di
 async def lateness(ports: list[int], count: Count, seconds: float) -> dict[str, float]:
     """In ms from due to sent: the question is in the kernel's hands when ``write`` returns."""
     poller = babbitt(ports, count)
-    units = {
-        f"babbitt.poll[{owner.line.name}]": owner.units[0] for owner in poller._owners if isinstance(owner, LineOwner)
-    }
+    owners = [place.owner for place in poller._places.values()]
+    units = {f"babbitt.poll[{owner.line.name}]": owner.units[0] for owner in owners if isinstance(owner, LineOwner)}
     late_ms: list[float] = []
     ask = _Connection.ask
 
