@@ -14,7 +14,7 @@ from paho.mqtt.matcher import MQTTMatcher
 from edge.config.lines import Mqtt
 from edge.config.profiles.mqtt import MqttProfile
 from edge.drivers.mqtt_payload import Arrival, Meaning
-from edge.mqtt_connection import Message, MqttConnection
+from edge.mqtt import Message, MqttConnection
 from edge.ports import Clock, Heard, Subject
 
 log = logging.getLogger("babbitt.mqtt")

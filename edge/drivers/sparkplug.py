@@ -20,7 +20,7 @@ from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.contract.types import Quality
 from edge.drivers.source_time import Reading, dated
 from edge.drivers.sparkplug_session import Name, NodeSession, Said
-from edge.mqtt_connection import Message, MqttConnection, Will
+from edge.mqtt import Message, MqttConnection, Will
 from edge.ports import Answer, Clock, Heard, Subject
 from edge.sparkplug import NAMESPACE, Address, Unreadable, decode, parse_topic, rebirth_command
 

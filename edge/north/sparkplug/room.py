@@ -21,7 +21,7 @@ from typing import Any
 from edge.config.north import SparkplugNode
 from edge.config.site import Site
 from edge.contract.types import Alarm, Batch, Verdict
-from edge.mqtt_connection import Message, MqttConnection, Will
+from edge.mqtt import Message, MqttConnection, Will
 from edge.north.sparkplug.model import DeviceModel
 from edge.ports import Clock
 from edge.sparkplug import (
