@@ -140,8 +140,10 @@ class MqttConnection:
         try:
             return await link.run(self._broker.connect_timeout_s)
         finally:
-            self._link = None
-            await link.close()
+            try:
+                await link.close()
+            finally:
+                self._link = None
 
     async def _open(self) -> paho.Client:
         client = self._client()

@@ -85,10 +85,11 @@ class Link:
         await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if not self._accepted.done() and not self._ended.done():
             return f"no answer to our greeting within {timeout_s:g} s"
-        reason = await self._ended
+        # Whoever is cancelled while it awaits a future cancels that too, and this one still has to tell an end.
+        await asyncio.wait({self._ended})
         if self._broken is not None:
             raise self._broken
-        return reason
+        return self._ended.result()
 
     async def close(self) -> None:
         """End it in good order where it still stands, and let go of the socket."""

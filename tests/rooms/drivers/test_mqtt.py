@@ -131,6 +131,22 @@ def test_what_is_published_while_we_are_away_arrives_even_through_a_killed_broke
     asyncio.run(scene())
 
 
+def test_whoever_leaves_in_good_order_acknowledges_what_it_took_and_says_goodbye(tmp_path: Path) -> None:
+    async def scene(broker: Mosquitto) -> None:
+        for value in (1.0, 2.0, 3.0):
+            async with heard(source_of(broker.broker(), [point()])) as ear:
+                await asyncio.to_thread(broker.publish, "a/t", str(value))
+                await ear.until(lambda: bool(ear.values()))
+            assert ear.values() == [value]
+
+    with mosquitto(tmp_path, extra=["log_type all"]) as broker:
+        asyncio.run(scene(broker))
+        broker.stop()
+        log = (tmp_path / "log").read_text(encoding="utf-8")
+    assert log.count("Received PUBACK from gateway") == 3
+    assert log.count("Received DISCONNECT from gateway") == 3
+
+
 def test_a_session_that_is_not_kept_brings_nothing_of_what_was_missed(broker: Mosquitto) -> None:
     async def scene() -> None:
         for value, missed in ((1.0, "2"), (3.0, "4")):
