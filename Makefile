@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 VENDOR := cloud/web/static/vendor
+PEERS := tests/peers/node
 
 .PHONY: help demo test soak lint format bench lock clean
 help:  ## what can be made
@@ -11,7 +12,7 @@ help:  ## what can be made
 demo: .venv/ready $(VENDOR)/ready  ## plant, gateway and cloud on this machine: the whole story in three minutes
 	$(BIN)/babbitt demo $(ARGS)
 
-test: .venv/ready $(VENDOR)/ready  ## the default suite
+test: .venv/ready $(VENDOR)/ready $(PEERS)/node_modules/ready  ## the default suite
 	$(BIN)/pytest $(ARGS)
 
 soak: .venv/ready $(VENDOR)/ready  ## kills, power cuts and every other fault for SECONDS=1800, each reading accounted for
@@ -35,7 +36,7 @@ lock: .venv/ready  ## resolve requirements.lock anew from pyproject.toml
 	    --no-header --all-extras --upgrade pyproject.toml -o requirements.lock --quiet
 
 clean:  ## remove what the other targets made
-	rm -rf .venv $(VENDOR) cloud/web/node_modules var
+	rm -rf .venv $(VENDOR) cloud/web/node_modules $(PEERS)/node_modules var
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,4 +60,10 @@ $(VENDOR)/ready: cloud/web/package-lock.json | .venv/ready
 	cp cloud/web/node_modules/uplot/dist/uPlot.iife.min.js $(VENDOR)/uplot.min.js
 	cp cloud/web/node_modules/uplot/dist/uPlot.min.css $(VENDOR)/uplot.min.css
 	cp cloud/web/node_modules/uplot/LICENSE $(VENDOR)/uplot.LICENSE
+	@touch $@
+
+# A peer of the tests that is not Python: an OPC UA client that shares no code with ours.
+$(PEERS)/node_modules/ready: $(PEERS)/package-lock.json | .venv/ready
+	@command -v npm >/dev/null || $(BIN)/pip install --quiet --require-hashes --requirement requirements-npm.lock
+	cd $(PEERS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
