@@ -28,6 +28,7 @@ from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.binary_server_asyncio import BinaryServer, OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession, SessionState
+from asyncua.server.monitored_item_service import MonitoredItemValues
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary, uatcp_to_binary
 
@@ -220,6 +221,8 @@ class GuardedSession(InternalSession):
         results = await super().create_monitored_items(params)
         for result in results:
             item = self._items(params.SubscriptionId).get(result.MonitoredItemId)
+            if item is not None:
+                item.mvalue = _Values(item.mvalue)
             if item is not None and item.where_clause_evaluator is not None:
                 item.where_clause_evaluator = Where(self.logger, self.aspace, item.filter.WhereClause)
         return results
@@ -278,6 +281,17 @@ class GuardedSession(InternalSession):
     def _items(self, number: int) -> dict[int, Any]:
         service = self.subscription_service.subscriptions[number].monitored_item_srv
         return service._monitored_items  # noqa: SLF001 asyncua has no other way to see what a subscription watches
+
+
+class _Values(MonitoredItemValues):
+    """What one item was and is, without asyncua's deep copy of each value: ours are made anew each time."""
+
+    def __init__(self, before: MonitoredItemValues) -> None:
+        super().__init__()
+        self.current_dvalue, self.old_dvalue = before.current_dvalue, before.old_dvalue
+
+    def set_current_datavalue(self, cur_val: ua.DataValue) -> None:
+        self.old_dvalue, self.current_dvalue = self.current_dvalue, cur_val
 
 
 class GuardedProcessor(UaProcessor):
