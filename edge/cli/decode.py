@@ -55,7 +55,7 @@ class Wanted:
 )
 @click.option("--host", metavar="HOST[:PORT]", help="A Modbus TCP device, instead of CONFIG.")
 @click.option("--device", metavar="PATH", help="A serial device such as /dev/ttyUSB0, instead of CONFIG.")
-@click.option("--baud", type=int, default=19_200, show_default=True, help="With --device.")
+@click.option("--baud", type=click.IntRange(300, 921_600), default=19_200, show_default=True, help="With --device.")
 @click.option("--parity", type=click.Choice(["N", "E", "O"]), default="E", show_default=True, help="With --device.")
 @click.option("--stop-bits", type=click.Choice(["1", "2"]), default="1", show_default=True, help="With --device.")
 @click.option(
@@ -119,7 +119,8 @@ def decode(
         target = Target(line, _unit_id(unit or "1"), profile)
     live = not once and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     if live:
-        asyncio.run(_live(target, wanted, every))
+        with contextlib.suppress(KeyboardInterrupt):  # an ordinary way to end a screen
+            asyncio.run(_live(target, wanted, every))
         return
     window = asyncio.run(_look_once(target, wanted))
     _print(window, wanted, as_json)

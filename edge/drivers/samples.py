@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge.config.profiles.bacnet import BacnetProfile, BacnetSample
 from edge.config.profiles.modbus import ModbusProfile
 from edge.config.profiles.modbus import Sample as ModbusSample
 from edge.config.profiles.mqtt import MqttProfile
@@ -13,6 +14,8 @@ from edge.contract.types import Quality
 from edge.ports import Answer
 
 PAYLOAD_BYTES_MAX = 1024 * 1024
+COMPLEX_ACK, READ_PROPERTY_MULTIPLE = 0x30, 14
+"""ASHRAE 135, 20.1.5 and clause 21."""
 
 
 def decode_sample(profile: Any, sample: Any) -> dict[str, Answer] | None:
@@ -27,6 +30,8 @@ def decode_sample(profile: Any, sample: Any) -> dict[str, Answer] | None:
             return _of_mqtt(profile, sample)
         case SerialProfile() | StreamProfile(), SerialSample():
             return _of_serial(profile, sample)
+        case BacnetProfile(), BacnetSample():
+            return _of_bacnet(profile, sample)
         case _:
             return None
 
@@ -78,3 +83,20 @@ def _of_serial(profile: AnySerial, sample: SerialSample) -> dict[str, Answer]:
             raise ValueError(f"{message[:40]!r} is none of its messages")
         answers |= {profile.point[i].tag: answer for i, answer in zip(found.places, found.answers, strict=True)}
     return answers
+
+
+def _of_bacnet(profile: BacnetProfile, sample: BacnetSample) -> dict[str, Answer]:
+    from bacpypes3.apdu import APDU, APCISequence
+    from bacpypes3.errors import DecodingError, RejectException
+    from bacpypes3.pdu import PDU
+
+    from edge.drivers.bacnet_reading import answer_in, ref_of, said_by
+
+    apdu = bytes.fromhex(sample.answer)
+    if len(apdu) < 3 or apdu[0] != COMPLEX_ACK or apdu[2] != READ_PROPERTY_MULTIPLE:
+        raise ValueError("it is no acknowledged ReadPropertyMultiple: 30, a number, 0e, and so on")
+    try:
+        said = said_by(APCISequence.decode(APDU.decode(PDU(apdu))))
+    except (DecodingError, RejectException) as error:
+        raise ValueError(f"it cannot be decoded: {error}") from error
+    return {point.tag: answer_in(said, point) for point in profile.point if ref_of(point) in said}

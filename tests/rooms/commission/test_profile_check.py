@@ -133,3 +133,22 @@ def test_what_is_only_worth_a_look_is_no_error(tmp_path: Path) -> None:
 def test_what_is_no_profile_at_all(text: str, tmp_path: Path) -> None:
     assert not checked(tmp_path, text).sound
     assert not check_profile(tmp_path / "missing.toml").sound
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        ("abb-ach580-bypass", 'answer = "30', 'answer = "50', "no acknowledged ReadPropertyMultiple"),
+        ("abb-ach580-bypass", '04004f1f"', '"', "cannot be decoded"),
+        ("abb-ach580-bypass", "current_a = 42.5", "current_a = 43.5", "says 43.5, the message decodes to 42.5"),
+        ("shelly-plus-1pm", "power_w = ", "power_w = 1", "the message decodes to"),
+        ("mettler-toledo-sics", "weight_kg = ", "weight_kg = 1", "the message decodes to"),
+    ],
+)  # fmt: skip
+def test_samples_of_every_protocol_are_judged_by_its_driver(
+    name: str, old: str, new: str, said: str, tmp_path: Path
+) -> None:  # fmt: skip
+    text = (profiles_root() / "devices" / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    found = checked(tmp_path, text.replace(old, new, 1), name)
+    assert any(said in problem.problem for problem in found.problems if problem.wrong), found.problems
