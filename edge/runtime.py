@@ -211,10 +211,21 @@ class Gateway:
         renews = bool(self._norths) and _shown(site) != _shown(self._site)
         await self._poller.change(site, lambda: self._take_over(site, judges, renews=renews))
         if renews:
-            assert self._group is not None
-            await _ended(self._serving)
-            self._norths = self._make_norths()
-            self._serving = [self._room(self._group, north.name, north.run) for north in self._norths]
+            await self._renew_norths()
+
+    async def _renew_norths(self) -> None:
+        """Before it returns, so that whoever judges what follows does not judge this."""
+        assert self._group is not None
+        await _ended(self._serving)
+        self._serving = []
+        for north in self._make_norths():
+            try:
+                await north.open()
+            except BabbittError as error:
+                log.error("%s is not served until the gateway is started again: %s", north.name, error)
+                continue
+            self._norths.append(north)
+            self._serving.append(self._room(self._group, north.name, north.run))
 
     def _judged_the_same(self, site: Site) -> set[str]:
         """Machines whose judge may stay."""
@@ -460,7 +471,8 @@ async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.wait(tasks)
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def _folder(site: Site) -> Path:
