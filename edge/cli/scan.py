@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+SHOWN = (
+    click.option("--yes", is_flag=True, help="Do not ask before the first question is sent."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
+    click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
+                 help="Write the lines and machines that a site file would have."),
+)  # fmt: skip
 COMMON = (
     click.option("--timeout-ms", type=click.IntRange(10, 60_000), default=200, show_default=True,
                  help="How long to wait for each answer."),
@@ -30,10 +36,7 @@ COMMON = (
                  help="Modbus function: holding registers or input registers."),
     click.option("--profiles", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
                  help="A folder with device profiles of yours, to be tried beside the shipped ones."),
-    click.option("--yes", is_flag=True, help="Do not ask before the first question is sent."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table."),
-    click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.toml",
-                 help="Write the lines and machines that a site file would have."),
+    *SHOWN,
 )  # fmt: skip
 
 
@@ -50,13 +53,15 @@ def _with(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 def scan() -> None:
     """Find devices: on a serial line at unknown settings, or at addresses that you name.
 
-    Scans only read: one register of each unit, then what a found device says of itself (function 43/14) and the
-    registers by which the known profiles recognise theirs. Ctrl-C ends one with what was found so far.
+    Scans only read. Of Modbus units one register, then what a found device says of itself (function 43/14) and the
+    registers by which the known profiles recognise theirs. Ctrl-C ends a scan with what was found so far.
 
     \b
     Examples:
       babbitt scan serial /dev/ttyUSB0
       babbitt scan tcp 192.168.10.0/24 --units 1-10 -o found.toml
+      babbitt scan bacnet 192.168.1.20/24
+      babbitt scan opcua plc-1 plc-2
     """
 
 
@@ -134,6 +139,100 @@ def tcp(
         f" {_duration(scanning.duration_s())} if nobody answers"
     )
     _run(scanning.run, words, yes=yes, as_json=as_json, out=out)
+
+
+@scan.command()
+@click.argument("interface")
+@click.option("--port", type=click.IntRange(1, 65_535), default=47_808, show_default=True, help="UDP port.")
+@click.option("--instances", default="", metavar="LOW-HIGH", help="Only device instances in this range.")
+@click.option("--target", default="", metavar="ADDRESS", help="Ask this address alone instead of everybody.")
+@click.option("--bbmd", default="", metavar="ADDRESS", help="Ask through the BBMD at this address.")
+@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long to listen.")
+@_with(SHOWN)
+def bacnet(
+    interface: str, port: int, instances: str, target: str, bbmd: str, seconds: float, yes: bool, as_json: bool,
+    out: Path | None,
+) -> None:  # fmt: skip
+    """Find BACnet/IP devices: Who-Is on the network of INTERFACE, this machine's own address there with its prefix.
+
+    Each is then asked for its name, model and vendor. A gateway of this machine that speaks BACnet has the port: stop
+    it first.
+
+    \b
+    Example:
+      babbitt scan bacnet 192.168.1.20/24
+    """
+    import ipaddress
+
+    from edge.commission.scan_others import bacnet_devices
+
+    try:
+        ipaddress.IPv4Interface(interface)
+    except ValueError as error:
+        raise ConfigError(
+            "INTERFACE", str(error), "this machine's address with its prefix, as 192.168.1.20/24"
+        ) from error
+    if "/" not in interface:
+        raise ConfigError("INTERFACE", f"found {interface!r}, without a prefix", "such as 192.168.1.20/24")
+    low, high = 0, 4_194_302
+    if instances:
+        numbers = range_of(instances, low, high)
+        low, high = numbers[0], numbers[-1]
+    where = f"through {bbmd}" if bbmd else f"to {target}" if target else f"to everybody on the network of {interface}"
+    words = f"one Who-Is {where}, then three questions for names to each device that answers; {seconds:g} s"
+
+    def scanning() -> AsyncIterator[Found]:
+        tell = _progress(as_json)
+        return bacnet_devices(
+            interface, port=port, low=low, high=high, target=target, bbmd=bbmd, wait_s=seconds, tell=tell
+        )
+
+    _run(scanning, words, yes=yes, as_json=as_json, out=out)
+
+
+@scan.command()
+@click.argument("hosts", nargs=-1, required=True)
+@click.option("--port", "ports", multiple=True, type=click.IntRange(1, 65_535), default=(4840,), show_default=True,
+              help="TCP port; may be given several times.")  # fmt: skip
+@click.option("--timeout-ms", type=click.IntRange(10, 60_000), default=2000, show_default=True,
+              help="How long to wait for each answer.")  # fmt: skip
+@_with(SHOWN)
+def opcua(
+    hosts: tuple[str, ...], ports: tuple[int, ...], timeout_ms: int, yes: bool, as_json: bool, out: Path | None
+) -> None:
+    """Find OPC UA servers at HOSTS, names, addresses or private ranges, and the endpoints that they offer.
+
+    No session is made and nobody logs in. `babbitt browse` shows what such a server has.
+
+    \b
+    Example:
+      babbitt scan opcua 192.168.10.0/24 plc-1 --port 4840
+    """
+    from edge.commission.scan_others import opcua_servers
+    from edge.commission.scan_tcp import hosts_of
+
+    named = hosts_of(hosts)
+    words = (
+        f"a connection to {len(named)} hosts, port {', '.join(map(str, ports))}; where an OPC UA server answers, the"
+        " question for its endpoints"
+    )
+
+    def scanning() -> AsyncIterator[Found]:
+        return opcua_servers(named, ports, timeout_s=timeout_ms / 1000, tell=_progress(as_json))
+
+    _run(scanning, words, yes=yes, as_json=as_json, out=out)
+
+
+def range_of(text: str, low: int, high: int) -> range:
+    """``5-9`` or ``5``. Raises ``ConfigError``."""
+    first, dash, last = text.partition("-")
+    try:
+        numbers = range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        numbers = range(0)
+    if not numbers or numbers[0] < low or numbers[-1] > high:
+        raise ConfigError("--instances", f"found {text!r}", f"accepted: {low} to {high}, such as 1000-1999")
+    return numbers
 
 
 def numbers_of(text: str, low: int, high: int) -> list[int]:

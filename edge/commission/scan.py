@@ -43,7 +43,7 @@ class Found:
             return f"{line['device']} {line['baud']} 8{line['parity']}{line['stop_bits']}"
         if "host" in line:
             return f"{line['host']}:{line['port']}"
-        return str(line.get("url") or line.get("kind"))
+        return str(line.get("url") or line.get("interface"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,39 +71,22 @@ class TcpScan:
         """Everyone who answers, as they are found; a host that accepts and no unit of which answers, without one."""
         places = [(host, port) for host in self.hosts for port in self.ports]
         self._total = len(places)
-        waiting, found = iter(places), asyncio.Queue[Found | None]()
-        workers = [asyncio.create_task(self._work(waiting, found)) for _ in range(min(AT_ONCE, len(places)))]
-        try:
-            ended = 0
-            while ended < len(workers):
-                one = await found.get()
-                if one is None:
-                    ended += 1
-                else:
-                    yield one
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-        for worker in workers:
-            worker.result()
+        async for one in spread(places, self._place):
+            yield one
+        self._say("")
 
     def duration_s(self) -> float:
         """How long it takes if nobody answers."""
         return CONNECT_S * -(-len(self.hosts) * len(self.ports) // AT_ONCE)
 
-    async def _work(self, waiting: object, found: asyncio.Queue[Found | None]) -> None:
-        try:
-            for host, port in waiting:  # type: ignore[attr-defined]
-                self._say(f"{host}:{port}")
-                if await _accepts(host, port):
-                    self._total += len(self.units)
-                    async for one in self._units(host, port):
-                        found.put_nowait(one)
-                self._done += 1
-            self._say("")
-        finally:
-            found.put_nowait(None)
+    async def _place(self, place: tuple[str, int]) -> AsyncIterator[Found]:
+        host, port = place
+        self._say(f"{host}:{port}")
+        if await accepts(host, port):
+            self._total += len(self.units)
+            async for one in self._units(host, port):
+                yield one
+        self._done += 1
 
     async def _units(self, host: str, port: int) -> AsyncIterator[Found]:
         line = {"kind": "modbus-tcp", "host": host, "port": port, "timeout_ms": self.timeout_ms}
@@ -130,7 +113,39 @@ class TcpScan:
         self.tell(Step(self._done, self._total, where, left * self.timeout_ms / 1000 / AT_ONCE + CONNECT_S))
 
 
-async def _accepts(host: str, port: int) -> bool:
+async def spread(
+    places: Sequence[tuple[str, int]], look: Callable[[tuple[str, int]], AsyncIterator[Found]]
+) -> AsyncIterator[Found]:
+    """What ``look`` finds at each of ``places``, ``AT_ONCE`` of them at once, in the order in which it is found."""
+    waiting, found = iter(places), asyncio.Queue[Found | None]()
+
+    async def work() -> None:
+        try:
+            for place in waiting:
+                async for one in look(place):
+                    found.put_nowait(one)
+        finally:
+            found.put_nowait(None)
+
+    workers = [asyncio.create_task(work()) for _ in range(min(AT_ONCE, len(places)))]
+    try:
+        ended = 0
+        while ended < len(workers):
+            one = await found.get()
+            if one is None:
+                ended += 1
+            else:
+                yield one
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+    for worker in workers:
+        worker.result()
+
+
+async def accepts(host: str, port: int) -> bool:
+    """Whether a connection can be made."""
     try:
         async with asyncio.timeout(CONNECT_S):
             _, writer = await asyncio.open_connection(host, port)

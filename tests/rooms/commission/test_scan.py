@@ -33,9 +33,11 @@ from edge.config.profiles.modbus import ModbusProfile
 from edge.config.site import profiles_root
 from edge.config.tables import SiteFile
 from edge.errors import BabbittError, ConfigError
+from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
 from tests.peers.hostile import Hostile, over_tcp, slow_crc
 from tests.peers.image import Image
 from tests.peers.modbus_peers import pymodbus_tcp
+from tests.peers.opcua_peers import asyncua_server
 
 DEADLINE_S = 30.0
 BAUDS = {19200: termios.B19200, 38400: termios.B38400}
@@ -203,6 +205,31 @@ def test_a_server_that_is_none_of_ours_says_who_it_is() -> None:
     done = asyncio.run(scenario())
     [found] = json.loads(done.stdout)["found"]
     assert (found["unit"], found["identity"]) == (17, {"vendor": "Acme", "product": "P-100", "revision": "1.7"})
+
+
+def test_bacnet_devices_say_who_they_are(tmp_path: Path) -> None:
+    port, out = udp_port(), tmp_path / "found.toml"
+    with BacnetDevice("rusty", "127.0.0.2", port, 1234):
+        arguments = ("--port", str(port), "--instances", "1000-1999", "--seconds", "1", "--yes", "--json")
+        done = scan("bacnet", OURS, *arguments, "-o", str(out))
+    [found] = json.loads(done.stdout)["found"]
+    assert (found["unit"], found["identity"]["name"]) == (1234, "rusty-1234")
+    assert found["answered"].startswith(f"at 127.0.0.2:{port}, vendor ")
+    tables = tomllib.loads(out.read_text())
+    assert (tables["line"][0]["kind"], tables["asset"][0]["unit"][0]["unit"]) == ("bacnet", 1234)
+    for wrong in ("192.168.1.20", "somewhere"):
+        assert scan("bacnet", wrong, "--yes").returncode == 2
+
+
+def test_opcua_servers_tell_their_endpoints() -> None:
+    with asyncua_server() as peer:
+        port = str(peer.port)
+        done = scan("opcua", "127.0.0.1", "--port", port, "--port", "9", "--timeout-ms", "5000", "--yes", "--json")
+    [found] = json.loads(done.stdout)["found"]
+    assert found["place"] == f"opc.tcp://127.0.0.1:{port}"
+    assert found["identity"]["application"]
+    assert "security " in found["answered"]
+    assert "users " in found["answered"]
 
 
 def test_nobody_there_is_said() -> None:
