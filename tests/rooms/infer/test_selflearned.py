@@ -49,6 +49,21 @@ def pump_rows(count: int, *, seed: int, shift_at: int = 10**9) -> list[dict[str,
     return rows
 
 
+def test_an_asset_that_is_polled_in_parts_at_different_rates_is_judged_as_a_whole() -> None:
+    """Current at each poll, pressure at every third: that pressure follows current is still learned, and missed."""
+    judge, rows = generic(), pump_rows(3000, seed=1, shift_at=2400)
+    for number, row in enumerate(rows, 1):
+        judge.observe(batch({"current_a": row["current_a"]}, number))
+        if number % 3 == 0:
+            judge.observe(batch({"pressure_bar": row["pressure_bar"]}, number))
+        if number == 2400:
+            before = judge.verdict(0, mono_ns=number * PERIOD_NS)
+    after = judge.verdict(0, mono_ns=len(rows) * PERIOD_NS)
+    assert before is not None
+    assert after is not None
+    assert (before.anomalous, after.anomalous) == (False, True)
+
+
 def test_it_learns_then_judges_and_never_claims_a_life() -> None:
     verdicts = replay(generic(), pump_rows(900, seed=1))
     assert verdicts[0].note == f"{NOT_ENOUGH}: learning what is normal, 0 % done"
