@@ -34,11 +34,14 @@ HOUR_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of line: its table's keys, its unit's, and the one point of its profile, as TOML."""
+    """One kind of line: its table's keys, its unit's, and the one point of its profile, as TOML; or a shipped profile.
+
+    ``protocol`` is that of the point, or the name of the shipped profile where there is no ``point``.
+    """
 
     protocol: str
     line: str
-    point: str
+    point: str = ""
     unit: str = "unit = 1"
 
 
@@ -54,6 +57,13 @@ class Peers:
         listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         port: int = listener.getsockname()[1]
         return port
+
+    def udp(self) -> int:
+        """A UDP port that was free a moment ago."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
 
     def device(self) -> str:
         """A serial device on which nobody speaks."""
@@ -86,6 +96,13 @@ LINES: dict[str, Callable[[Peers], Kind]] = {
     "opcua": lambda peers: Kind(
         "opcua", f'url = "{peers.opcua()}"\nsecurity = "None"', f'node = "nsu={URI};s=Motor1.Temp"', ""
     ),
+    "serial": lambda peers: Kind("mettler-toledo-sics", f'device = "{peers.device()}"'),
+    "serial-tcp": lambda peers: Kind("mettler-toledo-sics", f'host = "127.0.0.1"\nport = {peers.port()}'),
+    "serial-stream": lambda peers: Kind("airmar-200wx", f'device = "{peers.device()}"'),
+    "serial-tcp-stream": lambda peers: Kind("airmar-200wx", f'host = "127.0.0.1"\nport = {peers.port()}'),
+    "bacnet": lambda peers: Kind(
+        "bacnet", f'interface = "127.0.0.1/8"\nport = {peers.udp()}', 'object = "analog-input"\ninstance = 1'
+    ),
 }
 
 
@@ -100,10 +117,13 @@ def site(folder: Path, peers: Peers, kinds: list[str]) -> Path:
     parts.append(f'[uplink]\nurl = "{url}"\ntoken_file = "gateway.token"')
     for kind in kinds:
         one = LINES[kind](peers)
+        profile = kind if one.point else one.protocol
         device = f'[device]\nid = "{kind}"\nproducts = []\nsource = "made here"\nprotocol = "{one.protocol}"\n'
-        (devices / f"{kind}.toml").write_text(f'{device}[[point]]\ntag = "value"\n{one.point}\n', encoding="utf-8")
+        if one.point:
+            told = f'{device}[[point]]\ntag = "value"\n{one.point}\n'
+            (devices / f"{kind}.toml").write_text(told, encoding="utf-8")
         parts.append(f'[[line]]\nkind = "{kind}"\nname = "{kind}"\n{one.line}\n[[asset]]\nid = "{kind}"\n')
-        unit = f'line = "{kind}"\nprofile = "{kind}"\nperiod_ms = {HOUR_MS}\n{one.unit}\n'
+        unit = f'line = "{kind}"\nprofile = "{profile}"\nperiod_ms = {HOUR_MS}\n{one.unit}\n'
         parts.append(f"[[asset.unit]]\n{unit}")
     path = folder / "site.toml"
     path.write_text("\n".join(parts), encoding="utf-8")
