@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     """
 
     value: Value
-    quality: Quality
+    quality: Quality = Quality.GOOD
     detail: str = ""
 
 

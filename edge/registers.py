@@ -66,7 +66,9 @@ def meaning(point: Point, raw: float | bytes) -> Meaning:
     if point.values:
         word = point.values.get(int(raw))
         return (word, Quality.GOOD, "") if word else (None, Quality.BAD_DECODE, f"{int(raw)} has no word in `values`")
-    value = raw * point.scale + point.offset if point.is_scaled and not isinstance(raw, bool) else raw
+    value = raw
+    if point.is_scaled and not isinstance(raw, bool):
+        value = raw * point.scale + point.offset if point.offset else raw * point.scale
     if isinstance(value, float) and not math.isfinite(value):
         return None, Quality.BAD_DECODE, f"{value} is no measurement"
     return value, Quality.GOOD, ""

@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from edge.config.profiles.modbus import ModbusProfile, Point, Quirks
 from edge.contract.types import Quality
-from edge.drivers.modbus_block import Block, block_of, reply_answers
+from edge.drivers.modbus_block import Block, block_of
 from edge.drivers.modbus_questions import Reply, Request
 from edge.ports import Answer
 
@@ -75,16 +75,16 @@ class Plan:
         self.refused = tuple(
             block_of([profile.point[i] for i in places], places) for places in together.values() if places
         )
-        order = [place for block in (*self.blocks, *self.refused) for place in block.places]
+        self._all = (*self.blocks, *self.refused)
+        order = [place for block in self._all for place in block.places]
         back = sorted(range(len(order)), key=order.__getitem__)
         self._arrange = None if back == list(range(len(order))) else itemgetter(*back)
 
     def answers(self, replies: Sequence[Reply]) -> list[Answer]:
         """One answer a point, in the profile's order, from one reply a block, those ``refused`` last."""
         answers: list[Answer] = []
-        for block, reply in zip((*self.blocks, *self.refused), replies, strict=True):
-            answers += reply_answers(block, reply)
-        assert len(answers) == len(self.profile.point)
+        for i, block in enumerate(self._all):
+            block.answer(answers, replies[i])
         return answers if self._arrange is None else list(self._arrange(answers))
 
 
