@@ -37,7 +37,7 @@ def decode_sample(profile: Any, sample: Any) -> dict[str, Answer] | None:
 
 
 def _of_modbus(profile: ModbusProfile, sample: ModbusSample) -> dict[str, Answer]:
-    from edge.drivers.modbus_block import Block
+    from edge.drivers.modbus_block import Block, answers_of
     from edge.drivers.modbus_questions import Request, check_reply
 
     pdu = bytes.fromhex(sample.request)
@@ -52,7 +52,7 @@ def _of_modbus(profile: ModbusProfile, sample: ModbusSample) -> dict[str, Answer
     reply = check_reply(request, bytes.fromhex(sample.response))
     if reply.quality != Quality.GOOD:
         raise ValueError(f"the response does not answer the request: {reply.detail or 'too short'}")
-    answers = Block(request, range(len(inside)), inside).answers(reply.data) if inside else []
+    answers = answers_of(len(inside), [(Block(request, range(len(inside)), inside), reply)]) if inside else []
     return {point.tag: answer for point, answer in zip(inside, answers, strict=True)}
 
 
