@@ -28,6 +28,8 @@ NAME_WIDTH = 44
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=10_000, show_default=True, help="How many entries at most."
 )
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True,
+              help="How long to listen, where nobody can be asked: at a broker.")  # fmt: skip
 @click.option("--values", is_flag=True, help="Read each value too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a tree.")
 @click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="PROFILE.toml",
@@ -42,21 +44,25 @@ NAME_WIDTH = 44
               help="What that policy does.")  # fmt: skip
 @click.option("--certificate", default="", help="The gateway's certificate, for security.")
 @click.option("--key", default="", help="Its private key.")
-@click.option("--server-certificate", default="", help="The server's certificate.")
+@click.option("--server-certificate", default="", help="The server's certificate, or who signed it.")
 @click.option("--username", default="", help="Who asks; anonymous by default.")
 @click.option("--password-file", default="", help="File with that user's password.")
 @click.option("--timeout-ms", type=click.IntRange(50, 120_000), default=5000, show_default=True,
               help="How long one request may take.")  # fmt: skip
 def browse(
-    address: str, node: str, depth: int, limit: int, out: Path | None, at: str, trust: Path | None,
+    address: str, node: str, depth: int, limit: int, seconds: float, out: Path | None, at: str, trust: Path | None,
     timeout_ms: int, *, values: bool, as_json: bool, endpoints: bool, **security: str,
 ) -> None:  # fmt: skip
     """Show what the OPC UA server at ADDRESS has: nodes with ids, types, units and values. Nothing is ever written.
+
+    At an MQTT broker: topics that come by while it listens, and the values in their payloads; --node is a topic filter,
+    and --server-certificate names who signed the broker's own.
 
     \b
     Examples:
       babbitt browse opc.tcp://plc-1:4840 --endpoints
       babbitt browse opc.tcp://plc-1:4840 --values --depth 3
+      babbitt browse mqtt://10.0.0.5 --node "plug-7/#" --at plug-7 --seconds 60 -o profiles/devices/plug.toml
       babbitt browse opc.tcp://plc-1:4840 --node "ns=2;s=Motor1" --at Motor1 -o profiles/devices/motor.toml
     """
     if out is not None and out.exists():
@@ -69,7 +75,7 @@ def browse(
 
         options = {**security, "timeout_s": timeout_ms / 1000}
         # A profile wants to know what is an array, which some servers tell by the value alone.
-        ask = Ask(address, node, depth, limit, values or out is not None, _progress, options)
+        ask = Ask(address, node, depth, limit, values or out is not None, seconds, _progress, options)
         asyncio.run(_browse(browser_of(address), ask, out, at, as_json=as_json))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

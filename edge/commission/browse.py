@@ -14,7 +14,11 @@ from typing import Any, Protocol, cast
 
 from edge.errors import ConfigError
 
-BROWSERS = {"opc.tcp": "edge.commission.opcua_browse"}
+BROWSERS = {
+    "opc.tcp": "edge.commission.opcua_browse",
+    "mqtt": "edge.commission.mqtt_browse",
+    "mqtts": "edge.commission.mqtt_browse",
+}
 TAG_MAX = 63
 
 
@@ -41,7 +45,8 @@ class Entry:
 class Ask:
     """What to browse: from ``start`` (all where empty), ``depth_max`` levels down, ``entries_max`` entries at most.
 
-    ``tell`` is called with the number found so far. ``options`` are the protocol's own, such as security.
+    ``tell`` is called with the number found so far. ``options`` are the protocol's own, such as security. Where nobody
+    can be asked, ``listen_s`` is how long to listen to what is told.
     """
 
     address: str
@@ -49,6 +54,7 @@ class Ask:
     depth_max: int = 10
     entries_max: int = 10_000
     values: bool = False
+    listen_s: float = 10.0
     tell: Callable[[int], None] = lambda _: None
     options: dict[str, Any] = field(default_factory=dict)
 
