@@ -34,11 +34,11 @@ def test_kills_over_a_failing_link_lose_nothing_that_is_not_declared(trial: Call
 
 @pytest.mark.timeout(180)
 def test_what_is_kept_by_exception_is_held_declared_or_counted_as_unchanged(trial: Callable[[Manner], Trial]) -> None:
-    made = trial(Manner(kills=4, by_exception=True))
+    made = trial(Manner(kills=4, kill_s=2.0, by_exception=True))
     made.run()
     found = made.account().settle()
     print(found)
-    assert sum(row.unchanged for row in made.unchanged()) > 100
+    assert sum(row.unchanged for row in made.unchanged()) > 0
     assert (found.undeclared_loss, found.duplicates, found.altered, found.reordered) == (0, 0, 0, 0)
 
 
