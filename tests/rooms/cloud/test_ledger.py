@@ -14,10 +14,11 @@ from cloud.store.reader import Reader
 from cloud.store.rebuild import rebuild
 from cloud.store.writer import Seen, Writer
 from edge.clock import SystemClock
+from edge.config.scans import Deadband
 from edge.contract.block import Block, decode_block, encode_block, peek
 from edge.contract.dictionary import open_dictionary
 from edge.contract.types import Ack, LedgerRow, Quality, Record
-from edge.journal import SqliteJournal
+from edge.journal import ByException, SqliteJournal
 from edge.ports import Clock
 from tests.rooms.cloud.sending import BOOT, GATEWAY, SPINDLE, START_NS, batch, block
 
@@ -28,6 +29,7 @@ class Chain:
     """A journal and a store; ``deliver`` is the uplink between them."""
 
     def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder, self._clock = folder, clock or SystemClock()
         self.open_journal()
         self.writer = Writer(folder / "cloud")
@@ -256,3 +258,30 @@ def test_a_block_that_was_altered_in_the_store_is_found_by_reading_it_again(tmp_
     found = chain.balance()
     assert (found.state, found.gone, found.altered) == ("disagrees", 0, 1)
     chain.close()
+
+
+def test_both_sides_agree_where_changes_alone_are_kept_and_a_lost_one_is_seen(tmp_path: Path) -> None:
+    bands = {tag: Deadband(0.5, 0.0, 5 * 10**9) for tag in ("vibration_mm_s", "running")}
+
+    def polled(chain: Chain, *, lose: int | None = None) -> Balance:
+        kept = ByException(chain.journal, {"spindle-1": bands})
+        for second in range(30):
+            one = batch(second, 1.0 if second % 10 else 2.0, bad=Quality.BAD_BUS if second == 15 else None)
+            kept.offer(one.asset, one.tags)
+            kept.append(one)
+            if second == 14:
+                chain.journal.commit()
+        chain.journal.report()
+        chain.journal.commit()
+        chain.deliver(lose=lose)
+        found = chain.balance()
+        chain.close()
+        return found
+
+    agreed = polled(Chain(tmp_path / "a"))
+    assert (agreed.state, agreed.mismatches) == ("agrees", ())
+    sums = agreed.sums
+    assert (sums.offered, sums.bad, sums.unchanged) == (90, 1, sums.good - sums.kept)
+    assert 30 < sums.unchanged < 60
+    assert sums.held_good == sums.expected == sums.kept
+    assert polled(Chain(tmp_path / "b"), lose=0).state != "agrees"
