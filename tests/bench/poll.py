@@ -4,7 +4,7 @@ The devices are a process of their own, and so is each of the two that poll: Bab
 readings are values with a quality and a time for each of 5,000 signals; and a plain loop of pymodbus' asynchronous
 client, one task a device, which has the registers and nothing else. Both are measured in turn, several times; CPU time
 is that of the whole process over the time in which it polled. How soon is measured apart, from when a poll was due to
-when its question had been handed to the kernel.
+when its question had been handed to the kernel; beside it, how late timers are that do nothing else.
 """
 
 from __future__ import annotations
@@ -120,8 +120,30 @@ async def lateness(ports: list[int], count: Count, seconds: float) -> dict[str, 
 
     _Connection.ask = noted  # type: ignore[assignment,method-assign]
     await measured(poller.run(), count, seconds)
-    late_ms = sorted(late_ms[DEVICES:])  # The first of each had to connect.
-    return {f"p{share:g}": late_ms[int(len(late_ms) * share / 100)] for share in (50, 90, 99, 99.9)}
+    return percentiles(late_ms)
+
+
+async def timers(seconds: float) -> dict[str, float]:
+    """The same of nothing but timers, as many and as often: what the machine and the loop add by themselves, in ms."""
+    late_ms: list[float] = []
+
+    async def one(phase_s: float) -> None:
+        due = time.monotonic() + phase_s
+        while True:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            late_ms.append((time.monotonic() - due) * 1000)
+            due += PERIOD_MS / 1000
+
+    tasks = [asyncio.create_task(one(PERIOD_MS / 1000 * i / DEVICES)) for i in range(DEVICES)]
+    await asyncio.sleep(seconds)
+    for task in tasks:
+        task.cancel()
+    return percentiles(late_ms)
+
+
+def percentiles(late_ms: list[float]) -> dict[str, float]:
+    ranked = sorted(late_ms[DEVICES:])  # The first of each had to connect.
+    return {f"p{share:g}": ranked[int(len(ranked) * share / 100)] for share in (50, 90, 99, 99.9)}
 
 
 def in_a_process(name: str, ports: list[int], seconds: float) -> dict[str, float]:
@@ -137,6 +159,7 @@ def run(name: str, ports: list[int], seconds: float, *, profiled: bool) -> None:
         "babbitt": lambda: measured(babbitt(ports, count).run(), count, seconds),
         "pymodbus": lambda: measured(pymodbus(ports, count), count, seconds),
         "late": lambda: lateness(ports, count, seconds),
+        "timers": lambda: timers(seconds),
     }
 
     async def main() -> dict[str, float]:
@@ -168,7 +191,10 @@ def main() -> None:
             name: [in_a_process(name, devices.ports, options.seconds) for _ in range(options.rounds)]
             for name in ("babbitt", "pymodbus")
         }
-        late = [in_a_process("late", devices.ports, options.seconds) for _ in range(options.rounds)]
+        late, bare = (
+            [in_a_process(name, devices.ports, options.seconds) for _ in range(options.rounds)]
+            for name in ("late", "timers")
+        )
     print(f"{DEVICES} devices x {REGISTERS} registers, every {PERIOD_MS} ms; medians of {options.rounds} rounds")
     for name, found in rounds.items():
         share, us, polls, readings = (
@@ -177,7 +203,8 @@ def main() -> None:
         )
         print(f"{name:9} {share:6.1%} of a core, {us:4.0f} us a poll, {polls:.1f} polls/s, {readings:,.0f} readings/s")
     for name in late[0]:
-        print(f"due to sent, {name}: {statistics.median(one[name] for one in late):.2f} ms")
+        sent_ms, timer_ms = (statistics.median(one[name] for one in found) for found in (late, bare))
+        print(f"due to sent, {name}: {sent_ms:.2f} ms; timers with nothing to do: {timer_ms:.2f} ms")
     share = statistics.median(one["cpu_share"] for one in rounds["babbitt"])
     ratio = share / statistics.median(one["cpu_share"] for one in rounds["pymodbus"])
     print(f"cpu_ratio_to_pymodbus={ratio:.2f}")
