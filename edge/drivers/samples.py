@@ -73,11 +73,18 @@ def _of_mqtt(profile: MqttProfile, sample: MqttSample) -> dict[str, Answer]:
 
 def _of_serial(profile: AnySerial, sample: SerialSample) -> dict[str, Answer]:
     from edge.drivers.serial_framer import Framer
-    from edge.drivers.serial_messages import Reader
+    from edge.drivers.serial_messages import Reader, request_bytes
 
+    asked = profile.message if isinstance(profile, SerialProfile) else ()
+    requests = {request_bytes(message, profile.frame, sample.unit) for message in asked} or {b""}
+    if as_bytes(sample.sends) not in requests:
+        raise ValueError(f"sends {sample.sends!r}, which is no request of the profile")
     framer, reader = Framer(profile.frame), Reader(profile, sample.unit)
+    messages = framer.feed(as_bytes(sample.receives), 0)
+    if not messages:
+        raise ValueError(f"receives no whole message ({framer.counts.words() or 'none that ends'})")
     answers: dict[str, Answer] = {}
-    for message in framer.feed(as_bytes(sample.receives), 0):
+    for message in messages:
         found = reader.read(message)
         if found is None:
             raise ValueError(f"{message[:40]!r} is none of its messages")
