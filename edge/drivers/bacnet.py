@@ -33,7 +33,7 @@ REFUSED_AGAIN_S = 600.0
 """A device that refused a subscription may have had no room for it: it is asked again after this."""
 RESTARTS_APART_S = 5.0
 """An I-Am costs anybody one datagram: it makes us subscribe anew no more often than this."""
-ALIVE_S = 5.0
+ALIVE_NS = 5_000_000_000
 """A device that tells of changes, and had none for so long, is asked for a sign of life."""
 BYTES_A_PROPERTY = 24
 """What a property takes of an answer, with its share of its object's identifier."""
@@ -150,23 +150,42 @@ class _Device:
         address = await self._client.find(self.subject.unit, self.subject.at)
         reading, tells = await self._introduced(address)
         self._address = address
-        self._check_ns = self._clock.mono_ns()
+        self._check_ns = due_ns = self._clock.mono_ns()
         period_ns = int(self.subject.period_s * 1e9)
-        due_ns = self._clock.mono_ns()
         while True:
             now_ns = self._clock.mono_ns()
             if tells:
                 await self._subscribe(address, now_ns)
-            checking = now_ns >= self._check_ns
-            if checking:
-                self._check_ns = now_ns + self._line.check_s * 1_000_000_000
-            await self._poll(reading, checking=checking)
+            await self._read_due(reading, now_ns, polling=now_ns >= due_ns)
             self.trouble = ""
             self._backoff.succeeded()
-            due_ns += period_ns * max(1, -(-(self._clock.mono_ns() - due_ns) // period_ns))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), (due_ns - self._clock.mono_ns()) / 1e9)
-            self._wake.clear()
+            if now_ns >= due_ns:
+                due_ns += period_ns * (1 + (now_ns - due_ns) // period_ns)
+            await self._rest(due_ns)
+
+    async def _read_due(self, reading: Reading, now_ns: int, *, polling: bool) -> None:
+        """Read what is due: all at a check, else what is at fault, and what is not told of when ``polling``."""
+        checking = now_ns >= self._check_ns
+        if checking:
+            self._check_ns = now_ns + self._line.check_s * 1_000_000_000
+        places = [
+            place for place in range(len(self._refs))
+            if checking or self._key(place) in self._faulty or (polling and not self._is_told(place))
+        ]  # fmt: skip
+        if places:
+            await self._poll(reading, places, checking=checking)
+        elif self._subscribed and now_ns - self._heard_ns >= ALIVE_NS:
+            await reading.read([(8, self.subject.unit, SYSTEM_STATUS, None)])
+            self._heard_ns = now_ns
+
+    async def _rest(self, due_ns: int) -> None:
+        """Until something is due, or the device said something that asks for more."""
+        due = [due_ns, self._check_ns, *self._subscribed.values(), *self._refused.values()]
+        if self._subscribed:
+            due.append(self._heard_ns + ALIVE_NS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, (min(due) - self._clock.mono_ns()) / 1e9))
+        self._wake.clear()
 
     async def _introduced(self, address: Address) -> tuple[Reading, bool]:
         """How it can be read, and whether it tells of changes. Raises ``SilentError``."""
@@ -201,14 +220,8 @@ class _Device:
                 del self._subscribed[key]
                 self._refused[key] = now_ns + int(REFUSED_AGAIN_S * 1e9)
 
-    async def _poll(self, reading: Reading, *, checking: bool) -> None:
-        """Read what the device does not tell of, or when ``checking`` all, and deliver it. Raises ``SilentError``."""
-        places = [i for i in range(len(self._refs)) if checking or not self._is_told(i) or self._key(i) in self._faulty]
-        if not places:
-            if self._clock.mono_ns() - self._heard_ns > ALIVE_S * 1e9:
-                await reading.read([(8, self.subject.unit, SYSTEM_STATUS, None)])
-                self._heard_ns = self._clock.mono_ns()
-            return
+    async def _poll(self, reading: Reading, places: Sequence[int], *, checking: bool) -> None:
+        """Read and deliver ``places``. Raises ``SilentError``."""
         said = await reading.read([ref for place in places for ref in self._needed(place)])
         faulty = {key for key in map(self._key, places) if _is_faulty(said, key)}
         fresh = faulty - self._faulty

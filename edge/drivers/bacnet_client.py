@@ -45,6 +45,7 @@ SEGMENTS_MAX = 16
 APDU_BYTES_MAX = 1476
 VENDOR = 999
 """Of the numbers that ASHRAE has set aside: none was assigned to us."""
+_UNREGISTERED = -2
 
 Notified = Callable[[Address, int, tuple[int, int], list[Any]], bool]
 """Called with source, process id, object and list of ``PropertyValue``; False where nobody subscribed to that."""
@@ -90,12 +91,12 @@ class Client(Application):  # type: ignore[misc]
         self.add_object(device)
         if line.bbmd:
             self._foreign = link
-            link.register(IPv4Address(line.bbmd if ":" in line.bbmd else f"{line.bbmd}:47808"), line.bbmd_ttl_s)
+            self._register()
 
     async def close(self) -> None:
         if self._foreign is not None:
-            with contextlib.suppress(Exception):
-                self._foreign.unregister()
+            self._foreign.unregister()
+            await asyncio.sleep(0)  # It says so in a task.
             self._foreign = None
         if self._datagrams is not None:
             await self._datagrams.close()
@@ -117,6 +118,7 @@ class Client(Application):  # type: ignore[misc]
         """Where device ``instance`` is: asked for by Who-Is, or ``at``. Raises ``SilentError``."""
         if at:
             return Address(at)
+        self._register()
         waiting = self._awaited[instance] = asyncio.get_running_loop().create_future()
         try:
             for _ in range(self._line.retries + 1):
@@ -135,7 +137,15 @@ class Client(Application):  # type: ignore[misc]
         finally:
             self._awaited.pop(instance, None)
             waiting.cancel()
-        raise SilentError(f"no device {instance} answered who-is")
+        lost = self._foreign is not None and self._foreign.bbmdRegistrationStatus != 0
+        why = f"; the BBMD {self._line.bbmd} does not register the gateway" if lost else ""
+        raise SilentError(f"no device {instance} answered who-is{why}")
+
+    def _register(self) -> None:
+        """Register at the BBMD, unless that is under way or done: bacpypes3 gives up once one has expired."""
+        if self._foreign is not None and self._foreign.bbmdRegistrationStatus == _UNREGISTERED:
+            at = self._line.bbmd if ":" in self._line.bbmd else f"{self._line.bbmd}:47808"
+            self._foreign.register(IPv4Address(at), self._line.bbmd_ttl_s)
 
     async def do_IAmRequest(self, apdu: IAmRequest) -> None:  # noqa: N802
         instance = int(apdu.iAmDeviceIdentifier[1])

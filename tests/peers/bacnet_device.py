@@ -31,10 +31,10 @@ class BacnetDevice:
     """``stack``: ``rusty`` hears who-is at 127.255.255.255 of its port. ``bacpypes`` takes any loopback address of its
     own port for itself, so its port must not be ours, and it is reached by its address alone."""
 
-    def __init__(self, stack: str, address: str, port: int, instance: int, without: str = "") -> None:
+    def __init__(self, stack: str, address: str, port: int, instance: int, more: str = "") -> None:
         self.at = f"{address}:{port}"
         self._command = [sys.executable, str(HERE / f"bacnet_{stack}.py"), address, str(port), str(instance)]
-        self._command += [without] if without else []
+        self._command += [more] if more else []
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:

@@ -167,6 +167,23 @@ def test_a_device_that_says_i_am_by_itself_has_started_again_and_is_subscribed_t
     asyncio.run(scene())
 
 
+def test_devices_of_another_subnet_are_found_through_its_bbmd_whenever_that_comes(port: int) -> None:
+    async def scene() -> None:
+        foreign = Bacnet(name="b", interface="127.0.0.1/32", port=port + 1, bbmd=f"127.0.0.2:{port}", timeout_ms=400)
+        async with listening(source(foreign, (1234, "", profile(POINTS)), (99, "", profile(POINTS)))) as ear:
+            await ear.until(lambda: "does not register the gateway" in ear.source.trouble(0))
+            ear.source._client._foreign._registration_expired()  # type: ignore[attr-defined]
+            with (
+                BacnetDevice("rusty", "127.0.0.2", port, 1234, "bbmd"),
+                BacnetDevice("rusty", "127.0.0.4", port, 99) as behind,
+            ):
+                await ear.until(lambda: ear.values(1, 0)[-1:] == [21.5] and ear.values(0, 0)[-1:] == [21.5])
+                await asyncio.to_thread(behind.tell, "ai 44.0")
+                await ear.until(lambda: 44.0 in ear.values(1, 0))
+
+    asyncio.run(scene())
+
+
 def test_what_answers_at_an_address_but_is_another_device_is_not_taken_for_it(port: int, seven: BacnetDevice) -> None:
     async def scene() -> None:
         async with listening(source(line(port), (8, seven.at, profile(POINTS)))) as ear:
