@@ -24,7 +24,7 @@ from edge.certificates import Identity, load_identity, make_identity, write_iden
 from edge.config.north import OpcUaServer
 from edge.config.site import Site
 from edge.contract.types import Alarm, Batch, Value, Verdict
-from edge.errors import LineError
+from edge.errors import LineError, StoreError
 from edge.north.opcua.admission import Gatekeeper, Trust
 from edge.north.opcua.alarms import Acknowledge, Conditions
 from edge.north.opcua.events import SERVER
@@ -167,7 +167,9 @@ class OpcUaNorth:
             now_ns = self._clock.mono_ns()
             if served.inner.sessions and now_ns - figures_ns >= FIGURES_S * 1e9:
                 figures_ns = now_ns
-                await self._tell(model, model.figure(await self._figures(), self._clock.wall_ns()))
+                # A store that cannot be read now is its own room's to mend.
+                with contextlib.suppress(StoreError):
+                    await self._tell(model, model.figure(await self._figures(), self._clock.wall_ns()))
 
     async def _tell(self, model: Model, watched: Sequence[Live]) -> None:
         for i, live in enumerate(watched, 1):
@@ -179,10 +181,18 @@ class OpcUaNorth:
         # asyncua tells each request, and each that fails with its traceback: whoever floods would fill the disk.
         logging.getLogger("asyncua.server").setLevel(logging.CRITICAL)
         logging.getLogger("asyncua.uaprotocol").setLevel(logging.CRITICAL)
-        inner = GuardedServer(
-            self._limits, self._trust, Gatekeeper(self._users), self._write, self._wake.set,
-        )  # fmt: skip
-        server = _Server(inner, _bound(self._config.host, self._config.port, self.url))
+        listening = _bound(self._config.host, self._config.port, self.url)
+        try:
+            served = await self._built_on(listening)
+        except BaseException:
+            listening.close()
+            raise
+        log.info("opcua: listening on %s", self.url)
+        return served
+
+    async def _built_on(self, listening: socket.socket) -> _Served:
+        inner = GuardedServer(self._limits, self._trust, Gatekeeper(self._users), self._write, self._wake.set)
+        server = _Server(inner, listening)
         await self._describe(server)
         namespace = await server.register_namespace(NAMESPACE)
         # As they stand now: what was announced before is in it.
@@ -190,7 +200,6 @@ class OpcUaNorth:
         model, conditions = await asyncio.to_thread(self._built, inner, namespace, self._alarms())
         await Node(inner.isession, SERVER).set_event_notifier([ua.EventNotifier.SubscribeToEvents])
         await server.start()
-        log.info("opcua: listening on %s", self.url)
         return _Served(server, inner, model, conditions)
 
     def _built(self, inner: GuardedServer, namespace: int, alarms: Sequence[Alarm]) -> tuple[Model, Conditions]:
