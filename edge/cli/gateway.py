@@ -198,7 +198,7 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
     for name, way in north.items():
         if "sessions" not in way:
             continue
-        state = f"{way['sessions']} clients watch {way['items']:,} values" if way["up"] else "DOWN"
+        state = f"clients {way['sessions']}   values watched {way['items']:,}" if way["up"] else "DOWN"
         refused = "".join(f"; refused {count}: {why}" for why, count in way["refused"].items())
         lines.append(f"{name} {way['url']}   {state}{refused}")
     return lines

@@ -77,7 +77,7 @@ def test_an_operator_sees_a_dead_plc_and_acknowledges(tmp_path: Path) -> None:
 
             await becomes(counted, wanted=True)
             shown = CliRunner().invoke(babbitt, ["gateway", "status", str(running.site)]).output
-            assert f"opcua {running.url}   1 clients watch 1 values" in shown
+            assert f"opcua {running.url}   clients 1   values watched 1" in shown
 
     try:
         played(play)
