@@ -28,6 +28,23 @@ _ORDER_COST = dict(zip(ORDERS, (0.0, 0.3, 0.9, 0.7), strict=True))
 _SCALE_COST = dict(zip(SCALES, (0.0, 0.2, 0.3, 0.8, 0.5, 1.2, 0.9, 1.5), strict=True))
 
 
+How = tuple[RegisterType, ByteOrder]
+
+
+def _points() -> dict[int, list[Point]]:
+    """Every type in every order that differs, by how many registers it takes."""
+    points: dict[int, list[Point]] = {}
+    for kind in TYPES:
+        orders = ORDERS if REGISTERS_OF[kind] > 1 else ("ABCD", "BADC")
+        points.setdefault(REGISTERS_OF[kind], []).extend(
+            Point(tag="candidate", function=3, address=0, type=kind, order=order) for order in orders
+        )
+    return points
+
+
+_POINTS = _points()
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One reading of the window. ``address`` is absolute; ``error`` the distance from the expected value as a share of
@@ -63,10 +80,16 @@ def candidates(
     Without ``expected`` all of them by address, in scale 1. With it those within ``FAR``, the best first: a close
     match counts most, then how usual type, order and scale are.
     """
-    found = list(_all(registers, address, expected, scales if expected is not None else (1.0,)))
     if expected is None:
-        return found
-    near = [one for one in found if one.error is not None and one.error <= FAR]
+        return [
+            Candidate(at, *how, 1.0, raw, None, _plausible(how[0], raw)) for at, how, raw in _all(registers, address)
+        ]
+    near = [
+        Candidate(at, *how, scale, value, error, _plausible(how[0], value))
+        for at, how, raw in _all(registers, address)
+        for scale in scales
+        if (error := _error(value := raw if scale == 1.0 else raw * scale, expected)) <= FAR
+    ]
     return sorted(near, key=lambda one: (_rank(one), one.address, one.type, one.order))
 
 
@@ -79,40 +102,21 @@ def _rank(one: Candidate) -> float:
     return closeness * 2.0 + cost + (2.0 if one.type.startswith("float") and one.scale != 1.0 else 0.0)
 
 
-def _all(
-    registers: Sequence[int | None], address: int, expected: float | None, scales: Sequence[float]
-) -> Iterator[Candidate]:  # fmt: skip
+def _all(registers: Sequence[int | None], address: int) -> Iterator[tuple[int, How, float]]:
+    """Address, type and order, and the raw value of everything that can be read."""
     for at in range(len(registers)):
-        for kind in TYPES:
-            window = registers[at : at + REGISTERS_OF[kind]]
-            words = [word for word in window if word is not None]
-            if len(words) < REGISTERS_OF[kind]:
+        for size, points in _POINTS.items():
+            words = [word for word in registers[at : at + size] if word is not None]
+            if len(words) < size:
                 continue
-            for order in _orders(words):
-                raw = _raw(kind, order, words)
-                if raw is None:
-                    continue
-                for scale in scales:
-                    value = raw if scale == 1.0 else raw * scale
-                    yield Candidate(
-                        address + at, kind, order, scale, value, _error(value, expected), _plausible(kind, value)
-                    )
+            data = from_words(words)
+            for point in points:
+                value, quality, _ = unpack(point, data)
+                if quality == Quality.GOOD and isinstance(value, int | float):
+                    yield address + at, (point.type, point.order), value
 
 
-def _orders(words: Sequence[int]) -> Iterator[ByteOrder]:
-    """Those that differ: a single register has no order of words."""
-    return iter(ORDERS if len(words) > 1 else ("ABCD", "BADC"))
-
-
-def _raw(kind: RegisterType, order: ByteOrder, words: Sequence[int]) -> float | None:
-    point = Point(tag="candidate", function=3, address=0, type=kind, order=order)
-    value, quality, _ = unpack(point, from_words(words))
-    return value if quality == Quality.GOOD and isinstance(value, int | float) else None
-
-
-def _error(value: float, expected: float | None) -> float | None:
-    if expected is None:
-        return None
+def _error(value: float, expected: float) -> float:
     if expected == 0.0:
         return 0.0 if value == 0.0 else math.inf
     return abs(value - expected) / abs(expected)

@@ -7,8 +7,9 @@ that they are a sentinel of the device, far outside of what the quantity can be,
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from edge.config.profiles.modbus import Point
+from edge.config.profiles.signal import Signal
 from edge.contract.types import Value
 
 _OF_UNIT: dict[str, tuple[float, float]] = {
@@ -35,7 +36,7 @@ _SENSOR_ODD = {"temperature": {85.0: "the power-on value of a DS18B20", -127.0: 
 _TINY, _HUGE = 1e-30, 1e15
 
 
-def suspicion(point: Any, value: Value) -> str:
+def suspicion(point: Signal, value: Value) -> str:
     """Why ``value``, of good quality, can hardly be ``point``'s; empty where it can.
 
     ``point`` is a ``Signal`` of any protocol. Truth values and text are never judged.
@@ -62,29 +63,27 @@ def all_zero(values: list[Value]) -> bool:
     return len(numbers) > 2 and not any(numbers)
 
 
-def _pattern(point: Any, value: float) -> str:
+def _pattern(point: Signal, value: float) -> str:
     """All ones, or the largest or smallest number of a signed register: what devices send for `not available`."""
-    kind = getattr(point, "type", "")
-    if not str(kind).startswith(("int", "uint")):
+    if not isinstance(point, Point) or not point.type.startswith(("int", "uint")):
         return ""
     size = 2 * point.registers
-    signed = kind.startswith("int")
-    patterns = {
-        "all bits are one": b"\xff" * size,
-        "the largest signed number": b"\x7f" + b"\xff" * (size - 1),
-        "the smallest signed number": b"\x80" + b"\x00" * (size - 1),
-    }
+    signed = point.type.startswith("int")
+    patterns = {"all bits are one": b"\xff" * size}
+    if signed:  # where -1 is a number like any other
+        patterns = {
+            "the largest signed number": b"\x7f" + b"\xff" * (size - 1),
+            "the smallest signed number": b"\x80" + b"\x00" * (size - 1),
+        }
     for words, plain in patterns.items():
-        if signed and words == "all bits are one":
-            continue  # -1 is a number like any other
         raw = int.from_bytes(plain, "big", signed=signed)
-        if value == raw * point.scale + point.offset:
+        if value == (raw * point.scale + point.offset if point.is_scaled else raw):
             return f"{words}: often `not available`; add it to `not_available`, or mend the sensor"
     return ""
 
 
-def _order(point: Any, value: float) -> str:
+def _order(point: Signal, value: float) -> str:
     """Floats whose exponent is absurd: bytes that stand in another order, or no float at all."""
-    if str(getattr(point, "type", "")).startswith("float") and value and not _TINY < abs(value) < _HUGE:
+    if isinstance(point, Point) and point.type.startswith("float") and value and not _TINY < abs(value) < _HUGE:
         return "no plausible float: another byte order, address or type? `babbitt decode` shows all of them"
     return ""
