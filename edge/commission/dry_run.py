@@ -188,7 +188,7 @@ async def _pushed(site: Site, line: PushedLine, entries: Entries, trial: Trial) 
 
 
 def _why_silent(source: Source, subject: int, patience_s: float) -> str:
-    return source.trouble(subject) or f"nothing came within {patience_s:g} s"
+    return source.trouble(subject) or f"nothing came within {patience_s:g} s; make the device speak, or listen longer"
 
 
 def _overheard(
@@ -257,15 +257,17 @@ def _kind(line: AnyLine) -> str:
     return str(type(line).__struct_config__.tag)
 
 
-def place_of(line: AnyLine) -> str:
-    """Where the line is, in words: whatever of device and speed, host and port, address it has."""
+def place_of(line: AnyLine | Broker) -> str:
+    """Where the line is, in words: whatever of device and speed, host and port, broker or address it has."""
 
     def key(name: str) -> str:
         return str(getattr(line, name, ""))
 
+    broker = getattr(line, "broker", None)
+    if isinstance(broker, Broker):
+        return place_of(broker)
     if key("device"):
-        form = f", {key('baud')} baud, 8{key('parity')}{key('stop_bits')}" if key("parity") else ""
-        return f"{key('device')}{form}"
-    if key("host"):
-        return ":".join(part for part in (key("host"), key("port")) if part)
-    return key("url") or key("endpoint") or key("address")
+        return f"{key('device')}, {key('baud')} baud, {key('bits') or 8}{key('parity')}{key('stop_bits')}"
+    if key("host") or key("interface"):
+        return f"{key('host') or key('interface')}:{key('port')}"
+    return key("url")

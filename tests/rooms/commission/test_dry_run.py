@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from edge.clock import SystemClock
-from edge.commission.dry_run import Trial, dry_run
+from edge.commission.dry_run import Trial, dry_run, place_of
 from edge.commission.findings import SiteFound, TagFound
 from edge.commission.report import report_html
 from edge.commission.show import accepted, as_json_object, table, wrong_devices
+from edge.config import lines
+from edge.config.broker import Broker
 from edge.config.lines import PushedLine
 from edge.config.site import Site
 from edge.contract.types import Quality
@@ -242,3 +245,19 @@ def test_devices_that_speak_by_themselves_are_heard_until_all_have_or_the_time_i
     found = tried(pushed_site(tmp_path), make_source=lambda *_: all_said, listen_s=60.0)
     assert found.count("ok") == 3
     assert found.lines[0].took_s < 30
+
+
+KINDS = {
+    lines.ModbusTcp: {"host": "plc"}, lines.ModbusRtu: {"device": "/dev/tty1"}, lines.ModbusRtuTcp: {"host": "server"},
+    lines.Mqtt: {"broker": Broker(client_id="c", host="broker")}, lines.OpcUa: {"url": "opc.tcp://plc:4840"},
+    lines.SparkplugHost: {"broker": Broker(client_id="c", host="broker")}, lines.Serial: {"device": "/dev/tty1"},
+    lines.SerialTcp: {"host": "server", "port": 4001}, lines.SerialStream: {"device": "/dev/tty1"},
+    lines.SerialTcpStream: {"host": "server", "port": 4001}, lines.Bacnet: {"interface": "10.0.0.2/24"},
+}  # fmt: skip
+
+
+def test_where_a_line_is_stands_in_words_whatever_its_kind() -> None:
+    assert set(KINDS) == set(get_args(lines.Line)), "a kind of line that this test does not know"
+    for kind, keys in KINDS.items():
+        said = place_of(kind(name="l", **keys))  # type: ignore[arg-type]
+        assert re.fullmatch(r"/dev/tty1, \d+ baud, 8[NE]1|\w+:\d+|10\.0\.0\.2/24:47808|opc\.tcp://plc:4840", said), said
