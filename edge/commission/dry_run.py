@@ -7,7 +7,6 @@ exception: a line that cannot be opened makes its tags bad, with the reason and,
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -170,17 +169,19 @@ async def _pushed(site: Site, line: PushedLine, entries: Entries, trial: Trial) 
     trial.say(f"line {line.name}: listening for {patience_s:g} s at most")
     await source.open()
     running = asyncio.ensure_future(source.run(ear.hear))
+    complete = asyncio.ensure_future(ear.complete.wait())
     try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await ear.complete.wait()
+        await asyncio.wait({running, complete}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()  # A source lasts until it is cancelled: whatever ended it is a fault of ours.
         units = [
             _overheard(asset, unit, profile, ear.heard[i], _why_silent(source, i, patience_s), trial.clock.wall_ns())
             for i, ((asset, unit), profile) in enumerate(zip(entries, profiles, strict=True))
         ]
     finally:
         running.cancel()
-        await asyncio.wait({running})
+        complete.cancel()
+        await asyncio.wait({running, complete})
         await source.close()
     for found in units:
         trial.say(_progress(line, found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from edge.commission.show import unit_words
 from edge.config.profiles.modbus import Point
 from edge.config.profiles.signal import Signal
 from edge.contract.types import Value
@@ -48,11 +49,11 @@ def suspicion(point: Signal, value: Value) -> str:
         _pattern(point, value),
         _order(point, value),
         _SENSOR_ODD.get(point.kind, {}).get(float(value), ""),
-        f"outside of what {point.unit or point.kind} can be ({wide[0]:g} to {wide[1]:g})"
+        f"outside of what {unit_words(point.unit) or point.kind} can be ({wide[0]:g} to {wide[1]:g})"
         if wide and not wide[0] <= value <= wide[1]
         else "",
         "may stand for `none`: a number that devices use as such" if float(value) in _ODD_NUMBERS else "",
-        f"exactly 0 {point.unit}" if value == 0 and point.unit in _NEVER_ZERO else "",
+        f"exactly 0 {unit_words(point.unit)}" if value == 0 and point.unit in _NEVER_ZERO else "",
     )
     return next((words for words in tests if words), "")
 
