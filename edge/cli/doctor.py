@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.config.lines import place_of
 from edge.config.site import load_site
 from edge.local_socket import ask
 
@@ -75,7 +76,7 @@ def _wait(seconds: float, *, quiet: bool) -> None:
 
 
 def _shown(line: LineFacts, found: list[Finding], plan: Plan) -> list[str]:
-    place = line.line.get("device") or f"{line.line.get('host', '')}:{line.line.get('port', '')}".strip(":")
+    place = place_of(line.line)
     serial = f" {line.baud} baud" if line.baud is not None else ""
     lines = [f"line {line.name}   {line.kind} {place}{serial}   over {line.window_s:.0f} s"]
     if line.counted:

@@ -310,7 +310,7 @@ def table(found: Sequence[Found]) -> list[str]:
 
 def _line(one: Found) -> str:
     unit = one.at or ("–" if one.unit is None else one.unit)
-    said = " ".join(one.identity.values()) or one.answered
+    said = "; ".join(filter(None, (" ".join(one.identity.values()), one.answered)))
     said = "".join(c if c.isprintable() else "?" for c in said)
     return f"{one.place:38}{unit:>5}  {', '.join(one.profiles) or '–':22}{said}"
 

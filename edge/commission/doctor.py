@@ -70,6 +70,25 @@ def line_down(line: LineFacts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def nothing_comes(line: LineFacts) -> Iterator[Finding]:
+    """Of lines whose drivers count no questions: those that are listened to."""
+    if line.counted:
+        return
+    dead = [unit for unit in line.units if unit.polls.due >= FEW and unit.polls.failures == unit.polls.due]
+    everyone = len(dead) == len(line.units) > 1
+    for unit in dead:
+        yield Finding(
+            "nothing_comes", line.name, None if len(line.units) == 1 else unit.unit, "fault",
+            f"{', '.join(unit.assets)}: nothing good in {unit.polls.due} periods; {unit.detail or 'nothing is known'}",
+            "the line itself: broker, server or cable, since nobody on it is heard" if everyone
+            else "the device is off, speaks under another name, or less often than its period says",
+            "look at what the line says of itself; is it reachable, with these credentials?" if everyone
+            else "`babbitt gateway check` listens to it; compare its place (`at`) and period with the device",
+        )  # fmt: skip
+        if everyone:
+            return
+
+
 def all_silent(line: LineFacts) -> Iterator[Finding]:
     asked = [unit for unit in line.units if unit.counts.requests + unit.polls.left_alone >= FEW]
     if not asked or not all(unit.is_silent for unit in asked) or (len(asked) == 1 and not _serial_noise(line)):
@@ -252,8 +271,8 @@ def too_full(line: LineFacts) -> Iterator[Finding]:
 
 
 _RULES: Sequence[Callable[[LineFacts], Iterator[Finding]]] = (
-    line_down, all_silent, one_silent, timeout_too_short, doubles, check_sums, foreign_frames, refusals, too_full,
-    answers_now_and_then,
+    line_down, nothing_comes, all_silent, one_silent, timeout_too_short, doubles, check_sums, foreign_frames,
+    refusals, too_full, answers_now_and_then,
 )  # fmt: skip
 
 

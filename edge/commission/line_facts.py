@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,13 +44,17 @@ class Polls:
 
 @dataclass(frozen=True, slots=True)
 class UnitFacts:
-    """One device. ``period_ms`` is its shortest; ``counts`` are empty where its driver keeps none."""
+    """One device. ``period_ms`` is its shortest; ``counts`` are empty where its driver keeps none.
+
+    ``detail`` is its last trouble in words, empty where it has none now.
+    """
 
     unit: int
     assets: tuple[str, ...]
     period_ms: float
     polls: Polls
     counts: UnitCounts
+    detail: str = ""
 
     @property
     def name(self) -> str:
@@ -110,13 +114,22 @@ class LineFacts:
         return (counts.sent_bytes + counts.heard_bytes) * character_s + 2 * counts.requests * silence_s
 
 
+Device = tuple[int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     line: Mapping[str, Any]
     counts: LineCounts | None
-    polls: dict[int, Polls]
-    assets: dict[int, tuple[str, ...]]
-    periods_ms: dict[int, float]
+    units: dict[Device, _Unit]
+
+
+@dataclass(slots=True)
+class _Unit:
+    polls: Polls
+    assets: tuple[str, ...]
+    period_ms: float
+    detail: str
 
 
 def facts(answer: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> list[LineFacts]:
@@ -130,13 +143,14 @@ def _facts(look: _Look, then: _Look | None, window_s: float) -> LineFacts:
     counts = look.counts
     if counts is not None and then is not None:
         counts = between(then.counts, counts)
+    then_units = then.units if then is not None else {}
     units = tuple(
         UnitFacts(
-            unit=unit, assets=look.assets[unit], period_ms=look.periods_ms[unit],
-            polls=polls - then.polls[unit] if then is not None and unit in then.polls else polls,
-            counts=(counts.units.get(unit) if counts is not None else None) or UnitCounts(),
+            unit=device[0], assets=unit.assets, period_ms=unit.period_ms, detail=unit.detail,
+            polls=unit.polls - then_units[device].polls if device in then_units else unit.polls,
+            counts=(counts.units.get(device[0]) if counts is not None else None) or UnitCounts(),
         )
-        for unit, polls in look.polls.items()
+        for device, unit in look.units.items()
     )  # fmt: skip
     reconnects = counts.reconnects if counts is not None else 0
     return LineFacts(str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units)
@@ -147,15 +161,15 @@ def _looks(answer: Mapping[str, Any]) -> list[_Look]:
 
 
 def _look(line: Mapping[str, Any]) -> _Look:
-    polls: dict[int, Polls] = {}
-    assets: dict[int, tuple[str, ...]] = {}
-    periods_ms: dict[int, float] = {}
-    rows: Sequence[Mapping[str, Any]] = line["units"]
-    for row in rows:
-        unit = row["unit"]
-        one = Polls(row["polls"], row["failures"], row["overruns"], row["left_alone"])
-        polls[unit] = polls.get(unit, Polls()) + one
-        assets[unit] = tuple(dict.fromkeys((*assets.get(unit, ()), row["asset"])))
-        periods_ms[unit] = min(periods_ms.get(unit, row["period_ms"]), row["period_ms"])
     counts = None if line["counts"] is None else msgspec.convert(line["counts"], LineCounts, str_keys=True)
-    return _Look(line["line"], counts, polls, assets, periods_ms)
+    units: dict[Device, _Unit] = {}
+    for row in line["units"]:
+        # Where nothing is counted by unit, units are places that have no numbers: a device is known by its machine.
+        device = (row["unit"], "" if counts is not None else row["asset"])
+        polls = Polls(row["polls"], row["failures"], row["overruns"], row["left_alone"])
+        found = units.setdefault(device, _Unit(Polls(), (), row["period_ms"], ""))
+        found.polls += polls
+        found.assets = tuple(dict.fromkeys((*found.assets, row["asset"])))
+        found.period_ms = min(found.period_ms, row["period_ms"])
+        found.detail = row["detail"] or found.detail
+    return _Look(line["line"], counts, units)

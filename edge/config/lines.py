@@ -7,7 +7,8 @@ A *polled* line's devices are asked when they are due (port ``Driver``); a *push
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -15,6 +16,13 @@ from edge.config.broker import Broker
 from edge.config.profiles.signal import Strict
 
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")]
+
+
+def place_of(line: Mapping[str, Any]) -> str:
+    """Where a line's table leads, in a few words: its device, its address, or its broker's."""
+    host = line.get("broker") or line
+    address = f"{host['host']}:{host['port']}" if "host" in host and "port" in host else ""
+    return str(line.get("device") or line.get("url") or line.get("interface") or address)
 
 
 class Breaker(Strict, frozen=True, kw_only=True):

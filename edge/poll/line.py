@@ -174,8 +174,8 @@ class LineOwner:
 
     def counts(self) -> LineCounts | None:
         """What its driver counted, where it does."""
-        counts: LineCounts | None = getattr(self._driver, "counts", None)
-        return counts
+        counts = getattr(self._driver, "counts", None)
+        return counts if isinstance(counts, LineCounts) else None
 
     def status(self) -> list[UnitStatus]:
         now_ns = self._clock.mono_ns()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge.config.lines import Line, place_of
 from edge.config.site import Site
 from edge.config.tables import Unit
 
@@ -158,9 +159,8 @@ def _by_name(lines: Any) -> dict[str, Any]:
     return {line.name: line for line in lines}
 
 
-def _line_words(line: Any) -> str:
-    place = getattr(line, "device", "") or f"{getattr(line, 'host', '')}:{getattr(line, 'port', '')}".strip(":")
-    return f"{_tag(line)} {place}".rstrip()
+def _line_words(line: Line) -> str:
+    return f"{_tag(line)} {place_of(_plain(line))}".rstrip()
 
 
 def _unit_words(unit: Unit) -> str:

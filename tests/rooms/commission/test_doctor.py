@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.commission.doctor import findings
-from edge.commission.line_facts import LineFacts, Polls, UnitFacts
+from edge.commission.line_facts import LineFacts, Polls, UnitFacts, facts
 from edge.commission.plan import plan
 from edge.line_counts import UnitCounts
 
@@ -119,6 +121,41 @@ def test_a_unit_that_the_breaker_leaves_alone_is_silent_though_it_was_asked_once
     dead = UnitFacts(2, ("m2",), 1000, Polls(60, 60, 0, 59), with_(UnitCounts(), "timeout", 1, ms=300))
     alive = UnitFacts(1, ("m1",), 1000, Polls(60), healthy())
     assert named(LineFacts("bus", SERIAL, 60.0, True, 0, (alive, dead))) == [("one_silent", 2)]
+
+
+def test_devices_that_should_speak_by_themselves() -> None:
+    def listened(*failures: int) -> LineFacts:
+        units = tuple(
+            UnitFacts(1, (f"m{n}",), 1000, Polls(50, failed), UnitCounts(), "nothing came within 1 s" if failed else "")
+            for n, failed in enumerate(failures)
+        )
+        return LineFacts("plant", {"kind": "mqtt", "name": "plant"}, 50.0, False, 0, units)
+
+    assert findings(listened(0, 3)) == []
+    [one] = findings(listened(0, 50))
+    assert one.saw == "m1: nothing good in 50 periods; nothing came within 1 s"
+    [all_of_them] = findings(listened(50, 50))
+    assert all_of_them.likely.startswith("the line itself")
+
+
+def test_looks_are_added_up_by_device_and_taken_from_each_other() -> None:
+    def row(asset: str, polls: int, failures: int) -> dict[str, Any]:
+        return {"asset": asset, "unit": 1, "polls": polls, "failures": failures, "overruns": 0, "left_alone": 0,
+                "period_ms": 500.0, "detail": ""}  # fmt: skip
+
+    def look(uptime_s: float, scale: int) -> dict[str, Any]:
+        counts = {"reconnects": scale, "units": {"1": asdict(answered(10 * scale))}}
+        asked = {"line": SERIAL, "counts": counts, "units": [row("a", 6 * scale, 0), row("a", 4 * scale, scale)]}
+        heard = {"line": {"name": "mqtt"}, "counts": None, "units": [row("b", scale, 0), row("c", 2 * scale, 0)]}
+        return {"uptime_s": uptime_s, "lines": [asked, heard]}
+
+    since_start = facts(json.loads(json.dumps(look(100.0, 1))))
+    window = facts(json.loads(json.dumps(look(130.0, 3))), json.loads(json.dumps(look(100.0, 1))))
+    assert [(unit.assets, unit.polls.due, unit.counts.replies) for unit in since_start[0].units] == [(("a",), 10, 10)]
+    assert [(unit.assets, unit.polls.due) for unit in since_start[1].units] == [(("b",), 1), (("c",), 2)]
+    assert (window[0].window_s, window[0].reconnects) == (30.0, 2)
+    [unit] = window[0].units
+    assert (unit.polls, unit.counts.replies) == (Polls(20, 2), 20)
 
 
 def test_a_finding_says_what_it_saw_the_likely_cause_and_what_to_try() -> None:
