@@ -62,7 +62,8 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
     ``source`` is read as if it stood at ``path``: what is relative in it is so to there. ``first`` is a folder of
     profiles that is searched before all others.
     """
-    home, path = path, source or path
+    # One place for all that is relative, by whatever links the file was named.
+    home, path = path.resolve(), source or path
     file = load(path, SiteFile)
     folders = [profiles_root()]
     if file.profiles:
@@ -83,7 +84,7 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
     _check_tags(path, file, profiles)
     lines = tuple(_absolute(home, line) for line in file.line)
     return Site(
-        path=home.resolve(),
+        path=home,
         file=msgspec.structs.replace(file, line=lines, north=_north(home, file.north)),
         profiles=profiles,
         classes=classes,

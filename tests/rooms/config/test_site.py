@@ -192,3 +192,26 @@ def test_a_wrong_mqtt_line_or_profile_says_so(tmp_path: Path, old: str, new: str
     with pytest.raises(ConfigError) as caught:
         load_site(mqtt_site(tmp_path, old, new))
     assert words in str(caught.value)
+
+
+def test_by_whatever_link_a_site_is_named_its_lines_are_the_same(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "site.toml").write_text(
+        """
+        [gateway]
+        id = "g"
+        [[line]]
+        kind = "modbus-rtu"
+        name = "bus"
+        device = "bus.tty"
+        [[asset]]
+        id = "pump-1"
+        unit = [{ line = "bus", profile = "plant-pump" }]
+        """
+    )
+    (tmp_path / "link").symlink_to(real)
+    (real / "bus.tty").symlink_to("/dev/null")
+    by_link, by_name = load_site(tmp_path / "link/site.toml"), load_site(real / "site.toml")
+    assert by_link.file.line == by_name.file.line
+    assert by_name.file.line[0].device == str(real / "bus.tty"), "the link of a serial device itself is kept"  # type: ignore[union-attr]
