@@ -31,11 +31,11 @@ One TOML file runs a gateway, and beside it a simulated plant; a whole one to co
 the file, the key, what was found and what is accepted. This page is made from the structs in `tables.py`
 and `lines.py` by `python -m edge.config.reference`.
 
-The file is the configuration: what stands in it is what a start runs. `babbitt gateway apply NEW SITE` changes a gateway
-while it runs: lines that stay the same are polled on, `[[line]]`, `[[asset]]` and profiles may differ, all other tables
-are read at the start alone. The file (and profiles of your own) are replaced only once a trial is kept; a trial that did
-not hold, was aborted, or was cut short by a crash leaves them as they were. The ten last that were kept lie with their
-profiles in `config/` beside the store, for `babbitt gateway versions` and `rollback`.
+The file is the configuration: what stands in it is what a start runs. `babbitt gateway apply NEW SITE` changes a
+gateway while it runs: lines that stay the same are polled on; `[[line]]`, `[[asset]]` and profiles may differ, other
+tables are read at the start alone. The file (and profiles of your own) are replaced only once a trial is kept; one that
+did not hold, was aborted, or was cut short by a crash leaves them as they were. The ten last that were kept lie with
+their profiles in `config/` beside the store, for `babbitt gateway versions` and `rollback`.
 """
 
 
