@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -12,7 +13,7 @@ import click
 
 from edge.config.site import Site, load_site
 from edge.errors import BabbittError, ConfigError
-from edge.local_socket import ask
+from edge.local_socket import ask, is_alive
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 SWITCH_S = 90.0
@@ -83,7 +84,8 @@ def apply(
         ended = _watched(path, minutes * 60 + SWITCH_S + WAITED_FOR_S, quiet=as_json)
     except KeyboardInterrupt:
         click.echo("\ngoing back", err=True)
-        ask(path, "abort")
+        with contextlib.suppress(BabbittError):  # It may just have ended.
+            ask(path, "abort")
         ended = _watched(path, WAITED_FOR_S, quiet=as_json)
     _show_end(ended, found, as_json)
 
@@ -143,11 +145,9 @@ def rollback(config: Path, number: int | None, as_json: bool) -> None:
     from edge.update import user
 
     path = socket_of(config)
-    try:
+    if is_alive(path):
         answer = ask(path, "rollback", within_s=SWITCH_S, number=number, who=user())
-    except BabbittError as error:
-        if path.exists() or "nobody answers" not in error.problem:
-            raise
+    else:
         answer = _put_back(load_site(config), number)
     if as_json:
         click.echo(json.dumps(answer))
@@ -183,6 +183,8 @@ def _watched(path: Path, within_s: float, *, quiet: bool) -> dict[str, Any]:
     """The trial's end. What a terminal shows meanwhile is one line that is written over."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
+        if not is_alive(path):
+            raise BabbittError(str(path), "the gateway ended amid the trial", "its next start runs what ran before it")
         found = ask(path, "trial")
         if found["state"] not in ("switching", "on trial"):
             if not quiet and sys.stderr.isatty():
