@@ -75,3 +75,14 @@ def opcua_open() -> Iterator[Peer]:
 
     with asyncua_server() as peer:
         yield peer
+
+
+@pytest.fixture(scope="session")
+def opcua_node(opcua_keys: Keys) -> Iterator[Peer]:
+    """node-opcua's server, with the keys of the other."""
+    from tests.peers.opcua_peers import has_node, node_server
+
+    if not has_node():
+        pytest.skip("no node-opcua: `make test` gets it from npm")
+    with node_server(opcua_keys.folder / "server") as peer:
+        yield peer

@@ -181,6 +181,10 @@ class Subscription:
         if result.SubscriptionId != self._id:
             return  # Of one that this session had before.
         message = result.NotificationMessage
+        if message.NotificationData and 0 < (self._next - message.SequenceNumber) % _SEQUENCE_MAX <= REPUBLISHES_MAX:
+            # It was asked for again, and then came all the same.
+            self._acknowledgements.append(ua.SubscriptionAcknowledgement(self._id, message.SequenceNumber))
+            return
         while 0 < (ahead := (message.SequenceNumber - self._next) % _SEQUENCE_MAX) < _SEQUENCE_MAX // 2:
             if ahead > REPUBLISHES_MAX or not await self._republish():
                 await self._take(

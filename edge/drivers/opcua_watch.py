@@ -56,8 +56,9 @@ class Watch:
         for number, subject in enumerate(subjects):
             for place, point in enumerate(subject.profile.point):
                 text = point.node_at(subject.at)
-                node = nodes.setdefault(text, Node(text, point.sampling_ms or sampling_ms, point.queue))
-                node.sampling_ms = min(node.sampling_ms, point.sampling_ms or sampling_ms)
+                every_ms = sampling_ms if point.sampling_ms is None else point.sampling_ms
+                node = nodes.setdefault(text, Node(text, every_ms, point.queue))
+                node.sampling_ms = min(node.sampling_ms, every_ms)
                 node.queue = max(node.queue, point.queue)
                 node.uses.append((number, place, point))
         self._nodes = list(nodes.values())

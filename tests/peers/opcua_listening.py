@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from edge.certificates import make_identity, write_certificate, write_identity
 from edge.clock import SystemClock
 from edge.config.lines import OpcUa
@@ -47,6 +49,8 @@ class Keys:
         for name in ("gateway", "stranger", "server"):
             identity = make_identity(uri=f"urn:babbitt:test:{name}", name=name, hosts=("localhost", "127.0.0.1"))
             write_identity(identity, folder / name / "certificate.der", folder / name / "key.pem")
+            pem = identity.certificate.public_bytes(Encoding.PEM)
+            (folder / name / "certificate.pem").write_bytes(pem)
             if name == "gateway":
                 write_certificate(identity.certificate, folder / "server" / "trusted" / "gateway.der")
         for name, words in (("right", "correct horse\n"), ("wrong", "battery staple\n")):

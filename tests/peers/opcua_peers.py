@@ -17,7 +17,7 @@ from threading import Timer
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NODE = Path(__file__).parent / "opcua_node"
+NODE = Path(__file__).parent / "node"
 URI = "urn:babbitt:test:plant"
 USER, PASSWORD = "operator", "correct horse"
 START_S = 60.0
@@ -96,7 +96,7 @@ def node_server(folder: Path) -> Iterator[Peer]:
     port = free_port()
     node = shutil.which("node", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     assert node is not None
-    yield from _running(Peer([node, str(NODE / "server.js"), str(port), str(folder)], port))
+    yield from _running(Peer([node, str(NODE / "opcua_server.js"), str(port), str(folder)], port))
 
 
 def has_node() -> bool:

@@ -27,8 +27,8 @@ class Point(Signal, frozen=True, kw_only=True):
     ``Motor.Temperature``, and an index into an array in it is a name too, as ``Motors.0.Temperature``.
 
     ``values`` maps what stands there, as text, to what it means; any other is refused. The server samples every
-    ``sampling_ms`` (as fast as the line publishes, where it says nothing) and keeps ``queue`` samples between two
-    publishings: where more changed, it says so and that is told.
+    ``sampling_ms`` (as often as the line publishes, where that is not said; 0: whenever it changes) and keeps ``queue``
+    samples between two publishings: where more changed, it says so and that is told.
     """
 
     node: Annotated[str, Meta(min_length=3, max_length=4096)]
@@ -36,7 +36,7 @@ class Point(Signal, frozen=True, kw_only=True):
     field: Annotated[str, Meta(max_length=1024)] = ""
     type: ValueType = "number"
     values: dict[str, Plain] = msgspec.field(default_factory=dict)
-    sampling_ms: Annotated[float, Meta(gt=0, le=86_400_000)] | None = None
+    sampling_ms: Annotated[float, Meta(ge=0, le=86_400_000)] | None = None
     queue: Annotated[int, Meta(ge=1, le=10_000)] = 10
 
     def node_at(self, at: str) -> str:

@@ -1,5 +1,4 @@
-"""OPC UA in: servers that drop, stall, restart and refuse. Never more than one session stands at a server, and nothing
-that a session kept is lost."""
+"""OPC UA in: servers that drop, stall, restart and refuse. Never more than one session stands at a server."""
 
 from __future__ import annotations
 
@@ -33,13 +32,8 @@ async def first(ear: Ear, places: int = 1) -> None:
     await ear.until(lambda: all(ear.answers(0, place) for place in range(places)), "first values")
 
 
-def at_least(ear: Ear, count: int) -> bool:
-    value = ear.values()[-1]
-    return isinstance(value, int) and value >= count
-
-
-def test_connections_cut_in_the_midst_lose_nothing_and_never_make_a_second_session(opcua_server: Peer) -> None:
-    """The session is taken up again, and what was published into the dead connection is asked for again."""
+def test_connections_cut_in_the_midst_never_make_a_second_session(opcua_server: Peer) -> None:
+    """The session is taken up again each time. What asyncua's server gives again, it gives once: see node-opcua's."""
     before = opcua_server.tell(ask="sessions")
 
     async def scene() -> None:
@@ -51,14 +45,9 @@ def test_connections_cut_in_the_midst_lose_nothing_and_never_make_a_second_sessi
                     await asyncio.to_thread(link.set, Fault.CUT)
                     await asyncio.to_thread(link.set, Fault.NONE)
                     await ear.until(lambda: one.resumed > i, f"back from cut {i}")  # noqa: B023
-                    # asyncua's server gives a notification again only once: it must have arrived before the next cut.
-                    now = opcua_server.tell(ask="count")["count"]
-                    await ear.until(lambda: at_least(ear, now), f"caught up with {now}")  # noqa: B023
                 last = opcua_server.tell(stop_counting=True)["count"]
                 await ear.until(lambda: ear.values()[-1] == last, f"count {last}")
-                counts = [value for value in ear.values() if value]
-                assert counts == list(range(1, last + 1))
-                assert all(a.quality == Quality.GOOD for a in (*ear.answers(), *ear.answers(0, 1)))
+                await ear.until(lambda: ear.values(0, 1)[-1] == 7.0, "the value that never changed")
                 assert (one.opened, one.resumed) == (1, 12)
 
     opcua_server.tell(set="Count", value=0)
