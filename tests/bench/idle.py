@@ -24,7 +24,6 @@ from cloud.demo.processes import Child, free_port
 from edge.config.lines import Line
 from edge.errors import BabbittError
 from edge.local_socket import ask
-from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
 from tests.peers.mosquitto import Mosquitto
 from tests.peers.opcua_peers import URI, asyncua_server
 
@@ -83,38 +82,15 @@ class Peers:
             self._stack.callback(self._broker.stop)
         return f'broker = {{ port = {self._broker.port}, client_id = "{client_id}" }}'
 
-    def bacnet(self) -> int:
-        """A device that tells of changes, and has none."""
-        port = udp_port()
-        self._stack.enter_context(BacnetDevice("rusty", "127.0.0.2", port, 1234))
-        return port
-
     def opcua(self) -> str:
         return self._stack.enter_context(asyncua_server()).url
 
 
 MODBUS = 'function = 3\naddress = 0\ntype = "uint16"'
-ASKED = '''message = "m"
-field = "v"
-[frame]
-end = "\\n"
-[[message]]
-name = "m"
-request = "?\\n"
-pattern = "(?P<v>.+)"'''
-AT_1234 = "unit = 1234"
-HEARD = ASKED.replace('request = "?\\n"\n', "")
 LINES: dict[str, Callable[[Peers], Kind]] = {
     "modbus-tcp": lambda peers: Kind("modbus", f"port = {peers.port()}", MODBUS),
     "modbus-rtu-tcp": lambda peers: Kind("modbus", f"port = {peers.port()}", MODBUS),
     "modbus-rtu": lambda peers: Kind("modbus", f'device = "{peers.device()}"', MODBUS),
-    "serial": lambda peers: Kind("serial", f'device = "{peers.device()}"', ASKED),
-    "serial-tcp": lambda peers: Kind("serial", f'host = "127.0.0.1"\nport = {peers.port()}', ASKED),
-    "serial-stream": lambda peers: Kind("serial-stream", f'device = "{peers.device()}"', HEARD),
-    "serial-tcp-stream": lambda peers: Kind("serial-stream", f'host = "127.0.0.1"\nport = {peers.port()}', HEARD),
-    "bacnet": lambda peers: Kind(
-        "bacnet", f'interface = "{OURS}"\nport = {peers.bacnet()}', 'object = "analog-input"\ninstance = 1', AT_1234
-    ),
     "mqtt": lambda peers: Kind("mqtt", peers.broker("mqtt"), 'topic = "{at}/value"', 'at = "press"'),
     "sparkplug": lambda peers: Kind("sparkplug", peers.broker("sparkplug"), 'metric = "value"', 'at = "hall/press"'),
     "opcua": lambda peers: Kind(
