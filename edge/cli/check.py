@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -50,6 +49,8 @@ def check(
       babbitt gateway check site.toml --trouble
       babbitt gateway check site.toml --report acceptance.html
     """
+    from importlib.metadata import version
+
     from edge.clock import SystemClock
     from edge.commission.dry_run import Trial, dry_run
     from edge.commission.report import report_html
