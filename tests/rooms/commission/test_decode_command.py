@@ -18,10 +18,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from edge.cli.decode import decode
 from edge.cli.terminal import keys_of
 from edge.config.profiles import load_profile
 from edge.config.profiles.modbus import Point
+from edge.errors import ConfigError, LineError
 from tests.peers import modbus_peers as peers
 from tests.peers.image import Image, wire_bytes
 from tests.rooms.commission.site_maker import point, tcp, write_profile, write_site
@@ -61,11 +64,10 @@ def test_offline_registers_need_no_device() -> None:
         (("--host", "a", "--registers", "1"), "give one of"),
     ],
 )
-def test_bad_input_is_one_line(arguments: tuple[str, ...], said: str) -> None:
-    done = babbitt("decode", *arguments)
-    assert done.returncode in (2, 3)
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_input_is_one_error_with_a_hint(arguments: tuple[str, ...], said: str) -> None:
+    error = CliRunner().invoke(decode, arguments).exception
+    assert isinstance(error, ConfigError | LineError)
+    assert said in str(error)
 
 
 def test_a_live_device_as_json(port: int) -> None:
@@ -92,14 +94,14 @@ def test_units_of_a_site_are_named_as_everywhere(port: int, tmp_path: Path) -> N
     write_profile(tmp_path, "meter", [point("a", 0)])
     unit = {"line": "hall", "unit": 1, "profile": "meter"}
     site = str(write_site(tmp_path, [tcp("hall", port)], {"m": unit, "n": unit | {"unit": 2}}))
-    for name in ("m", "hall/9"):
-        assert babbitt("decode", site, "--unit", name, "--count", "2", "--json").returncode == 0, name
-    for name, said in (("x", "none of its Modbus devices"), ("hall/999", "none of")):
-        done = babbitt("decode", site, "--unit", name)
-        assert done.returncode == 2
-        assert said in done.stderr
-        assert "m/1, n/2" in done.stderr
-    assert "several devices" in babbitt("decode", site).stderr
+    for name in ("m", "m/1", "hall/1", "hall/9"):
+        assert CliRunner().invoke(decode, [site, "--unit", name, "--count", "2", "--json"]).exit_code == 0, name
+    for name, said in (("x", "none of its Modbus devices"), ("x/1", "none of"), ("hall/999", "none of")):
+        error = CliRunner().invoke(decode, [site, "--unit", name]).exception
+        assert isinstance(error, ConfigError)
+        assert said in str(error)
+        assert "m/1, n/2" in str(error)
+    assert "several devices" in str(CliRunner().invoke(decode, [site]).exception)
 
 
 class Terminal:
