@@ -13,6 +13,7 @@ from edge.commission.show import (
     accepted,
     age_words,
     clock_words,
+    many,
     response_words,
     shown,
     summary,
@@ -43,7 +44,7 @@ def _head(found: SiteFound, version: str) -> str:
     units = sum(len(line.units) for line in found.lines)
     facts = [
         ("Gateway", found.gateway), ("Site file", found.site), ("Tried", f"{clock_words(found.at_ns)} UTC"),
-        ("Extent", f"{len(found.lines)} lines, {units} devices, {len(found.tags())} tags"),
+        ("Extent", f"{many(len(found.lines), 'line')}, {many(units, 'device')}, {many(len(found.tags()), 'tag')}"),
         ("Made by", f"babbitt {version}, reading only"),
     ]  # fmt: skip
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
@@ -113,13 +114,13 @@ def _line(line: LineFound) -> str:
 def _statistics(line: LineFound) -> str:
     asked = [unit for unit in line.units if unit.reads]
     if not asked:
-        return (
-            f'<p class="facts">{len(line.units)} devices that speak by themselves, heard for {line.took_s:.1f} s.</p>'
-        )
+        heard = many(len(line.units), "device")
+        return f'<p class="facts">{heard} heard without being asked, for {line.took_s:.1f} s.</p>'
     reads = sum(unit.reads for unit in asked)
     times = [ms for unit in asked for ms in unit.response_ms]
     middle = f", in {statistics.median(times):.0f} ms (median), {max(times):.0f} ms at most" if times else ""
-    words = f"{len(asked)} devices asked, {len(times)} of {reads} reads answered{middle}. It took {line.took_s:.1f} s."
+    answered = f"{len(times)} of {many(reads, 'read')} answered{middle}"
+    words = f"{many(len(asked), 'device')} asked, {answered}. It took {line.took_s:.1f} s."
     picture = response_bars(asked) if len(times) > 1 else ""
     return f'<div class="facts"><p>{escape(words)}</p>{picture}</div>{_counts(line)}'
 

@@ -33,6 +33,10 @@ def unit_words(unit: str) -> str:
     return {"Cel": "°C", "[degF]": "°F", "m3": "m³", "m3/h": "m³/h", "/min": "1/min"}.get(unit, unit)
 
 
+def many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def clock_words(at_ns: int) -> str:
     """UTC, to the second."""
     return datetime.fromtimestamp(at_ns / 1e9, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -54,7 +58,7 @@ def response_words(unit: UnitFound) -> str:
     """``12 ms (9–15), 5 of 5 reads answered``; empty for a unit that speaks by itself."""
     if not unit.reads:
         return ""
-    said = f"{len(unit.response_ms)} of {unit.reads} read{'s' * (unit.reads != 1)} answered"
+    said = f"{len(unit.response_ms)} of {many(unit.reads, 'read')} answered"
     if not unit.response_ms:
         return said
     low, high = min(unit.response_ms), max(unit.response_ms)
@@ -99,7 +103,7 @@ def table(found: SiteFound, *, only_trouble: bool = False) -> Iterator[str]:
 def summary(found: SiteFound) -> str:
     wrong = wrong_devices(found)
     return (
-        f"{len(found.tags())} tags: {found.count('ok')} ok, {found.count('suspicious')} suspicious, "
+        f"{many(len(found.tags()), 'tag')}: {found.count('ok')} ok, {found.count('suspicious')} suspicious, "
         f"{found.count('bad')} bad" + (f"; {len(wrong)} not the device that its profile describes" if wrong else "")
     )
 
