@@ -451,6 +451,7 @@ class Gateway:
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "north": {north.name: north.status() for north in self._norths},
             "restarts": dict(self._restarts),
+            "configuration": self.trials.brief(),
         }  # fmt: skip
 
     def counts(self) -> dict[str, Any]:

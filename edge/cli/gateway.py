@@ -166,6 +166,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     lines = [
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
         *_clock_lines(answer.get("clock", {})),
+        *_trial_lines(answer.get("configuration", {})),
         f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
         *_north_lines(answer.get("north", {})),
         f"{'UNIT':28}{'LINE':14}{'EVERY s':>9}{'POLLS':>9}{'FAILED':>8}  STATE",
@@ -202,6 +203,11 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
         refused = "".join(f"; refused {count}: {why}" for why, count in way["refused"].items())
         lines.append(f"{name} {way['url']}   {state}{refused}")
     return lines
+
+
+def _trial_lines(configuration: dict[str, Any]) -> list[str]:
+    number = configuration.get("on_trial")
+    return [] if number is None else [f"configuration version {number} ON TRIAL, {configuration['left_s']:.0f} s left"]
 
 
 def _life(verdict: dict[str, Any]) -> str:

@@ -80,6 +80,7 @@ class Trials:
         self._outcome = Outcome()
         self._aborted = ""
         self._stirred = asyncio.Event()
+        self._ordering = asyncio.Lock()
 
     def observe(self, batch: Batch) -> None:
         self.coverage.observe(batch)
@@ -100,22 +101,22 @@ class Trials:
 
     async def apply(self, file: str, digest: str, minutes: float, margin: float, who: str, why: str) -> dict[str, Any]:
         """Let ``file`` go on trial. Raises ``BabbittError`` where that cannot be."""
-        if self._trial is not None:
-            raise BabbittError("trial", f"version {self._trial.number} is on trial", "wait for its end, or abort it")
         if not 0 < minutes <= MINUTES_MAX or not 0 <= margin <= 1:
             raise BabbittError("trial", f"{minutes:g} minutes with a margin of {margin:g}", "up to 1440, and 0 to 1")
-        site, contents = await self._on_disk(partial(self._read, file))
-        if digest_of(contents) != digest:
-            raise BabbittError(file, "it was changed since its difference was shown", "look at it again")
-        _check_live(self.kept, site)
-        number = await self._on_disk(partial(self._versions.begin, contents, who=who, why=why))
-        site = await self._on_disk(partial(self._versions.load, number))
-        now = self.coverage.look()
-        self._aborted = ""
-        self._trial = _Trial(site, number, round(minutes * 60e9), margin, since(self._looks[0], now), now)
-        self._outcome = Outcome("switching", number, (await self._index()).current, minutes * 60)
-        self._stirred.set()
-        return {"number": number}
+        async with self._ordering:
+            self._check_idle("wait for its end, or abort it")
+            site, contents = await self._on_disk(partial(self._read, file))
+            if digest_of(contents) != digest:
+                raise BabbittError(file, "it was changed since its difference was shown", "look at it again")
+            _check_live(self.kept, site)
+            number = await self._on_disk(partial(self._versions.begin, contents, who=who, why=why))
+            site = await self._on_disk(partial(self._versions.load, number))
+            now = self.coverage.look()
+            self._aborted = ""
+            self._trial = _Trial(site, number, round(minutes * 60e9), margin, since(self._looks[0], now), now)
+            self._outcome = Outcome("switching", number, (await self._index()).current, minutes * 60)
+            self._stirred.set()
+            return {"number": number}
 
     async def trial(self) -> dict[str, Any]:
         """How the trial stands, or how the last one ended."""
@@ -124,6 +125,14 @@ class Trials:
             left_s = (self._trial.start_ns + self._trial.length_ns - self._clock.mono_ns()) / 1e9
             outcome = replace(outcome, left_s=max(0.0, left_s), units=tuple(self._standing(self._trial)))
         return {**_plain(outcome), "units": [_plain_unit(standing) for standing in outcome.units]}
+
+    def brief(self) -> dict[str, Any]:
+        """For the status: whether something is on trial, and for how long still."""
+        trial = self._trial
+        if trial is None:
+            return {"on_trial": None}
+        ends_ns = (trial.start_ns or self._clock.mono_ns()) + trial.length_ns
+        return {"on_trial": trial.number, "left_s": max(0.0, (ends_ns - self._clock.mono_ns()) / 1e9)}
 
     async def abort(self) -> dict[str, Any]:
         """Go back at once."""
@@ -138,18 +147,22 @@ class Trials:
 
     async def rollback(self, number: int | None, who: str) -> dict[str, Any]:
         """Go back to a version that was kept: ``number``, or the last before the current one."""
+        async with self._ordering:
+            self._check_idle("abort it: that goes back")
+            index = await self._index()
+            wanted = former(index) if number is None else number
+            site = await self._on_disk(partial(self._versions.load, wanted))
+            _check_live(self.kept, site)
+            changes = plain_difference(difference(self.kept, site))
+            await self._switch(site)
+            self._take(site)
+            await self._on_disk(partial(self._versions.keep, wanted))
+            log.warning("configuration: back to version %d, asked for by %s", wanted, who)
+            return {"number": wanted, "former": index.current, **changes}
+
+    def _check_idle(self, hint: str) -> None:
         if self._trial is not None:
-            raise BabbittError("trial", f"version {self._trial.number} is on trial", "abort it: that goes back")
-        index = await self._index()
-        wanted = former(index) if number is None else number
-        site = await self._on_disk(partial(self._versions.load, wanted))
-        _check_live(self.kept, site)
-        changes = plain_difference(difference(self.kept, site))
-        await self._switch(site)
-        self._take(site)
-        await self._on_disk(partial(self._versions.keep, wanted))
-        log.warning("configuration: back to version %d, asked for by %s", wanted, who)
-        return {"number": wanted, "former": index.current, **changes}
+            raise BabbittError("trial", f"version {self._trial.number} is on trial", hint)
 
     # The room.
 

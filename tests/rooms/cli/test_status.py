@@ -47,3 +47,10 @@ def test_an_alarm_shows_the_two_names_that_acknowledge_wants_and_its_state() -> 
     names, sentence = status_lines(answer(alarms=[ALARM]))[-2:]
     assert names.split() == ["spindle-1", "rul_critical", "high", "unacknowledged"]
     assert sentence.strip() == "46 h left"
+
+
+def test_a_trial_is_told_with_how_long_it_lasts_still() -> None:
+    assert "configuration version 7 ON TRIAL, 42 s left" in status_lines(
+        answer(configuration={"on_trial": 7, "left_s": 42.0})
+    )
+    assert not any("TRIAL" in line for line in status_lines(answer(configuration={"on_trial": None})))

@@ -235,6 +235,9 @@ def test_a_trial_that_is_aborted_goes_back_by_ctrl_c_or_from_elsewhere(shop: Sho
             if how == "ctrl-c":
                 applying.send_signal(signal.SIGINT)
             else:
+                second = run("apply", shop.new(another), str(shop.site), "--yes")
+                assert "version 3 is on trial" in second.stderr
+                assert shop.status()["configuration"]["on_trial"] == 3
                 assert run("apply", "--abort", str(shop.site)).returncode == 1
             said, _ = applying.communicate(timeout=DEADLINE_S)
         assert applying.returncode == 1
