@@ -26,7 +26,8 @@ class UnitCounts:
 
     ``late`` replies came after their question was given up, ``doubles`` after it was answered already. ``refusals`` are
     counted by exception code, ``lengths`` gives ``[asked, check sum errors]`` by the bytes that the answer has on the
-    wire. ``busy_ns`` is how long the line was taken up by its questions, silences included.
+    wire. ``busy_ns`` is how long the line was taken up by its questions, silences included; ``answering_ns`` is that of
+    those that were answered: the rest was waited for in vain.
     """
 
     requests: int = 0
@@ -40,6 +41,7 @@ class UnitCounts:
     doubles: int = 0
     line_down: int = 0
     busy_ns: int = 0
+    answering_ns: int = 0
     sent_bytes: int = 0
     heard_bytes: int = 0
     refusals: dict[int, int] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class UnitCounts:
         if fault in ("", "refused"):
             self.replies += 1
             self.heard_bytes += heard_bytes
+            self.answering_ns += busy_ns
             self.responses[_step(busy_ns)] += 1
             if fault:
                 self.refusals[code] = self.refusals.get(code, 0) + 1

@@ -37,7 +37,7 @@ def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
     AIRTIME    share of the time in which the line is taken up by a unit's questions and answers, waiting included
     SCHEDULE   share of the polls that were asked when they were due
     LATE       answers that came after they were given up; DOUBLE: second answers to one question
-    CRC        frames with a wrong check sum; REFUSED: exceptions
+    CRC        frames with a wrong check sum; OTHER: noise, and frames that answer another question; REFUSED: exceptions
 
     \b
     Examples:
@@ -82,10 +82,9 @@ def _shown(line: LineFacts, found: list[Finding], plan: Plan) -> list[str]:
     if line.counted:
         theory = f", {line.wire_s(line.baud) / line.window_s:.0%} of it on the wire" if line.baud is not None else ""
         lines.append(f"  airtime {bar(line.airtime)} {line.airtime:.0%}{theory}   reconnects {line.reconnects}")
-    lines.append(
-        f"  {'UNIT':26}{'AIRTIME':>8}{'SCHEDULE':>9}{'ASKED':>8}{'TIMEOUT':>8}{'CRC':>6}{'LATE':>6}{'DOUBLE':>7}"
-        f"{'REFUSED':>8}{'p50 ms':>8}{'p95 ms':>8}"
-    )
+    heads = (("UNIT", -26), ("AIRTIME", 8), ("SCHEDULE", 9), ("ASKED", 8), ("TIMEOUT", 8), ("CRC", 6), ("OTHER", 6),
+             ("LATE", 6), ("DOUBLE", 7), ("REFUSED", 8), ("p50 ms", 8), ("p95 ms", 8))  # fmt: skip
+    lines.append("  " + "".join(head.rjust(width) if width > 0 else head.ljust(-width) for head, width in heads))
     lines += [_row(line, unit) for unit in line.units]
     for finding in found:
         mark = click.style("FAULT  " if finding.severity == "fault" else "WARNING", bold=True)
@@ -102,9 +101,10 @@ def _row(line: LineFacts, unit: UnitFacts) -> str:
     name = f"{unit.unit} {', '.join(unit.assets)}"
     name = name if len(name) <= 25 else f"{name[:22]}..."
     share = counts.busy_ns / 1e9 / line.window_s
+    other = counts.noise + counts.mismatches + counts.foreign
     return (
         f"  {name:26}{share:>8.1%}{'–' if met is None else f'{met:.1%}':>9}{counts.requests:>8,}{counts.timeouts:>8,}"
-        f"{counts.crc_errors:>6,}{counts.late:>6,}{counts.doubles:>7,}{sum(counts.refusals.values()):>8,}"
+        f"{counts.crc_errors:>6,}{other:>6,}{counts.late:>6,}{counts.doubles:>7,}{sum(counts.refusals.values()):>8,}"
         f"{_ms(counts.response_ms(0.5)):>8}{_ms(counts.response_ms(0.95)):>8}"
     )
 

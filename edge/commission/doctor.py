@@ -231,7 +231,9 @@ def refusals(line: LineFacts) -> Iterator[Finding]:
         counts = unit.counts
         by_map = {code: n for code, n in counts.refusals.items() if code in _OF_THE_MAP}
         by_device = {code: n for code, n in counts.refusals.items() if code in _OF_THE_DEVICE}
-        if sum(by_map.values()) >= FEW:
+        # After a question without a good answer the next one may ask for what is not there, to get into step again.
+        faults = counts.requests - counts.replies
+        if sum(by_map.values()) >= FEW and sum(by_map.values()) > faults:
             yield Finding(
                 "register_map", line.name, unit.unit, "fault",
                 f"{unit.name} refuses: {_codes(by_map, _OF_THE_MAP)}",
@@ -250,11 +252,9 @@ def refusals(line: LineFacts) -> Iterator[Finding]:
 def too_full(line: LineFacts) -> Iterator[Finding]:
     due = sum(unit.polls.due for unit in line.units)
     overruns = sum(unit.polls.overruns for unit in line.units)
-    # Waiting for those that do not answer is the consequence of another illness.
-    waited = sum(u.counts.timeouts + u.counts.noise for u in line.units) * line.timeout_ms / 1000 / line.window_s
-    answering = line.airtime - waited
-    if waited > answering and answering < FULL:
-        return
+    answering = sum(unit.counts.answering_ns for unit in line.units) / 1e9 / line.window_s
+    if answering < FULL and line.airtime > 2 * answering:
+        return  # Waiting for what does not come is the consequence of another illness.
     if due and overruns >= max(FEW, SHARE * due):
         yield Finding(
             "too_full", line.name, None, "fault",

@@ -86,13 +86,15 @@ def _needed(line: LineFacts, answering: list[UnitFacts], notes: list[str]) -> fl
         asked = unit.polls.due - unit.polls.overruns - unit.polls.left_alone
         if asked <= 0 or not unit.counts.requests:
             continue
-        poll_s = unit.counts.busy_ns / 1e9 / asked
-        share = unit.polls.due / line.window_s * poll_s
+        counts, questions = unit.counts, unit.counts.requests / asked
+        # What is waited for in vain is not to be planned for, unless nothing is known but that.
+        spent_ns, of = (counts.answering_ns, counts.replies) if counts.replies else (counts.busy_ns, counts.requests)
+        question_s = spent_ns / 1e9 / of
+        share = unit.polls.due / line.window_s * questions * question_s
         needed += share
-        questions = unit.counts.requests / asked
         notes.append(
             f"{unit.name}: {unit.polls.due / line.window_s:.2f} polls/s x {questions:.1f} questions x"
-            f" {1000 * poll_s / questions:.1f} ms = {share:.0%}"
+            f" {1000 * question_s:.1f} ms = {share:.0%}"
         )
     notes.append(f"together {needed:.0%} of the line's time")
     return needed
