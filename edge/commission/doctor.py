@@ -143,7 +143,7 @@ def one_silent(line: LineFacts) -> Iterator[Finding]:
 def timeout_too_short(line: LineFacts) -> Iterator[Finding]:
     for unit in line.units:
         counts = unit.counts
-        if counts.late >= FEW and counts.late >= 0.3 * (counts.timeouts + counts.mismatches + counts.foreign):
+        if counts.late > 1 and counts.late >= 0.3 * (counts.timeouts + counts.mismatches + counts.foreign):
             plan = timeout_plan(line, unit)
             yield Finding(
                 "timeout_too_short", line.name, unit.unit, "fault",
@@ -156,12 +156,12 @@ def timeout_too_short(line: LineFacts) -> Iterator[Finding]:
 def answers_now_and_then(line: LineFacts) -> Iterator[Finding]:
     for unit in line.units:
         counts = unit.counts
-        if unit.is_silent or counts.late >= FEW or counts.timeouts < FEW:
+        if unit.is_silent or counts.late > 1 or counts.timeouts < FEW:
             continue
         if counts.timeouts >= SHARE * counts.requests:
             yield Finding(
                 "loses_answers", line.name, unit.unit, "warning",
-                f"{unit.name}: {counts.timeouts} of {counts.requests} questions unanswered, none answered late",
+                f"{unit.name}: {counts.timeouts} of {counts.requests} questions stayed unanswered",
                 "a loose contact, a device that is too busy, or questions that follow each other too fast for it",
                 "tighten its terminals; a pause in its profile (`quirks.pause_ms`); a longer period",
             )  # fmt: skip
@@ -196,8 +196,8 @@ def check_sums(line: LineFacts) -> Iterator[Finding]:
     else:
         yield Finding(
             "garbled", line.name, None, "fault", f"{saw}, whatever their length, of all units",
-            "two masters on one line, or settings that are nearly right (parity, stop bits)",
-            "is another program or PLC on this bus? compare parity and stop bits with the devices",
+            "two masters on one line, bursts of noise, or settings that are nearly right (parity, stop bits)",
+            "is another program or PLC on this bus? does a drive start then? compare parity and stop bits with the devices",
         )  # fmt: skip
 
 
