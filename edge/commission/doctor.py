@@ -197,7 +197,7 @@ def check_sums(line: LineFacts) -> Iterator[Finding]:
         yield Finding(
             "garbled", line.name, None, "fault", f"{saw}, whatever their length, of all units",
             "two masters on one line, bursts of noise, or settings that are nearly right (parity, stop bits)",
-            "is another program or PLC on this bus? does a drive start then? compare parity and stop bits with the devices",
+            "is another program or PLC on this bus? does a drive start just then? compare parity and stop bits",
         )  # fmt: skip
 
 
