@@ -18,17 +18,19 @@ from edge.contract.types import Quality
 from edge.drivers.serial_framer import Framer
 from edge.drivers.serial_messages import Reader, Said, request_bytes
 from edge.drivers.serial_port import SerialPort
+from edge.line_counts import Fault, LineCounts
 from edge.ports import Answer, Clock
 
 
 class SerialDriver:
-    """The ``Driver`` of one such line."""
+    """The ``Driver`` of one such line. ``counts`` is what became of its questions."""
 
     def __init__(self, line: Serial | SerialTcp, clock: Clock) -> None:
         self._line = line
         self._clock = clock
         self._port = SerialPort(line, self._hear, clock)
         self._talks: dict[tuple[int, int], _Talk] = {}
+        self.counts = LineCounts()
         self._question: _Question | None = None
         self._owed_until_ns = 0
 
@@ -60,10 +62,13 @@ class SerialDriver:
 
     async def _ask(self, talk: _Talk, message: int) -> Said | str:
         """What it answered, or why nothing was heard."""
+        counts = self.counts.of(talk.unit)
         trouble = await self._port.ready()
         if trouble:
+            counts.count("line", busy_ns=0, sent_bytes=0, heard_bytes=0)
             return trouble
         await self._let_late_answers_pass()
+        began_ns = self._clock.mono_ns()
         request = talk.requests[message]
         allowed_s = self._line.timeout_ms / 1000 + self._wire_s(len(request) + talk.reader.profile.frame.bytes_max)
         question = self._question = _Question(talk, message, self._clock)
@@ -77,7 +82,12 @@ class SerialDriver:
         finally:
             lost.cancel()
             self._question = None
-        if question.said.done():
+        answered = question.said.done()
+        fault = question.fault() if answered or not self._port.trouble else "line"
+        counts.count(
+            fault, busy_ns=self._clock.mono_ns() - began_ns, sent_bytes=len(request), heard_bytes=question.answer_bytes
+        )
+        if answered:
             self._owed_until_ns = 0
             return question.said.result()
         return self._port.trouble or question.silence(allowed_s)
@@ -102,6 +112,7 @@ class _Talk:
     """What is compiled for one unit with one profile; it holds the profile, so that its id stays its own."""
 
     def __init__(self, profile: SerialProfile, unit: int) -> None:
+        self.unit = unit
         self.reader = Reader(profile, unit)
         self.requests = [request_bytes(message, profile.frame, unit) for message in profile.message]
         self.wanted = [i for i in range(len(profile.message)) if self.reader.places(i)]
@@ -116,6 +127,7 @@ class _Question:
         self._clock = clock
         self._framer = Framer(talk.reader.profile.frame)
         self._foreign = 0
+        self.answer_bytes = 0
         self.said: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
 
     def hear(self, data: bytes) -> None:
@@ -124,7 +136,20 @@ class _Question:
             if said is None:
                 self._foreign += 1
             elif not self.said.done():
+                self.answer_bytes = len(message)
                 self.said.set_result(said)
+
+    def fault(self) -> Fault:
+        """How the question ended, for a diagnosis of the line."""
+        if self.said.done():
+            refused = all(answer.quality == Quality.BAD_DEVICE for answer in self.said.result().answers)
+            return "refused" if refused else ""
+        counts = self._framer.counts
+        if counts.checksum:
+            return "crc"
+        if self._foreign:
+            return "mismatch"
+        return "noise" if counts.noise or counts.cut or counts.long else "timeout"
 
     def silence(self, waited_s: float) -> str:
         """Why there is no answer, after the deadline."""

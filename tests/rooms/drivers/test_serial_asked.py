@@ -66,6 +66,18 @@ def test_a_scale_on_a_wire_of_9600_baud_is_read(tmp_path: Path) -> None:
         for _ in range(3):
             assert await driver.read(1, scale()) == GOOD
         assert device.asked == 3 * [b"SI\r\n", b"TA\r\n"]
+        counts = driver.counts.of(1)  # type: ignore[attr-defined]
+        assert (counts.requests, counts.replies, counts.sent_bytes) == (6, 6, 24)
+        device.reply = lambda request: [(0.0, b"~" * 9)]
+        await driver.read(1, scale())
+        device.reply = weight_is((0.0, b"S +\r\n"))
+        await driver.read(1, scale())
+        assert (counts.requests, counts.replies, counts.timeouts + counts.noise, sum(counts.refusals.values())) == (
+            9,
+            8,
+            1,
+            1,
+        )
 
     on_a_pty(tmp_path, honest, scene)
 
