@@ -31,6 +31,7 @@ from edge.ports import Answer, Clock, Heard, Subject
 LOOK_AGAIN_FIRST_S, LOOK_AGAIN_MAX_S = 1.0, 30.0
 REFUSED_AGAIN_S = 600.0
 """A device that refused a subscription may have had no room for it: it is asked again after this."""
+TOLD_MAX = 10_000
 RESTARTS_APART_S = 5.0
 """An I-Am costs anybody one datagram: it makes us subscribe anew no more often than this."""
 ALIVE_NS = 5_000_000_000
@@ -53,7 +54,10 @@ class BacnetSource:
     def __init__(self, line: Bacnet, subjects: Sequence[Subject], clock: Clock) -> None:
         self._line = line
         self._client = Client(line)
-        self._devices = [_Device(i, subject, line, self._client, clock) for i, subject in enumerate(subjects)]
+        self._told: asyncio.Queue[Heard] = asyncio.Queue(TOLD_MAX)
+        self._devices = [
+            _Device(i, subject, line, self._client, clock, self._told) for i, subject in enumerate(subjects)
+        ]
 
     async def open(self) -> None:
         """Raises ``LineError``."""
@@ -64,13 +68,19 @@ class BacnetSource:
     async def run(self, hear: Hear) -> None:
         async with asyncio.TaskGroup() as group:
             for device in self._devices:
-                group.create_task(device.run(hear), name=f"babbitt.bacnet[{device.subject.unit}]")
+                group.create_task(device.run(), name=f"babbitt.bacnet[{device.subject.unit}]")
+            group.create_task(self._deliver_forever(hear), name="babbitt.bacnet.deliver")
 
     def trouble(self, subject: int) -> str:
         return self._devices[subject].trouble
 
     async def close(self) -> None:
         await self._client.close()
+
+    async def _deliver_forever(self, hear: Hear) -> None:
+        """What breaks behind ``hear`` breaks ``run``, and not the task that reads datagrams."""
+        while True:
+            hear(await self._told.get())
 
     def _notified(self, source: Address, process: int, key: Key, values: list[Any]) -> bool:
         if not 1 <= process <= len(self._devices):
@@ -86,7 +96,9 @@ class BacnetSource:
 class _Device:
     """One device: its own task, which never ends for trouble of the network."""
 
-    def __init__(self, number: int, subject: Subject, line: Bacnet, client: Client, clock: Clock) -> None:
+    def __init__(
+        self, number: int, subject: Subject, line: Bacnet, client: Client, clock: Clock, told: asyncio.Queue[Heard]
+    ) -> None:  # fmt: skip
         self.subject = subject
         self.trouble = "not looked for yet"
         self._number = number
@@ -97,7 +109,7 @@ class _Device:
         self._refs = [ref_of(point) for point in self._profile.point]
         self._told_places = _tellable(self._profile, self._refs)
         self._backoff = Backoff(clock, LOOK_AGAIN_FIRST_S, LOOK_AGAIN_MAX_S)
-        self._hear: Hear = _nobody
+        self._told = told
         self._address: Address | None = None
         self._subscribed: dict[Key, int] = {}
         self._refused: dict[Key, int] = {}
@@ -106,18 +118,14 @@ class _Device:
         self._wake = asyncio.Event()
         self._check_ns = self._restart_ns = self._heard_ns = 0
 
-    async def run(self, hear: Hear) -> None:
-        self._hear = hear
-        try:
-            while True:
-                try:
-                    await self._live()
-                except SilentError as error:
-                    self.trouble = self._backoff.failed(f"device {self.subject.unit}: {error}")
-                self._forget()
-                await self._clock.sleep(self._backoff.rest_s())
-        finally:
-            self._hear = _nobody
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._live()
+            except SilentError as error:
+                self.trouble = self._backoff.failed(f"device {self.subject.unit}: {error}")
+            self._forget()
+            await self._clock.sleep(self._backoff.rest_s())
 
     def notified(self, source: Address, key: Key, values: list[Any]) -> bool:
         """Take a notification; False where there is no such subscription."""
@@ -238,7 +246,11 @@ class _Device:
         answers = tuple(answer_in(said, self._profile.point[place]) for place in places)
         self._last.update(zip(places, answers, strict=True))
         self._heard_ns = self._clock.mono_ns()
-        self._hear(Heard(self._number, tuple(places), answers))
+        try:
+            self._told.put_nowait(Heard(self._number, tuple(places), answers))
+        except asyncio.QueueFull:
+            # Nobody has been listening for so long: all is read anew.
+            self._check_ns = self._clock.mono_ns()
 
     def _needed(self, place: int) -> list[Ref]:
         ref, key = self._refs[place], self._key(place)
@@ -278,7 +290,3 @@ def _is_faulty(said: Said, key: Key) -> bool:
 
 def _bit(bits: Sequence[int], number: int) -> bool:
     return number < len(bits) and bool(bits[number])
-
-
-def _nobody(heard: Heard) -> None:
-    """What comes while nobody listens is lost: the line is not running."""

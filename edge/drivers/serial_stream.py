@@ -6,6 +6,7 @@ unplugged; each is counted, and ``trouble`` says what the line is like where not
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from edge.config.lines import SerialStream, SerialTcpStream
@@ -15,6 +16,7 @@ from edge.drivers.serial_port import SerialPort
 from edge.ports import Clock, Heard, Subject
 
 LOOK_AGAIN_S = 0.1
+PIECES_MAX = 256
 UNSOUND_MAX = 3
 """So many broken frames in a row are no accident."""
 
@@ -29,7 +31,7 @@ class SerialStreamSource:
         self._clock = clock
         self._port = SerialPort(line, self._arrived, clock)
         self._listeners = [_Ear(i, subject) for i, subject in enumerate(subjects)]
-        self._hear: Callable[[Heard], None] = _nobody
+        self._arrivals: asyncio.Queue[tuple[bytes, int]] = asyncio.Queue(PIECES_MAX)
         self.reports_changes = all(subject.profile.silence == "unchanged" for subject in subjects)
 
     async def open(self) -> None:
@@ -37,15 +39,9 @@ class SerialStreamSource:
         await self._port.open()
 
     async def run(self, hear: Callable[[Heard], None]) -> None:
-        self._hear = hear
-        try:
-            while True:
-                if await self._port.ready():
-                    await self._clock.sleep(LOOK_AGAIN_S)
-                else:
-                    await self._port.lost()
-        finally:
-            self._hear = _nobody
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_open(), name="babbitt.serial.open")
+            group.create_task(self._read_forever(hear), name="babbitt.serial.read")
 
     def trouble(self, subject: int) -> str:
         return self._port.trouble or self._listeners[subject].trouble()
@@ -54,10 +50,26 @@ class SerialStreamSource:
         await self._port.close()
 
     def _arrived(self, data: bytes) -> None:
-        now_ns = self._clock.mono_ns()
-        for ear in self._listeners:
-            for heard in ear.feed(data, now_ns):
-                self._hear(heard)
+        """Put it by for the reading task: what breaks behind ``hear`` breaks ``run``, and not the loop's callback."""
+        try:
+            self._arrivals.put_nowait((data, self._clock.mono_ns()))
+        except asyncio.QueueFull:
+            for ear in self._listeners:
+                ear.lose()
+
+    async def _keep_open(self) -> None:
+        while True:
+            if await self._port.ready():
+                await self._clock.sleep(LOOK_AGAIN_S)
+            else:
+                await self._port.lost()
+
+    async def _read_forever(self, hear: Callable[[Heard], None]) -> None:
+        while True:
+            data, at_ns = await self._arrivals.get()
+            for ear in self._listeners:
+                for heard in ear.feed(data, at_ns):
+                    hear(heard)
 
 
 class _Ear:
@@ -76,13 +88,13 @@ class _Ear:
         said = [self._reader.read(message) for message in messages]
         return [Heard(self._number, one.places, one.answers) for one in said if one is not None and one.places]
 
+    def lose(self) -> None:
+        """Bytes were lost between what came and what will come."""
+        self._framer.drop()
+
     def trouble(self) -> str:
         """Whether there is speech but no sound message any more."""
         unsound = self._framer.counts.unsound - self._unsound
         if unsound < UNSOUND_MAX:
             return ""
         return f"no sound message among what comes ({self._framer.counts.words()}): are baud rate and parity right?"
-
-
-def _nobody(heard: Heard) -> None:
-    """What comes while nobody listens is lost: the line is not running."""

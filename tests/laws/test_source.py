@@ -31,7 +31,7 @@ from edge.config.profiles.sparkplug import Point as SparkplugPoint
 from edge.config.profiles.sparkplug import SparkplugProfile
 from edge.contract.types import Quality
 from edge.drivers import make_source
-from edge.ports import Source, Subject
+from edge.ports import Heard, Source, Subject
 from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
@@ -336,5 +336,30 @@ def test_it_ends_when_it_is_cancelled_says_nothing_after_and_leaves_nothing_behi
             await asyncio.to_thread(stage.say, 0, 0, 9.5)
         assert len(ear.heard) == before
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scene())
+
+
+def test_what_breaks_behind_it_breaks_its_run_and_is_not_swallowed(stage: Stage) -> None:
+    class BrokenError(Exception):
+        pass
+
+    def broken(heard: Heard) -> None:
+        raise BrokenError
+
+    async def scene() -> None:
+        await asyncio.to_thread(stage.start)
+        source = source_of(stage)
+        await source.open()
+        running = asyncio.create_task(source.run(broken))
+        async with asyncio.timeout(20.0):
+            while not running.done():
+                await asyncio.to_thread(stage.say, 0, 0, 1.5)
+                await asyncio.sleep(0.05)
+        error: BaseException | None = running.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        assert isinstance(error, BrokenError)
+        await source.close()
 
     asyncio.run(scene())
