@@ -124,7 +124,9 @@ class EdgeNode:
 
     def publish(self, verb: str, payload: bytes, device: str = "") -> None:
         assert self._client is not None
-        self._client.publish(self._topic(verb, device), payload, 0)
+        info = self._client.publish(self._topic(verb, device), payload, 0)
+        if threading.current_thread() is not self._client._thread:
+            info.wait_for_publish(DEADLINE_S)
 
     def alias(self, device: str, name: str) -> int:
         return self._alias(device, name)
