@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.cli import babbitt
@@ -143,6 +143,7 @@ JSON = st.recursive(
 TOPICS = st.lists(st.sampled_from(["a", "b", ""]), min_size=1, max_size=4).map("/".join).filter(bool)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(TOPICS, JSON.map(lambda v: json.dumps(v).encode()) | st.binary(max_size=9)), max_size=6))
 def test_whatever_is_published_the_tree_is_one_and_its_profile_sound(messages: list[tuple[str, bytes]]) -> None:
     seen = _Seen(Ask("mqtt://x"))

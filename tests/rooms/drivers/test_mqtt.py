@@ -102,7 +102,9 @@ def test_retained_messages_are_heard_at_the_start_and_dated_rightly(broker: Mosq
             await ear.well()
             await asyncio.to_thread(broker.publish, "a/plain", "4")
             await ear.until(lambda: 4.0 in ear.values(0, 0))
-            assert ear.values(0, 0) == [1.0, 3.0, 4.0]
+            # The broker may send the 3 again, if it was killed before it had our acknowledgement.
+            assert sorted({value for value in ear.values(0, 0) if isinstance(value, float)}) == [1.0, 3.0, 4.0]
+            assert [answer.quality for answer in ear.answers(0, 0)].count(Quality.UNCERTAIN) == 1
 
     asyncio.run(scene())
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.config.json_pointer import MISSING, parse_pointer, resolve
@@ -202,6 +202,7 @@ POINTS: st.SearchStrategy[dict[str, Any]] = st.builds(
     ["number", "integer", "bool", "text"]))  # fmt: skip
 
 
+@settings(deadline=None)
 @given(POINTS, JSONISH.map(lambda v: json.dumps(v).encode()) | st.binary(max_size=60), st.booleans(), st.booleans())
 @example({"type": "integer", "time": "/ts"}, b'{"v":1,"ts":"0001-01-01T00:00:00+23:59"}', False, True)
 @example({"type": "text"}, b'"\\udc00"', False, False)

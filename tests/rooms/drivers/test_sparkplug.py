@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
@@ -206,6 +206,7 @@ def test_nodes_that_wait_for_their_host_are_told_of_it(broker: Mosquitto) -> Non
 VERBS = st.sampled_from(["NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VERBS, st.sampled_from(["", "d"]), st.binary(max_size=40)), max_size=12))
 def test_whatever_a_node_sends_the_session_stands(messages: list[tuple[str, str, bytes]]) -> None:
     session = NodeSession()

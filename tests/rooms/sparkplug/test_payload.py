@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
@@ -46,6 +46,7 @@ METRICS = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(METRICS, max_size=4), TIMES, st.none() | st.integers(0, 255))
 def test_what_we_encode_tahu_reads(metrics: list[Metric], timestamp_ms: int | None, seq: int | None) -> None:
     theirs = tahu.Payload()
@@ -68,6 +69,7 @@ def test_what_we_encode_tahu_reads(metrics: list[Metric], timestamp_ms: int | No
                 assert (one.type, one.int_value) == (3, value % 2**32)
 
 
+@settings(deadline=None)
 @given(st.lists(METRICS, max_size=4), TIMES, st.none() | st.integers(0, 255))
 def test_what_we_encode_we_read(metrics: list[Metric], timestamp_ms: int | None, seq: int | None) -> None:
     read = decode(encode(Payload(tuple(metrics), timestamp_ms, seq)))
@@ -115,6 +117,7 @@ def test_what_no_point_can_take_is_unreadable() -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_whatever_comes_is_a_payload_or_unreadable(data: bytes) -> None:
     try:
