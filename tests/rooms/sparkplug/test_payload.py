@@ -26,7 +26,9 @@ from edge.sparkplug import (
 )
 
 INT64S = st.integers(-(2**63), 2**63 - 1)
-VALUES: st.SearchStrategy[Value] = st.none() | st.booleans() | INT64S | st.floats(allow_nan=False) | st.text(max_size=9)
+VALUES: st.SearchStrategy[Value] = (
+    st.none() | st.booleans() | INT64S | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
+)
 TIMES = st.none() | st.integers(0, 2**63)
 
 
