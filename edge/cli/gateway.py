@@ -197,7 +197,9 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
     """One line for each way in which other systems read the gateway, and what was refused there."""
     lines = []
     for name, way in north.items():
-        if "sessions" not in way:
+        if "node" in way:
+            dropped = f"   dropped {way['dropped']:,}" if way["dropped"] else ""
+            lines.append(f"{name} {way['node']}   {way['detail'] or 'up'}   told {way['sent']:,} values{dropped}")
             continue
         state = f"clients {way['sessions']}   values watched {way['items']:,}" if way["up"] else "DOWN"
         refused = "".join(f"; refused {count}: {why}" for why, count in way["refused"].items())

@@ -54,3 +54,11 @@ def test_a_trial_is_told_with_how_long_it_lasts_still() -> None:
         answer(configuration={"on_trial": 7, "left_s": 42.0})
     )
     assert not any("TRIAL" in line for line in status_lines(answer(configuration={"on_trial": None})))
+
+
+def test_a_sparkplug_node_shows_whether_it_is_up_and_what_it_had_to_drop() -> None:
+    way = {"node": "plant/gw-1", "detail": "", "sent": 1234, "dropped": 0}
+    lines = status_lines(answer(north={"sparkplug": way}))
+    assert "sparkplug plant/gw-1   up   told 1,234 values" in lines
+    lines = status_lines(answer(north={"sparkplug": {**way, "detail": "waits for host scada", "dropped": 7}}))
+    assert "sparkplug plant/gw-1   waits for host scada   told 1,234 values   dropped 7" in lines
