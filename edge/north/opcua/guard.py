@@ -376,6 +376,8 @@ class GuardedProtocol(OPCUAProtocol):
             self._end("a message without end")
 
     async def _process_one_msg(self, header: Any, buf: Any) -> bool:
+        # One message each turn of the event loop, however many wait: polls and other clients come in between.
+        await asyncio.sleep(0)
         try:
             return await super()._process_one_msg(header, buf)
         except asyncio.CancelledError:

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_to_binary
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.north.opcua.guard import (
     CHUNK_BYTES_MAX,
@@ -66,6 +68,40 @@ def test_what_is_no_opc_ua_ends_its_connection_alone(strict: Hosted, sent: bytes
         assert await strict.refusal() == ""
 
     played(play)
+
+
+def _frame(kind: bytes, chunk: bytes, length: int | None, body: bytes) -> bytes:
+    return kind + chunk + struct.pack("<I", 8 + len(body) if length is None else length) + body
+
+
+HELLO = _frame(b"HEL", b"F", None, struct.pack("<IIIIII", 0, 65535, 65535, 0, 0, 0))
+POLICY = b"http://opcfoundation.org/UA/SecurityPolicy#None"
+LENGTH = st.one_of(st.none(), st.integers(0, 2**32 - 1))
+FRAME = st.builds(
+    _frame,
+    st.sampled_from([b"HEL", b"OPN", b"MSG", b"CLO", b"ERR", b"ACK", b"XXX"]),
+    st.sampled_from([b"F", b"C", b"A", b"?"]),
+    LENGTH,
+    st.binary(max_size=300),
+)
+OPEN = st.builds(
+    lambda channel, rest: _frame(
+        b"OPN", b"F", None, struct.pack("<II", channel, len(POLICY)) + POLICY + b"\xff" * 8 + rest
+    ),
+    st.integers(0, 2**32 - 1),
+    st.binary(max_size=200),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sent=st.lists(st.one_of(st.just(HELLO), OPEN, FRAME, st.binary(max_size=100)), min_size=1, max_size=6))
+def test_no_bytes_whatever_stop_it(strict: Hosted, sent: list[bytes]) -> None:
+    with plug(strict) as peer:
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(b"".join(sent))
+            peer.shutdown(socket.SHUT_WR)
+        assert is_dropped(peer)
+    assert strict.ask("status")["up"]
 
 
 def test_connections_are_bounded_and_end_by_themselves(lenient: Hosted) -> None:
