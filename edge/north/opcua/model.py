@@ -16,8 +16,8 @@ from edge.north.units import UNECE_URI, shown, unit_id
 from edge.ports import WriteGuard
 
 OBJECTS = ua.NodeId(ua.ObjectIds.ObjectsFolder)
-_WHOLE = frozenset({"uint16", "int16", "uint32", "int32", "uint64", "int64"})
-_WORDS = frozenset({"string", "str", "text", "ascii", "utf8"})
+_WHOLE = ("uint", "int", "bcd", "hex")
+_WORDS = ("string", "text", "ascii")
 
 DOUBLE, BOOLEAN, STRING = ua.ObjectIds.Double, ua.ObjectIds.Boolean, ua.ObjectIds.String
 LONG, INSTANT, ANY = ua.ObjectIds.Int64, ua.ObjectIds.DateTime, ua.ObjectIds.BaseDataType
@@ -214,15 +214,15 @@ FIGURES: dict[str, tuple[int, str]] = {
 
 
 def type_of(point: Signal) -> int:
-    """The data type of a point's values: what its protocol declares, or any where it declares none."""
+    """The data type of a point's values: what its protocol declares of it, else a number if it has a unit, or any."""
     declared = getattr(point, "type", None)
     if not isinstance(declared, str):
-        return ANY
-    if declared == "bool":
+        return DOUBLE if point.unit else ANY
+    if declared == "bool" or getattr(point, "bit", None) is not None:
         return BOOLEAN
-    if declared in _WORDS:
+    if declared.startswith(_WORDS) or getattr(point, "values", None):
         return STRING
-    return LONG if declared in _WHOLE and point.scale == 1.0 and point.offset == 0.0 else DOUBLE
+    return LONG if declared.startswith(_WHOLE) and (point.scale, point.offset) == (1.0, 0.0) else DOUBLE
 
 
 def variant(value: Any, data_type: int, *, array: bool = False) -> ua.Variant:
