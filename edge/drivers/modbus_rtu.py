@@ -39,6 +39,8 @@ REOPEN_FIRST_S, REOPEN_MAX_S = 0.25, 5.0
 HEARD_BYTES_MAX = 1024
 LOOP_TICK_NS = 1_000_000
 """An event loop's timers are rounded up to this; what is shorter is slept outside of it, lest the line idle."""
+LISTENED_CHARACTERS = 3
+"""So many of a reply are awaited one by one: when the last one came begins the silence."""
 SLACK_NS = 60_000
 """A sleep of Linux' ends by about so much too late, which at 115200 baud is a hundredth of a poll."""
 
@@ -143,6 +145,7 @@ class _Port:
         self._active_ns = clock.mono_ns()
         self._arrived = asyncio.Event()
         self._wanted = 0
+        self._deaf: asyncio.TimerHandle | None = None
         self.heard = bytearray()
         self.dropped = b""
         self.lost = ""
@@ -151,12 +154,15 @@ class _Port:
 
     def close(self) -> None:
         if self._serial.is_open:
+            self._listen()
             self._loop.remove_reader(self._fd)
             with contextlib.suppress(OSError, termios.error):
                 self._serial.close()
 
     async def fall_silent(self, within_s: float) -> bool:
         """Wait until nobody has sent for t3.5; drop what was heard until then. False after ``within_s``, or if lost."""
+        self._wanted = 0
+        self._listen()
         give_up_ns = self._clock.mono_ns() + int(within_s * 1e9) + self._silence_ns
         while not self.lost:
             now_ns = self._clock.mono_ns()
@@ -213,6 +219,21 @@ class _Port:
         del self.heard[:-HEARD_BYTES_MAX]
         if len(self.heard) >= self._wanted:
             self._arrived.set()
+        else:
+            self._look_away(self._wanted - len(self.heard))
+
+    def _look_away(self, missing: int) -> None:
+        """Do not wake for each of the ``missing`` characters: all but the last few take their time on the wire."""
+        ticks = (missing - LISTENED_CHARACTERS) * self._character_ns // LOOP_TICK_NS
+        if ticks > 0 and self._deaf is None:
+            self._loop.remove_reader(self._fd)
+            self._deaf = self._loop.call_later(ticks * LOOP_TICK_NS / 1e9, self._listen)
+
+    def _listen(self) -> None:
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+            self._loop.add_reader(self._fd, self._hear)
 
     def _lose(self, error: OSError) -> None:
         self.lost = f"serial device lost: {(error.strerror or str(error)).lower()}"
