@@ -22,6 +22,9 @@ REGISTERS_OF = {
 }  # fmt: skip
 """How many registers a type takes; a ``string`` says so itself."""
 
+WRITTEN_MAX = 123
+"""As many registers function 16 takes."""
+
 Address = Annotated[int, Meta(ge=0, le=65535)]
 Bit = Annotated[int, Meta(ge=0, le=63)]
 
@@ -127,6 +130,8 @@ def _of_its_place(point: Point, quirks: Quirks) -> Iterator[tuple[str, str]]:
     for first, last in quirks.holes:
         if point.function >= 3 and point.address <= last and first < end:
             yield f"lies in the hole [{first}, {last}]", "`quirks.holes` lists registers that must never be read"
+    if point.writable and point.registers > WRITTEN_MAX:
+        yield f"writable with {point.registers} registers", f"function 16 writes {WRITTEN_MAX} at most"
     if point.writable and point.function not in (1, 3):
         yield f"writable with function {point.function}", "only coils (1) and holding registers (3) can be written"
 

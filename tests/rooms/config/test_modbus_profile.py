@@ -51,6 +51,7 @@ def test_what_a_point_may_be(tmp_path: Path, point: str, quirks: str) -> None:
         ('function = 3\naddress = 7\ntype = "uint16"\nbit = 1\nbits = [0, 1]', "", "`bit` and `bits`"),
         ('function = 3\naddress = 7\ntype = "uint16"\nbit = 1\nwritable = true', "", "writable with `bit`"),
         ('function = 4\naddress = 7\ntype = "uint16"\nwritable = true', "", "writable with function 4"),
+        ('function = 3\naddress = 7\ntype = "string"\nlength = 124\nwritable = true', "", "with 124 registers"),
         ('function = 3\naddress = 7\ntype = "string"\nlength = 2\nscale = 2.0', "", "of what is no number"),
         ('function = 3\naddress = 7\ntype = "float32"\nvalues = { 0 = "a" }', "", "`values` with type float32"),
         ('function = 3\naddress = 7\ntype = "uint16"\nvalues = { 0 = "a", 1 = "a" }', "", "stands twice"),
