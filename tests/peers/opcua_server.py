@@ -148,6 +148,8 @@ class Peer:
             return {"now": self.now(), "opened": self.opened, "most": self.most}
         if told.get("ask") == "count":
             return {"count": self.counted}
+        if "fill" in told:
+            return await self._set({"set": told["fill"], "value": [0.5] * told["floats"]})
         if "add" in told:
             return await self.add(told["add"])
         if "delete" in told:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from edge.clock import SystemClock
 from edge.contract.types import Quality
 from edge.errors import ConfigError
+from edge.opcua.access import make_access
+from edge.opcua.nodes import read_namespaces
+from edge.opcua.session import Session
 from tests.peers.listening import listening
 from tests.peers.opcua_listening import Keys, line, source
 from tests.peers.opcua_peers import PASSWORD, USER, Peer
@@ -86,6 +91,23 @@ def test_a_password_is_never_sent_in_the_clear(opcua_server: Peer, opcua_open: P
     refused(opcua_open, "would take the password in the clear", **user)
     # Without security on the channel, a server that has a certificate takes it encrypted all the same.
     hears(opcua_server, **user)
+
+
+def test_a_channel_is_renewed_before_it_ends(opcua_server: Peer, opcua_keys: Keys) -> None:
+    async def scene() -> None:
+        named = opcua_keys.secured(mode="SignAndEncrypt")
+        access = replace(make_access("test", url=opcua_server.url, **named), channel_s=0.8)
+        session = Session(access, SystemClock())
+        await session.open()
+        renewing = asyncio.create_task(session.renew_forever())
+        for _ in range(20):
+            assert len(await read_namespaces(session)) > 2
+            await asyncio.sleep(0.1)
+        assert not renewing.done()
+        renewing.cancel()
+        await session.close()
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(
