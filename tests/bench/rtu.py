@@ -3,10 +3,13 @@
 20 holding registers are polled over a pty by a program that lets characters take their time in both directions and
 whose device answers after t3.5 and no later (``tests/peers/serial_line.c``). A poll takes at least 53 characters of 11
 bits (8 asked, 45 answered) and twice t3.5. The share is that time over the time that a poll took, from the beginning of
-one frame to that of the next, both seen by the line. A master that is above 1 broke the silence: such a device on a
-real line may take two frames for one. Rounds take turns; shares are medians, violations are of all rounds together.
+one frame to that of the next, both seen by the line: of each round the median poll, of the rounds the median. A master
+that is above 1 broke the silence: such a device on a real line may take two frames for one. Violations are those of all
+polls of all rounds. Masters take turns.
 
-pymodbus' clients and a libmodbus program of ours (``tests/rooms/plant/libmodbus_client.c``) do the same beside it.
+The line and the masters ask for real-time priority, lest what else this machine does is measured; where they are not
+given it, the first line of the output says so. The mean over whole rounds, stalls of the machine included, stands
+beside. pymodbus' clients and a libmodbus program of ours (``tests/rooms/plant/libmodbus_client.c``) do the same.
 """
 
 from __future__ import annotations
@@ -102,6 +105,7 @@ class Seen:
     """What the line saw of one master at one speed, round by round."""
 
     shares: list[float] = field(default_factory=list)
+    means: list[float] = field(default_factory=list)
     frames: int = 0
     violations: int = 0
     shortest_s: float = 1e9
@@ -111,7 +115,8 @@ class Seen:
         return statistics.median(self.shares)
 
     def take(self, baud: int, saw: dict[str, Any]) -> None:
-        self.shares.append(least_s(baud) * (saw["frames"] - 1) / saw["seconds"])
+        self.shares.append(least_s(baud) / saw["median_s"])
+        self.means.append(least_s(baud) * (saw["frames"] - 1) / saw["seconds"])
         self.frames += saw["frames"]
         self.violations += saw["violations"]
         self.shortest_s = min(self.shortest_s, saw["shortest_s"])
@@ -144,10 +149,19 @@ def running(line: Path, baud: int) -> Iterator[tuple[str, dict[str, Any]]]:
             process.kill()
 
 
+def preferred() -> bool:
+    """Whether this process was given real-time priority, below the line's."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))
+    except PermissionError:
+        return False
+    return True
+
+
 def measure(rounds: int, bauds: list[int], say: Callable[[str], None]) -> tuple[dict[tuple[str, int], Seen], bool]:
-    """By master and speed, masters taking turns; and whether the line had its priority."""
+    """By master and speed, masters taking turns; and whether all had their priority."""
     found: dict[tuple[str, int], Seen] = {}
-    urgent = True
+    urgent = preferred()
     with tempfile.TemporaryDirectory() as folder:
         line = compiled(Path(folder), ROOT / "tests/peers/serial_line.c", "-lutil")
         foreign = compiled(Path(folder), ROOT / "tests/rooms/plant/libmodbus_client.c", "-lmodbus")
@@ -195,11 +209,14 @@ def main() -> None:
         return
     print(f"load average {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors: a busy machine delays every master")
     if not urgent:
-        print("the line had no real-time priority: its own delays count against every master")
+        print(
+            "no real-time priority, for which one must be root: what else this machine does counts against every master"
+        )
     for (name, baud), seen in sorted(found.items(), key=lambda item: item[0][1]):
         print(
-            f"{baud:7} baud {name:15} {seen.share / least_s(baud):7.2f} polls/s of {1 / least_s(baud):.2f} "
-            f"({seen.share:.3f}), {seen.violations} of {seen.frames} too soon, "
+            f"{baud:7} baud {name:15} {seen.share / least_s(baud):7.2f} polls/s of {1 / least_s(baud):.2f}: "
+            f"{seen.share:.3f} (mean {statistics.median(seen.means):.3f}), "
+            f"{seen.violations} of {seen.frames} too soon, "
             f"least silence {seen.shortest_s * 1e3:.3f} ms"
         )
     for baud in bauds:

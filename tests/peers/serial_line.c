@@ -2,8 +2,8 @@
  *
  * Prints the pty's name. Characters take their time in both directions; the device answers function 3 after the silent
  * interval t3.5 and no later. When standard input is closed it prints what it saw of the master as JSON: how many
- * frames, how many of them began before the line had been silent for t3.5, the shortest such silence, and the seconds
- * from the first frame's beginning to the last one's. The last character handed to the master is stamped before the
+ * frames, how many of them began before the line had been silent for t3.5, the shortest such silence, the seconds from
+ * the first frame's beginning to the last one's, and the median of the seconds from one frame's beginning to the next. The last character handed to the master is stamped before the
  * write, so that a master that did wait never looks as if it had not.
  *
  * It asks for real-time priority, since hardware does not wait for a processor, and says whether it was given that. */
@@ -51,6 +51,14 @@ static int answer(const uint8_t *request, int length, uint8_t *reply) {
     return 5 + 2 * count;
 }
 
+#define INTERVALS_MAX 100000
+static int64_t intervals[INTERVALS_MAX];
+
+static int ascending(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 int main(int argc, char **argv) {
     if (argc != 3)
         return 2;
@@ -96,6 +104,8 @@ int main(int argc, char **argv) {
                         int64_t gap = now - busy_until;
                         violations += gap < silence;
                         shortest = gap < shortest ? gap : shortest;
+                        if (frames - 2 < INTERVALS_MAX)
+                            intervals[frames - 2] = now - last;
                     }
                     last = now;
                     asked_until = now;
@@ -118,8 +128,14 @@ int main(int argc, char **argv) {
                 sending = 0;
         }
     }
+    long polls = frames - 1 < INTERVALS_MAX ? frames - 1 : INTERVALS_MAX;
+    int64_t median = 0;
+    if (polls > 0) {
+        qsort(intervals, polls, sizeof intervals[0], ascending);
+        median = intervals[polls / 2];
+    }
     printf("{\"frames\": %ld, \"violations\": %ld, \"shortest_s\": %.9f, \"silence_s\": %.9f, \"seconds\": %.9f, "
-           "\"urgent\": %s}\n",
-           frames, violations, shortest / 1e9, silence / 1e9, (last - first) / 1e9, urgent ? "true" : "false");
+           "\"median_s\": %.9f, \"urgent\": %s}\n",
+           frames, violations, shortest / 1e9, silence / 1e9, (last - first) / 1e9, median / 1e9, urgent ? "true" : "false");
     return 0;
 }
