@@ -68,13 +68,14 @@ def opcua_server(opcua_keys: Keys) -> Iterator[Peer]:
         yield peer
 
 
-@pytest.fixture(scope="session")
-def opcua_open() -> Iterator[Peer]:
+@pytest.fixture
+def opcua_open() -> Peer:
     """One without certificates, which may be killed and started again."""
-    from tests.peers.opcua_peers import asyncua_server
+    from tests.peers.opcua_peers import shared_server
 
-    with asyncua_server() as peer:
-        yield peer
+    peer = shared_server()
+    peer.tell(**{"return": True})
+    return peer
 
 
 @pytest.fixture(scope="session")

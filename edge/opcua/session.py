@@ -31,6 +31,7 @@ _POLICIES: dict[str, Any] = {
 _GONE = {
     ua.StatusCodes.BadSessionIdInvalid, ua.StatusCodes.BadSessionClosed, ua.StatusCodes.BadSessionNotActivated,
 }  # fmt: skip
+CLOSE_S_MAX = 3.0
 RENEW_SHARE = 0.75
 """Of a channel's life, after which it is renewed (Part 4, 5.5.2.1)."""
 
@@ -57,10 +58,7 @@ class Session:
         client.session_timeout = int(self._access.session_s * 1000)
         try:
             with explained(self._access):
-                self._secure()
-                await client.connect_socket()
-                await client.send_hello()
-                await client.open_secure_channel()
+                await self._connect()
                 if await self._resumed():
                     return True
                 await self._create()
@@ -89,16 +87,30 @@ class Session:
                 self._client.uaclient.revolve_security_token()
 
     async def close(self) -> None:
-        """Give the session back to the server, as far as it still listens."""
-        with suppress(Trouble):
-            await self._close_session()
-            with explained(self._access):
-                await self._client.close_secure_channel()
-        self.abort()
+        """Give the session back to the server, also over a new connection, as far as it still listens."""
+        uaclient = self._client.uaclient
+        try:
+            with suppress(Trouble), explained(self._access):
+                async with asyncio.timeout(CLOSE_S_MAX):
+                    if uaclient.has_session and (uaclient.protocol is None or uaclient.protocol.is_closed):
+                        self.abort()
+                        await self._connect()
+                        await self._resumed()
+                    await uaclient.close_session(True)
+                    await self._client.close_secure_channel()
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection at once; the session stays at the server until ``open`` or its timeout."""
         abort(self._client)
+
+    async def _connect(self) -> None:
+        """A secure channel on a new connection."""
+        self._secure()
+        await self._client.connect_socket()
+        await self._client.send_hello()
+        await self._client.open_secure_channel()
 
     def _secure(self) -> None:
         """Keys of a former channel are not to be found in a new one's policy."""

@@ -7,13 +7,11 @@ be started, stopped, made to say a number of each point, and made to say what no
 from __future__ import annotations
 
 import asyncio
-import atexit
 import math
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import pytest
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
@@ -35,7 +33,7 @@ from edge.ports import Heard, Source, Subject
 from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Mosquitto
-from tests.peers.opcua_peers import URI, Peer, asyncua_server
+from tests.peers.opcua_peers import URI, shared_server
 from tests.peers.serial_device import Speaker
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, now_ms
 
@@ -117,15 +115,9 @@ class SparkplugStage:
 class OpcUaStage:
     """One process serves all of them: an OPC UA server takes seconds to start, so it leaves and returns instead."""
 
-    _shared: ClassVar[ExitStack] = ExitStack()
-    _peer: ClassVar[Peer | None] = None
-
     def __init__(self) -> None:
-        if OpcUaStage._peer is None:
-            OpcUaStage._peer = self._shared.enter_context(asyncua_server())
-            atexit.register(self._shared.close)
-            OpcUaStage._peer.tell(leave=True)
-        self._server = OpcUaStage._peer
+        self._server = shared_server()
+        self._server.tell(leave=True)
         self._there = False
         self.line = OpcUa(name="o", url=self._server.url, security="None", publishing_ms=50, keepalive_s=0.5)
         profile = OpcUaProfile(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -88,6 +90,16 @@ def asyncua_server(folder: Path | None = None) -> Iterator[Peer]:
     port = free_port()
     command = [sys.executable, "-m", "tests.peers.opcua_server", str(port), *([str(folder)] if folder else [])]
     yield from _running(Peer(command, port))
+
+
+@cache
+def shared_server() -> Peer:
+    """One without certificates for all tests of this process: they take seconds to start. It may be killed."""
+    port = free_port()
+    peer = Peer([sys.executable, "-m", "tests.peers.opcua_server", str(port)], port)
+    peer.start()
+    atexit.register(peer.kill)
+    return peer
 
 
 @contextmanager

@@ -47,6 +47,7 @@ class Peer:
         self.opened = 0
         self.most = 0
         self.counted = 0
+        self.there = True
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -178,6 +179,7 @@ class Peer:
 
     async def _leave(self) -> None:
         """As if it were switched off: nothing listens, and it forgets its sessions with their subscriptions."""
+        self.there = False
         for transport in list(self.server.iserver.asyncio_transports):
             transport.abort()
         bserver: Any = self.server.bserver
@@ -186,8 +188,10 @@ class Peer:
             await session.close_session(True)
 
     async def _return(self) -> None:
-        bserver: Any = self.server.bserver
-        await bserver.start()
+        if not self.there:
+            self.there = True
+            bserver: Any = self.server.bserver
+            await bserver.start()
 
     async def _set(self, told: dict[str, Any]) -> None:
         node = self.nodes[told["set"]]

@@ -162,6 +162,8 @@ def test_a_server_that_drops_whoever_comes_is_not_hammered(opcua_server: Peer) -
             assert not ear.values() or ear.values()[0] == 7.0
 
     asyncio.run(scene())
+    # It ended in a pause, and came back once more to give its session up.
+    assert opcua_server.tell(ask="sessions")["now"] == 0
 
 
 def test_a_server_that_is_killed_and_comes_back_with_another_program(opcua_open: Peer) -> None:
