@@ -85,6 +85,7 @@ class GuardedServer(InternalServer):
         self.write_tag = write
         self.welcome = welcome
         self.refused: Counter[str] = Counter()
+        self._closing: set[asyncio.Task[None]] = set()
         self.allow_remote_admin = False
         self.max_connections = 2 * limits.sessions + 4
         self.max_pending_activation_seconds = limits.idle_s
@@ -103,7 +104,7 @@ class GuardedServer(InternalServer):
         return list(self._external_sessions.values())
 
     def create_session(self, name: str, user: User = User(), external: bool = False) -> InternalSession:  # noqa: B008, FBT
-        if external and len(self._external_sessions) >= self.limits.sessions:
+        if external and len(self._external_sessions) >= self.limits.sessions and not self._gives_way():
             self.refuse(name, "too many sessions")
             raise ServiceError(CODES.BadTooManySessions)
         session = GuardedSession(self, self.aspace, self.subscription_service, name, user=user, external=external)
@@ -114,6 +115,17 @@ class GuardedServer(InternalServer):
             self.register_external_session(session)
             self.welcome()
         return session
+
+    def _gives_way(self) -> bool:
+        """Whether a session whose connection is lost could make room: its client may not come back for it."""
+        lost = next((s for s in self.sessions if isinstance(s, GuardedSession) and s.is_lost), None)
+        if lost is None:
+            return False
+        self.unregister_external_session(lost)
+        closing = asyncio.create_task(lost.close_session(True))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return True
 
     def register_server(self, server: Any, conf: Any = None) -> None:  # noqa: ARG002
         raise ServiceError(CODES.BadServiceUnsupported)
@@ -145,6 +157,8 @@ class GuardedSession(InternalSession):
     """One client's session: requests are bounded, and touch only its own subscriptions."""
 
     iserver: GuardedServer
+    is_lost = False
+    """Whether its connection is gone; a client may take it up again from another one."""
 
     async def read(self, params: ua.ReadParameters) -> list[ua.DataValue]:
         _few(params.NodesToRead)
@@ -319,7 +333,10 @@ class GuardedProcessor(UaProcessor):
             ADMITTED.set(
                 await self._admitted(struct_from_binary(ua.ActivateSessionParameters, body.copy()), requesthdr)
             )
-        return await super()._process_message(typeid, requesthdr, seqhdr, body)
+        goes_on = await super()._process_message(typeid, requesthdr, seqhdr, body)
+        if isinstance(self.session, GuardedSession):
+            self.session.is_lost = False
+        return goes_on
 
     @property
     def has_session(self) -> bool:
@@ -366,6 +383,11 @@ class GuardedProtocol(OPCUAProtocol):
             return
         self.processor = GuardedProcessor(self.iserver, self.transport, self.limits)
         self.processor.set_policies(self.policies)
+
+    def connection_lost(self, ex: BaseException | None) -> None:
+        if self.processor is not None and isinstance(self.processor.session, GuardedSession):
+            self.processor.session.is_lost = True
+        super().connection_lost(ex)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

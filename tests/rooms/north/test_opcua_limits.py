@@ -129,6 +129,32 @@ def test_sessions_are_bounded_and_places_become_free(lenient: Hosted) -> None:
     played(play)
 
 
+def test_sessions_of_lost_connections_give_way(lenient: Hosted) -> None:
+    """Subscriptions outlive a connection, for their client to come back to; one that never does keeps nobody out."""
+
+    async def play() -> None:
+        for _ in range(SESSIONS_MAX):
+            client = await lenient.client()
+            await client.connect()
+            await client.create_subscription(100, Watcher())
+            client.uaclient.protocol.transport.abort()
+            with contextlib.suppress(Exception):
+                await client.disconnect()
+        await becomes(lambda: _sessions(lenient), SESSIONS_MAX)
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(SESSIONS_MAX):
+                await stack.enter_async_context(lenient.connected())
+            assert lenient.ask("status")["subscriptions"] == 0
+            assert await lenient.refusal() == "BadTooManySessions"
+
+    played(play)
+
+
+async def _sessions(hosted: Hosted) -> int:
+    found: int = hosted.ask("status")["sessions"]
+    return found
+
+
 def test_a_connection_has_one_session(lenient: Hosted) -> None:
     async def play() -> None:
         async with lenient.connected() as client:
