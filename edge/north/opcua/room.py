@@ -27,15 +27,10 @@ from edge.contract.types import Alarm, Batch, Value, Verdict
 from edge.errors import LineError, StoreError
 from edge.north.opcua.admission import Gatekeeper, Trust
 from edge.north.opcua.alarms import Acknowledge, Conditions
+from edge.north.opcua.connection import GuardedListener
 from edge.north.opcua.events import SERVER
-from edge.north.opcua.guard import (
-    CODES,
-    OPERATIONS_MAX,
-    SUBSCRIPTIONS_MAX,
-    GuardedListener,
-    GuardedServer,
-    Limits,
-)
+from edge.north.opcua.guard import GuardedServer
+from edge.north.opcua.limits import CODES, OPERATIONS_MAX, SUBSCRIPTIONS_MAX, Limits
 from edge.north.opcua.model import Model
 from edge.north.opcua.space import NAMESPACE, Live, Space
 from edge.north.passwords import Users

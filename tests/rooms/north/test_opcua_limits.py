@@ -17,7 +17,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.north.opcua.guard import (
+from edge.north.opcua.limits import (
     CHUNK_BYTES_MAX,
     OPERATIONS_MAX,
     PUBLISHING_MS_MIN,
