@@ -2,8 +2,8 @@
 
 asyncua 2.1 leaves open, and this closes, with ``session`` and ``connection``: sessions without number on one
 connection; plain channels for any service where only secured ones are offered; session tokens that can be guessed;
-registration of foreign servers without end; buffers without end, for a frame that never ends and for a client that never
-reads; publishing intervals of nothing; filters that take exponential time; other clients' subscriptions by their
+registration of foreign servers without end; buffers without end, for a frame that never ends and for a client that
+never reads; publishing intervals of nothing; filters that take exponential time; other clients' subscriptions by their
 number; requests of any length.
 """
 
