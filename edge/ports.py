@@ -167,11 +167,12 @@ class Journal(Protocol):
     def offer(self, asset: str, tags: Sequence[str]) -> None:
         """Count a poll that is about to be asked, so that a crash before its answer is known at the next start."""
 
-    def append(self, batch: Batch) -> None:
-        """Take one answered poll. Each ``append`` follows one ``offer`` of the same asset and tags."""
+    def append(self, batch: Batch, stored: Sequence[Batch] | None = None) -> None:
+        """Take one answered poll. Each ``append`` follows one ``offer`` of the same asset and tags.
 
-    def unchanged(self, asset: str, tags: Sequence[str], read_ns: int) -> None:
-        """Instead of ``append``, where all values are good and as good as those kept before: counted, not stored."""
+        ``stored`` is what is to be stored of it, where that is not all: batches of some of its tags each. The others
+        must be good; they are counted as unchanged.
+        """
 
     def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
         """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``."""

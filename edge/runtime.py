@@ -139,7 +139,7 @@ class Gateway:
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
         self._kept = ByException(self._journal, {asset.id: _deadbands(site, asset) for asset in file.asset})
         self._poller = Poller(
-            site, clock=self._clock, offer=self._kept.offer, deliver=self._deliver, make_driver=make_driver,
+            site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
         )  # fmt: skip
         self.trials = Trials(

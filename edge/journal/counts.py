@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,49 +42,67 @@ class ScanGroup:
     tags: tuple[str, ...]
 
 
+class Poll(NamedTuple):
+    """An answered poll; ``stored`` is what is stored of it where that is not all."""
+
+    group: ScanGroup
+    batch: Batch
+    stored: Sequence[Batch] | None = None
+
+    @property
+    def batches(self) -> Sequence[Batch]:
+        return (self.batch,) if self.stored is None else self.stored
+
+
 @dataclass(slots=True)
 class Tally:
-    """Polls of one scan group: how many, and which tags were bad why (by index of field and tag).
-
-    Of the polls ``unchanged`` were good throughout and are kept nowhere.
+    """Polls of one scan group: how many, which tags were bad why (by index of field and tag), and which of them were
+    good and are stored nowhere how often (by index of tag).
     """
 
     polls: int = 0
-    unchanged: int = 0
+    unchanged: dict[int, int] = field(default_factory=dict)
     bad: dict[tuple[int, int], int] = field(default_factory=dict)
     from_ns: int = 0
     to_ns: int = 0
 
-    def add(self, batch: Batch) -> None:
-        self._count(batch.read_ns)
+    def add(self, poll: Poll) -> None:
+        batch = poll.batch
+        self.from_ns = min(self.from_ns, batch.read_ns) if self.polls else batch.read_ns
+        self.to_ns = max(self.to_ns, batch.read_ns)
+        self.polls += 1
+        if poll.stored is not None:
+            stored = {tag for part in poll.stored for tag in part.tags}
+            for tag, name in enumerate(batch.tags):
+                if name not in stored:
+                    self.unchanged[tag] = self.unchanged.get(tag, 0) + 1
         if max(batch.quality, default=Quality.GOOD) >= Quality.BAD_BUS:
             for tag, quality in enumerate(batch.quality):
                 if quality >= Quality.BAD_BUS:
                     key = (BAD_FIELD_OF[quality], tag)
                     self.bad[key] = self.bad.get(key, 0) + 1
 
-    def add_unchanged(self, read_ns: int) -> None:
-        self._count(read_ns)
-        self.unchanged += 1
-
-    def _count(self, read_ns: int) -> None:
-        self.from_ns = min(self.from_ns, read_ns) if self.polls else read_ns
-        self.to_ns = max(self.to_ns, read_ns)
-        self.polls += 1
-
     def merge(self, other: Tally) -> None:
         if other.polls:
             self.from_ns = min(self.from_ns, other.from_ns) if self.polls else other.from_ns
         self.to_ns = max(self.to_ns, other.to_ns)
         self.polls += other.polls
-        self.unchanged += other.unchanged
+        for tag, count in other.unchanged.items():
+            self.unchanged[tag] = self.unchanged.get(tag, 0) + count
         for key, count in other.bad.items():
             self.bad[key] = self.bad.get(key, 0) + count
 
     def kept(self, tags: int) -> Counts:
         """Good readings by tag that are to be stored."""
-        kept: Counts = self.polls - self.unchanged - self.bad_counts(tags).sum(axis=0)
+        kept: Counts = self.polls - self.unchanged_counts(tags) - self.bad_counts(tags).sum(axis=0)
         return kept
+
+    def unchanged_counts(self, tags: int) -> Counts:
+        """Good readings by tag that are not."""
+        counts = np.zeros(tags, np.int64)
+        for tag, count in self.unchanged.items():
+            counts[tag] = count
+        return counts
 
     def bad_counts(self, tags: int) -> Counts:
         """Shape (3, tags): rows as in ``BAD_FIELDS``."""
@@ -98,22 +116,15 @@ Tallies = dict[tuple[ScanGroup, int], Tally]
 """By scan group and hour."""
 
 
-def tally(polls: Iterable[tuple[ScanGroup, Batch]], *, into: Tallies | None = None) -> Tallies:
+def tally(polls: Iterable[Poll], *, into: Tallies | None = None) -> Tallies:
     """Count answered polls by the hour of their reading."""
     tallies: Tallies = {} if into is None else into
-    for group, batch in polls:
-        key = (group, hour_of(batch.read_ns))
+    for poll in polls:
+        key = (poll.group, hour_of(poll.batch.read_ns))
         if key not in tallies:
             tallies[key] = Tally()
-        tallies[key].add(batch)
+        tallies[key].add(poll)
     return tallies
-
-
-def merge(tallies: Tallies, *, into: Tallies) -> Tallies:
-    """Add tallies to others, which are given back."""
-    for key, polls in tallies.items():
-        into.setdefault(key, Tally()).merge(polls)
-    return into
 
 
 def hour_of(at_ns: int) -> int:

@@ -5,14 +5,16 @@ It stands between the pollers and the journal, behind alarms and judges, which s
 same value), and the last stored one is younger than its heartbeat. All else is stored: what is bad or uncertain, the
 first good value after such a one, the first since the start.
 
-A signal with a deadband is a scan group of its own, so that a poll of it is stored whole or not at all, and the block
-needs no mark for what is not in it: its readings are those of the ledger's ``kept``.
+Of a poll in which some is unchanged, the signals without a deadband are stored together and each other that is to be
+stored by itself: so the block needs no mark for what is not in it, and few combinations of tags have a name. Where all
+is to be stored, as when the device is silent, the poll is stored as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from edge.config.scans import Deadband
 from edge.contract.types import Batch, Quality, Value
@@ -22,38 +24,51 @@ Deadbands = Mapping[str, Mapping[str, Deadband]]
 """By asset and tag, of the signals that have one."""
 
 
+_GOOD = Quality.GOOD
+
+
 @dataclass(slots=True)
 class Signal:
-    """``kept`` is the last stored value, None where it was not good; it was read at ``kept_ns`` (monotonic)."""
+    """``kept`` is the last stored value, None where it was not good; one within ``allowed`` of it is as good until
+    ``until_ns`` (monotonic).
+    """
 
     deadband: Deadband
     kept: Value = None
-    kept_ns: int = 0
+    allowed: float = 0.0
+    until_ns: int = 0
 
     def is_unchanged(self, value: Value, quality: Quality, mono_ns: int) -> bool:
         """Whether a reading need not be stored; one that must be is remembered as stored."""
-        if quality == Quality.GOOD and self._is_near(value) and mono_ns - self.kept_ns < self.deadband.heartbeat_ns:
-            return True
-        self.kept = value if quality == Quality.GOOD else None
-        self.kept_ns = mono_ns
+        kept = self.kept
+        if kept is not None and quality == _GOOD and mono_ns < self.until_ns and type(value) is type(kept):
+            if value == kept:
+                return True
+            # A difference that is no number, as with one that is not finite, is no small one.
+            if type(kept) in _NUMBERS and -self.allowed <= value - kept <= self.allowed:  # type: ignore[operator]
+                return True
+        self._keep(value if quality == _GOOD else None, mono_ns)
         return False
 
-    def _is_near(self, value: Value) -> bool:
-        kept = self.kept
-        if type(value) is not type(kept):
-            return False
-        if isinstance(value, int | float) and isinstance(kept, int | float) and not isinstance(value, bool):
-            # A difference that is no number, as between infinities, is no small one.
-            return abs(value - kept) <= self._allowed(kept)
-        return value == kept
+    def _keep(self, value: Value, mono_ns: int) -> None:
+        self.kept, self.until_ns = value, mono_ns + self.deadband.heartbeat_ns
+        self.allowed = self.deadband.absolute
+        if self.deadband.percent and type(value) in _NUMBERS:
+            try:
+                self.allowed = self.deadband.percent / 100 * abs(value)  # type: ignore[arg-type]
+            except OverflowError:  # An integer beyond any float.
+                self.allowed = 0.0
 
-    def _allowed(self, kept: float) -> float:
-        if not self.deadband.percent:
-            return self.deadband.absolute
-        try:
-            return self.deadband.percent / 100 * abs(kept)
-        except OverflowError:  # An integer beyond any float.
-            return 0.0
+
+_NUMBERS = (int, float)
+
+
+class _One(NamedTuple):
+    """A signal's place in a poll, and the tags of what is stored of it."""
+
+    place: int
+    tag: tuple[str]
+    signal: Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +77,11 @@ class _Parts:
 
     plain: tuple[int, ...]
     plain_tags: tuple[str, ...]
-    signals: tuple[tuple[int, tuple[str], Signal], ...]
+    signals: tuple[_One, ...]
 
 
 class ByException:
-    """What is offered and appended here goes to ``journal``, or is counted there as unchanged."""
+    """What is appended here goes to ``journal``, with the word what of it is to be stored."""
 
     def __init__(self, journal: Journal, deadbands: Deadbands) -> None:
         self._journal = journal
@@ -83,28 +98,24 @@ class ByException:
         }
         self._known: dict[tuple[str, tuple[str, ...]], _Parts] = {}
 
-    def offer(self, asset: str, tags: Sequence[str]) -> None:
-        if asset not in self._signals:
-            self._journal.offer(asset, tags)
-            return
-        parts = self._parts(asset, tuple(tags))
-        if parts.plain:
-            self._journal.offer(asset, parts.plain_tags)
-        for _, tag, _ in parts.signals:
-            self._journal.offer(asset, tag)
-
     def append(self, batch: Batch) -> None:
         if batch.asset not in self._signals:
             self._journal.append(batch)
             return
         parts = self._parts(batch.asset, batch.tags)
+        values, qualities, mono_ns = batch.values, batch.quality, batch.mono_ns
+        kept = [
+            one
+            for one in parts.signals
+            if not one.signal.is_unchanged(values[one.place], qualities[one.place], mono_ns)
+        ]
+        if len(kept) == len(parts.signals):
+            self._journal.append(batch)
+            return
+        stored = [_part(batch, one.tag, (one.place,)) for one in kept]
         if parts.plain:
-            self._journal.append(_part(batch, parts.plain_tags, parts.plain))
-        for place, tag, signal in parts.signals:
-            if signal.is_unchanged(batch.values[place], batch.quality[place], batch.mono_ns):
-                self._journal.unchanged(batch.asset, tag, batch.read_ns)
-            else:
-                self._journal.append(_part(batch, tag, (place,)))
+            stored.insert(0, _part(batch, parts.plain_tags, parts.plain))
+        self._journal.append(batch, stored)
 
     def _parts(self, asset: str, tags: tuple[str, ...]) -> _Parts:
         known = self._known.get((asset, tags))
@@ -114,7 +125,7 @@ class ByException:
             known = self._known[asset, tags] = _Parts(
                 plain,
                 tuple(tags[i] for i in plain),
-                tuple((i, (tag,), signals[tag]) for i, tag in enumerate(tags) if tag in signals),
+                tuple(_One(i, (tag,), signals[tag]) for i, tag in enumerate(tags) if tag in signals),
             )
         return known
 
@@ -124,8 +135,6 @@ def _going_on(signal: Signal | None, deadband: Deadband) -> Signal:
 
 
 def _part(batch: Batch, tags: tuple[str, ...], places: Sequence[int]) -> Batch:
-    if len(tags) == len(batch.tags):
-        return batch
     return Batch(
         batch.asset, tags, tuple(batch.values[i] for i in places), tuple(batch.quality[i] for i in places),
         tuple(batch.source_ns[i] for i in places), batch.read_ns, batch.mono_ns, batch.trusted,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record, Waveform
-from edge.journal.counts import BAD_FIELD_OF, ScanGroup, Tallies, Tally, hour_of, merge, tally
+from edge.journal.counts import BAD_FIELD_OF, Poll, ScanGroup, Tallies, Tally, tally
 from edge.journal.recorder import ANSWERED, ASKED, LAST_NS, Cells
 
 RECORDS_MAX = 20_000
@@ -27,19 +27,17 @@ CellsOf = Callable[[ScanGroup], Cells]
 
 @dataclass(slots=True)
 class Intake:
-    """One commit's worth. ``unchanged`` counts polls that are not stored, ``spilled`` what the bound on memory dropped,
-    ``records_lost`` the records.
+    """One commit's worth. ``spilled`` counts what the bound on memory dropped, ``records_lost`` the records.
 
     ``sample_bytes`` is what the snapshots among the records weigh.
     """
 
-    polls: deque[tuple[ScanGroup, Batch]] = field(default_factory=deque)
+    polls: deque[Poll] = field(default_factory=deque)
     readings: int = 0
     urgent: deque[Record] = field(default_factory=deque)
     telemetry: deque[Record] = field(default_factory=deque)
     sample_bytes: int = 0
     declared: dict[tuple[str, str, Cause], Dropped] = field(default_factory=dict)
-    unchanged: Tallies = field(default_factory=dict)
     spilled: Tallies = field(default_factory=dict)
     records_lost: int = 0
     states: dict[str, bytes] = field(default_factory=dict)
@@ -68,6 +66,7 @@ class Door:
         self._lock = threading.Lock()
         self._group_of, self._cells_of, self._states = group_of, cells_of, states
         self._groups: dict[tuple[str, tuple[str, ...]], tuple[ScanGroup, Cells]] = {}
+        self._named: set[tuple[str, tuple[str, ...]]] = set()
         self._open = Intake()
         self._readings_max = readings_max
 
@@ -75,21 +74,21 @@ class Door:
         with self._lock:
             self._cells(asset, tags)[1].polls[ASKED] += 1
 
-    def append(self, batch: Batch) -> None:
+    def append(self, batch: Batch, stored: Sequence[Batch] | None = None) -> None:
         with self._lock:
-            group, cells = self._answered(batch.asset, batch.tags, batch.read_ns)
+            group, cells = self._cells(batch.asset, batch.tags)
+            assert cells.polls[ANSWERED] < cells.polls[ASKED], "an answer to a poll that was never offered"
+            cells.polls[LAST_NS] = batch.read_ns
+            cells.polls[ANSWERED] += 1
             if max(batch.quality, default=Quality.GOOD) >= Quality.BAD_BUS:
                 for tag, quality in enumerate(batch.quality):
                     if quality >= Quality.BAD_BUS:
                         cells.bad[BAD_FIELD_OF[quality], tag] += 1
-            self._open.polls.append((group, batch))
+            for part in stored or ():
+                self._name(part)
+            self._open.polls.append(Poll(group, batch, stored))
             self._open.readings += len(batch.tags)
             self._spill()
-
-    def unchanged(self, asset: str, tags: tuple[str, ...], read_ns: int) -> None:
-        with self._lock:
-            group, _ = self._answered(asset, tags, read_ns)
-            self._open.unchanged.setdefault((group, hour_of(read_ns)), Tally()).add_unchanged(read_ns)
 
     def record(self, record: Record, lane: Lane) -> None:
         with self._lock:
@@ -135,8 +134,8 @@ class Door:
             intake.records_lost += later.records_lost
             for dropped in later.declared.values():
                 add_dropped(intake.declared, dropped)
-            merge(later.unchanged, into=intake.unchanged)
-            merge(later.spilled, into=intake.spilled)
+            for key, polls in later.spilled.items():
+                intake.spilled.setdefault(key, Tally()).merge(polls)
             intake.states.update(later.states)
             self._spill()
 
@@ -144,8 +143,7 @@ class Door:
         """What has come in and not been committed, counted; spilled and declared readings are left for the commit."""
         with self._lock:
             polls = list(self._open.polls)
-            unchanged = merge(self._open.unchanged, into={})
-        return tally(polls, into=unchanged)
+        return tally(polls)
 
     def cells(self, group: ScanGroup) -> Cells:
         """The counters of ``group``, for what the store's side counts in them (``waiting``)."""
@@ -173,12 +171,11 @@ class Door:
                     cells.bad[0] += count
             return left
 
-    def _answered(self, asset: str, tags: tuple[str, ...], read_ns: int) -> tuple[ScanGroup, Cells]:
-        group, cells = self._cells(asset, tags)
-        assert cells.polls[ANSWERED] < cells.polls[ASKED], "an answer to a poll that was never offered"
-        cells.polls[LAST_NS] = read_ns
-        cells.polls[ANSWERED] += 1
-        return group, cells
+    def _name(self, part: Batch) -> None:
+        """Blocks name a part's tags by the epoch's dictionary too."""
+        if (part.asset, part.tags) not in self._named:
+            self._named.add((part.asset, part.tags))
+            self._group_of(part.asset, part.tags)
 
     def _cells(self, asset: str, tags: tuple[str, ...]) -> tuple[ScanGroup, Cells]:
         known = self._groups.get((asset, tags))
@@ -192,9 +189,9 @@ class Door:
             return
         oldest = []
         while self._open.readings > self._readings_max:
-            group, batch = self._open.polls.popleft()
-            self._open.readings -= len(batch.tags)
-            oldest.append((group, batch))
+            poll = self._open.polls.popleft()
+            self._open.readings -= len(poll.batch.tags)
+            oldest.append(poll)
         tally(oldest, into=self._open.spilled)
 
 

@@ -22,7 +22,7 @@ from edge.contract.types import Ack, Batch, Cause, Dropped, Lane, LedgerRow, Rec
 from edge.errors import BrokenStoreError, StoreError
 from edge.journal import schema
 from edge.journal.blocks import Chosen
-from edge.journal.counts import Tally, hour_of, merge, tally, totals
+from edge.journal.counts import Tally, hour_of, tally, totals
 from edge.journal.files import Files
 from edge.journal.groups import Groups
 from edge.journal.handed import Handed
@@ -86,11 +86,8 @@ class SqliteJournal:
     def offer(self, asset: str, tags: Sequence[str]) -> None:
         self._door.offer(asset, tuple(tags))
 
-    def append(self, batch: Batch) -> None:
-        self._door.append(batch)
-
-    def unchanged(self, asset: str, tags: Sequence[str], read_ns: int) -> None:
-        self._door.unchanged(asset, tuple(tags), read_ns)
+    def append(self, batch: Batch, stored: Sequence[Batch] | None = None) -> None:
+        self._door.append(batch, stored)
 
     def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
         self._door.record(record, lane)
@@ -308,13 +305,14 @@ class SqliteJournal:
 
     def _account(self, intake: Intake) -> None:
         """Enter everything into the ledger, in memory. Raises before the first change or not at all."""
-        tallies = merge(intake.unchanged, into=tally(intake.polls))
+        tallies = tally(intake.polls)
         declared = [(self._groups.of(d.asset, (d.tag,)), d) for d in intake.declared.values()]
         self._ledger.load((hour_ns, group.id) for group, hour_ns in [*tallies, *intake.spilled])
         self._ledger.load((hour_of(dropped.to_ns), group.id) for group, dropped in declared)
         for (group, hour_ns), polls in tallies.items():
             self._ledger.answered(group, hour_ns, polls)
-            self._stock.forgo(group, polls.unchanged)
+            if polls.unchanged:
+                self._stock.forgo(group, polls.unchanged_counts(len(group.tags)))
         for (group, hour_ns), polls in intake.spilled.items():
             good = self._ledger.answered(group, hour_ns, polls, dropped=Cause.DISK)
             self._stock.lost(group, good, Cause.DISK, polls.from_ns, polls.to_ns)

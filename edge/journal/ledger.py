@@ -186,7 +186,7 @@ def account_of(polls: Tally, tags: int) -> dict[str, Counts]:
     return {
         "offered": np.full(tags, polls.polls, np.int64),
         **dict(zip(BAD_FIELDS, polls.bad_counts(tags), strict=True)),
-        "unchanged": np.full(tags, polls.unchanged, np.int64),
+        "unchanged": polls.unchanged_counts(tags),
         "kept": polls.kept(tags),
     }
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.contract.block import encode_block
-from edge.contract.types import Batch, Dropped, Key, Lane, Record
+from edge.contract.types import Dropped, Key, Lane, Record
 from edge.errors import BlockError
-from edge.journal.counts import Held, Owes, ScanGroup, tally
+from edge.journal.counts import Held, Owes, Poll, tally
 from edge.journal.groups import Groups
 
-Polls = Sequence[tuple[ScanGroup, Batch]]
+Polls = Sequence[Poll]
 
 # A record is at most a few kilobytes of JSON, and a block's directory holds four megabytes of it; what a block cannot
 # hold for its samples is split by halves.
@@ -56,7 +56,8 @@ class Sealer:
 
     def seal(self, lane: Lane, sealed_ns: int, polls: Polls, records: Sequence[Record]) -> list[Sealed]:
         """Blocks that hold all of ``polls`` and ``records``, none where there is nothing."""
-        if not polls and not records:
+        batches = [batch for poll in polls for batch in poll.batches]
+        if not batches and not records:
             return []
         if len(records) > RECORDS_PER_BLOCK_MAX:
             return self._halves(lane, sealed_ns, polls, records)
@@ -65,7 +66,7 @@ class Sealer:
         try:
             data = encode_block(
                 Key(self.gateway, self.epoch, seq), boot=self.boot, lane=lane, sealed_ns=sealed_ns,
-                batches=[batch for _, batch in polls], records=records, dictionary=dictionary,
+                batches=batches, records=records, dictionary=dictionary,
             )  # fmt: skip
         except BlockError:
             if len(polls) + len(records) > 1:
@@ -75,7 +76,7 @@ class Sealer:
             self.last_seq = seq
         tallies = tally(polls)
         return [Sealed(
-            seq=seq, lane=lane, readings=sum(len(batch.tags) for _, batch in polls), sealed_ns=sealed_ns,
+            seq=seq, lane=lane, readings=sum(len(batch.tags) for batch in batches), sealed_ns=sealed_ns,
             from_ns=min((t.from_ns for t in tallies.values()), default=sealed_ns),
             to_ns=max((t.to_ns for t in tallies.values()), default=sealed_ns),
             held=tuple(Held(g.id, hour_ns, t.kept(len(g.tags))) for (g, hour_ns), t in tallies.items()), data=data,

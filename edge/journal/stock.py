@@ -167,10 +167,9 @@ class Stock:
                 self._door.cells(self._groups.by_id[number]).waiting[:] -= thinned
             self._thinned.clear()
 
-    def forgo(self, group: ScanGroup, unchanged: int) -> None:
-        """Polls that are stored nowhere wait for nobody: were the store to break, they would not be lost with it."""
-        if unchanged:
-            self._door.cells(group).waiting[:] -= unchanged
+    def forgo(self, group: ScanGroup, unchanged: Counts) -> None:
+        """Readings that are stored nowhere wait for nobody: were the store to break, they would not be lost with it."""
+        self._door.cells(group).waiting[:] -= unchanged
 
     def lost(self, group: ScanGroup, good: Counts, cause: Cause, from_ns: int, to_ns: int) -> None:
         """Declare lost readings of ``group``, a count a tag, with the next block."""

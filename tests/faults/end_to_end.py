@@ -172,7 +172,9 @@ class Trial:
         served = self.field.served[tag // len(tags_of(0))]
         named = check(value)
         near = named is not None and named[1] < len(served) and abs(served[named[1]] - read_ns) <= APART_NS
-        account.hold(tag, value, served[named[1]] if near and named is not None else -1)
+        # By exception, the polls that are stored whole stand in a series of their own, before or after the others.
+        ordered = not self._manner.by_exception
+        account.hold(tag, value, served[named[1]] if near and named is not None else -1, ordered=ordered)
 
 
 def _around(count: int, from_ns: int, to_ns: int) -> Declaration:

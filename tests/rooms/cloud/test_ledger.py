@@ -267,7 +267,7 @@ def test_both_sides_agree_where_changes_alone_are_kept_and_a_lost_one_is_seen(tm
         kept = ByException(chain.journal, {"spindle-1": bands})
         for second in range(30):
             one = batch(second, 1.0 if second % 10 else 2.0, bad=Quality.BAD_BUS if second == 15 else None)
-            kept.offer(one.asset, one.tags)
+            chain.journal.offer(one.asset, one.tags)
             kept.append(one)
             if second == 14:
                 chain.journal.commit()
