@@ -41,6 +41,7 @@ from edge.config.lines import Bacnet
 from edge.errors import LineError
 
 DATAGRAMS_MAX = 256
+REQUESTS_MAX, REQUESTS_OF_ONE_MAX = 256, 16
 SEGMENTS_MAX = 16
 APDU_BYTES_MAX = 1476
 VENDOR = 999
@@ -79,7 +80,9 @@ class Client(Application):  # type: ignore[misc]
             numberOfApduRetries=line.retries, apduSegmentTimeout=line.timeout_ms,
         )  # fmt: skip
         self._datagrams = _Datagrams(address, broadcasts=not line.bbmd)
-        self.asap = ApplicationServiceAccessPoint(device, self.device_info_cache)
+        # What anybody may send must not fill the log: bacpypes3 writes a traceback for each datagram that is none.
+        logging.getLogger("bacpypes3").setLevel(logging.CRITICAL)
+        self.asap = _FewRequests(device, self.device_info_cache)
         self.nsap = NetworkServiceAccessPoint()
         self.nse = NetworkServiceElement()
         bind(self.nse, self.nsap)
@@ -174,6 +177,17 @@ class Client(Application):  # type: ignore[misc]
     do_WritePropertyRequest = do_WritePropertyMultipleRequest = do_SubscribeCOVRequest = _refuse  # noqa: N815
     do_SubscribeCOVPropertyRequest = do_DeviceCommunicationControlRequest = do_ReinitializeDeviceRequest = _refuse  # noqa: N815
     do_ReadRangeRequest = do_AddListElementRequest = do_RemoveListElementRequest = _refuse  # noqa: N815
+
+
+class _FewRequests(ApplicationServiceAccessPoint):  # type: ignore[misc]
+    """Whoever begins long requests and never ends them takes up so much and no more."""
+
+    async def confirmation(self, pdu: PDU) -> None:
+        if pdu.pduData and pdu.pduData[0] >> 4 == 0:
+            of_one = sum(begun.pdu_address == pdu.pduSource for begun in self.serverTransactions)
+            if of_one >= REQUESTS_OF_ONE_MAX or len(self.serverTransactions) >= REQUESTS_MAX:
+                return
+        await super().confirmation(pdu)
 
 
 class _Datagrams(Server, asyncio.DatagramProtocol):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from edge.config.profiles.bacnet import BacnetPoint, BacnetProfile, BacnetQuirks
 from edge.config.profiles.signal import Device
 from edge.contract.types import Quality
 from edge.drivers import make_source
-from edge.drivers.bacnet_client import DATAGRAMS_MAX
+from edge.drivers.bacnet_client import DATAGRAMS_MAX, REQUESTS_OF_ONE_MAX
 from edge.errors import LineError
 from edge.ports import Answer, Source, Subject
 from tests.peers.bacnet_device import OURS, BacnetDevice, udp_port
@@ -204,14 +204,16 @@ def test_a_device_that_nobody_knows_is_trouble_and_hides_no_other(port: int, sev
     asyncio.run(scene())
 
 
-def test_datagrams_of_any_bytes_and_in_any_number_leave_the_gateway_reading(port: int, seven: BacnetDevice) -> None:
+def test_datagrams_of_any_bytes_and_in_any_number_leave_the_gateway_reading(
+    port: int, seven: BacnetDevice, caplog: pytest.LogCaptureFixture
+) -> None:
     rng = random.Random(4711)
     npdu = b"\x81\x0a\x00%c\x01\x04"
 
     def evil() -> bytes:
         body = rng.randbytes(rng.randrange(0, 120))
-        head = (npdu % (len(body) + 6)) if rng.random() < 0.7 and len(body) < 200 else b""
-        kind = bytes((rng.choice((0x00, 0x10, 0x20, 0x30, 0x50, 0x60, 0x70)),)) if head else b""
+        head = (npdu % (len(body) + 7)) if rng.random() < 0.7 and len(body) < 200 else b""
+        kind = bytes((rng.choice((0x00, 0x0C, 0x10, 0x20, 0x30, 0x50, 0x60, 0x70)),)) if head else b""
         return head + kind + body
 
     def shower() -> None:
@@ -224,10 +226,31 @@ def test_datagrams_of_any_bytes_and_in_any_number_leave_the_gateway_reading(port
         async with listening(source(line(port), (7, seven.at, profile(MORE)))) as ear:
             await ear.until(lambda: ear.values(0, 3)[-1:] == [0.0])
             await asyncio.to_thread(shower)
+            assert not caplog.records
             await asyncio.to_thread(seven.tell, "ai 77.0")
             await asyncio.to_thread(seven.tell, "av1 3.5")
             await ear.until(lambda: ear.values(0, 0)[-1:] == [77.0] and ear.values(0, 3)[-1:] == [7.0])
             assert not ear.source.trouble(0)
+
+    asyncio.run(scene())
+
+
+def test_requests_that_begin_and_never_end_take_up_no_more_than_a_few(port: int, seven: BacnetDevice) -> None:
+    async def scene() -> None:
+        async with listening(source(line(port), (7, seven.at, profile(POINTS)))) as ear:
+            await ear.until(lambda: ear.values(0, 0)[-1:] == [21.5])
+            begun = ear.source._client.asap.serverTransactions  # type: ignore[attr-defined]
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                one.bind(("127.0.0.66", 0))
+                for invoke in range(200):
+                    # Confirmed, segmented, more follows: the first segment of a ReadProperty.
+                    request = bytes((0x0C, 0x75, invoke, 0, 4, 12)) + bytes(20)
+                    head = b"\x81\x0a" + (len(request) + 6).to_bytes(2, "big") + b"\x01\x04"
+                    one.sendto(head + request, ("127.0.0.1", port))
+            await ear.until(lambda: len(begun) >= REQUESTS_OF_ONE_MAX)
+            await asyncio.to_thread(seven.tell, "ai 77.0")
+            await ear.until(lambda: 77.0 in ear.values(0, 0))
+            assert len(begun) <= REQUESTS_OF_ONE_MAX + 1
 
     asyncio.run(scene())
 
