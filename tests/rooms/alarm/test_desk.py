@@ -447,10 +447,10 @@ def test_a_changed_machine_keeps_what_still_has_a_rule_and_the_rest_of_the_desk_
     desk.observe(batch(1, vibration=3.456))
     desk.observe(batch(1, vibration=3.456, asset="press"))
     before = desk.standing()
-    desk.change([Watched("pump", "Feed pump", CLASS, 2000, TAGS), Watched("press", "Press", CLASS, 1000, TAGS)])
+    desk.change([Watched("pump", "Feed pump", CLASS, 2000, TAGS), Watched("press", "Press", CLASS, 200, TAGS)])
     assert [(a.asset, a.rule, a.state) for a in desk.standing()] == [(a.asset, a.rule, a.state) for a in before]
     assert "press" not in desk.stale(), "what was heard of it is still known"
-    desk.change([Watched("press", "Press", CLASS, 1000, TAGS)])
+    desk.change([Watched("press", "Press", CLASS, 200, TAGS)])
     [gone] = desk.tick(WALL + 2 * S, mono_ns=2 * S)
     assert (gone.asset, gone.rule, gone.state) == ("pump", "zone_c", AlarmState.NORMAL)
     assert list(desk.names()) == ["press"]
