@@ -46,7 +46,7 @@ class Block:
         self.places = tuple(places)
         self.points = tuple(points)
         self._odd = [(i, p) for i, p in enumerate(self.points) if _is_odd(p)]
-        self._unpack: Callable[[bytes], tuple[Any, ...]] | None = None
+        self._is_plain = False
         if request.function >= 3:
             self._compile()
         else:
@@ -77,6 +77,13 @@ class Block:
         if reply.quality is not GOOD:
             answers += [Answer(None, reply.quality, reply.detail)] * len(self.places)
             return
+        if self._is_plain:
+            # What most blocks are goes the shortest way.
+            table = reply.data.ljust(256)
+            heads = self._heads.translate(table)
+            if 0x7F not in heads and 0xFF not in heads:
+                answers.extend(map(Answer, self._unpack(self._order.translate(table))))
+                return
         values, trouble = self.decode(reply.data)
         if trouble:
             answers += [Answer(value, *trouble.get(i, _ALL_WELL)) for i, value in enumerate(values)]
@@ -85,7 +92,7 @@ class Block:
 
     def decode(self, data: bytes) -> tuple[Sequence[Value], Trouble]:
         """One value a point from the reply's ``data``, and what is bad of them."""
-        if self._unpack is None:
+        if self.request.function < 3:
             return self._with_odd(self._pick_bits(tuple(chain.from_iterable(map(_BITS.__getitem__, data)))))
         # Gaps, other byte orders and points that share registers: the bytes are first put into the struct's order, by
         # `translate`: each offset is looked up in a table of 256 bytes, which is the data. Nothing else is as fast.
