@@ -32,7 +32,7 @@ def line(peer: Peer, **named: Any) -> OpcUa:
     return OpcUa(
         **{
             "name": "plc", "url": peer.url, "security": "None", "publishing_ms": 50, "keepalive_s": 0.5,
-            "reconnect_max_s": 0.5, **named,
+            "reconnect_max_s": 0.1, **named,
         }
     )  # fmt: skip
 

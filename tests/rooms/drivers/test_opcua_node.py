@@ -92,7 +92,7 @@ def test_connections_cut_anywhere_lose_nothing_and_never_make_a_second_session(o
         async with listening(one) as ear:
             await first(ear, 2)
             opcua_node.tell(count_every_ms=120)  # It samples every 50 ms at most.
-            for i in range(15):
+            for i in range(10):
                 await asyncio.to_thread(link.set, Fault.CUT)
                 await asyncio.to_thread(link.set, Fault.NONE)
                 await ear.until(lambda: one.resumed > i, f"back from cut {i}")  # noqa: B023

@@ -41,7 +41,7 @@ def refused(peer: Peer, words: str, **named: Any) -> None:
         one = source(line(peer, **{"timeout_ms": 1000, **named}), {"node": "Still"})
         async with listening(one) as ear:
             await ear.until(lambda: words in one.trouble(0), f"in trouble with {words!r}, but {one.trouble(0)!r}")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.5)
             assert words in one.trouble(0)
             assert not ear.heard
 
