@@ -31,7 +31,7 @@ from edge.poll.line import COMMANDS_MAX
 from edge.ports import Answer, Clock, Driver
 from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import until
+from tests.peers.modbus_peers import UNIT, pymodbus_tcp, until
 from tests.rooms.poll.virtual import Diary, S, Waking
 
 
@@ -572,3 +572,35 @@ def test_a_unit_that_took_a_command_is_polled_again() -> None:
     world.play(100.0, world.bus.dead.clear, lambda: world.command(7), 1.01)
     [last] = [b for b in world.diary.batches if b.asset == "a3"][-1:]
     assert last.quality[0] == Quality.GOOD
+
+
+def test_over_a_real_connection_a_command_is_carried_out_and_the_next_poll_reads_it() -> None:
+    diary = Diary()
+    writable = profile_of([
+        Point(tag=f"t{i}", function=3, address=i, type="uint16", writable=True) for i in range(2)
+    ])  # fmt: skip
+
+    async def run() -> None:
+        async with pymodbus_tcp(an_image()) as port:
+            site = site_of([tcp(port=port)], [asset(UNIT, period_ms=50)], {"p": writable})
+            poller = Poller(
+                site,
+                clock=SystemClock(),
+                offer=diary.offer,
+                deliver=diary.deliver,
+                make_driver=make_driver,
+                make_source=make_source,
+            )
+            polling = asyncio.create_task(poller.run())
+            await until(lambda: diary.count(f"a{UNIT}", Quality.GOOD) >= 2)
+            assert await poller.write(f"a{UNIT}", "t1", 4711) == Answer(4711, Quality.GOOD)
+            before = len(diary.batches)
+            await until(lambda: len(diary.batches) > before)
+            assert diary.batches[before].values == (7, 4711)
+            refused = await poller.write(f"a{UNIT}", "t1", 70_000)
+            assert refused.quality is Quality.BAD_DECODE
+            polling.cancel()
+            await asyncio.wait([polling])
+
+    asyncio.run(run())
+    assert not diary.open
