@@ -14,8 +14,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from edge.errors import LineError
+from edge.datagrams import bound
 
+PORT_HINT = "name an address of this machine; where a running gateway has the port, stop it or scan from another"
 PORT = 47_808
 INSTANCE_MAX = 4_194_302
 DEVICES_MAX = 1000
@@ -67,9 +68,9 @@ async def who_is(
     everybody = (str(own.network.broadcast_address), port)
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
-        ours = stack.enter_context(_bound((str(own.ip), port), shared=False))
+        ours = stack.enter_context(bound((str(own.ip), port), shared=False, hint=PORT_HINT))
         scan = _Scan(ours, found)
-        for one in (ours, stack.enter_context(_bound(everybody, shared=True))):
+        for one in (ours, stack.enter_context(bound(everybody, shared=True, hint=PORT_HINT))):
             loop.add_reader(one, scan.readable, one)
             stack.callback(loop.remove_reader, one)
         for datagram, where in _questions(low, high, target, bbmd, everybody):
@@ -240,18 +241,3 @@ def _at(source: tuple[str, int], station: bytes) -> str:
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.partition(":")
     return host, int(port or PORT)
-
-
-def _bound(address: tuple[str, int], *, shared: bool) -> socket.socket:
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        one.setblocking(False)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        if shared:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(address)
-    except OSError as error:
-        one.close()
-        hint = "name an address of this machine; where a running gateway has the port, stop it or scan from another"
-        raise LineError(f"{address[0]}:{address[1]}", f"cannot be bound: {error.strerror}", hint) from error
-    return one

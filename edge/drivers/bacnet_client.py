@@ -38,8 +38,10 @@ from bacpypes3.netservice import NetworkServiceAccessPoint, NetworkServiceElemen
 from bacpypes3.pdu import PDU, Address, GlobalBroadcast, IPv4Address, LocalBroadcast
 
 from edge.config.lines import Bacnet
+from edge.datagrams import bound
 from edge.errors import LineError
 
+PORT_HINT = "is `interface` an address of this machine, and does no other BACnet program use the port?"
 DATAGRAMS_MAX = 256
 REQUESTS_MAX, REQUESTS_OF_ONE_MAX = 256, 16
 SEGMENTS_MAX = 16
@@ -199,12 +201,12 @@ class _Datagrams(Server, asyncio.DatagramProtocol):  # type: ignore[misc]
         self._broadcast: tuple[str, int] = address.addrBroadcastTuple
         self._queue: asyncio.Queue[tuple[bytes, tuple[str, int], Any]] = asyncio.Queue(DATAGRAMS_MAX)
         self.dropped = 0
-        self._own = _bound(self._ours, shared=False)
+        self._own = bound(self._ours, shared=False, hint=PORT_HINT)
         self._all: socket.socket | None = None
         loop = asyncio.get_running_loop()
         try:
             if broadcasts:
-                self._all = _bound(self._broadcast, shared=True)
+                self._all = bound(self._broadcast, shared=True, hint=PORT_HINT)
         except LineError:
             self._own.close()
             raise
@@ -250,21 +252,6 @@ class _Datagrams(Server, asyncio.DatagramProtocol):  # type: ignore[misc]
                 await self.response(PDU(data, source=IPv4Address(source), destination=destination))
             except Exception as error:  # noqa: BLE001  # bacpypes3 raises of any kind for datagrams that are none
                 logging.getLogger("babbitt.bacnet").debug("datagram of %s: %r", source, error)
-
-
-def _bound(address: tuple[str, int], *, shared: bool) -> socket.socket:
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        one.setblocking(False)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        if shared:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(address)
-    except OSError as error:
-        one.close()
-        hint = "is `interface` an address of this machine, and does no other BACnet program use the port?"
-        raise LineError(f"{address[0]}:{address[1]}", f"cannot be bound: {error.strerror}", hint) from error
-    return one
 
 
 def reason(error: ErrorRejectAbortNack) -> str:

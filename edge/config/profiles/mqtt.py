@@ -8,14 +8,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from edge.config.json_pointer import parse_pointer
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import Device, Plain, Signal, Strict, ValueType, is_of
 
 PLACE = "{at}"
 """Stands in topics and in ``where`` for the ``at`` of a unit."""
 TOPIC_BYTES_MAX = 65_535
-
-ValueType = Literal["number", "integer", "bool", "text"]
-Plain = float | int | bool | str
 
 
 class Point(Signal, frozen=True, kw_only=True):
@@ -87,7 +84,7 @@ def _problems_of(point: Point) -> Iterator[tuple[str, str]]:
     if linear and (point.values or point.type in ("text", "bool")):
         yield "scale or offset for what is no number", "they are for numbers without `values`"
     for raw, meant in point.values.items():
-        if not _is_of(meant, point.type):
+        if not is_of(meant, point.type):
             yield f"values.{raw} is {meant!r}", f"the point's type is {point.type}"
 
 
@@ -101,15 +98,3 @@ def filter_trouble(topic: str) -> str:
     if any("#" in level and (level != "#" or i < len(levels) - 1) for i, level in enumerate(levels)):
         return "# beside other letters, or not last"
     return ""
-
-
-def _is_of(value: Plain, kind: ValueType) -> bool:
-    match kind:
-        case "text":
-            return isinstance(value, str)
-        case "bool":
-            return isinstance(value, bool)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import Device, Plain, Signal, Strict, ValueType, is_of
 
 PLACE = "{at}"
 """Stands in nodes for the ``at`` of a unit."""
 _NODE = re.compile(r"^(ns=\d{1,5};|nsu=[^;]+;)?(i=\d{1,10}|s=.+|g=[0-9a-fA-F-]{36}|b=[A-Za-z0-9+/=]+)$", re.DOTALL)
-
-ValueType = Literal["number", "integer", "bool", "text"]
-Plain = float | int | bool | str
 
 
 class Point(Signal, frozen=True, kw_only=True):
@@ -66,17 +63,5 @@ def _problems_of(point: Point) -> Iterator[tuple[str, str]]:
     if linear and (point.values or point.type in ("text", "bool")):
         yield "scale or offset for what is no number", "they are for numbers without `values`"
     for raw, meant in point.values.items():
-        if not _is_of(meant, point.type):
+        if not is_of(meant, point.type):
             yield f"values.{raw} is {meant!r}", f"the point's type is {point.type}"
-
-
-def _is_of(value: Plain, kind: ValueType) -> bool:
-    match kind:
-        case "bool":
-            return isinstance(value, bool)
-        case "text":
-            return isinstance(value, str)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, float | int) and not isinstance(value, bool)

@@ -11,6 +11,22 @@ SignalKind = Literal[
     "vibration", "temperature", "speed", "load", "power", "pressure", "flow", "counter", "hours", "state", "other"
 ]
 
+Plain = float | int | bool | str
+ValueType = Literal["number", "integer", "bool", "text"]
+
+
+def is_of(value: Plain, kind: ValueType) -> bool:
+    """Whether ``value`` may stand for one of that type: a whole number is a number too, a bool is neither."""
+    match kind:
+        case "text":
+            return isinstance(value, str)
+        case "bool":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "number":
+            return isinstance(value, int | float) and not isinstance(value, bool)
+
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Every table is frozen, and a key that it does not know is an error."""
