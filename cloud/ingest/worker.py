@@ -139,7 +139,9 @@ class Worker:
         try:
             self._gather(group)
             self._store(group)
-            if self._writer.is_pressed:
+            has_served_live = any(job.told.live for job in group.jobs)
+            if self._writer.is_pressed and (has_served_live or not self._live):
+                # A live request does not wait for a slice and for this, unless it came while live ones had their turn.
                 self._writer.derive_more()
         except StoreBusyError as busy:
             self._note_busy(busy)

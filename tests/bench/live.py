@@ -124,8 +124,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--readings", type=int, default=5_000_000, help="in the backlog (default 5 million)")
-    parser.add_argument("--samples", type=int, default=40, help="commits of each idle phase (default 40)")
-    parser.add_argument("--rounds", type=int, default=5, help="of both phases in turn (default 5)")
+    parser.add_argument("--samples", type=int, default=15, help="commits of each idle phase (default 15)")
+    parser.add_argument("--rounds", type=int, default=12, help="of both phases in turn (default 12)")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     idle: list[float] = []
