@@ -33,7 +33,7 @@ from edge.contract.types import Key
 __all__ = ["KEEP_ALL", "Delivery", "Duplicate", "Refusal", "Seen", "StoreBusyError", "Writer"]
 
 KEEP_ALL = Retention()
-STEP_S = 0.01
+STEP_S = 0.004
 """So long a step of deriving goes on taking parts."""
 
 
