@@ -50,7 +50,7 @@ class OpcUaSource:
         self._access: Access | None = None
         self._subscription: Subscription | None = None
         self._trouble = "not yet connected"
-        self._told = False
+        self._told = self._unknown = False
         self._hear: Hear = lambda _: None
         self.opened = 0
         self.resumed = 0
@@ -121,14 +121,14 @@ class OpcUaSource:
     async def _listen(self) -> Trouble | GoneError:
         ended: Trouble | GoneError | None = None
         try:
-            resumed, declared = self._subscription is not None, not self._told
+            resumed = self._subscription is not None
             subscription = self._subscription or await self._subscribe()
             self._subscription, self._trouble = subscription, ""
             async with asyncio.TaskGroup() as group:
                 group.create_task(subscription.run(resumed=resumed), name="babbitt.opcua.listen")
                 group.create_task(self._session.renew_forever(), name="babbitt.opcua.renew")
                 group.create_task(self._ask_again(subscription), name="babbitt.opcua.missing")
-                if resumed and declared:
+                if resumed and self._unknown:
                     group.create_task(self._tell_again(subscription), name="babbitt.opcua.again")
         except* (Trouble, GoneError) as errors:
             ended = _first(errors)
@@ -143,6 +143,7 @@ class OpcUaSource:
         )  # fmt: skip
         await subscription.create()
         await self._tell(await self._watch.start(subscription))
+        self._unknown = False  # Of a new one the server tells what every node is.
         return subscription
 
     async def _ask_again(self, subscription: Subscription) -> None:
@@ -152,14 +153,19 @@ class OpcUaSource:
     async def _tell_again(self, subscription: Subscription) -> None:
         """What did not change while nobody listened is not told by the server, but was declared unknown."""
         await subscription.caught_up.wait()
+        await self._tell_all()
+
+    async def _tell_all(self) -> None:
+        """Until this is done values stay declared unknown, whatever the server says of others meanwhile."""
         await self._tell(await self._watch.read_all())
+        self._unknown = False
 
     async def _take(self, notice: Notice) -> None:
         if notice.lost:
             # Which nodes it was about nobody knows: the gap is told of all, and what they are now is read.
             log.warning("line %s: %s", self._line.name, notice.lost)
             self._declare(notice.lost)
-            await self._tell(await self._watch.read_all())
+            await self._tell_all()
         else:
             await self._tell(await self._watch.heard(notice.values))
 
@@ -177,7 +183,7 @@ class OpcUaSource:
     def _declare(self, why: str) -> None:
         """Say once of every place that its value is not known."""
         if self._told:
-            self._told = False
+            self._told, self._unknown = False, True
             for number, subject in enumerate(self._subjects):
                 places = tuple(range(len(subject.profile.point)))
                 self._hear(Heard(number, places, (Answer(None, Quality.BAD_BUS, why),) * len(places)))
