@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge.contract.types import Quality
 from edge.line_counts import Fault
 
 PDU_BYTES_MAX = 253
 EXCEPTION_FLAG = 0x80
+ECHO_BYTES = 5
+"""Function and two words: what the answer to a write repeats of it."""
 
 EXCEPTION_WORDS = {
     0x01: "illegal function",
@@ -54,22 +56,16 @@ class Question(Protocol):
         """Why ``pdu``, of the right function, is no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """Functions 1 to 4: read ``count`` bits (1 and 2) or registers (3 and 4) from ``address``."""
+class _Reading:
+    """Questions whose answer carries ``data_bytes`` bytes of data, and says how many."""
 
-    function: int
-    address: int
-    count: int
+    __slots__ = ()
+    if TYPE_CHECKING:  # Where it runs, an inherited property would be a field's default.
 
-    @property
-    def pdu(self) -> bytes:
-        return struct.pack(">BHH", self.function, self.address, self.count)
-
-    @property
-    def data_bytes(self) -> int:
-        """How many bytes of data its answer must carry."""
-        return 2 * self.count if self.function >= 3 else (self.count + 7) // 8
+        @property
+        def function(self) -> int: ...
+        @property
+        def data_bytes(self) -> int: ...
 
     @property
     def head(self) -> bytes:
@@ -92,8 +88,58 @@ class Request:
         return f"reply of {max(len(pdu) - 2, 0)} bytes of data, asked for {self.data_bytes}"
 
 
+class _Writing:
+    """Questions whose answer repeats their first five bytes."""
+
+    __slots__ = ()
+    if TYPE_CHECKING:
+
+        @property
+        def function(self) -> int: ...
+        @property
+        def pdu(self) -> bytes: ...
+
+    @property
+    def head(self) -> bytes:
+        return bytes((self.function,))
+
+    @property
+    def size_max(self) -> int:
+        return ECHO_BYTES
+
+    def size(self, begun: bytes) -> int:  # noqa: ARG002 - known beforehand
+        return ECHO_BYTES
+
+    def is_answered_by(self, pdu: bytes) -> bool:
+        return pdu == self.pdu[:ECHO_BYTES]
+
+    def data(self, pdu: bytes) -> bytes:  # noqa: ARG002
+        return b""
+
+    def mismatch(self, pdu: bytes) -> str:
+        return f"reply {pdu[:ECHO_BYTES].hex()} to write {self.pdu[:ECHO_BYTES].hex()}"
+
+
 @dataclass(frozen=True, slots=True)
-class WriteOne:
+class Request(_Reading):
+    """Functions 1 to 4: read ``count`` bits (1 and 2) or registers (3 and 4) from ``address``."""
+
+    function: int
+    address: int
+    count: int
+
+    @property
+    def pdu(self) -> bytes:
+        return struct.pack(">BHH", self.function, self.address, self.count)
+
+    @property
+    def data_bytes(self) -> int:
+        """How many bytes of data its answer must carry."""
+        return 2 * self.count if self.function >= 3 else (self.count + 7) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOne(_Writing):
     """Function 5: switch the coil at ``address`` (``raw`` 0xFF00 on, 0 off); function 6: write one register."""
 
     function: int
@@ -104,29 +150,9 @@ class WriteOne:
     def pdu(self) -> bytes:
         return struct.pack(">BHH", self.function, self.address, self.raw)
 
-    @property
-    def head(self) -> bytes:
-        return bytes((self.function,))
-
-    @property
-    def size_max(self) -> int:
-        return 5
-
-    def size(self, begun: bytes) -> int:  # noqa: ARG002
-        return 5
-
-    def is_answered_by(self, pdu: bytes) -> bool:
-        return pdu == self.pdu
-
-    def data(self, pdu: bytes) -> bytes:  # noqa: ARG002
-        return b""
-
-    def mismatch(self, pdu: bytes) -> str:
-        return f"reply {pdu[:5].hex()} to write {self.pdu.hex()}"
-
 
 @dataclass(frozen=True, slots=True)
-class WriteMany:
+class WriteMany(_Writing):
     """Functions 15 and 16: write ``count`` coils or registers from ``address``; ``raw`` is their bytes on the wire."""
 
     function: int
@@ -138,29 +164,9 @@ class WriteMany:
     def pdu(self) -> bytes:
         return struct.pack(">BHHB", self.function, self.address, self.count, len(self.raw)) + self.raw
 
-    @property
-    def head(self) -> bytes:
-        return bytes((self.function,))
-
-    @property
-    def size_max(self) -> int:
-        return 5
-
-    def size(self, begun: bytes) -> int:  # noqa: ARG002
-        return 5
-
-    def is_answered_by(self, pdu: bytes) -> bool:
-        return pdu == self.pdu[:5]
-
-    def data(self, pdu: bytes) -> bytes:  # noqa: ARG002
-        return b""
-
-    def mismatch(self, pdu: bytes) -> str:
-        return f"reply {pdu[:5].hex()} to write {self.pdu[:5].hex()}"
-
 
 @dataclass(frozen=True, slots=True)
-class WriteThenRead:
+class WriteThenRead(_Reading):
     """Function 23: write registers from ``write_address``, then read ``count`` from ``address``, in one go."""
 
     address: int
@@ -179,24 +185,8 @@ class WriteThenRead:
         return places + self.raw
 
     @property
-    def head(self) -> bytes:
-        return bytes((23, 2 * self.count))
-
-    @property
-    def size_max(self) -> int:
-        return 2 + 2 * self.count
-
-    def size(self, begun: bytes) -> int:  # noqa: ARG002
-        return self.size_max
-
-    def is_answered_by(self, pdu: bytes) -> bool:
-        return len(pdu) == self.size_max and pdu.startswith(self.head)
-
-    def data(self, pdu: bytes) -> bytes:
-        return pdu[2:]
-
-    def mismatch(self, pdu: bytes) -> str:
-        return f"reply of {max(len(pdu) - 2, 0)} bytes of data, asked for {2 * self.count}"
+    def data_bytes(self) -> int:
+        return 2 * self.count
 
 
 @dataclass(frozen=True, slots=True)
