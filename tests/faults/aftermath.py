@@ -62,7 +62,8 @@ def settled(
     rows are all that tells of these losses.
     """
     received, revived = truth.received.copy(), 0
-    for block in journal.pending(limit_bytes=10**9):
+    waiting = journal.pending(limit_bytes=10**9)
+    for block in waiting:
         # A receiver has passed over the numbers below: what comes there again is out of its order, where no disk is
         # to blame that gave up what was written.
         revived += after_power_cut and block.seq < truth.oldest.get(journal.epoch, 0)
@@ -70,7 +71,10 @@ def settled(
     rows = journal.ledger()
     assert all(row.balanced for row in rows), rows
     account = truth.account()
-    clashes = received.fill(account, after_power_cut=after_power_cut, believe=believe, timeless=timeless)
+    clashes = received.fill(
+        account, after_power_cut=after_power_cut, waiting={(journal.epoch, block.seq) for block in waiting},
+        believe=believe, timeless=timeless,
+    )  # fmt: skip
     if believe:
         declare_thinned(account, [*rows, *received.rows_of_others(journal.epoch)])
     if untold:

@@ -28,6 +28,8 @@ from tests.laws.journals import START_NS, BentClock
 
 BOOT = "0" * 32
 FILE_SYSTEM = "12M"
+WORK_A_SPELL = 20, 60
+"""So that even who is killed at the end of the first full disk has read hundreds of values."""
 
 
 class How(StrEnum):
@@ -83,7 +85,7 @@ def live(folder: Path, how: How, seed: int, tell: Telling) -> None:
     number = 0
     for full in (False, True, False, True, False):
         (_fill if full else _free)(folder, how, chance)
-        for _ in range(chance.randint(10, 60)):
+        for _ in range(chance.randint(*WORK_A_SPELL)):
             number = _work(journal, clock, number, chance, tell)
         if full and chance.random() < 0.3:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 
 from edge.contract.block import Block, decode_block
@@ -14,6 +15,8 @@ from edge.ports import StoredBlock
 from tests.faults.numbered import Account, Counts, Declaration, value_of
 
 MAX_NS = 2**63 - 1
+Key = tuple[str, int]
+"""Epoch and number of a block."""
 ALARM = 4000
 """An alarm is accounted for like a reading, of this tag."""
 
@@ -41,9 +44,11 @@ def opened_bytes(data: bytes, dictionary: bytes = b"") -> Block:
 
 @dataclass
 class Received:
-    """Blocks by epoch and number. ``clashes`` are numbers that came twice with different bytes."""
+    """Blocks by epoch and number. ``clashes`` are numbers that came twice with different bytes; of the ``acknowledged``
+    ones the gateway was told that they are held."""
 
-    blocks: dict[tuple[str, int], StoredBlock] = field(default_factory=dict)
+    blocks: dict[Key, StoredBlock] = field(default_factory=dict)
+    acknowledged: set[Key] = field(default_factory=set)
     clashes: int = 0
 
     def take(self, epoch: str, block: StoredBlock) -> None:
@@ -60,18 +65,23 @@ class Received:
         return list(last.values())
 
     def copy(self) -> Received:
-        return Received(dict(self.blocks), self.clashes)
+        return Received(dict(self.blocks), set(self.acknowledged), self.clashes)
 
-    def fill(self, account: Account, *, after_power_cut: bool, believe: bool = True, timeless: bool = False) -> Counts:
+    def fill(
+        self, account: Account, *, after_power_cut: bool, waiting: Set[Key] = frozenset(), believe: bool = True,
+        timeless: bool = False,
+    ) -> Counts:  # fmt: skip
         """Enter what is held and what is declared. After a power cut a loss for power is declared by its times.
 
         Without ``believe`` declarations count for nothing: a harness that then finds no loss would be blind. Where
         clocks jump a declaration is ``timeless``: its count is what must be right.
 
-        An alarm counts once, as in the cloud's store: a block that is dropped before its acknowledgement came has its
-        alarms said again, and the receiver may have held it.
+        An alarm is said again where its block was dropped before its acknowledgement came, and the receiver may hold it
+        all the same: as in the cloud's store it then counts once. Whose block is ``waiting`` or was acknowledged (which
+        a power cut may take back) has no reason to say it again.
         """
-        alarms: set[Alarm] = set()
+        alarms: dict[Alarm, Key] = {}
+        sound = waiting if after_power_cut else waiting | self.acknowledged
         epochs = list(dict.fromkeys(epoch for epoch, _ in self.blocks))
         for key in sorted(self.blocks, key=lambda key: (epochs.index(key[0]), key[1])):
             block = opened(self.blocks[key])
@@ -80,9 +90,9 @@ class Received:
                 _hold(account, batch, ordered=not block.header.thinned)
             for record in block.records:
                 if isinstance(record, Alarm):
-                    if record not in alarms:
+                    if record not in alarms or alarms[record] in sound:
                         account.hold(ALARM, record.value, record.at_ns)
-                    alarms.add(record)
+                    alarms[record] = key
                 elif isinstance(record, Dropped) and believe:
                     said = _declaration(record, after_power_cut=after_power_cut)
                     account.declare(tag_of(record.tag), replace(said, from_ns=0, to_ns=MAX_NS) if timeless else said)

@@ -20,4 +20,4 @@ def test_a_full_disk_loses_nothing_in_silence(how: How) -> None:
         found = full_disk.round(chance.randrange(2**32), how=how)
         print(found)
         assert found.caught == 0, found
-        assert found.readings > 250
+        assert found.readings > 500

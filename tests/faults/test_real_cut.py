@@ -7,8 +7,6 @@ import pytest
 from tests.faults import real_cut
 from tests.faults.test_power_cut import seed
 
-ROUNDS_MAX = 8
-
 
 @pytest.fixture(autouse=True, scope="module")
 def _where_root_allows() -> None:
@@ -24,6 +22,5 @@ def test_no_real_power_cut_loses_a_reading_in_silence() -> None:
 
 
 def test_a_journal_that_syncs_less_is_caught_losing_on_a_real_disk() -> None:
-    """Not by every three cuts: the kernel may have written back just before each."""
-    rounds = (real_cut.round(seed(), synchronous="NORMAL") for _ in range(ROUNDS_MAX))
-    assert any(found.undeclared_loss > 0 for found in rounds)
+    """A few cuts may find that the kernel has written everything back by itself; not so many."""
+    assert real_cut.round(seed(), cuts=9, synchronous="NORMAL").undeclared_loss > 0

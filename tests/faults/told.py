@@ -10,7 +10,7 @@ from typing import Any
 from edge.contract.types import Lane
 from edge.ports import StoredBlock
 from tests.faults.numbered import Account, Declaration
-from tests.faults.received import ALARM, Received
+from tests.faults.received import ALARM, Key, Received
 
 
 @dataclass
@@ -25,6 +25,8 @@ class Truth:
     oldest: dict[str, int] = field(default_factory=dict)
     """Below which number nothing will come any more, by epoch."""
     received: Received = field(default_factory=Received)
+    sent: set[Key] = field(default_factory=set)
+    """What was sent last."""
 
     def hear(self, told: bytes) -> None:
         """Whole lines of what was told."""
@@ -39,10 +41,12 @@ class Truth:
                 self.epoch = epoch
                 self.promised.append(range(first, first))
             case {"sent": blocks}:
+                self.sent = {(self.epoch, block[0]) for block in blocks}
                 for seq, lane, readings, *parts in blocks:
                     data, dictionary = map(base64.b64decode, parts)
                     self.received.take(self.epoch, StoredBlock(seq, Lane(lane), readings, data, dictionary))
-            case {"oldest": oldest}:
+            case {"oldest": oldest}:  # It is asked right after an acknowledgement of what was just sent.
+                self.received.acknowledged |= self.sent
                 self.oldest[self.epoch] = oldest
             case {"alarm": [number, at_ns]}:
                 self.alarms.append((number, at_ns))
@@ -54,7 +58,7 @@ class Truth:
     def copy(self) -> Truth:
         return Truth(
             list(self.polls), list(self.alarms), list(self.promised), self.epoch, dict(self.oldest),
-            self.received.copy(),
+            self.received.copy(), set(self.sent),
         )  # fmt: skip
 
     @property
