@@ -31,6 +31,8 @@ log = logging.getLogger("babbitt.drivers")
 PAUSE_FIRST_S = 0.5
 LASTED_S_MIN = 10.0
 """A connection that held so long was sound: its end is the first failure, which is mended at once."""
+MISSING_RETRY_S = 30.0
+"""How often nodes are asked for again that the server did not have: a PLC's program may come back."""
 
 Hear = Callable[[Heard], None]
 
@@ -41,8 +43,10 @@ class OpcUaSource:
     reports_changes = True
 
     def __init__(
-        self, line: OpcUa, subjects: Sequence[Subject], clock: Clock, random: Random | None = None
+        self, line: OpcUa, subjects: Sequence[Subject], clock: Clock, *, random: Random | None = None,
+        missing_retry_s: float = MISSING_RETRY_S,
     ) -> None:  # fmt: skip
+        self._missing_retry_s = missing_retry_s
         self._line = line
         self._subjects = subjects
         self._clock = clock
@@ -70,7 +74,13 @@ class OpcUaSource:
             timeout_s=line.timeout_ms / 1000, session_s=line.session_s,
         )  # fmt: skip
         self._session = Session(self._access, self._clock)
-        self._watch = Watch(self._subjects, self._session, self._clock, sampling_ms=line.publishing_ms)
+        self._watch = Watch(
+            self._subjects,
+            self._session,
+            self._clock,
+            sampling_ms=line.publishing_ms,
+            missing_retry_s=self._missing_retry_s,
+        )
 
     async def run(self, hear: Hear) -> None:
         """Listen until cancelled."""

@@ -20,8 +20,6 @@ from edge.ports import Answer, Clock, Heard, Subject
 
 log = logging.getLogger("babbitt.drivers")
 
-MISSING_RETRY_S = 30.0
-"""How often nodes are asked for again that the server did not have: a PLC's program may come back."""
 NESTED_MAX = 4
 """Structures within structures whose types are learnt for one value."""
 
@@ -48,7 +46,11 @@ class Node:
 class Watch:
     """All nodes of one line. A node that several points use is watched once."""
 
-    def __init__(self, subjects: Sequence[Subject], session: Session, clock: Clock, *, sampling_ms: float) -> None:
+    def __init__(
+        self, subjects: Sequence[Subject], session: Session, clock: Clock, *, sampling_ms: float,
+        missing_retry_s: float,
+    ) -> None:  # fmt: skip
+        self._missing_retry_s = missing_retry_s
         self._session = session
         self._clock = clock
         self._structures = Structures(session)
@@ -75,7 +77,7 @@ class Watch:
 
     async def start_missing_forever(self, subscription: Subscription) -> AsyncIterator[list[Heard]]:
         while True:
-            await self._clock.sleep(MISSING_RETRY_S)
+            await self._clock.sleep(self._missing_retry_s)
             missing = [handle for handle, node in enumerate(self._nodes) if node.missing]
             if missing:
                 await subscription.leave([self._nodes[handle].item for handle in missing if self._nodes[handle].item])

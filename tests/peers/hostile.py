@@ -12,13 +12,15 @@ import pty
 import socket
 import struct
 import tty
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.peers.image import Image
 
 HANG_UP = b"hang up"
+
+Send = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Hostile:
         self.asked.append(asked)
         return (self.script.pop(0) if self.script else self.misdeed)(asked)
 
-    def perform(self, acts: list[Act], send: Callable[[bytes], None]) -> None:
+    def perform(self, acts: list[Act], send: Send) -> None:
         """Do it in the background, and never before what an earlier question still gets: a device answers in order."""
         before = self._last
 
@@ -123,8 +125,35 @@ class Hostile:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+def over_tcp(hostile: Hostile) -> AbstractAsyncContextManager[Hostile]:
+    """Modbus TCP."""
+
+    async def listen(reader: asyncio.StreamReader, send: Send) -> None:
+        while True:
+            transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+            pdu = await reader.readexactly(length - 1)
+            hostile.perform(hostile.acts(unit, transaction, pdu, serial=False), send)
+
+    return _served(hostile, listen)
+
+
+def as_device_server(hostile: Hostile) -> AbstractAsyncContextManager[Hostile]:
+    """A serial device server: RTU frames over TCP."""
+
+    async def listen(reader: asyncio.StreamReader, send: Send) -> None:
+        rest = bytearray()
+        while data := await reader.read(4096):
+            rest.extend(data)
+            for frame in _frames(rest):
+                hostile.perform(hostile.acts(frame[0], 0, frame[1:-2], serial=True), send)
+
+    return _served(hostile, listen)
+
+
 @asynccontextmanager
-async def over_tcp(hostile: Hostile) -> AsyncIterator[Hostile]:
+async def _served(
+    hostile: Hostile, listen: Callable[[asyncio.StreamReader, Send], Awaitable[None]]
+) -> AsyncIterator[Hostile]:
     writers: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -141,10 +170,7 @@ async def over_tcp(hostile: Hostile) -> AsyncIterator[Hostile]:
                 writer.write(data)
 
         try:
-            while True:
-                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
-                pdu = await reader.readexactly(length - 1)
-                hostile.perform(hostile.acts(unit, transaction, pdu, serial=False), send)
+            await listen(reader, send)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -186,46 +212,6 @@ async def on_pty(hostile: Hostile) -> AsyncIterator[Hostile]:
         await hostile.stop()
         os.close(master)
         os.close(slave)
-
-
-@asynccontextmanager
-async def as_device_server(hostile: Hostile) -> AsyncIterator[Hostile]:
-    """A serial device server: RTU frames over TCP."""
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        hostile.connections += 1
-        writers.add(writer)
-        rest = bytearray()
-
-        def send(data: bytes) -> None:
-            if data is HANG_UP:
-                writer.transport.abort()
-            elif not writer.is_closing():
-                writer.write(data)
-
-        try:
-            while data := await reader.read(4096):
-                rest.extend(data)
-                for frame in _frames(rest):
-                    hostile.perform(hostile.acts(frame[0], 0, frame[1:-2], serial=True), send)
-        except ConnectionError:
-            pass
-        finally:
-            writers.discard(writer)
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", hostile.port)
-    hostile.port = server.sockets[0].getsockname()[1]
-    try:
-        yield hostile
-    finally:
-        server.close()
-        await hostile.stop()
-        for writer in list(writers):
-            writer.transport.abort()
-        await asyncio.sleep(0)
-        await server.wait_closed()
 
 
 def _frames(rest: bytearray) -> list[bytes]:

@@ -37,8 +37,8 @@ def line(peer: Peer, **named: Any) -> OpcUa:
     )  # fmt: skip
 
 
-def source(to: OpcUa, *points: dict[str, Any]) -> OpcUaSource:
-    return OpcUaSource(to, [Subject(1, "Motor1", profile(*points), 1.0)], SystemClock())
+def source(to: OpcUa, *points: dict[str, Any], **made: Any) -> OpcUaSource:
+    return OpcUaSource(to, [Subject(1, "Motor1", profile(*points), 1.0)], SystemClock(), **made)
 
 
 class Keys:

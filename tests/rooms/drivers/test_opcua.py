@@ -30,11 +30,14 @@ NO_NODE = 0x80340000
 YEAR_2040 = "2040-01-01T00:00:00+00:00"
 
 
-def heard(peer: Peer, points: list[dict[str, Any]], scene: Callable[[Ear], Awaitable[None]], **named: Any) -> None:
-    """Listen to ``points`` while ``scene`` is played."""
+def heard(
+    peer: Peer, points: list[dict[str, Any]], scene: Callable[[Ear], Awaitable[None]],
+    made: dict[str, Any] | None = None, **named: Any,
+) -> None:  # fmt: skip
+    """Listen to ``points`` while ``scene`` is played. ``made`` goes to the source, ``named`` to its line."""
 
     async def played() -> None:
-        async with listening(source(line(peer, **named), *points)) as ear:
+        async with listening(source(line(peer, **named), *points, **(made or {}))) as ear:
             await ear.until(lambda: all(ear.answers(0, place) for place in range(len(points))), "first values")
             await scene(ear)
 
@@ -187,11 +190,7 @@ def test_the_server_samples_and_queues_what_changes_between_two_publishings(opcu
     )
 
 
-def test_a_node_that_is_not_there_is_bad_alone_and_heard_once_it_comes(
-    opcua_server: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(opcua_watch, "MISSING_RETRY_S", 0.2)
-
+def test_a_node_that_is_not_there_is_bad_alone_and_heard_once_it_comes(opcua_server: Peer) -> None:
     async def scene(ear: Ear) -> None:
         assert last(ear, 0).quality == Quality.BAD_DEVICE
         assert "BadNodeIdUnknown" in last(ear, 0).detail
@@ -205,7 +204,7 @@ def test_a_node_that_is_not_there_is_bad_alone_and_heard_once_it_comes(
         opcua_server.tell(delete="Later")
         assert last(ear, 1).value == 7.0
 
-    heard(opcua_server, [{"node": "Later"}, {"node": "Still"}], scene)
+    heard(opcua_server, [{"node": "Later"}, {"node": "Still"}], scene, made={"missing_retry_s": 0.2})
 
 
 def test_a_namespace_that_the_server_does_not_have_is_said_with_those_that_it_has(opcua_server: Peer) -> None:
@@ -223,7 +222,9 @@ def test_a_namespace_that_the_server_does_not_have_is_said_with_those_that_it_ha
 def test_points_of_one_node_are_watched_once(opcua_server: Peer) -> None:
     points = [{"node": "Levels", "element": i, "sampling_ms": 100.0 + i, "queue": 1 + i} for i in range(3)]
     session = Session(Access(opcua_server.url), SystemClock())
-    watch = Watch([Subject(1, "Motor1", profile(*points), 1.0)], session, SystemClock(), sampling_ms=500)
+    watch = Watch(
+        [Subject(1, "Motor1", profile(*points), 1.0)], session, SystemClock(), sampling_ms=500, missing_retry_s=30
+    )
     assert [(node.sampling_ms, node.queue, len(node.uses)) for node in watch._nodes] == [(100.0, 3, 3)]
 
 
