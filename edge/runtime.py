@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import status
-from edge.alarm import AlarmDesk, Watched
+from edge.alarm import AlarmDesk
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
-from edge.config.scans import Deadband, deadbands, scans, told_of
 from edge.config.site import Site
-from edge.config.tables import Asset as SiteAsset
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
+from edge.described import deadbands_of, introduction, judged_by, shown, watched
 from edge.drivers import make_driver, make_source
 from edge.errors import BabbittError, BrokenStoreError, StoreError
 from edge.journal import ByException, open_journal
@@ -133,11 +132,11 @@ class Gateway:
         self._group: asyncio.TaskGroup | None = None
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
-        self._desk = AlarmDesk([_watched(site, asset) for asset in file.asset])
+        self._desk = AlarmDesk([watched(site, asset) for asset in file.asset])
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
-        self._kept = ByException(self._journal, {asset.id: _deadbands(site, asset) for asset in file.asset})
+        self._kept = ByException(self._journal, {asset.id: deadbands_of(site, asset) for asset in file.asset})
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
@@ -208,7 +207,7 @@ class Gateway:
         if self._judges:
             # Loading a model takes a while, in which the lines are polled.
             judges = await self._on_disk(partial(_judges, site, but=self._judged_the_same(site)))
-        renews = bool(self._norths) and _shown(site) != _shown(self._site)
+        renews = bool(self._norths) and shown(site) != shown(self._site)
         await self._poller.change(site, lambda: self._take_over(site, judges, renews=renews))
         if renews:
             await self._renew_norths()
@@ -229,15 +228,15 @@ class Gateway:
 
     def _judged_the_same(self, site: Site) -> set[str]:
         """Machines whose judge may stay."""
-        before = {asset.id: _judged_by(self._site, asset) for asset in self._site.file.asset}
-        return {asset.id for asset in site.file.asset if before.get(asset.id) == _judged_by(site, asset)}
+        before = {asset.id: judged_by(self._site, asset) for asset in self._site.file.asset}
+        return {asset.id for asset in site.file.asset if before.get(asset.id) == judged_by(site, asset)}
 
     def _take_over(self, site: Site, judges: dict[str, Judge], *, renews: bool) -> None:
         """Between the last reading of the old and the first of the new: everyone else learns of it.
 
         What other systems see is built for one site: where that ``renews``, their servers start anew afterwards.
         """
-        before = {asset.id: _introduction(self._site, asset) for asset in self._site.file.asset}
+        before = {asset.id: introduction(self._site, asset) for asset in self._site.file.asset}
         stays = {asset.id for asset in site.file.asset}
         self._keep()
         for name, judge in judges.items():
@@ -245,8 +244,8 @@ class Gateway:
             if state is not None:
                 judge.restore(state)
         self._site = site
-        self._desk.change([_watched(site, asset) for asset in site.file.asset])
-        self._kept.change({asset.id: _deadbands(site, asset) for asset in site.file.asset})
+        self._desk.change([watched(site, asset) for asset in site.file.asset])
+        self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
         self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
         self._verdicts = {asset: verdict for asset, verdict in self._verdicts.items() if asset in stays}
         self._norths = [] if renews else self._norths
@@ -355,9 +354,9 @@ class Gateway:
     def _introduce(self, site: Site, *, known: Mapping[str, Asset]) -> None:
         """Tell the receiver what each asset and tag means, but those that are ``known`` to be the same."""
         for asset in site.file.asset:
-            introduction = _introduction(site, asset)
-            if known.get(asset.id) != introduction:
-                self._journal.record(replace(introduction, at_ns=self._clock.wall_ns()))
+            told = introduction(site, asset)
+            if known.get(asset.id) != told:
+                self._journal.record(replace(told, at_ns=self._clock.wall_ns()))
 
     def _keep(self) -> None:
         self._journal.keep("alarm", self._desk.state())
@@ -486,22 +485,6 @@ def _folder(site: Site) -> Path:
     return folder
 
 
-def _watched(site: Site, asset: SiteAsset) -> Watched:
-    polled = [scan for unit in asset.unit for scan in scans(unit, site.profiles[unit.profile])]
-    return Watched(
-        asset=asset.id,
-        name=asset.name or asset.id,
-        asset_class=site.classes[asset.class_],
-        period_ms=min(scan.period_ms for scan in polled),
-        tags=told_of(asset.unit, site.profiles)[0],
-        tag_period_ms={p.tag: scan.period_ms for scan in polled for p in scan.profile.point},
-    )
-
-
-def _deadbands(site: Site, asset: SiteAsset) -> dict[str, Deadband]:
-    return {tag: band for unit in asset.unit for tag, band in deadbands(unit, site.profiles[unit.profile]).items()}
-
-
 def _link(site: Site) -> Link:
     """The way up. Its HTTP client is loaded only where there is one."""
     from edge.uplink import HttpLink
@@ -516,21 +499,3 @@ def _judges(site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
     from edge.infer import load_judges
 
     return load_judges(site, but)
-
-
-def _shown(site: Site) -> list[Any]:
-    """What other systems see of ``site``: no periods."""
-    watched = [_watched(site, asset) for asset in site.file.asset]
-    return [(each.asset, each.name, each.asset_class, each.tags) for each in watched]
-
-
-def _judged_by(site: Site, asset: SiteAsset) -> object:
-    """What the judge of ``asset`` is made of."""
-    return site.classes[asset.class_], min(unit.period_ms for unit in asset.unit)
-
-
-def _introduction(site: Site, asset: SiteAsset) -> Asset:
-    tags, every_ms = told_of(asset.unit, site.profiles)
-    return Asset(
-        asset=asset.id, name=asset.name or asset.id, asset_class=asset.class_, tags=tags, period_ms=every_ms, at_ns=0
-    )

@@ -15,7 +15,7 @@ EDGE_FLOORS: dict[str, int] = {
     "certificates": 1, "datagrams": 1, "mqtt": 1, "sparkplug": 1, "opcua": 1,
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "north": 2, "plant": 2,
     "commission": 2, "update": 2,
-    "status": 2, "supervise": 2, "threads": 2, "runtime": 3, "cli": 4,
+    "status": 2, "supervise": 2, "threads": 2, "described": 3, "runtime": 4, "cli": 5,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {
     "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "web": 3, "runtime": 4, "cli": 5, "demo": 5,
