@@ -36,7 +36,7 @@ class Breaker(Strict, frozen=True, kw_only=True):
 class AnyLine(Strict, frozen=True, kw_only=True):
     """What all kinds share. ``protocol`` is that of the profiles of its units; ``paths`` names fields that are paths,
     relative to the site file; ``unit_max`` is the highest unit id; ``has_places`` says whether units need an ``at``,
-    None that they may have one."""
+    None that their profiles do."""
 
     protocol: ClassVar[str]
     paths: ClassVar[tuple[str, ...]] = ()
@@ -104,7 +104,7 @@ class Mqtt(PushedLine, frozen=True, kw_only=True, tag_field="kind", tag="mqtt"):
     """Devices that publish to an MQTT broker. ``at`` is what their topics begin with, or hold."""
 
     protocol: ClassVar[str] = "mqtt"
-    has_places: ClassVar[bool | None] = True
+    has_places: ClassVar[bool | None] = None
 
     broker: Annotated[Broker, Meta(description="See broker.")]
     qos: Annotated[Literal[0, 1], Meta(description="1: the broker sends again what it does not know arrived.")] = 1

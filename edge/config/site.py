@@ -171,8 +171,9 @@ def _check_unit(path: Path, key: str, unit: Unit, line: Line, profile: Profile) 
         )  # fmt: skip
     if unit.unit > line.unit_max:
         raise ConfigError(str(path), f"`{key}.unit`: found {unit.unit}", f"accepted here: 0 to {line.unit_max}")
-    if line.has_places is not None and bool(unit.at) != line.has_places:
-        wanted = "say where the device is" if line.has_places else f"units of a {line.protocol} line have none"
+    has_place = line.has_places if line.has_places is not None else bool(unit.at) or profile.needs_place
+    if bool(unit.at) != has_place:
+        wanted = "say where the device is" if has_place else f"units of a {line.protocol} line have none"
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", wanted)
     if trouble := line.place_trouble(unit.at):
         raise ConfigError(str(path), f"`{key}.at`: found {unit.at!r}", trouble)

@@ -15,11 +15,9 @@ from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 
 from edge.config.lines import OpcUa
-from edge.config.profiles.opcua import PLACE
 from edge.contract.types import Quality
 from edge.drivers.opcua_subscription import GoneError, Notice, Subscription
 from edge.drivers.opcua_watch import Watch
-from edge.errors import ConfigError
 from edge.opcua.access import Access, make_access
 from edge.opcua.endpoints import diagnosis
 from edge.opcua.session import Session
@@ -63,11 +61,6 @@ class OpcUaSource:
         """Raises ``ConfigError`` for what a person must mend. A server that is away is none of that."""
         line = self._line
         where = f"line {line.name}"
-        for subject in self._subjects:
-            for point in subject.profile.point:
-                if PLACE in point.node and not subject.at:
-                    problem = f"unit {subject.unit}: {point.tag} is at {point.node}, and the unit has no `at`"
-                    raise ConfigError(where, problem, f"say what stands for {PLACE}")
         self._access = make_access(
             where, url=line.url, security=line.security, mode=line.mode, certificate=line.certificate, key=line.key,
             server_certificate=line.server_certificate, username=line.username, password_file=line.password_file,

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import AnyProfile, Device, Signal, Strict
 
 OBJECTS = {
     "analog-input": 0, "analog-output": 1, "analog-value": 2, "binary-input": 3, "binary-output": 4, "binary-value": 5,
@@ -71,7 +71,7 @@ class BacnetSample(Strict, frozen=True, kw_only=True):
     bad: tuple[str, ...] = ()
 
 
-class BacnetProfile(Strict, frozen=True, kw_only=True):
+class BacnetProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import AnyProfile, Device, Signal, Strict
 
 PlainType = Literal["bool", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 RegisterType = Literal[
@@ -98,7 +98,7 @@ class Sample(Strict, frozen=True, kw_only=True):
     values: dict[str, float | int | bool | str]
 
 
-class ModbusProfile(Strict, frozen=True, kw_only=True):
+class ModbusProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device

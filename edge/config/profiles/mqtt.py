@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from edge.config.json_pointer import parse_pointer
-from edge.config.profiles.signal import Device, Plain, Signal, Strict, ValueType, is_of
+from edge.config.profiles.signal import AnyProfile, Device, Plain, Signal, Strict, ValueType, is_of
 
 PLACE = "{at}"
 """Stands in topics and in ``where`` for the ``at`` of a unit."""
@@ -54,12 +54,16 @@ class Sample(Strict, frozen=True, kw_only=True):
     values: dict[str, Plain]
 
 
-class MqttProfile(Strict, frozen=True, kw_only=True):
+class MqttProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device
     point: Annotated[tuple[Point, ...], Meta(min_length=1)]
     sample: tuple[Sample, ...] = ()
+
+    @property
+    def needs_place(self) -> bool:
+        return any(PLACE in point.topic for point in self.point)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What is wrong beyond types, each with a hint."""

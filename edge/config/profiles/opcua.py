@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from edge.config.profiles.signal import Device, Plain, Signal, Strict, ValueType, is_of
+from edge.config.profiles.signal import AnyProfile, Device, Plain, Signal, ValueType, is_of
 
 PLACE = "{at}"
 """Stands in nodes for the ``at`` of a unit."""
@@ -41,11 +41,15 @@ class Point(Signal, frozen=True, kw_only=True):
         return self.node.replace(PLACE, at)
 
 
-class OpcUaProfile(Strict, frozen=True, kw_only=True):
+class OpcUaProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device
     point: Annotated[tuple[Point, ...], Meta(min_length=1)]
+
+    @property
+    def needs_place(self) -> bool:
+        return any(PLACE in point.node for point in self.point)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What is wrong beyond types, each with a hint."""

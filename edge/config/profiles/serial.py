@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from edge.config.profiles.patterns import PatternError, compiled
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import AnyProfile, Device, Signal, Strict
 
 FRAME_BYTES_MAX = 1024
 Bytes = Annotated[str, Meta(pattern=r"^[\x00-\xff]*$")]
@@ -172,7 +172,7 @@ class SerialSample(Strict, frozen=True, kw_only=True):
     bad: tuple[str, ...] = ()
 
 
-class SerialProfile(Strict, frozen=True, kw_only=True):
+class SerialProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file of a device that is asked."""
 
     device: Device
@@ -192,7 +192,7 @@ class SerialProfile(Strict, frozen=True, kw_only=True):
                 yield f"`message[{i}].request`: a checksum, but the frame has none", "add `[frame.checksum]`"
 
 
-class StreamProfile(Strict, frozen=True, kw_only=True):
+class StreamProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file of a device that speaks by itself. ``silence`` says what it means when nothing comes: that nothing
     changed (a barcode reader), or that something is missing (a weather station)."""
 

@@ -32,6 +32,15 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Every table is frozen, and a key that it does not know is an error."""
 
 
+class AnyProfile(Strict, frozen=True, kw_only=True):
+    """What profiles of every protocol have in common."""
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether an address in it holds ``{at}``: then a unit must say what stands for it."""
+        return False
+
+
 class Device(Strict, frozen=True, kw_only=True):
     """``source`` says where the facts come from; ``products`` which devices they are true of."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge.config.profiles.signal import Device, Signal, Strict
+from edge.config.profiles.signal import AnyProfile, Device, Signal
 
 
 class Point(Signal, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class Point(Signal, frozen=True, kw_only=True):
     metric: Annotated[str, Meta(min_length=1, max_length=1000)]
 
 
-class SparkplugProfile(Strict, frozen=True, kw_only=True):
+class SparkplugProfile(AnyProfile, frozen=True, kw_only=True):
     """The whole file."""
 
     device: Device

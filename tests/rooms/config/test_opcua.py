@@ -84,9 +84,9 @@ node = "ns=2;s=Motor.Temp"
 """
 
 
-def site(folder: Path, *, line: str = "", unit: str = "") -> OpcUa:
+def site(folder: Path, *, line: str = "", unit: str = "", node: str = "ns=2;s=Motor.Temp") -> OpcUa:
     (folder / "profiles/devices").mkdir(parents=True, exist_ok=True)
-    (folder / "profiles/devices/motor.toml").write_text(PROFILE)
+    (folder / "profiles/devices/motor.toml").write_text(PROFILE.replace("ns=2;s=Motor.Temp", node))
     (folder / "site.toml").write_text(SITE.format(line=line, unit=unit))
     found = load_site(folder / "site.toml").line("plc")
     assert isinstance(found, OpcUa)
@@ -98,6 +98,12 @@ def test_security_is_the_default_paths_are_the_sites_and_a_place_may_be_named(tm
     assert (found.security, found.mode) == ("Basic256Sha256", "SignAndEncrypt")
     assert found.certificate == str(tmp_path / "pki/certificate.der")
     assert site(tmp_path).name == "plc"
+
+
+def test_a_node_id_with_a_place_in_it_wants_one_of_the_unit(tmp_path: Path) -> None:
+    assert site(tmp_path, unit='at = "Motor1",', node="ns=2;s={at}.Temp")
+    with pytest.raises(ConfigError, match=r"unit\[0\].at.*say where the device is"):
+        site(tmp_path, node="ns=2;s={at}.Temp")
 
 
 @pytest.mark.parametrize("line", ['security = "Basic256"', "publishing_ms = 0", 'mode = "None"', "session_s = 1"])

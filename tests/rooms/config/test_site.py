@@ -194,6 +194,12 @@ def test_a_wrong_mqtt_line_or_profile_says_so(tmp_path: Path, old: str, new: str
     assert words in str(caught.value)
 
 
+def test_topics_that_are_whole_need_no_place(tmp_path: Path) -> None:
+    path = mqtt_site(tmp_path, 'topic = "{at}/t"', 'topic = "hall/press/t"')
+    path.write_text(path.read_text(encoding="utf-8").replace('at = "plant/a", ', ""), encoding="utf-8")
+    assert load_site(path).file.asset[0].unit[0].at == ""
+
+
 def test_by_whatever_link_a_site_is_named_its_lines_are_the_same(tmp_path: Path) -> None:
     real = tmp_path / "real"
     real.mkdir()

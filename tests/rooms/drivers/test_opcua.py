@@ -228,12 +228,6 @@ def test_points_of_one_node_are_watched_once(opcua_server: Peer) -> None:
     assert [(node.sampling_ms, node.queue, len(node.uses)) for node in watch._nodes] == [(100.0, 3, 3)]
 
 
-def test_a_point_that_needs_a_place_is_refused_without_one(opcua_server: Peer) -> None:
-    subject = Subject(1, "", profile({"node": "Temp"}), 1.0)
-    with pytest.raises(ConfigError, match="the unit has no `at`"):
-        asyncio.run(OpcUaSource(line(opcua_server), [subject], SystemClock()).open())
-
-
 @pytest.mark.parametrize("url", ["opc.tcp://host:99999", "opc.tcp://:4840", "http://host:4840"])
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     one = source(OpcUa(name="plc", url=url, security="None"), {"node": "Temp"})
