@@ -11,8 +11,7 @@ import pytest
 from edge.contract.types import Quality
 from edge.errors import BabbittError, LineError
 from edge.poll import Poller
-from tests.rooms.poll.test_poller import World, asset, site_of, tcp
-from tests.rooms.poll.virtual import S
+from tests.rooms.poll.virtual import S, World, asset, site_of, tcp
 
 
 def play(world: World, story: Callable[[Poller], Awaitable[None]]) -> None:

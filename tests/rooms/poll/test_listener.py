@@ -12,8 +12,7 @@ from edge.config.lines import PushedLine
 from edge.contract.types import Batch, Quality
 from edge.poll.listener import ListenedUnit, Listener
 from edge.ports import Answer, Heard
-from tests.rooms.poll.test_poller import two_points
-from tests.rooms.poll.virtual import Diary, S, Waking
+from tests.rooms.poll.virtual import Diary, S, Waking, two_points
 
 
 class Voice:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.contract.types import Batch, Quality
 from edge.update.coverage import Counts, Coverage, Key, judged, since
-from tests.rooms.poll.test_poller import asset, site_of, tcp
+from tests.rooms.poll.virtual import asset, site_of, tcp
 
 K = Key("a1", "l", 1, "")
 
