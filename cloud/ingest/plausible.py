@@ -23,6 +23,8 @@ COUNT_MAX = 2**40
 """Of readings, of one tag: more than a thousand a second for thirty years."""
 PERIOD_MS_MAX = 7 * 86_400_000
 DECIMALS_MAX = 9
+SAID_MAX = 256
+"""Reasons, sensors or points of a survival curve in one verdict."""
 TIME_NS_MAX = 2**62
 """Of a clock and its correction, whose sum is a time: that is the year 2116."""
 _BOOT = re.compile(r"^[0-9a-f]{32}$")
@@ -97,7 +99,11 @@ def _check_record(record: Record) -> None:
             for name in ("mono_ns", "offset_ns"):
                 _check_number(name, getattr(record, name), -TIME_NS_MAX, TIME_NS_MAX)
         case Verdict():
-            pass
+            for name in ("reasons", "sensors", "survival"):
+                _check_number(f"number of {name}", len(getattr(record, name)), 0, SAID_MAX)
+            for sensor in record.sensors:
+                _check_name("tag", sensor.tag)
+            _check_number("number", record.number, 0, TIME_NS_MAX)
 
 
 def _check_number(what: str, found: int, least: int, most: int) -> None:

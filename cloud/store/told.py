@@ -75,6 +75,9 @@ def finite(verdict: Verdict) -> Verdict:
         health=_number(verdict.health), anomaly=_number(verdict.anomaly), coverage=_number(verdict.coverage) or 0.0,
         rul_h=rul_h, rul_low_h=low_h, rul_high_h=high_h,
         reasons=tuple(replace(reason, share=_number(reason.share) or 0.0) for reason in verdict.reasons),
+        anomaly_p=_number(verdict.anomaly_p), failure_p=_number(verdict.failure_p), stop_h=_number(verdict.stop_h),
+        survival=tuple(p for p in verdict.survival if math.isfinite(p.at_h) and math.isfinite(p.survives)),
+        sensors=tuple(replace(sensor, offset=_number(sensor.offset)) for sensor in verdict.sensors),
     )  # fmt: skip
 
 

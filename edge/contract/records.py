@@ -25,6 +25,8 @@ from edge.contract.types import (
     Reason,
     Record,
     Samples,
+    SensorState,
+    SurvivalPoint,
     Tag,
     Verdict,
     Waveform,
@@ -36,9 +38,19 @@ _TYPES: dict[str, type[Any]] = {
     "waveform": Waveform,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
-_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.values(), Reason, Tag)}
-_OPTIONAL = {Tag: frozenset(("period_ms", "heartbeat_ms"))}
-"""Fields that a type was given later: left out where they are 0, so that what is old and what is new agree."""
+_PARTS = (Reason, SensorState, SurvivalPoint, Tag)
+_FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.values(), *_PARTS)}
+_LATER = {
+    Reason: ("since_ns",),
+    Tag: ("period_ms", "heartbeat_ms"),
+    Verdict: ("anomaly_p", "failure_p", "stop_h", "survival", "sensors", "basis", "number", "seal"),
+}
+"""Fields that a type was given later: left out where they are as by default, so that what is old and what is new
+agree."""
+_OPTIONAL: dict[type[Any], dict[str, Any]] = {
+    cls: {field.name: field.default for field in fields(cls) if field.name in names} for cls, names in _LATER.items()
+}
+_REQUIRED = object()
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 Json = Any
@@ -57,11 +69,11 @@ def to_json(record: Record, samples: list[bytes]) -> dict[str, Json]:
 
 
 def _object(record: Any) -> dict[str, Json]:
-    optional = _OPTIONAL.get(type(record), frozenset())
+    optional = _OPTIONAL.get(type(record), {})
     return {
         name: _plain(value)
         for name in _FIELDS[type(record)]
-        if name != "samples" and ((value := getattr(record, name)) or name not in optional)
+        if name != "samples" and ((value := getattr(record, name)) != optional.get(name, _REQUIRED))
     }
 
 
@@ -119,7 +131,7 @@ def _at_once(cls: type[Any]) -> Callable[[dict[str, Json]], Any]:
 def _readers(cls: type[Any], where: str) -> Reader:
     """How to read an object of type ``cls``. Made once for each type: a drained backlog brings rows by the thousand."""
     hints = get_type_hints(cls)
-    optional = _OPTIONAL.get(cls, frozenset())
+    optional = _OPTIONAL.get(cls, {}).keys()
     of_fields = {field.name: _reader(hints[field.name], f"{where}.{field.name}") for field in fields(cls)}
 
     def read(found: Json) -> Any:

@@ -120,11 +120,49 @@ def urgency_of(rul_low_h: float | None) -> Urgency:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One signal's share (0..1) in a verdict, in a sentence that an operator understands."""
+    """One signal's share (0..1) in a verdict, in a sentence that an operator understands.
+
+    ``since_ns`` is since when it stands off, 0 where that is not known.
+    """
 
     tag: str
     share: float
     words: str
+    since_ns: int = field(default=0, repr=False)
+
+
+class SensorFault(StrEnum):
+    """What is wrong with a sensor, as against with the machine that it watches."""
+
+    DRIFTING = "drifting"
+    STUCK = "stuck"
+    NOISY = "noisy"
+    CLIPPED = "clipped"
+    SPIKING = "spiking"
+    SWAPPED = "swapped"
+
+
+@dataclass(frozen=True, slots=True)
+class SensorState:
+    """A sensor that is not believed since ``since_ns``; ``offset`` is its estimated error in the tag's unit.
+
+    ``offset`` is None where none can be told. ``quarantined`` sensors are no evidence in the judgement.
+    """
+
+    tag: str
+    fault: SensorFault
+    since_ns: int
+    offset: float | None
+    quarantined: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalPoint:
+    """The asset still runs ``at_h`` hours from now with the probability ``survives`` (0..1)."""
+
+    at_h: float
+    survives: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +173,12 @@ class Verdict:
     The remaining useful life, in hours of the machine's own hour meter, comes with a calibrated interval, or all three
     are None and ``note`` says why there is not enough evidence. ``coverage`` is the share (0..1) of the expected
     readings in the window that were good. ``bundle`` is the hash of the bundle that judged, empty where none did.
+
+    The rest came later, and is left out where it is as by default. ``anomaly_p`` is the conformal p-value of the
+    anomaly among healthy ones. ``failure_p`` is the probability of a failure within ``stop_h`` hours, when the next
+    planned stop is; ``survival`` never rises. ``sensors`` are those that are not believed. ``basis`` says what the life
+    rests on: ``bundle``, ``prior`` (physics alone), or nothing. Verdicts of one asset are numbered from 1 on, and
+    ``seal`` chains each to the one before.
     """
 
     asset: str
@@ -150,6 +194,14 @@ class Verdict:
     reasons: tuple[Reason, ...]
     coverage: float
     note: str = ""
+    anomaly_p: float | None = field(default=None, repr=False)
+    failure_p: float | None = field(default=None, repr=False)
+    stop_h: float | None = field(default=None, repr=False)
+    survival: tuple[SurvivalPoint, ...] = field(default=(), repr=False)
+    sensors: tuple[SensorState, ...] = field(default=(), repr=False)
+    basis: str = field(default="", repr=False)
+    number: int = field(default=0, repr=False)
+    seal: str = field(default="", repr=False)
 
 
 class Priority(StrEnum):
