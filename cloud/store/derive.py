@@ -96,8 +96,10 @@ def derive(
     clock's setting is among them.
     """
     telling = [one for one in stored if wanted(one, RECORDS)]
+    # A part of these may have been derived before a crash: their records first, so that is how far it can have come.
+    known = max((one.id for one in stored if not wanted(one, RECORDS)), default=stored[0].id - 1)
     for one in telling:
-        _settings(connection, clocks, one, before=stored[0].id)
+        _settings(connection, clocks, one, upto=known)
     stamped: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
     true: dict[tuple[int, int, tuple[str, ...]], list[tuple[int, Series]]] = defaultdict(list)
     for one in stored:
@@ -208,11 +210,11 @@ def _held(
     ])  # fmt: skip
 
 
-def _settings(connection: sqlite3.Connection, clocks: Clocks, one: Stored, *, before: int) -> None:
-    """Learn when a clock was set; what was derived before that is settled by ``cloud.store.repair``."""
+def _settings(connection: sqlite3.Connection, clocks: Clocks, one: Stored, *, upto: int) -> None:
+    """Learn when a clock was set; what was derived before, ``upto`` this row, is settled by ``cloud.store.repair``."""
     for record in one.block.records:
         if isinstance(record, ClockSet) and clocks.add(one.gateway, record.boot, (record.mono_ns, record.offset_ns)):
-            connection.execute(_UNSETTLED, (one.gateway, record.boot, before - 1))
+            connection.execute(_UNSETTLED, (one.gateway, record.boot, upto))
 
 
 def _records(connection: sqlite3.Connection, names: Names, clocks: Clocks, one: Stored) -> None:

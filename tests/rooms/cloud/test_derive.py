@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud.store.clock import corrected, corrected_ns
@@ -100,6 +100,7 @@ def in_order(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**32), lagging=st.booleans(), in_parts=st.booleans())
+@example(seed=402, lagging=False, in_parts=True)  # killed when a snapshot's record was derived, its readings not yet
 def test_order_kills_and_repeats_change_nothing(
     seed: int, lagging: bool, in_parts: bool, in_order: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
