@@ -4,6 +4,7 @@
 
     BabbittError
       ConfigError     the site file, a profile or a column map says something that cannot be
+        UnitError       a signal's unit is not declared, or is not one of what it is said to measure
       LineError       a port or serial device cannot be opened
       StoreError      the store cannot be opened or is another program's
         BrokenStoreError   it was set aside; opening it anew makes a new one
@@ -30,6 +31,10 @@ class BabbittError(Exception):
 
 class ConfigError(BabbittError):
     exit_code = 2
+
+
+class UnitError(ConfigError):
+    """No number is made of samples whose unit is not known."""
 
 
 class LineError(BabbittError):
