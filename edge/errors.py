@@ -9,6 +9,7 @@
       StoreError      the store cannot be opened or is another program's
         BrokenStoreError   it was set aside; opening it anew makes a new one
       BundleError     a model bundle is missing, altered or made for something else
+      PhysicsError    a law of physics was asked about what cannot be
       BlockError      bytes that are not a block, or not one that this version reads
         UnknownDictionaryError   a sound block whose names are in a dictionary that is not at hand
 
@@ -55,6 +56,12 @@ class BundleError(BabbittError):
 
 class BlockError(BabbittError):
     exit_code = 6
+
+
+class PhysicsError(BabbittError):
+    """``where`` names the quantity that cannot be as it was given."""
+
+    exit_code = 2
 
 
 class UnknownDictionaryError(BlockError):

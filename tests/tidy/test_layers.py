@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 EDGE_FLOORS: dict[str, int] = {
-    "errors": -1, "contract": 0, "features": 0,
+    "errors": -1, "contract": 0, "features": 0, "physics": 0,
     "config": 1, "ports": 1, "line_counts": -1, "clock": 1, "clock_watch": 2, "registers": 1, "local_socket": 1,
     "certificates": 1, "datagrams": 1, "mqtt": 1, "sparkplug": 1, "opcua": 1,
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "north": 2, "plant": 2,
@@ -21,9 +21,9 @@ CLOUD_FLOORS: dict[str, int] = {
     "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "web": 3, "runtime": 4, "cli": 5, "demo": 5,
 }  # fmt: skip
 # What of edge the cloud may know; a longer list for rooms that need it.
-EDGE_FOR_CLOUD = {"contract", "features", "errors"}
+EDGE_FOR_CLOUD = {"contract", "features", "physics", "errors"}
 EDGE_FOR_CLOUD_ROOM = {
-    "learn": {"contract", "features", "errors", "plant", "config"},  # trains on simulated fleets
+    "learn": {"contract", "features", "physics", "errors", "plant", "config"},  # trains on simulated fleets
     "demo": {"errors", "local_socket"},  # asks the processes that it started
     "cli": {"errors", "config"},
 }
@@ -94,7 +94,7 @@ def test_cloud_knows_little_of_edge() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("ground", ["contract", "features"])
+@pytest.mark.parametrize("ground", ["contract", "features", "physics"])
 def test_the_ground_floor_needs_numpy_and_zstd_only(ground: str) -> None:
     import sys
 
