@@ -27,7 +27,7 @@ from cloud.store.rows import (
     VerdictRow,
 )  # fmt: skip
 from cloud.store.schema import database, open_for_reading
-from edge.contract.block import Block, decode_block, peek
+from edge.contract.block import Block, Dictionary, decode_block, peek
 from edge.contract.types import Alarm, AlarmState, Asset, Quality, Verdict
 
 _STANDING = (str(AlarmState.UNACKNOWLEDGED), str(AlarmState.ACKNOWLEDGED), str(AlarmState.RETURNED))
@@ -110,6 +110,12 @@ class Reader:
             needed = {head.dictionary for one in data if (head := peek(one)).dictionary}
             known = {digest: self._dictionaries[digest] for digest in needed if digest in self._dictionaries}
         return [decode_block(one, known) for one in data]
+
+    def dictionary(self, digest: bytes) -> dict[bytes, Dictionary]:
+        """The dictionary of that digest under it; nothing where it is not held."""
+        with self._lock:
+            found = self._dictionaries.get(digest)
+        return {} if found is None else {digest: found}
 
     def rollups(
         self, asset: int, tags: Sequence[str], width: Literal["minute", "hour"], from_s: int, to_s: int

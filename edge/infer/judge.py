@@ -14,6 +14,7 @@ from typing import Any
 from edge.config.asset_class import AssetClass
 from edge.contract.bundle import Bundle
 from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
+from edge.features.held import Held
 from edge.infer.coverage import Coverage
 from edge.infer.opinion import NOT_ENOUGH, Mind, Opinion
 from edge.infer.selflearned import SelfLearned
@@ -33,19 +34,13 @@ class Judge:
         self._mind = self._make_mind()
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
         self._observed = False
-        self._held: dict[str, Value] = {}
+        self._held: Held[Value] = Held()
 
     def observe(self, batch: Batch) -> None:
         assert batch.asset == self.asset_id
         self._observed = True
         self._coverage.observe(batch)
-        # An asset may be polled in parts, at rates of their own: what the others said last still holds.
-        good = batch.good()
-        for tag in batch.tags:
-            if tag not in good:
-                self._held.pop(tag, None)
-        self._held.update(good)
-        self._mind.observe(self._held)
+        self._mind.observe(self._held.take(batch.tags, batch.good()))
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
         """What is thought of the asset at wall time ``at_ns``; None before its first batch.

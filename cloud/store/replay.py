@@ -1,0 +1,87 @@
+"""A gateway's blocks once more in the order in which it sealed them: what it read, as its judges saw it.
+
+Blocks arrive in any order, live ones before a backlog; numbers within a stream are the order of sealing. A reader holds
+a page of blocks at a time, however long the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cloud.store.clock import corrected_block
+from cloud.store.clocks import settings_of
+from cloud.store.reader import Reader
+from edge.contract.block import Block, decode_block, peek
+from edge.errors import BlockError
+
+PAGE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """One journal of a gateway, ``blocks`` of it held with numbers up to ``last_seq``, and ``missing`` ones between.
+
+    ``removed``: of the missing ones, those that the policy of retention took.
+    """
+
+    gateway: str
+    epoch: str
+    stream: int
+    last_seq: int
+    blocks: int
+    missing: int
+    removed: int
+
+
+def extents(reader: Reader) -> list[Extent]:
+    """Every stream with blocks, those of one gateway in the order in which they were first heard of."""
+    with reader.snapshot() as connection:
+        rows = connection.execute(_EXTENTS).fetchall()
+    return [Extent(*row[:5], row[3] - row[4], row[5]) for row in rows]
+
+
+def upto(reader: Reader, gateway: str, epoch: str, last_seq: int) -> Extent | None:
+    """A stream as far as ``last_seq``, as an earlier run has seen it; None where it is not known here."""
+    with reader.snapshot() as connection:
+        row = connection.execute(_UPTO, (last_seq, gateway, epoch)).fetchone()
+    return None if row is None else Extent(gateway, epoch, row[0], last_seq, row[1], last_seq - row[1], row[2])
+
+
+def blocks_of(reader: Reader, extent: Extent) -> Iterator[tuple[int, Block | None]]:
+    """Number and block, in order, with times as they are known today; None for one that was altered in the store."""
+    after = 0
+    while True:
+        with reader.snapshot() as connection:
+            rows = connection.execute(_PAGE, (extent.stream, after, extent.last_seq, PAGE)).fetchall()
+        for seq, data, gateway in rows:
+            yield seq, _opened(reader, data, gateway)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1][0]
+
+
+def _opened(reader: Reader, data: bytes, gateway: int) -> Block | None:
+    try:
+        digest = peek(data).dictionary
+        block = decode_block(data, reader.dictionary(digest) if digest else {})
+    except BlockError:
+        return None
+    with reader.snapshot() as connection:
+        settings = settings_of(connection, gateway, block.header.boot)
+    return corrected_block(block, settings)
+
+
+_HELD = "max(seq), count(*), stream.removed_blocks FROM block JOIN stream ON stream.id = block.stream"
+_EXTENTS = f"""
+SELECT gateway.gateway, epoch, stream.id, {_HELD} JOIN gateway ON gateway.id = stream.gateway
+GROUP BY stream.id ORDER BY gateway.gateway, stream.id
+"""
+_UPTO = """
+SELECT stream.id, (SELECT count(*) FROM block WHERE block.stream = stream.id AND seq <= ?), stream.removed_blocks
+FROM stream JOIN gateway ON gateway.id = stream.gateway WHERE gateway.gateway = ? AND epoch = ?
+"""
+_PAGE = """
+SELECT seq, bytes, stream.gateway FROM block JOIN stream ON stream.id = block.stream
+WHERE block.stream = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
+"""
