@@ -38,7 +38,10 @@ def extents(reader: Reader) -> list[Extent]:
     """Every stream with blocks, those of one gateway in the order in which they were first heard of."""
     with reader.snapshot() as connection:
         rows = connection.execute(_EXTENTS).fetchall()
-    return [Extent(*row[:5], row[3] - row[4], row[5]) for row in rows]
+    return [
+        Extent(gateway, epoch, stream, last, held, last - held, removed)
+        for gateway, epoch, stream, last, held, removed in rows
+    ]
 
 
 def upto(reader: Reader, gateway: str, epoch: str, last_seq: int) -> Extent | None:
