@@ -79,19 +79,29 @@ class Recipe:
 @dataclass(frozen=True)
 class Fleet:
     """Rows of many machines: ``features`` [rows, features], ``rul_h`` [rows] (infinite where wear has not begun),
-    ``wear`` [rows] (0..1), ``machine`` [rows] (its number)."""
+    ``wear`` [rows] (0..1), ``machine`` [rows] (its number). Where ``censored`` [rows], the machine's end was not seen:
+    ``rul_h`` is the least that it can be."""
 
     features: NDArray[np.float32]
     rul_h: NDArray[np.float64]
     wear: NDArray[np.float64]
     machine: NDArray[np.int64]
+    censored: NDArray[np.bool_]
 
     def only(self, machines: NDArray[np.int64]) -> Fleet:
         return self.where(np.isin(self.machine, machines))
 
     def where(self, keep: NDArray[np.bool_]) -> Fleet:
         """The rows of ``keep``."""
-        return Fleet(self.features[keep], self.rul_h[keep], self.wear[keep], self.machine[keep])
+        return Fleet(*(column[keep] for column in self.columns))
+
+    def joined(self, other: Fleet) -> Fleet:
+        """Both, one after the other; their machines must be numbered apart."""
+        return Fleet(*(np.concatenate(pair) for pair in zip(self.columns, other.columns, strict=True)))
+
+    @property
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        return self.features, self.rul_h, self.wear, self.machine, self.censored
 
     @property
     def machines(self) -> int:
@@ -101,7 +111,7 @@ class Fleet:
     def sha256(self) -> str:
         """Over every number of the fleet: what a bundle's manifest names as its training data."""
         digest = hashlib.sha256()
-        for column in (self.features, self.rul_h, self.wear, self.machine):
+        for column in self.columns:
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
@@ -141,18 +151,24 @@ def _run_one(kind: Kind, recipe: Recipe, number_: int, seed: int) -> tuple[NDArr
             rows.append(tracker.vector())
             hours.append(plant.hour_meter_h)
             wear.append(plant.truth.wear if plant.truth.life_h is not None else -1.0)
-    return _thinned(rows, np.array(hours), np.array(wear), recipe.rows_per_machine, number_)
+    return _columns(rows, np.array(hours), np.array(wear), recipe.rows_per_machine, number_)
 
 
-def _thinned(
+def _columns(
     rows: list[NDArray[np.float32]], hours: NDArray[np.float64], wear: NDArray[np.float64], count: int, machine: int
 ) -> tuple[NDArray[Any], ...]:
-    """Evenly ``count`` rows at most of the healthy part and of the worn part together."""
+    """A fleet's columns: evenly ``count`` rows at most of the healthy part and of the worn part together."""
     begun = wear >= 0.0
     rul_h = np.where(begun, hours[-1] - hours, np.inf)
-    keep = np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))
+    keep = thinned(len(rows), count)
     features = np.stack([rows[i] for i in keep])
-    return features, rul_h[keep], np.maximum(wear, 0.0)[keep], np.full(len(keep), machine, dtype=np.int64)
+    seen = np.zeros(len(keep), dtype=bool)
+    return features, rul_h[keep], np.maximum(wear, 0.0)[keep], np.full(len(keep), machine, dtype=np.int64), seen
+
+
+def thinned(rows: int, count: int) -> NDArray[np.int64]:
+    """Which of ``rows`` to keep: at most ``count``, evenly, with the first and the last."""
+    return np.unique(np.linspace(0, rows - 1, count).round().astype(np.int64))
 
 
 def _log_uniform(draw: np.random.Generator, ends: tuple[float, float]) -> float:
