@@ -5,7 +5,7 @@ BIN := .venv/bin
 VENDOR := cloud/web/static/vendor
 PEERS := tests/peers/node
 
-.PHONY: help demo test soak lint format bench lock clean
+.PHONY: help demo test soak lint format bench bundles signed lock clean
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
@@ -29,6 +29,18 @@ format: .venv/ready  ## what ruff can mend by itself
 
 bench: .venv/ready  ## every benchmark, each with its figure last
 	@for script in tests/bench/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+RELEASE_KEY ?= $(HOME)/.config/babbitt/release-key.pem
+BUNDLES = firmware_profiles/bundles
+
+bundles: .venv/ready  ## retrain the shipped bundles and sign them; the key is made where RELEASE_KEY is not there
+	$(BIN)/babbitt cloud train --plant -o $(BUNDLES)
+	$(MAKE) --no-print-directory signed
+
+signed: .venv/ready  ## sign the shipped bundles as they are
+	@test -e $(RELEASE_KEY) || { rm -f firmware_profiles/keys/release.pub; \
+	    $(BIN)/babbitt cloud key make $(RELEASE_KEY) --public firmware_profiles/keys/release.pub; }
+	$(BIN)/babbitt cloud sign $(BUNDLES)/* --key $(RELEASE_KEY)
 
 lock: .venv/ready  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet uv

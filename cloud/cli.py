@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from cloud.dispatch.command import key, sign
+
 _PATH = click.Path(path_type=Path)
 _DAYS = click.IntRange(1, 36_500)
 
@@ -15,6 +17,10 @@ _DAYS = click.IntRange(1, 36_500)
 @click.group()
 def cloud() -> None:
     """Receive what gateways send, show the fleet, train what gateways judge with."""
+
+
+cloud.add_command(key)
+cloud.add_command(sign)
 
 
 @cloud.command()

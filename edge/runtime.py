@@ -38,7 +38,8 @@ from edge.poll import Poller
 from edge.ports import Journal, Link, North
 from edge.supervise import supervised
 from edge.threads import LookupThreads
-from edge.update import Trials, user
+from edge.trust import trust_of
+from edge.update import BUNDLES, Seats, Shelf, Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -124,7 +125,8 @@ class Gateway:
         self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
         folder = _folder(site)
-        self._judges = _judges(site) if file.gateway.inference else {}
+        self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
+        self._judges = self._make_judges(site) if file.gateway.inference else {}
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
         self._link = _link(site) if file.uplink is not None else None
         self._norths = self._make_norths()
@@ -206,7 +208,7 @@ class Gateway:
         judges: dict[str, Judge] = {}
         if self._judges:
             # Loading a model takes a while, in which the lines are polled.
-            judges = await self._on_disk(partial(_judges, site, but=self._judged_the_same(site)))
+            judges = await self._on_disk(partial(self._make_judges, site, but=self._judged_the_same(site)))
         renews = bool(self._norths) and shown(site) != shown(self._site)
         await self._poller.change(site, lambda: self._take_over(site, judges, renews=renews))
         if renews:
@@ -375,6 +377,13 @@ class Gateway:
             if state is not None:
                 judge.restore(state)
 
+    def _make_judges(self, site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
+        """A judge for each asset ``but`` some. Models and their runtime are loaded only where there is judging."""
+        from edge.infer import load_judges
+
+        self._seats.change(site)
+        return load_judges(site, self._seats.bundle_for, but)
+
     def _make_uplink(self, link: Link) -> Uplink:
         from edge.uplink import Uplink
 
@@ -492,10 +501,3 @@ def _link(site: Site) -> Link:
     assert site.file.uplink is not None
     token_file = site.resolve(site.file.uplink.token_file)
     return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
-
-
-def _judges(site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
-    """A judge for each asset ``but`` some. Models and their runtime are loaded only where there is judging."""
-    from edge.infer import load_judges
-
-    return load_judges(site, but)

@@ -33,6 +33,13 @@ class Gateway(Strict, frozen=True, kw_only=True):
         1000
     )
     inference: Annotated[bool, Meta(description="Whether to judge at all; without, models are not even loaded.")] = True
+    bundle_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Files of public keys (PEM) whose bundles it takes, relative to the site file. By default those"
+            " in `keys` among the shipped profiles and in the site's own: `*.pub`."
+        ),
+    ] = ()
     clock: Annotated[
         Literal["auto", "kernel", "release"],
         Meta(

@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contract.signature import SIGNATURE
 from edge.errors import BundleError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-_FILE_BYTES_MAX = 4 * 1024 * 1024
+FILE_BYTES_MAX = 4 * 1024 * 1024
 _FILES_MAX = 16
 _FEATURES_MAX = 1024
 
@@ -148,12 +149,51 @@ def save_bundle(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, b
     full = {"format": FORMAT, **manifest, "files": listed}
     full["hash"] = manifest_hash(full)
     folder.mkdir(parents=True, exist_ok=True)
+    if _former_hash(folder) != full["hash"]:
+        # A signature stands for one hash: beside another manifest it would only look like tampering.
+        (folder / SIGNATURE).unlink(missing_ok=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
     part = folder / f"{MANIFEST}.part"
     part.write_text(json.dumps(full, sort_keys=True, indent=1, ensure_ascii=True) + "\n", encoding="ascii")
     part.replace(folder / MANIFEST)
     return str(full["hash"])
+
+
+def _former_hash(folder: Path) -> object:
+    try:
+        return _read_manifest(folder).get("hash")
+    except BundleError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that a manifest lists."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+def read_listing(data: bytes, bundle: str) -> tuple[Listed, ...]:
+    """The files of the bundle with the hash ``bundle`` by its manifest, as whoever fetches it asks for them.
+
+    Raises ``BundleError`` for bytes that are not this bundle's manifest.
+    """
+    hint = "promote it again"
+    try:
+        manifest = json.loads(data)
+        if not isinstance(manifest, dict) or manifest_hash(manifest) != bundle:
+            raise BundleError(bundle[:16], "what was sent is another manifest", hint)
+        listed = tuple(Listed(str(name), int(e["bytes"]), str(e["sha256"])) for name, e in manifest["files"].items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(bundle[:16], f"what was sent is no manifest: {error!r}", hint) from error
+    if not 0 < len(listed) <= _FILES_MAX or any(Path(one.name).name != one.name for one in listed):
+        raise BundleError(bundle[:16], "its manifest lists what is no file of a bundle", hint)
+    if any(not 0 <= one.size <= FILE_BYTES_MAX for one in listed):
+        raise BundleError(bundle[:16], f"a file of more than {FILE_BYTES_MAX} bytes", hint)
+    return listed
 
 
 def load_bundle(folder: Path, *, asset_class: str | None = None) -> Bundle:
@@ -192,8 +232,8 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 def _read(path: Path) -> bytes:
     hint = "copy the whole bundle again, or train it with `babbitt cloud train`"
     try:
-        if path.stat().st_size > _FILE_BYTES_MAX:
-            raise BundleError(str(path), f"larger than {_FILE_BYTES_MAX} bytes", hint)
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise BundleError(str(path), f"larger than {FILE_BYTES_MAX} bytes", hint)
         return path.read_bytes()
     except FileNotFoundError as error:
         raise BundleError(str(path), "no such file", hint) from error

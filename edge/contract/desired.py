@@ -32,8 +32,8 @@ Json = Any
 class Offer:
     """The bundle with the hash ``bundle`` (64 hex digits) for ``assets`` of this gateway, all of ``asset_class``.
 
-    ``number`` is the rollout's, which is at ``stage`` of ``stages``. The archive has ``size`` bytes. It runs beside the
-    one that judges for ``watch_s`` before it may take over, and is no longer offered from ``expires_ns`` on.
+    ``number`` is the rollout's, which is at ``stage`` of ``stages``. Its files have ``size`` bytes together. It runs
+    beside the one that judges for ``watch_s`` before it may take over, and is no longer offered from ``expires_ns`` on.
     """
 
     number: int

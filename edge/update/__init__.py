@@ -1,9 +1,25 @@
-"""Configuration as a trial: what differs, run it for some minutes, keep it if coverage holds, else go back by itself.
+"""What runs, changed as a trial: configurations and bundles, kept if they hold, else gone back from by itself.
 
-``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
+Configurations: ``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
+Bundles: ``shelf`` and ``seats`` are what lies on disk.
 """
 
+from edge.update.seats import Seats
+from edge.update.shelf import FOLDER as BUNDLES
+from edge.update.shelf import Shelf
 from edge.update.trials import Trials, former
 from edge.update.versions import Index, Versions, config_folder, data_dir_of, recover, user
 
-__all__ = ["Index", "Trials", "Versions", "config_folder", "data_dir_of", "former", "recover", "user"]
+__all__ = [
+    "BUNDLES",
+    "Index",
+    "Seats",
+    "Shelf",
+    "Trials",
+    "Versions",
+    "config_folder",
+    "data_dir_of",
+    "former",
+    "recover",
+    "user",
+]

@@ -1,18 +1,14 @@
-"""Judges for a site: each asset with the bundle of its class, and a start that refuses what it cannot trust."""
+"""Judges for a site: one for each asset, and no runtime of models where there is no model."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from edge.config.site import load_site
-from edge.errors import BundleError
 from edge.infer import load_judges
-from tests.rooms.infer.machines import PROFILES
+from tests.rooms.infer.machines import PROFILES, bundle
 
 SITE = """
 [gateway]
@@ -37,7 +33,6 @@ line = "tcp"
 unit = 2
 profile = "plant-pump"
 """
-OWN = 'profiles = "own"\n' + SITE
 
 
 def site(folder: Path, text: str = SITE) -> Path:
@@ -46,22 +41,10 @@ def site(folder: Path, text: str = SITE) -> Path:
     return path
 
 
-def test_each_asset_gets_a_judge(tmp_path: Path) -> None:
-    judges = load_judges(load_site(site(tmp_path)))
+def test_each_asset_gets_a_judge_with_the_bundle_that_is_given_for_it(tmp_path: Path) -> None:
+    given = {"spindle-1": bundle("cnc_spindle"), "oven-1": None}
+    judges = load_judges(load_site(site(tmp_path)), given.__getitem__)
     assert sorted(judges) == ["oven-1", "spindle-1"]
-
-
-def test_an_empty_bundle_stops_the_start(tmp_path: Path) -> None:
-    (tmp_path / "own/bundles/cnc_spindle").mkdir(parents=True)
-    with pytest.raises(BundleError, match="no such file") as error:
-        load_judges(load_site(site(tmp_path, OWN)))
-    assert "cloud train" in error.value.hint
-
-
-def test_another_class_in_the_folder_stops_the_start(tmp_path: Path) -> None:
-    shutil.copytree(PROFILES / "bundles/centrifugal_pump", tmp_path / "own/bundles/cnc_spindle")
-    with pytest.raises(BundleError, match="made for class 'centrifugal_pump'"):
-        load_judges(load_site(site(tmp_path, OWN)))
 
 
 def test_without_a_bundle_litert_is_never_loaded(tmp_path: Path) -> None:
@@ -69,7 +52,7 @@ def test_without_a_bundle_litert_is_never_loaded(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path;"
         "from edge.config.site import load_site; from edge.infer import load_judges;"
-        "judges = load_judges(load_site(Path(sys.argv[1])));"
+        "judges = load_judges(load_site(Path(sys.argv[1])), lambda asset: None);"
         "print(len(judges), any(name.startswith('ai_edge_litert') for name in sys.modules))"
     )
     command = [sys.executable, "-c", program, str(site(tmp_path, text))]
