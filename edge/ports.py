@@ -174,8 +174,11 @@ class Journal(Protocol):
         must be good; they are counted as unchanged.
         """
 
-    def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
-        """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``."""
+    def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: tuple[str, bytes] | None = None) -> None:
+        """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``.
+
+        ``kept`` is a name and a state to ``keep`` with it: one commit makes both durable, or neither.
+        """
 
     def commit(self) -> int:
         """Seal what has come into blocks, write them in one FULL transaction; returns how many readings are durable."""

@@ -43,6 +43,7 @@ from edge.update import BUNDLES, Seats, Shelf, Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
+    from edge.infer.book import Book
     from edge.uplink import Uplink
 
 log = logging.getLogger("babbitt.gateway")
@@ -134,6 +135,7 @@ class Gateway:
         self._group: asyncio.TaskGroup | None = None
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
+        self._book = _book(self._journal, file.gateway.id) if self._judges else None
         self._desk = AlarmDesk([watched(site, asset) for asset in file.asset])
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
@@ -176,6 +178,8 @@ class Gateway:
             log.info("stopping")
             await _ended([*watching, *self._serving])
             self._keep()
+            if self._book is not None:
+                self._book.close()
             await self._on_disk(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
@@ -328,10 +332,9 @@ class Gateway:
 
     def _ask_judges(self) -> None:
         for judge in self._judges.values():
-            verdict = judge.verdict(self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
-            if verdict is not None:
-                self._verdicts[verdict.asset] = verdict
-                self._journal.record(verdict)
+            judged = judge.verdict(self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
+            if judged is not None and self._book is not None:
+                verdict = self._verdicts[judged.asset] = self._book.enter(judged)
                 self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
                 for north in self._norths:
                     north.judge(verdict)
@@ -501,3 +504,9 @@ def _link(site: Site) -> Link:
     assert site.file.uplink is not None
     token_file = site.resolve(site.file.uplink.token_file)
     return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
+
+
+def _book(journal: Journal, gateway: str) -> Book:
+    from edge.infer.book import Book
+
+    return Book(journal, gateway)

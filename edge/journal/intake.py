@@ -90,9 +90,11 @@ class Door:
             self._open.readings += len(batch.tags)
             self._spill()
 
-    def record(self, record: Record, lane: Lane) -> None:
+    def record(self, record: Record, lane: Lane, kept: tuple[str, bytes] | None = None) -> None:
         with self._lock:
             self._open.add(record, lane)
+            if kept is not None:
+                self._keep(*kept)
 
     def declare(self, dropped: Dropped) -> None:
         with self._lock:
@@ -103,9 +105,12 @@ class Door:
             add_dropped(self._open.declared, dropped)
 
     def keep(self, name: str, state: bytes) -> None:
-        assert len(state) <= STATE_BYTES_MAX
         with self._lock:
-            self._states[name] = self._open.states[name] = state
+            self._keep(name, state)
+
+    def _keep(self, name: str, state: bytes) -> None:
+        assert len(state) <= STATE_BYTES_MAX
+        self._states[name] = self._open.states[name] = state
 
     def kept(self, name: str) -> bytes | None:
         with self._lock:

@@ -89,8 +89,10 @@ class SqliteJournal:
     def append(self, batch: Batch, stored: Sequence[Batch] | None = None) -> None:
         self._door.append(batch, stored)
 
-    def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY) -> None:
-        self._door.record(record, lane)
+    def record(
+        self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: tuple[str, bytes] | None = None
+    ) -> None:  # fmt: skip
+        self._door.record(record, lane, kept)
 
     def declare(self, dropped: Dropped) -> None:
         self._door.declare(dropped)

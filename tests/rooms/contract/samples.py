@@ -98,14 +98,33 @@ _tags = st.builds(Tag, texts, texts, texts, texts, st.integers(0, 9))
 _reasons = st.builds(Reason, texts, st.floats(), texts, st.just(0) | int64)
 _sensors = st.builds(SensorState, texts, st.sampled_from(SensorFault), int64, _numbers, st.booleans(), texts)
 _survival = st.builds(SurvivalPoint, st.floats(), st.floats())
+verdicts = st.builds(
+    Verdict,
+    texts,
+    int64,
+    texts,
+    _numbers,
+    _numbers,
+    st.booleans(),
+    _numbers,
+    _numbers,
+    _numbers,
+    st.sampled_from(Urgency),
+    st.lists(_reasons, max_size=3).map(tuple),
+    st.floats(),
+    texts,
+    _numbers,
+    _numbers,
+    _numbers,
+    st.lists(_survival, max_size=3).map(tuple),
+    st.lists(_sensors, max_size=3).map(tuple),
+    texts,
+    int64,
+    texts,
+)
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Asset, texts, texts, texts, st.lists(_tags, max_size=3).map(tuple), st.integers(0, 10**6), int64),
-    st.builds(
-        Verdict, texts, int64, texts, _numbers, _numbers, st.booleans(), _numbers, _numbers, _numbers,
-        st.sampled_from(Urgency), st.lists(_reasons, max_size=3).map(tuple), st.floats(), texts,
-        _numbers, _numbers, _numbers, st.lists(_survival, max_size=3).map(tuple),
-        st.lists(_sensors, max_size=3).map(tuple), texts, int64, texts,
-    ),
+    verdicts,
     st.builds(
         Alarm, texts, texts, texts, st.sampled_from(Priority), st.sampled_from(AlarmState), int64, int64, _numbers,
         texts, texts, texts,

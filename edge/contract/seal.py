@@ -1,0 +1,101 @@
+"""The sealed prediction ledger: verdicts of an asset in a chain of hashes, made before anyone knows what comes of them.
+
+``seal = SHA-256(seal of the one before, as 64 hex digits in ASCII, then the verdict's canonical JSON without seal)``,
+as 64 hex digits. The first one follows ``genesis``, which binds the chain to gateway, journal and asset. The canonical
+JSON has the fields of the block's record, less those that came later and are as by default, names sorted, no blanks,
+ASCII with ``\\u`` escapes; a number that may have a fraction is the shortest text that means the same double, and has a
+point or an exponent (``1.0``, ``0.1``, ``1e-07``).
+
+Numbers count from 1. They may leap, and only on the gateway's own word: after an end without warning it cannot know how
+many verdicts it had made since its last commit, goes on beyond them (``LEAP``), and chains what follows to the last
+verdict that is durable. So the link still holds over a leap, and never over a verdict that was taken out or altered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge.contract import records
+from edge.contract.types import Verdict
+
+LEAP = 100_000
+"""More than a gateway that judges each second makes in a day in which its disk takes nothing."""
+NUMBER_MAX = 2**62
+
+
+def genesis(gateway: str, epoch: str, asset: str) -> str:
+    """What the first verdict of an asset in a journal is chained to, as 64 hex digits."""
+    return _sha256(f"babbitt verdicts\n{gateway}\n{epoch}\n{asset}".encode())
+
+
+def canonical(verdict: Verdict) -> bytes:
+    """What a seal is made over, beside the seal before."""
+    found = records.to_json(_exact(verdict), [])
+    found.pop("seal", None)
+    return json.dumps(found, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def seal_of(before: str, verdict: Verdict) -> str:
+    """The seal of a verdict that follows the one sealed as ``before``; what it bears itself does not matter."""
+    return _sha256(before.encode("ascii") + canonical(verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The newest end of a chain: the last verdict's number (0 where there is none) and seal."""
+
+    number: int
+    seal: str
+
+    def sealed(self, verdict: Verdict) -> Verdict:
+        """The verdict as the next one of the chain, numbered and sealed."""
+        numbered = replace(verdict, number=self.number + 1, seal="")
+        return replace(numbered, seal=seal_of(self.seal, numbered))
+
+    def after(self, verdict: Verdict) -> Link:
+        return Link(verdict.number, verdict.seal)
+
+    def holds(self, verdict: Verdict) -> bool:
+        """Whether ``verdict`` follows this end, directly or by a leap, as its gateway has sealed it."""
+        return self.number < verdict.number <= NUMBER_MAX and seal_of(self.seal, verdict) == verdict.seal
+
+    def leapt(self) -> Link:
+        """Where to go on after an end without warning."""
+        return replace(self, number=self.number + LEAP)
+
+    def state(self, *, clean: bool = False) -> bytes:
+        """For the journal; ``clean`` where no verdict can follow before the next start."""
+        return json.dumps([self.number, self.seal, clean]).encode()
+
+    @classmethod
+    def resumed(cls, state: bytes) -> Link | None:
+        """The end that a former run kept, with a leap where that ended without warning; None for no such state."""
+        try:
+            number, seal, clean = json.loads(state)
+        except (ValueError, TypeError):
+            return None
+        if type(number) is not int or not isinstance(seal, str) or not 0 <= number <= NUMBER_MAX:
+            return None
+        link = cls(number, seal)
+        return link if clean is True or number == 0 else link.leapt()
+
+
+def _exact(verdict: Verdict) -> Verdict:
+    """Numbers as a block gives them back: a whole one where a fraction may be is a float there."""
+    changed: dict[str, Any] = {
+        name: float(figure) for name in _FLOATS if type(figure := getattr(verdict, name)) is int
+    }  # fmt: skip
+    reasons = tuple(replace(r, share=float(r.share)) if type(r.share) is int else r for r in verdict.reasons)
+    survival = tuple(replace(p, at_h=float(p.at_h), survives=float(p.survives)) for p in verdict.survival)
+    sensors = tuple(replace(s, offset=float(s.offset)) if type(s.offset) is int else s for s in verdict.sensors)
+    return replace(verdict, **changed, reasons=reasons, survival=survival, sensors=sensors)
+
+
+_FLOATS = ("health", "anomaly", "rul_h", "rul_low_h", "rul_high_h", "coverage", "anomaly_p", "failure_p", "stop_h")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
