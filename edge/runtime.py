@@ -53,6 +53,7 @@ T = TypeVar("T")
 PANEL_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 JUDGE_TICK_S = 0.1
+CHECKPOINT_EVERY_S = 86_400.0
 UNJUDGED_MAX = 10_000
 """Polls that wait for the judges while their room starts again; the oldest then count as missing."""
 DRAIN_AT_END_S = 3.0
@@ -155,6 +156,7 @@ class Gateway:
         """Poll until ``stop``, then commit, give the uplink a moment, and end."""
         asyncio.get_running_loop().set_default_executor(LookupThreads())
         self._introduce(self._site, known={})
+        self._mark(self._judges)
         for north in self._norths:
             await north.open()
         async with asyncio.TaskGroup() as group:
@@ -249,6 +251,7 @@ class Gateway:
             state = self._journal.kept(f"judge/{name}")
             if state is not None:
                 judge.restore(state)
+        self._mark(judges)
         self._site = site
         self._desk.change([watched(site, asset) for asset in site.file.asset])
         self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
@@ -320,6 +323,7 @@ class Gateway:
         """Hand the judges what was read and ask for verdicts. A judge that breaks stops neither polls nor lamps."""
         interval_ns = self._site.file.gateway.verdict_interval_ms * 1_000_000
         due_ns = self._clock.mono_ns() + interval_ns
+        marked_ns = self._clock.mono_ns()
         while True:
             await self._clock.sleep(JUDGE_TICK_S)
             while self._unjudged:
@@ -329,12 +333,23 @@ class Gateway:
             if self._clock.mono_ns() >= due_ns:
                 due_ns += interval_ns * (1 + (self._clock.mono_ns() - due_ns) // interval_ns)
                 self._ask_judges()
+            if self._clock.mono_ns() - marked_ns > CHECKPOINT_EVERY_S * 1e9:
+                marked_ns = self._clock.mono_ns()
+                self._mark(self._judges)
+
+    def _mark(self, judges: Mapping[str, Judge]) -> None:
+        """Whoever replays the verdicts begins where a judge stands now."""
+        if self._book is not None:
+            for asset, judge in judges.items():
+                self._book.mark(asset, self._clock.wall_ns(), judge.checkpoint())
 
     def _ask_judges(self) -> None:
         for judge in self._judges.values():
-            judged = judge.verdict(self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
+            mono_ns = self._clock.mono_ns()
+            judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
             if judged is not None and self._book is not None:
-                verdict = self._verdicts[judged.asset] = self._book.enter(judged)
+                seen = replace(judged, mono_ns=mono_ns, first_ns=judge.first_ns, polls=judge.polls)
+                verdict = self._verdicts[judged.asset] = self._book.enter(seen)
                 self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
                 for north in self._norths:
                     north.judge(verdict)

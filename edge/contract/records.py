@@ -19,6 +19,7 @@ from edge.contract import waveform
 from edge.contract.types import (
     Alarm,
     Asset,
+    Checkpoint,
     ClockSet,
     Dropped,
     LedgerRow,
@@ -35,7 +36,7 @@ from edge.errors import BlockError
 
 _TYPES: dict[str, type[Any]] = {
     "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow, "clock": ClockSet,
-    "waveform": Waveform,
+    "waveform": Waveform, "checkpoint": Checkpoint,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 _PARTS = (Reason, SensorState, SurvivalPoint, Tag)
@@ -43,7 +44,19 @@ _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.v
 _LATER = {
     Reason: ("since_ns",),
     Tag: ("period_ms", "heartbeat_ms"),
-    Verdict: ("anomaly_p", "failure_p", "stop_h", "survival", "sensors", "basis", "number", "seal"),
+    Verdict: (
+        "anomaly_p",
+        "failure_p",
+        "stop_h",
+        "survival",
+        "sensors",
+        "basis",
+        "number",
+        "seal",
+        "mono_ns",
+        "first_ns",
+        "polls",
+    ),
 }
 """Fields that a type was given later: left out where they are as by default, so that what is old and what is new
 agree."""

@@ -178,7 +178,8 @@ class Verdict:
     anomaly among healthy ones. ``failure_p`` is the probability of a failure within ``stop_h`` hours, when the next
     planned stop is; ``survival`` never rises. ``sensors`` are those that are not believed. ``basis`` says what the life
     rests on: ``bundle``, ``prior`` (physics alone), or nothing. Verdicts of one asset are numbered from 1 on, and
-    ``seal`` chains each to the one before.
+    ``seal`` chains each to the one before. It was asked for at ``mono_ns``, of a judge that had then observed ``polls``
+    polls since ``first_ns``, the monotonic time of the first: with these whoever has the readings can judge again.
     """
 
     asset: str
@@ -202,6 +203,9 @@ class Verdict:
     basis: str = field(default="", repr=False)
     number: int = field(default=0, repr=False)
     seal: str = field(default="", repr=False)
+    mono_ns: int = field(default=0, repr=False)
+    first_ns: int = field(default=0, repr=False)
+    polls: int = field(default=0, repr=False)
 
 
 class Priority(StrEnum):
@@ -375,7 +379,19 @@ class Waveform:
         return (*named, self.samples.dtype.str, self.samples.tobytes())
 
 
-Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where the judge of an asset stood, and what it is made of, as JSON: from here on its verdicts can be made again.
+
+    It comes before the verdicts of each judge that begins or goes on after a start, and once a day.
+    """
+
+    asset: str
+    at_ns: int
+    state: str
+
+
+Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform | Checkpoint
 """What travels in a block beside readings."""
 
 

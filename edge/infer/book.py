@@ -9,8 +9,11 @@ from __future__ import annotations
 import logging
 
 from edge.contract.seal import Link, genesis
-from edge.contract.types import Verdict
+from edge.contract.types import Checkpoint, Verdict
 from edge.ports import Journal
+
+CHECKPOINT_CHARS_MAX = 256 * 1024
+"""Some days of a machine's verdicts; one of hundreds of signals without a bundle may have more, and is not replayed."""
 
 log = logging.getLogger("babbitt.infer")
 
@@ -29,6 +32,13 @@ class Book:
         link = self._links[verdict.asset] = link.after(made)
         self._journal.record(made, kept=(_name(verdict.asset), link.state()))
         return made
+
+    def mark(self, asset: str, at_ns: int, checkpoint: str) -> None:
+        """Have it kept where a judge stands, before the verdicts that it makes from there on."""
+        if len(checkpoint) <= CHECKPOINT_CHARS_MAX:
+            self._journal.record(Checkpoint(asset, at_ns, checkpoint))
+        else:
+            log.info("the judge of %s stands on too much to be told: its verdicts cannot be replayed", asset)
 
     def close(self) -> None:
         """No verdict follows: the next start goes on with the very next number."""

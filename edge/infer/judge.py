@@ -8,8 +8,11 @@ another version's, which is refused, so that it learns anew.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from edge.config.asset_class import AssetClass
 from edge.contract.bundle import Bundle
@@ -29,16 +32,21 @@ class Judge:
     def __init__(self, asset_id: str, asset_class: AssetClass, bundle: Bundle | None, period_ms: int) -> None:
         """Raises ``BundleError`` for a bundle whose models or features this version cannot run."""
         self.asset_id = asset_id
+        self._recipe = {"asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms}
         self._bundle_hash = bundle.hash if bundle is not None else ""
         self._make_mind = partial(_mind, asset_class, bundle)
         self._mind = self._make_mind()
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
         self._observed = False
         self._held: Held[Value] = Held()
+        self.polls = self.first_ns = self.last_ns = 0
+        """How many polls were observed since it was made, and the monotonic times of the first and the last of them."""
 
     def observe(self, batch: Batch) -> None:
         assert batch.asset == self.asset_id
         self._observed = True
+        self.polls += 1
+        self.first_ns, self.last_ns = (self.first_ns if self.polls > 1 else batch.mono_ns), batch.mono_ns
         self._coverage.observe(batch)
         self._mind.observe(self._held.take(batch.tags, batch.good()))
 
@@ -84,6 +92,32 @@ class Judge:
             "mind": self._mind.kept(),
         }
         return json.dumps(kept, separators=(",", ":")).encode()
+
+    def checkpoint(self) -> str:
+        """All that it stands on and all that it is made of but the bundle itself, as JSON; see ``resumed``."""
+        return json.dumps({
+            **self._recipe, "bundle": self._bundle_hash, "state": json.loads(self.state()), "held": self._held,
+            "polls": self.polls, "first_ns": self.first_ns, "last_ns": self.last_ns,
+        }, separators=(",", ":"))  # fmt: skip
+
+    @classmethod
+    def resumed(cls, checkpoint: str, bundle_of: Callable[[str], Bundle]) -> Judge:
+        """The judge that made ``checkpoint``, bit-equal from then on; ``bundle_of`` gives its bundle by the hash.
+
+        Raises ``ValueError`` for what is no checkpoint of this version, and whatever ``bundle_of`` raises.
+        """
+        try:
+            kept = json.loads(checkpoint)
+            asset_class = msgspec.convert(kept["class"], AssetClass)
+            bundle = bundle_of(kept["bundle"]) if kept["bundle"] else None
+            judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"])
+            if not judge.restore(json.dumps(kept["state"]).encode()):
+                raise ValueError("its state is of another version")
+            judge._held = dict(kept["held"])
+            judge.polls, judge.first_ns, judge.last_ns = kept["polls"], kept["first_ns"], kept["last_ns"]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no checkpoint of a judge: {error!r}") from error
+        return judge
 
     def restore(self, state: bytes) -> bool:
         """Continue from ``state``; False, and a judge that learns anew, if it is not one of this asset's kind."""

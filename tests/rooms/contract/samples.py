@@ -20,6 +20,7 @@ from edge.contract.types import (
     Asset,
     Batch,
     Cause,
+    Checkpoint,
     ClockSet,
     Dropped,
     Key,
@@ -99,29 +100,11 @@ _reasons = st.builds(Reason, texts, st.floats(), texts, st.just(0) | int64)
 _sensors = st.builds(SensorState, texts, st.sampled_from(SensorFault), int64, _numbers, st.booleans(), texts)
 _survival = st.builds(SurvivalPoint, st.floats(), st.floats())
 verdicts = st.builds(
-    Verdict,
-    texts,
-    int64,
-    texts,
-    _numbers,
-    _numbers,
-    st.booleans(),
-    _numbers,
-    _numbers,
-    _numbers,
-    st.sampled_from(Urgency),
-    st.lists(_reasons, max_size=3).map(tuple),
-    st.floats(),
-    texts,
-    _numbers,
-    _numbers,
-    _numbers,
-    st.lists(_survival, max_size=3).map(tuple),
-    st.lists(_sensors, max_size=3).map(tuple),
-    texts,
-    int64,
-    texts,
-)
+    Verdict, texts, int64, texts, _numbers, _numbers, st.booleans(), _numbers, _numbers, _numbers,
+    st.sampled_from(Urgency), st.lists(_reasons, max_size=3).map(tuple), st.floats(), texts,
+    _numbers, _numbers, _numbers, st.lists(_survival, max_size=3).map(tuple),
+    st.lists(_sensors, max_size=3).map(tuple), texts, int64, texts, int64, int64, int64,
+)  # fmt: skip
 records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Asset, texts, texts, texts, st.lists(_tags, max_size=3).map(tuple), st.integers(0, 10**6), int64),
     verdicts,
@@ -132,6 +115,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(Dropped, texts, texts, st.sampled_from(Cause), _counts, int64, int64),
     st.builds(LedgerRow, texts, texts, int64, *[_counts] * 14),
     st.builds(ClockSet, _digests, int64, int64, int64),
+    st.builds(Checkpoint, texts, int64, texts),
     st.builds(Waveform, texts, texts, texts, int64, int64, st.booleans(), st.floats(), samples()),
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ from edge.contract.types import (
     Alarm,
     Asset,
     Batch,
+    Checkpoint,
     ClockSet,
     Dropped,
     Lane,
@@ -114,7 +115,7 @@ def test_a_decoder_written_from_the_readme_agrees(
 
 NAMES = {
     Asset: "asset", Verdict: "verdict", Alarm: "alarm", Dropped: "dropped", LedgerRow: "ledger", ClockSet: "clock",
-    Waveform: "waveform",
+    Waveform: "waveform", Checkpoint: "checkpoint",
 }  # fmt: skip
 
 
