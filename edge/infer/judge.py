@@ -96,7 +96,7 @@ class Judge:
     def checkpoint(self) -> str:
         """All that it stands on and all that it is made of but the bundle itself, as JSON; see ``resumed``."""
         return json.dumps({
-            **self._recipe, "bundle": self._bundle_hash, "state": json.loads(self.state()), "held": self._held,
+            **self._recipe, "bundle": self._bundle_hash, "state": json.loads(self.state()), "held": self._held.values,
             "polls": self.polls, "first_ns": self.first_ns, "last_ns": self.last_ns,
         }, separators=(",", ":"))  # fmt: skip
 
@@ -113,7 +113,7 @@ class Judge:
             judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"])
             if not judge.restore(json.dumps(kept["state"]).encode()):
                 raise ValueError("its state is of another version")
-            judge._held = dict(kept["held"])
+            judge._held.values = dict(kept["held"])
             judge.polls, judge.first_ns, judge.last_ns = kept["polls"], kept["first_ns"], kept["last_ns"]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no checkpoint of a judge: {error!r}") from error
