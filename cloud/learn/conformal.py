@@ -18,15 +18,23 @@ from edge.contract.bundle import Interval
 Array = NDArray[np.float64]
 
 
-def quantile_by_machine(residuals: Array, machines: NDArray[np.int64], level: float) -> float:
+def quantile_by_machine(
+    residuals: Array, machines: NDArray[np.int64], level: float, *, weights: Array | None = None
+) -> float:
     """The ``level`` quantile of ``residuals`` [rows] for the next machine; infinite where machines are too few.
 
-    Under 9 machines a 90 % quantile is infinite, under 19 a 95 % one.
+    Under 9 machines a 90 % quantile is infinite, under 19 a 95 % one. ``weights`` [rows], the same for all rows of a
+    machine, say how many machines each stands for (``censoring.machine_weights``: rows of weight 0 do not count); the
+    next machine then weighs as the heaviest, which errs on the wide side (Tibshirani et al. 2019).
     """
-    names, rows = np.unique(machines, return_counts=True)
+    if weights is not None:
+        counts = weights > 0.0
+        residuals, machines, weights = residuals[counts], machines[counts], weights[counts]
+    names, first, rows = np.unique(machines, return_index=True, return_counts=True)
     if len(names) == 0:
         return math.inf
-    weight_of = 1.0 / rows / (len(names) + 1)
+    heavy = np.ones(len(names)) if weights is None else weights[first]
+    weight_of = heavy / rows / (heavy.sum() + heavy.max())
     weights = weight_of[np.searchsorted(names, machines)]
     order = np.argsort(residuals, kind="stable")
     reached = np.cumsum(weights[order])
@@ -36,9 +44,17 @@ def quantile_by_machine(residuals: Array, machines: NDArray[np.int64], level: fl
 
 
 def calibrate(
-    predicted: Array, actual: Array, machines: NDArray[np.int64], *, coverage: float, edges: Array
+    predicted: Array,
+    actual: Array,
+    machines: NDArray[np.int64],
+    *,
+    coverage: float,
+    edges: Array,
+    weights: Array | None = None,
 ) -> Interval:
     """Margins below and above the prediction, for predictions within each pair of ``edges`` (ascending).
+
+    Machines that were taken out healthy have no residual: ``weights`` [rows] let failures stand for them.
 
     A range with too few machines takes the wider of its nearest calibrated neighbours' margins; raises ``ValueError``
     where every range has too few: there is no honest interval then.
@@ -49,9 +65,9 @@ def calibrate(
     within = np.clip(np.digitize(predicted, edges) - 1, 0, len(edges) - 2)
     for i in range(len(edges) - 1):
         rows = within == i
-        over = (predicted - actual)[rows]
-        low.append(quantile_by_machine(over, machines[rows], tail))
-        high.append(quantile_by_machine(-over, machines[rows], tail))
+        over, weighing = (predicted - actual)[rows], weights[rows] if weights is not None else None
+        low.append(quantile_by_machine(over, machines[rows], tail, weights=weighing))
+        high.append(quantile_by_machine(-over, machines[rows], tail, weights=weighing))
     centres = (edges[:-1] + edges[1:]) / 2.0
     return Interval(coverage, centres, _finite(np.array(low)), _finite(np.array(high)))
 
