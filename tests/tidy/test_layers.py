@@ -18,12 +18,15 @@ EDGE_FLOORS: dict[str, int] = {
     "status": 2, "supervise": 2, "threads": 2, "described": 3, "runtime": 4, "cli": 5,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {
-    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "dispatch": 2, "web": 3, "runtime": 4, "cli": 5, "demo": 5,
+    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "dispatch": 2, "web": 3, "runtime": 4, "cli": 5,
+    "demo": 5,
 }  # fmt: skip
 # What of edge the cloud may know; a longer list for rooms that need it.
 EDGE_FOR_CLOUD = {"contract", "features", "physics", "errors"}
 EDGE_FOR_CLOUD_ROOM = {
     "learn": {"contract", "features", "physics", "errors", "plant", "config"},  # trains on simulated fleets
+    # replays a history through the gateway's own judge and alarm desk
+    "backtest": {"contract", "features", "errors", "config", "infer", "alarm"},
     "demo": {"errors", "local_socket"},  # asks the processes that it started
     "cli": {"errors", "config"},
 }
