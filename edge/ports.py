@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from edge.contract.desired import Desired
 from edge.contract.types import Ack, Alarm, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value, Verdict
 
 
@@ -296,3 +297,51 @@ class WriteGuard(Protocol):
 
     async def write(self, asset: str, tag: str, value: Value, *, by: str) -> str:
         """Have ``value`` written on behalf of the user ``by``; empty once it is, else why it was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a bundle on trial does beside the one that it is measured against.
+
+    ``words`` say in what it does worse, and are empty while it does not; ``done``: it was watched for long enough.
+    """
+
+    verdicts: int
+    watched_s: float
+    done: bool
+    words: str
+
+
+class Judged(Protocol):
+    """The judge of one asset, as whoever changes its bundle sees it.
+
+    ``rival`` makes what judges beside, and may take long, in any thread; it raises ``BundleError`` for a bundle that
+    cannot be run. All else is at once, between two polls. ``bundle`` is the hash of the one that counts, empty without.
+    """
+
+    bundle: str
+
+    def rival(self, bundle: Any, *, newcomer: bool = True) -> Any:
+        """Of ``bundle`` (None: without one). ``newcomer``: it is on trial; else the one that counts is."""
+
+    def face(self, rival: Any) -> None:
+        """From now on ``rival`` judges beside, in the place of any other; it begins with what the other has learned."""
+
+    def standing(self, watch_s: float) -> Standing | None:
+        """None where nothing judges beside."""
+
+    def swap(self) -> None:
+        """The one beside counts from now on, and the other judges beside: its count begins anew."""
+
+    def dismiss(self) -> None:
+        """Nothing judges beside any more."""
+
+
+class Desk(Protocol):
+    """Where the gateway asks what is wanted of it, over its own connection. Each raises ``LinkDown`` in time."""
+
+    async def desired(self) -> Desired | None:
+        """None where nothing has changed since it was last asked."""
+
+    async def file(self, bundle: str, name: str, *, bytes_max: int) -> bytes:
+        """One file of the bundle with this hash."""

@@ -18,6 +18,10 @@ class Coverage:
         self._period_ns = period_ns
         self._polls: deque[tuple[int, int, int]] = deque(maxlen=POLLS)
 
+    def change(self, tags: Collection[str]) -> None:
+        """Of ``tags`` from now on; what was counted of others still counts until it is past."""
+        self._tags = frozenset(tags)
+
     def observe(self, batch: Batch) -> None:
         asked = good = 0
         for tag, quality in zip(batch.tags, batch.quality, strict=True):

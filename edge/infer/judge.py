@@ -2,15 +2,17 @@
 
 With a bundle it gives remaining life with its interval; without one, how far the asset is from what it learned itself.
 It survives bad readings, silence, restarts (``state``, ``restore``: bit-equal from then on) and kept state that is
-another version's, which is refused, so that it learns anew.
+another version's, which is refused, so that it learns anew. Where a bundle is on trial a second mind judges beside the
+one that counts, on the same readings; one that has just come to count and breaks gives way to the former at once.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,10 +22,16 @@ from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
 from edge.features.held import Held
 from edge.infer.coverage import Coverage
 from edge.infer.opinion import NOT_ENOUGH, Mind, Opinion
+from edge.infer.rival import Rival
 from edge.infer.selflearned import SelfLearned
+from edge.ports import Standing
 
 COVERAGE_MIN = 0.5
 _STATE_VERSION = 1
+
+T = TypeVar("T")
+
+log = logging.getLogger("babbitt.infer")
 
 
 class Judge:
@@ -33,9 +41,11 @@ class Judge:
         """Raises ``BundleError`` for a bundle whose models or features this version cannot run."""
         self.asset_id = asset_id
         self._recipe = {"asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms}
-        self._bundle_hash = bundle.hash if bundle is not None else ""
-        self._make_mind = partial(_mind, asset_class, bundle)
+        self.bundle = bundle.hash if bundle is not None else ""
+        self._class = asset_class
+        self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle)
         self._mind = self._make_mind()
+        self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
         self._observed = False
         self._held: Held[Value] = Held()
@@ -48,7 +58,10 @@ class Judge:
         self.polls += 1
         self.first_ns, self.last_ns = (self.first_ns if self.polls > 1 else batch.mono_ns), batch.mono_ns
         self._coverage.observe(batch)
-        self._mind.observe(self._held.take(batch.tags, batch.good()))
+        values = self._held.take(batch.tags, batch.good())
+        self._counting(lambda: self._mind.observe(values))
+        if self._rival is not None:
+            self._rival.observe(values)
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
         """What is thought of the asset at wall time ``at_ns``; None before its first batch.
@@ -58,7 +71,9 @@ class Judge:
         if not self._observed:
             return None
         coverage = self._coverage.share(mono_ns)
-        opinion = self._mind.opine()
+        opinion = self._counting(lambda: self._mind.opine())
+        if self._rival is not None and coverage >= COVERAGE_MIN:
+            self._rival.compare(opinion, mono_ns)
         if coverage < COVERAGE_MIN and opinion.life is not None:
             opinion = Opinion(
                 anomaly=opinion.anomaly,
@@ -70,7 +85,7 @@ class Judge:
         return Verdict(
             asset=self.asset_id,
             at_ns=at_ns,
-            bundle=self._bundle_hash,
+            bundle=self.bundle,
             health=opinion.health,
             anomaly=opinion.anomaly,
             anomalous=opinion.anomalous,
@@ -83,20 +98,58 @@ class Judge:
             note=opinion.note,
         )
 
+    def rival(self, bundle: Bundle | None, *, newcomer: bool = True) -> Rival:
+        """See ``edge.ports.Judged``, also for what follows."""
+        name = bundle.hash if bundle is not None else ""
+        return Rival(name, partial(_mind, self._class, bundle), newcomer=newcomer)
+
+    def face(self, rival: Rival) -> None:
+        rival.carry(_plain(self._mind.kept()))
+        self._rival = rival
+
+    def standing(self, watch_s: float) -> Standing | None:
+        return self._rival.standing(watch_s) if self._rival is not None else None
+
+    def swap(self) -> None:
+        assert self._rival is not None
+        counted = (self.bundle, self._make_mind, self._mind)
+        self.bundle, self._make_mind, self._mind, newcomer = self._rival.taken()
+        self._coverage.change(self._mind.tags)
+        self._rival = Rival(*counted, newcomer=not newcomer)
+
+    def dismiss(self) -> None:
+        self._rival = None
+
+    def _counting(self, call: Callable[[], T]) -> T:
+        """``call`` the mind that counts; where that is on trial and breaks, the one before it counts again."""
+        try:
+            return call()
+        except Exception as error:
+            if self._rival is None or self._rival.newcomer:
+                raise
+            log.exception("%s: bundle %s broke, the one before it judges again", self.asset_id, self.bundle[:12])
+            self.swap()
+            self._rival.break_down(error)
+            return call()
+
     def state(self) -> bytes:
         """Everything that a restart needs; a few kilobytes."""
-        kept: dict[str, Any] = {
+        rival = {"rival": self._rival.kept()} if self._rival is not None else {}
+        return json.dumps({**self._kept(), **rival}, separators=(",", ":")).encode()
+
+    def _kept(self) -> dict[str, Any]:
+        return {
             "version": _STATE_VERSION,
             "observed": self._observed,
             "coverage": self._coverage.kept(),
+            "bundle": self.bundle,
             "mind": self._mind.kept(),
         }
-        return json.dumps(kept, separators=(",", ":")).encode()
 
     def checkpoint(self) -> str:
         """All that it stands on and all that it is made of but the bundle itself, as JSON; see ``resumed``."""
         return json.dumps({
-            **self._recipe, "bundle": self._bundle_hash, "state": json.loads(self.state()), "held": self._held.values,
+            **self._recipe, "bundle": self.bundle, "state": self._kept(), "held": self._held.values,
             "polls": self.polls, "first_ns": self.first_ns, "last_ns": self.last_ns,
         }, separators=(",", ":"))  # fmt: skip
 
@@ -120,18 +173,32 @@ class Judge:
         return judge
 
     def restore(self, state: bytes) -> bool:
-        """Continue from ``state``; False, and a judge that learns anew, if it is not one of this asset's kind."""
+        """Continue from ``state``; False, and a judge that learns anew, if it is not one of this asset's kind.
+
+        Power may have gone between the word that another mind counts and this state: each finds its own in it.
+        """
         try:
             kept = json.loads(state)
-            if kept["version"] != _STATE_VERSION or not self._mind.restore(kept["mind"]):
+            rival = kept.get("rival", {})
+            minds = {kept.get("bundle"): kept["mind"], rival.get("bundle"): rival.get("mind")}
+            if kept["version"] != _STATE_VERSION or not self._mind.restore(minds.get(self.bundle) or kept["mind"]):
                 return False
             self._coverage.restore(kept["coverage"])
             self._observed = bool(kept["observed"])
-        except (ValueError, KeyError, TypeError):
+            if self._rival is not None:
+                self._rival.carry(minds.get(self._rival.bundle) or kept["mind"])
+                self._rival.restore(rival)
+        except (ValueError, KeyError, TypeError, AttributeError):
             # Half of it may have been taken over: better a new mind than one that was put together.
             self._mind = self._make_mind()
             return False
         return True
+
+
+def _plain(kept: dict[str, Any]) -> dict[str, Any]:
+    """As a restart would find it: nothing in it is shared with the mind that it came from."""
+    plain: dict[str, Any] = json.loads(json.dumps(kept))
+    return plain
 
 
 def _mind(asset_class: AssetClass, bundle: Bundle | None) -> Mind:
