@@ -212,3 +212,43 @@ def backtest(
         terms=Terms(lead_h, horizon_h, together_h),
         prices=Prices(downtime_cost, false_alarm_cost, downtime_h, planned_h, currency), as_json=as_json, html=html,
     )  # fmt: skip
+
+
+@cloud.command()
+@click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
+@click.option("--json", "as_json", is_flag=True, help="Print the chains as one JSON array.")
+def verify(*, data: Path, as_json: bool) -> None:
+    """Verify the sealed prediction ledger: that every verdict is there, as its gateway sealed it before its outcome.
+
+    \b
+    Example, also while the server runs:
+      babbitt cloud verify --data var/cloud
+
+    A gateway seals each verdict with the one before it. Where it ended without warning or gave blocks up, it has said
+    so: such breaks are declared. A verdict that was altered, taken out or put in afterwards breaks the chain, and this
+    exits with 1. Compare the last seal with the one that `babbitt gateway status` prints: nobody can make another
+    chain that ends with it.
+    """
+    from cloud.fleet.command import verify as run
+
+    if not run(data, as_json=as_json):
+        raise SystemExit(1)
+
+
+@cloud.command("score")
+@click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as one JSON object.")
+def score_(*, data: Path, as_json: bool) -> None:
+    """How often the judgement was right, by asset and by bundle, against what people told of failures.
+
+    \b
+    Example, also while the server runs:
+      babbitt cloud score --data var/cloud
+
+    A failure is a hit if an alarm (WARNING, CRITICAL or anomalous) foretold it within a week, else a miss; an alarm
+    after which nothing came in a week, or that a person rejects, is a false one. What is still open counts for
+    nothing yet. "foretold" is a 90 % interval: with few failures it is wide, and that is the truth.
+    """
+    from cloud.fleet.command import scores
+
+    scores(data, as_json=as_json)

@@ -78,6 +78,17 @@ class Predictions:
                     return True
         return False
 
+    def progress(self) -> tuple[int, int]:
+        """How many blocks were read, or are not there, and of how many."""
+        with self._lock:
+            return sum(read.seq for read in self._reading.values()), sum(one.through for one in self._journals)
+
+    def chains(self) -> list[Chain]:
+        """Every chain, by gateway and asset, the newest journal's last."""
+        with self._lock:
+            found = [chain for read in self._reading.values() for chain in read.chains.values()]
+        return sorted(found, key=lambda chain: (chain.gateway, chain.asset))
+
     def of(self, gateway: str, asset: str) -> Foretold:
         with self._lock:
             mine = [journal for journal in self._journals if journal.gateway == gateway]

@@ -145,7 +145,7 @@ def test_an_episode_that_outlasts_a_failure_does_not_foretell_the_next_one() -> 
 
 
 def test_coverage_is_of_lives_that_ended_in_a_failure() -> None:
-    """Left at hour h: 100 - h. The interval of h is [30, 90] at 60, [60, 180] at 20, and misses at 80: [30, 90] of 20."""
+    """Of 80, 40 and 20 h left, [60, 180] and [30, 90] hold the first two, and the last [30, 90] misses."""
     verdicts = [judged(20.0, 60.0), judged(60.0, 30.0), judged(80.0, 30.0), judged(90.0, None)]
     found = score(track(*verdicts), [told(100.0)], at(101.0))
     assert (found.score.judged, found.score.covered, found.score.lives) == (3, 2, 1)

@@ -1,0 +1,150 @@
+"""``babbitt cloud verify`` and ``babbitt cloud score``: what gateways sealed, read from the store without a server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cloud.fleet.chain import Chain
+from cloud.fleet.predictions import Predictions
+from cloud.fleet.score import HORIZON_H, Score, Scored, score
+from cloud.store.outcomes import Outcomes
+from cloud.store.reader import Reader
+from cloud.store.schema import database
+from edge.errors import StoreError
+
+_PART_S = 0.2
+
+
+def open_store(folder: Path) -> Reader:
+    """Raises ``StoreError`` where there is none."""
+    if not database(folder).exists():
+        raise StoreError(str(folder), "holds no store", "name the folder that `babbitt cloud serve` was given")
+    return Reader(folder)
+
+
+def verify(folder: Path, *, as_json: bool) -> bool:
+    """Print every chain with its breaks; whether all that broke was declared."""
+    chains = _read(folder, as_json).chains()
+    if as_json:
+        click.echo(json.dumps([as_plain(chain) for chain in chains]))
+    else:
+        _table(
+            ("asset", "journal", "sealed", "linked", "declared", "broken", "last no.", "last seal"), map(_row, chains)
+        )
+        for chain in chains:
+            for found in chain.breaks:
+                at = datetime.fromtimestamp(found.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+                where = f"{chain.gateway}/{chain.asset} {at} between no. {found.after:,} and {found.number:,}"
+                click.echo(f"{'declared' if found.is_declared else 'BROKEN'}: {where}: {found.words}")
+    return all(chain.is_whole for chain in chains)
+
+
+def scores(folder: Path, *, as_json: bool) -> None:
+    """Print the score of each asset, of each bundle and of all."""
+    found = _read(folder, as_json)
+    outcomes = Outcomes(folder)
+    try:
+        scored = {
+            (gateway, asset): score(found.of(gateway, asset).track, outcomes.newest(gateway, asset), time.time_ns())
+            for gateway, asset in found.assets()
+        }
+    finally:
+        outcomes.close()
+    bundles, whole = by_bundle(scored.values())
+    if as_json:
+        click.echo(json.dumps({
+            "horizon_h": HORIZON_H, "fleet": plain_score(whole),
+            "bundles": {bundle: plain_score(one) for bundle, one in bundles.items()},
+            "assets": {f"{g}/{a}": plain_score(one.score) for (g, a), one in scored.items()},
+        }))  # fmt: skip
+        return
+    head = ("", "hits", "misses", "false", "open", "foretold 90 %", "lead h (range)", "in interval", "lives")
+    rows = [(f"{g}/{a}", one.score) for (g, a), one in scored.items()]
+    rows += [(f"bundle {bundle[:12] or 'none'}", one) for bundle, one in bundles.items()]
+    _table(head, (_score_row(name, one) for name, one in [*rows, ("all", whole)]))
+    click.echo(
+        f"A hit was foretold within {HORIZON_H:.0f} h; what lasts, or is not answered yet, is open and counts for"
+        " nothing."
+    )
+
+
+def by_bundle(scored: Iterable[Scored]) -> tuple[dict[str, Score], Score]:
+    """Sums over assets: by bundle, and of all."""
+    bundles: dict[str, Score] = {}
+    whole = Score()
+    for one in scored:
+        whole.add(one.score)
+        for bundle, part in one.by_bundle.items():
+            bundles.setdefault(bundle, Score()).add(part)
+    return bundles, whole
+
+
+def plain_score(one: Score) -> dict[str, Any]:
+    """A score for JSON; shares are 0..1, None where there is nothing to divide by."""
+    return {
+        "hits": one.hits, "misses": one.misses, "false_alarms": one.false_alarms, "open": one.open,
+        "unjudged": one.unjudged, "sensitivity_90": one.sensitivity, "precision_90": one.precision,
+        "lead_h": sorted(one.lead_h), "median_lead_h": one.median_lead_h, "interval_coverage": one.coverage,
+        "interval_verdicts": one.judged, "interval_lives": one.lives, "words": one.words,
+    }  # fmt: skip
+
+
+def as_plain(chain: Chain) -> dict[str, Any]:
+    """A chain for JSON."""
+    return {
+        "gateway": chain.gateway, "epoch": chain.epoch, "asset": chain.asset, "sealed": chain.sealed,
+        "linked": chain.linked, "unsealed": chain.unsealed, "declared": chain.declared, "broken": chain.broken,
+        "whole": chain.is_whole, "number": chain.number, "seal": chain.seal, "first_ns": chain.first_ns,
+        "last_ns": chain.last_ns, "breaks": [{**asdict(one), "words": one.words} for one in chain.breaks],
+    }  # fmt: skip
+
+
+def _read(folder: Path, as_json: bool) -> Predictions:
+    reader = open_store(folder)
+    found = Predictions()
+    try:
+        more = found.advance(reader, for_s=0.0)
+        done, total = found.progress()
+        with click.progressbar(length=total, label="reading blocks", hidden=as_json) as bar:
+            bar.update(done)
+            while more:
+                more = found.advance(reader, for_s=_PART_S)
+                before, (done, _) = done, found.progress()
+                bar.update(done - before)
+    finally:
+        reader.close()
+    return found
+
+
+def _row(chain: Chain) -> tuple[str, ...]:
+    counts = (chain.sealed, chain.linked, chain.declared, chain.broken, chain.number)
+    return (f"{chain.gateway}/{chain.asset}", chain.epoch[:8], *(f"{n:,}" for n in counts), chain.seal[:16] or "none")
+
+
+def _score_row(name: str, one: Score) -> tuple[str, ...]:
+    share = one.sensitivity
+    lead = f"{one.median_lead_h:.0f} ({min(one.lead_h):.0f} to {max(one.lead_h):.0f})" if one.lead_h else "-"
+    return (
+        name, str(one.hits), str(one.misses), str(one.false_alarms), str(one.open),
+        f"{100 * share[0]:.0f} to {100 * share[1]:.0f} %" if share else "-", lead,
+        f"{100 * one.coverage:.0f} %" if one.coverage is not None else "-", str(one.lives),
+    )  # fmt: skip
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], echo: Callable[[str], None] = click.echo) -> None:
+    table = [head, *rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    for row in table:
+        echo(
+            "  ".join(
+                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+        )
