@@ -71,8 +71,7 @@ def scores(folder: Path, *, as_json: bool) -> None:
     rows += [(f"bundle {bundle[:12] or 'none'}", one) for bundle, one in bundles.items()]
     _table(head, (_score_row(name, one) for name, one in [*rows, ("all", whole)]))
     click.echo(
-        f"A hit was foretold within {HORIZON_H:.0f} h; what lasts, or is not answered yet, is open and counts for"
-        " nothing."
+        f"A hit was foretold within {HORIZON_H:.0f} h; what lasts or is unanswered is open: it counts for nothing."
     )
 
 

@@ -161,6 +161,9 @@ class Judge:
         """
         try:
             kept = json.loads(checkpoint)
+        except ValueError as error:
+            raise ValueError(f"no checkpoint of a judge: {error}") from error
+        try:
             asset_class = msgspec.convert(kept["class"], AssetClass)
             bundle = bundle_of(kept["bundle"]) if kept["bundle"] else None
             judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"])
@@ -168,7 +171,7 @@ class Judge:
                 raise ValueError("its state is of another version")
             judge._held.values = dict(kept["held"])
             judge.polls, judge.first_ns, judge.last_ns = kept["polls"], kept["first_ns"], kept["last_ns"]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
             raise ValueError(f"no checkpoint of a judge: {error!r}") from error
         return judge
 
