@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.features.spectrum import Array, Spectrum
+from edge.features.spectrum import Array, Bins, Spectrum
 
 _SMOOTHED_HZ = 300.0
 """Over so much of its neighbourhood is a bin's level averaged when a spectrum is whitened."""
@@ -57,10 +56,11 @@ def squared_envelope_spectrum(
     bins = spectrum.bins[band]
     count = min(int(up_to_hz / spectrum.step_hz), max(len(bins) - 1, 0)) + 1
     if whiten and len(bins):
-        bins = bins / np.sqrt(_smooth(spectrum.power[band], max(3, round(_SMOOTHED_HZ / spectrum.step_hz))))
-    analytic = np.fft.ifft(bins, fast_size(len(bins) + count)) if len(bins) else np.zeros(1, dtype=np.complex128)
-    squared = analytic.real**2 + analytic.imag**2
-    lines = np.abs(np.fft.rfft(squared))[:count]
+        level = _level(spectrum.power[band], max(3, round(_SMOOTHED_HZ / spectrum.step_hz)))
+        bins = bins * (1.0 / np.sqrt(level)).astype(np.float32)
+    analytic = np.fft.ifft(bins, fast_size(len(bins) + count)) if len(bins) else bins.copy()
+    power = analytic.real**2 + analytic.imag**2
+    lines = np.abs(np.fft.rfft(power)[:count]).astype(np.float64) if len(bins) else np.zeros(1)
     if lines[0] <= 0.0:
         return EnvelopeSpectrum(spectrum.step_hz, np.zeros(count))
     lines *= 2.0 / lines[0]
@@ -92,12 +92,12 @@ def fast_kurtogram(spectrum: Spectrum, *, width_min_hz: float, low_hz: float = 0
     return best
 
 
-def spectral_kurtosis(bins: NDArray[np.complex128]) -> Array:
+def spectral_kurtosis(bins: Bins) -> Array:
     """SK of each band of ``bins`` [bands, bins a band]: 0 for Gaussian noise, -1 for a steady tone; array [bands]."""
     envelope = np.fft.ifft(bins, axis=1)
-    squared = envelope.real**2 + envelope.imag**2
-    mean = squared.mean(axis=1)
-    fourth = np.einsum("ij,ij->i", squared, squared) / squared.shape[1]
+    power = envelope.real**2 + envelope.imag**2
+    mean = power.mean(axis=1, dtype=np.float64)
+    fourth = (power * power).mean(axis=1, dtype=np.float64)
     silent = mean <= 0.0
     return np.asarray(np.where(silent, 0.0, fourth / np.where(silent, 1.0, mean) ** 2 - 2.0))
 
@@ -117,11 +117,11 @@ def _rest(size: int, factors: Sequence[int]) -> int:
     return size
 
 
-def _smooth(power: Array, width: int) -> Array:
-    """Moving average over ``width`` bins, shorter at the ends, never 0."""
-    width = min(width, len(power))
-    total = np.concatenate([[0.0], np.cumsum(power)])
-    at = np.arange(len(power))
-    low, high = np.maximum(at - width // 2, 0), np.minimum(at + width // 2 + 1, len(power))
-    floor = max(float(total[-1]) / len(power) * 1e-12, np.finfo(np.float64).tiny)
-    return np.asarray(np.maximum((total[high] - total[low]) / (high - low), floor))
+def _level(power: Array, block: int) -> Array:
+    """Local mean of ``power``, block by block and linear between, never 0."""
+    blocks = max(len(power) // block, 1)
+    block = len(power) // blocks
+    means = power[: blocks * block].reshape(blocks, block).mean(axis=1)
+    floor = max(float(means.max()) * 1e-12, float(np.finfo(np.float32).tiny))
+    middles = (np.arange(blocks) + 0.5) * block
+    return np.asarray(np.interp(np.arange(len(power)), middles, np.maximum(means, floor)))

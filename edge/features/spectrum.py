@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edge.features.units import Quantity, VibrationUnit
 
 Array = NDArray[np.float64]
+Bins = NDArray[np.complex64]
 
 ISO_BAND_HZ = (10.0, 1000.0)
 """Where ISO 20816-3 judges velocity; its lower edge is ``SLOW_EDGE_HZ`` for machines under ``SLOW_BELOW_RPM``."""
@@ -31,12 +32,13 @@ _PERIODS_MIN = 2.0
 class Spectrum:
     """``bins`` [size // 2 + 1] is the transform of ``size`` samples less their mean, bin i at i * ``step_hz``.
 
-    ``power`` is one-sided: its sum over a band is the mean square there, in the samples' unit squared.
+    ``power`` is one-sided: its sum over a band is the mean square there, in the samples' unit squared. Bins are single
+    precision, far finer than any sensor: half the memory is a third of the time on a small machine.
     """
 
     rate_hz: float
     size: int
-    bins: NDArray[np.complex128]
+    bins: Bins
     power: Array
 
     @property
@@ -61,12 +63,18 @@ def spectrum_of(samples: NDArray[Any], rate_hz: float) -> Spectrum:
     assert samples.ndim == 1
     assert samples.size > 1
     assert rate_hz > 0.0
-    x = np.asarray(samples, dtype=np.float64)
-    bins = np.fft.rfft(x - x.mean())
-    power = (bins.real**2 + bins.imag**2) * (2.0 / x.size**2)
-    if x.size % 2 == 0:
+    mean = samples.mean(dtype=np.float64)
+    bins = np.asarray(np.fft.rfft((samples - mean).astype(np.float32)), dtype=np.complex64)
+    power = squared(bins) * (2.0 / samples.size**2)
+    if samples.size % 2 == 0:
         power[-1] *= 0.5
-    return Spectrum(rate_hz, x.size, bins, power)
+    return Spectrum(rate_hz, samples.size, bins, power)
+
+
+def squared(bins: NDArray[np.complexfloating[Any, Any]]) -> Array:
+    """Squared magnitudes, in double precision: they are summed."""
+    real, imaginary = bins.real.astype(np.float64), bins.imag.astype(np.float64)
+    return np.asarray(real * real + imaginary * imaginary)
 
 
 def lower_edge_hz(rpm: float | None) -> float:
@@ -94,8 +102,8 @@ def velocity_rms_mm_s(spectrum: Spectrum, unit: VibrationUnit, rpm: float | None
     assert not velocity_refusal(spectrum, rpm)
     band = spectrum.slice_of(lower_edge_hz(rpm), ISO_BAND_HZ[1] + 0.5 * spectrum.step_hz)
     wide = spectrum.bins[band.start - 1 : band.stop + 1]
-    inner = 0.5 * wide[1:-1] - 0.25 * (wide[:-2] + wide[2:])
-    power = (inner.real**2 + inner.imag**2) * (2.0 / (spectrum.size**2 * _HANN_MEAN_SQUARE))
+    inner = 0.5 * wide[1:-1] - 0.25 * wide[:-2] - 0.25 * wide[2:]
+    power = squared(inner) * (2.0 / (spectrum.size**2 * _HANN_MEAN_SQUARE))
     if unit.quantity is Quantity.ACCELERATION:
         omega = 2.0 * math.pi * spectrum.step_hz * np.arange(band.start, band.start + len(inner))
         power = power / omega**2

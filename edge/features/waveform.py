@@ -6,16 +6,44 @@ a programmer's error. Non-finite samples are the caller's to remove.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.floating]
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """All statistics of one snapshot, each as its function below gives it."""
+
+    rms: float
+    peak: float
+    crest_factor: float
+    kurtosis: float
+    skewness: float
+
+
+def shape(samples: Samples) -> Shape:
+    """Everything at once, for what little more than the dearest of them costs alone."""
+    x, largest = _scaled(samples)
+    level = largest * math.sqrt(float(np.mean(x * x)))
+    third, fourth = _standardised_moments(x)
+    return Shape(
+        rms=level,
+        peak=largest,
+        crest_factor=largest / level if level > 0.0 else 0.0,
+        kurtosis=fourth,
+        skewness=third,
+    )
+
+
 def rms(samples: Samples) -> float:
     """Root mean square about zero, in the samples' unit. A sine of amplitude A gives A / √2."""
     x, largest = _scaled(samples)
-    return largest * float(np.sqrt(np.dot(x, x) / x.size))
+    return largest * math.sqrt(float(np.mean(x * x)))
 
 
 def peak(samples: Samples) -> float:
@@ -25,30 +53,33 @@ def peak(samples: Samples) -> float:
 
 def crest_factor(samples: Samples) -> float:
     """Peak over RMS, no unit: √2 for a sine. Impacts of a spalled bearing raise it early; wear-out lowers it again."""
-    level = rms(samples)
-    return peak(samples) / level if level > 0.0 else 0.0
+    return shape(samples).crest_factor
 
 
 def kurtosis(samples: Samples) -> float:
-    """Fourth standardised moment by Pearson's definition, no unit: 3 for Gaussian noise, 1.5 for a sine."""
-    return _standardised_moment(samples, 4)
+    """Fourth standardised moment by Pearson's definition, no unit: 3 for Gaussian noise, 1.5 for a sine.
+
+    It falls again late in a bearing's life, when strikes overlap: no limit on it alone tells wear.
+    """
+    return shape(samples).kurtosis
 
 
 def skewness(samples: Samples) -> float:
     """Third standardised moment, no unit: 0 for anything symmetric."""
-    return _standardised_moment(samples, 3)
+    return shape(samples).skewness
 
 
-def _standardised_moment(samples: Samples, order: int) -> float:
-    x, _ = _scaled(samples)
+def _standardised_moments(x: NDArray[np.float64]) -> tuple[float, float]:
+    """Third and fourth; sums are numpy's own, not BLAS', whose last bits follow the processor."""
     deviation = x - x.mean()
-    variance = float(np.dot(deviation, deviation) / x.size)
+    square = deviation * deviation
+    variance = float(square.mean())
     # Below this the deviations are rounding of the mean, not signal.
     if variance <= (16.0 * np.finfo(np.float64).eps) ** 2:
-        return 0.0
-    square = deviation * deviation
-    power = square * square if order == 4 else square * deviation
-    return float(power.mean() / variance ** (order / 2))
+        return 0.0, 0.0
+    deviation *= square
+    square *= square
+    return float(deviation.mean()) / variance**1.5, float(square.mean()) / variance**2
 
 
 def _scaled(samples: Samples) -> tuple[NDArray[np.float64], float]:
@@ -56,5 +87,5 @@ def _scaled(samples: Samples) -> tuple[NDArray[np.float64], float]:
     x = np.asarray(samples, dtype=np.float64)
     assert x.ndim == 1, "one snapshot is one-dimensional"
     assert x.size > 0, "a snapshot has samples"
-    largest = float(np.max(np.abs(x)))
+    largest = max(float(x.max()), -float(x.min()))
     return (x / largest, largest) if largest > 0.0 else (x, 0.0)

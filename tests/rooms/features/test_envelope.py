@@ -52,7 +52,7 @@ def test_the_short_transform_equals_the_definition(first: int, bins: int, seed: 
     low, width = (first - 0.5) * RATE / size, bins * RATE / size
     x = np.random.default_rng(seed).standard_normal(size)
     found = squared_envelope_spectrum(spectrum_of(x, RATE), low, low + width, up_to_hz=1000.0)
-    assert found.lines == pytest.approx(by_definition(x, low, low + width, len(found.lines)), abs=1e-9)
+    assert found.lines == pytest.approx(by_definition(x, low, low + width, len(found.lines)), abs=1e-5)
 
 
 def test_a_swing_of_the_power_has_its_own_depth() -> None:
@@ -61,7 +61,7 @@ def test_a_swing_of_the_power_has_its_own_depth() -> None:
     found = squared_envelope_spectrum(spectrum_of(x, RATE), 3500.0, 6500.0, up_to_hz=400.0)
     assert found.step_hz == 1.0
     assert int(np.argmax(found.lines)) == 90
-    assert found.lines[90] == pytest.approx(0.5, abs=1e-6)
+    assert found.lines[90] == pytest.approx(0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize("place", [Place.OUTER, Place.INNER, Place.BALL])
@@ -86,7 +86,7 @@ def test_gaussian_noise_has_no_spectral_kurtosis() -> None:
 
 def test_a_steady_tone_has_a_spectral_kurtosis_of_minus_one() -> None:
     bins = spectrum_of(np.sin(2.0 * np.pi * 1000.0 * TIME), RATE).bins[:2000]
-    assert spectral_kurtosis(bins[None])[0] == pytest.approx(-1.0, abs=1e-6)
+    assert spectral_kurtosis(bins[None])[0] == pytest.approx(-1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("ringing_hz", [2500.0, 6000.0, 9500.0])
