@@ -31,7 +31,11 @@ _SHAFT_ORDERS = 0.04
 """Lines this close to a multiple of the shaft's speed are unbalance, misalignment and gears, and are passed over."""
 _REFERENCE = np.linspace(1.3, 7.0, 400)
 """Orders whose combs tell what chance gives."""
+ORDERS_MIN = HARMONICS * 7.0
+"""An envelope spectrum reaches this far at least, for the reference's sake."""
 _SPREAD_MIN = 0.02
+_CLIP = 8.0
+"""Beyond this a line is a numeral, not a measurement."""
 _POWER_OVER_MEDIAN = math.log(2.0)
 """The squared median of noise's lines is this share of their mean power (Rayleigh)."""
 
@@ -42,7 +46,7 @@ class Comb:
 
     ``order`` is where the sharp comb was found, slip included; ``harmonics`` counts those of its first four lines that
     stand out. ``line`` is the first of them and ``sidebands`` the mean of those beside them, as natural logarithms over
-    the background; 0 sidebands where there are none to look for.
+    the background; None where there are none to look for.
     """
 
     place: Place
@@ -51,7 +55,7 @@ class Comb:
     order: float
     harmonics: int
     line: float
-    sidebands: float
+    sidebands: float | None
 
 
 class OrderSpectrum:
@@ -88,9 +92,11 @@ class OrderSpectrum:
         middle = orders[:, None] * (_MULTIPLES * self.lines_an_order)
         half = np.maximum(_BLUR * middle, 0.5)
         last = len(self._total) - 1
-        low = np.minimum((middle - half + 0.5).astype(np.int64), last - 1)
-        high = np.minimum((middle + half + 1.5).astype(np.int64), last)
-        return np.asarray(np.log((self._total[high] - self._total[low]) / (high - low)).mean(axis=1))
+        low, high = (middle - half + 0.5).astype(np.int64), (middle + half + 1.5).astype(np.int64)
+        inside = high <= last
+        low, high = np.where(inside, low, 0), np.where(inside, high, 1)
+        logs = np.log((self._total[high] - self._total[low]) / (high - low))
+        return np.asarray(np.where(inside, logs, 0.0).mean(axis=1))
 
     def around(self, order: float) -> Array:
         """Orders within slip of ``order``, so dense that no line of the highest harmonic lies between two."""
@@ -131,7 +137,7 @@ def _comb(spectrum: OrderSpectrum, place: Place, order: float, height: float, bl
         order=order,
         harmonics=int((lines > _FOUND).sum()),
         line=float(lines[0]),
-        sidebands=float(spectrum.at(beside).mean()) if spacing else 0.0,
+        sidebands=float(spectrum.at(beside).mean()) if spacing else None,
     )
 
 
@@ -144,4 +150,5 @@ def _over_background(lines: Array, block: int) -> Array:
     middles = (np.arange(blocks) + 0.5) * block
     background = np.interp(np.arange(len(lines)), middles, medians)
     floor = max(float(lines.max()) * 1e-9, np.finfo(np.float64).tiny)
-    return np.asarray(np.log(np.maximum(lines, floor) / np.maximum(background, floor)))
+    logs = np.log(np.maximum(lines, floor) / np.maximum(background, floor))
+    return np.clip(logs, -_CLIP, _CLIP)

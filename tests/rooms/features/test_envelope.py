@@ -9,16 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.features.bearing import Bearing, Place
+from edge.features.bearing import Place
 from edge.features.comb import OrderSpectrum, combs
 from edge.features.envelope import fast_kurtogram, fast_size, spectral_kurtosis, squared_envelope_spectrum
 from edge.features.spectrum import Array, spectrum_of
+from tests.rooms.features.strikes import BEARING, SHAFT_HZ, SIZE, strikes
+from tests.rooms.features.strikes import RATE_HZ as RATE
 
-RATE = 25_600.0
-SIZE = 25_600
 TIME = np.arange(SIZE) / RATE
-BEARING = Bearing(balls=9, ball_mm=7.94, pitch_mm=39.04)
-SHAFT_HZ = 29.53
 
 
 def by_definition(x: Array, low_hz: float, high_hz: float, count: int) -> Array:
@@ -29,21 +27,6 @@ def by_definition(x: Array, low_hz: float, high_hz: float, count: int) -> Array:
     lines = np.asarray(np.abs(np.fft.rfft(squared))[:count] * 2.0 / squared.sum())
     lines[0] = 0.0
     return lines
-
-
-def strikes(hz: float, *, snr_db: float, seed: int, ringing_hz: float = 4200.0, count: int = SIZE) -> Array:
-    """Decaying oscillations at ``hz``, each with some slip, in white noise of 10^(-snr/10) times their power."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(count) / RATE
-    x = np.zeros(count)
-    at = 0.003
-    while at < t[-1]:
-        since = t - at
-        begun = since >= 0.0
-        x[begun] += np.exp(-900.0 * since[begun]) * np.sin(2.0 * np.pi * ringing_hz * since[begun])
-        at += (1.0 + 0.003 * rng.standard_normal()) / hz
-    sd = math.sqrt(float(np.mean(x**2)) * 10.0 ** (-snr_db / 10.0))
-    return x + sd * rng.standard_normal(count)
 
 
 @settings(max_examples=25, deadline=None)
