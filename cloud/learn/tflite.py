@@ -162,11 +162,7 @@ class _Builder:
 
 def run(model: bytes, rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """What LiteRT makes of ``rows`` [rows, in] with a model of this module, [rows, out], as one batch."""
-    interpreter = Interpreter(
-        model_content=model,
-        num_threads=1,
-        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    )
+    interpreter = _interpreter(model)
     interpreter.resize_tensor_input(0, (len(rows), rows.shape[1]))
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -181,3 +177,22 @@ def run(model: bytes, rows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         scale, zero = target["quantization"]
         answer = (answer.astype(np.float32) - zero) * scale
     return np.asarray(answer, dtype=np.float32)
+
+
+def output_range(model: bytes) -> tuple[float, float]:
+    """The least and the greatest number that the model can answer; infinite for a float one."""
+    interpreter = _interpreter(model)
+    interpreter.allocate_tensors()
+    detail = interpreter.get_output_details()[0]
+    if detail["dtype"] != np.int8:
+        return -np.inf, np.inf
+    scale, zero = detail["quantization"]
+    return float((-128 - zero) * scale), float((127 - zero) * scale)
+
+
+def _interpreter(model: bytes) -> Interpreter:
+    return Interpreter(
+        model_content=model,
+        num_threads=1,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
