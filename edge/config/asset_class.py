@@ -41,7 +41,8 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``bundle`` names the folder under ``firmware_profiles/bundles`` with the models that judge this class.
 
     ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them; ``watch`` the
-    tags that tell its health.
+    tags that tell its health. ``anomaly_alarms_per_week`` is how many alarms of anomaly a healthy asset may raise at
+    most, on average; an asset of the site may have its own.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -51,6 +52,7 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hour_meter: str = ""
     speed: str = ""
     bundle: str = ""
+    anomaly_alarms_per_week: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] = 1.0
     rule: tuple[Rule, ...] = ()
 
 

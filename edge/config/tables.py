@@ -125,6 +125,10 @@ class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
     id: Annotated[Name, Meta(description="Its name in data, alarms and addresses.")]
     name: Annotated[str, Meta(description="Its name for people; the id by default.")] = ""
     class_: Annotated[str, Meta(description="Its class: a file of firmware_profiles/assets.")] = "generic"
+    anomaly_alarms_per_week: Annotated[
+        Annotated[float, Meta(ge=0.01, le=1000)] | None,
+        Meta(description="At most so many false alarms of anomaly a week, on average; as its class has it by default."),
+    ] = None
     unit: Annotated[tuple[Unit, ...], Meta(min_length=1, description="The devices that measure it.")]
 
 

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from msgspec.structs import replace
+
+from edge.config.asset_class import AssetClass
 from edge.config.site import Site
+from edge.config.tables import Asset
 from edge.contract.bundle import Bundle
 from edge.infer.judge import Judge
 
@@ -24,5 +28,11 @@ def load_judges(site: Site, bundle_for: Callable[[str], Bundle | None], but: Col
     for asset in site.file.asset:
         if asset.id not in but:
             period_ms = min(unit.period_ms for unit in asset.unit)
-            judges[asset.id] = Judge(asset.id, site.classes[asset.class_], bundle_for(asset.id), period_ms)
+            judges[asset.id] = Judge(asset.id, _class_of(asset, site), bundle_for(asset.id), period_ms)
     return judges
+
+
+def _class_of(asset: Asset, site: Site) -> AssetClass:
+    """Its class, with what the site says of this asset alone."""
+    own, asset_class = asset.anomaly_alarms_per_week, site.classes[asset.class_]
+    return asset_class if own is None else replace(asset_class, anomaly_alarms_per_week=own)

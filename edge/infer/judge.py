@@ -59,9 +59,9 @@ class Judge:
         self.first_ns, self.last_ns = (self.first_ns if self.polls > 1 else batch.mono_ns), batch.mono_ns
         self._coverage.observe(batch)
         values = self._held.take(batch.tags, batch.good())
-        self._counting(lambda: self._mind.observe(values))
+        self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
         if self._rival is not None:
-            self._rival.observe(values)
+            self._rival.observe(values, batch.read_ns, batch.mono_ns)
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
         """What is thought of the asset at wall time ``at_ns``; None before its first batch.
@@ -79,6 +79,7 @@ class Judge:
                 anomaly=opinion.anomaly,
                 anomalous=opinion.anomalous,
                 reasons=opinion.reasons,
+                anomaly_p=opinion.anomaly_p,
                 note=f"{NOT_ENOUGH}: only {100.0 * coverage:.0f} % of the expected readings were good",
             )
         life = opinion.life
@@ -96,6 +97,7 @@ class Judge:
             reasons=opinion.reasons,
             coverage=coverage,
             note=opinion.note,
+            anomaly_p=opinion.anomaly_p,
         )
 
     def rival(self, bundle: Bundle | None, *, newcomer: bool = True) -> Rival:

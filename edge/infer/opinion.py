@@ -22,7 +22,10 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """``life`` is None where there is too little evidence; ``note`` then says what is missing."""
+    """``life`` is None where there is too little evidence; ``note`` then says what is missing.
+
+    ``anomaly_p`` is the conformal p-value of ``anomaly`` among healthy ones, None where none has been seen yet.
+    """
 
     health: float | None = None
     anomaly: float | None = None
@@ -30,6 +33,7 @@ class Opinion:
     life: Life | None = None
     reasons: tuple[Reason, ...] = ()
     note: str = ""
+    anomaly_p: float | None = None
 
 
 class Mind(Protocol):
@@ -38,8 +42,8 @@ class Mind(Protocol):
     tags: tuple[str, ...]
     """Tags whose readings are the evidence; empty for all."""
 
-    def observe(self, values: Mapping[str, object]) -> None:
-        """Take one poll's good values."""
+    def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
+        """Take one poll's good values, with its wall and monotonic times."""
 
     def opine(self) -> Opinion: ...
     def kept(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Prognosis:
         self._settled_strange = SettledAnomaly(raise_after=0.0, clear_after=_CLEAR_AFTER_H)
         self._renewals = self._tracker.renewals
 
-    def observe(self, values: Mapping[str, object]) -> None:
+    def observe(self, values: Mapping[str, object], _read_ns: int, _mono_ns: int, /) -> None:
         hour = number(values.get(self._spec.hour_meter))
         stepped = self._tracker.update(values, hour)
         self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)

@@ -43,9 +43,9 @@ class Rival:
         """The signals that it judges by."""
         return self._mind.tags
 
-    def observe(self, values: Mapping[str, object]) -> None:
+    def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int) -> None:
         if not self.broke:
-            self._contained(lambda: self._mind.observe(values))
+            self._contained(lambda: self._mind.observe(values, read_ns, mono_ns))
 
     def compare(self, counts: Opinion, mono_ns: int) -> None:
         """Hold its opinion against that of the mind that counts."""

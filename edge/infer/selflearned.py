@@ -49,7 +49,7 @@ class SelfLearned:
         self._settled = SettledAnomaly(raise_after=_RAISE_AFTER_POLLS, clear_after=_CLEAR_AFTER_POLLS)
         self._last: dict[str, float] = {}
 
-    def observe(self, values: Mapping[str, object]) -> None:
+    def observe(self, values: Mapping[str, object], _read_ns: int, _mono_ns: int, /) -> None:
         row = {tag: x for tag, value in values.items() if (x := number(value)) is not None}
         if not row:
             return

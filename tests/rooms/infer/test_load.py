@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,12 @@ def test_without_a_bundle_litert_is_never_loaded(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(site(tmp_path, text))]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, cwd=PROFILES.parent)
     assert answer.stdout.split() == ["2", "False"]
+
+
+def test_an_asset_may_have_an_alarm_budget_of_its_own(tmp_path: Path) -> None:
+    text = SITE.replace('id = "oven-1"\n', 'id = "oven-1"\nanomaly_alarms_per_week = 0.25\n')
+    judges = load_judges(load_site(site(tmp_path, text)), lambda _: None)
+    budgets = {
+        asset: json.loads(judge.checkpoint())["class"]["anomaly_alarms_per_week"] for asset, judge in judges.items()
+    }
+    assert budgets == {"spindle-1": 1.0, "oven-1": 0.25}

@@ -126,13 +126,13 @@ class Breaks:
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def observe(self, values: Mapping[str, object]) -> None:
+    def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int) -> None:
         self.left -= 1
         if self.left < 0:
             raise RuntimeError("a model that nobody meant")
 
     def opine(self) -> Opinion:
-        self.observe({})
+        self.observe({}, 0, 0)
         return SURE
 
     def kept(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_a_broken_relation_is_an_anomaly_though_every_value_is_usual() -> None:
 def test_only_what_varies_both_ways_is_evidence() -> None:
     mind = SelfLearned("generic")
     for row in pump_rows(LEARN_POLLS + 10, seed=3):
-        mind.observe(row)
+        mind.observe(row, 0, 0)
     assert mind.kept()["names"] == ["current_a", "pressure_bar"]
 
 
