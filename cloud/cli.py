@@ -164,7 +164,7 @@ def train(*, plant: bool, classes: tuple[str, ...], fleet: int, seed: int, outpu
 @click.option("--downtime-h", type=click.FloatRange(min=0), default=8.0, show_default=True, help="Of a failure.")
 @click.option("--planned-h", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Of a planned stop.")
 @click.option("--false-alarm-cost", type=click.FloatRange(min=0), default=200.0, show_default=True, help="For each.")
-@click.option("--currency", default="EUR", show_default=True)
+@click.option("--currency", default="EUR", show_default=True, help="The sign that amounts are shown with.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Draw time lines into this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 def backtest(
