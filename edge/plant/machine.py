@@ -21,6 +21,9 @@ LIFE_H_RANGE = (120.0, 1000.0)
 """A drawn life, from the onset of wear to failure, is log-normal within these limits."""
 L10_EXPONENT = 3.0
 """ISO 281: life of a ball bearing falls with the third power of its load."""
+DRY_HEAT_C = 16.0
+DRY_SHARES = {"acceleration_rms_g": 1.2, "power_kw": 0.08, "torque_nm": 0.08, "screw_torque_percent": 0.08}
+"""A bearing without lubricant: its heat above a greased one's, and by how much more it shakes and takes."""
 COUNTED = ("running", "hour_meter_h", "parts_total", "scrap_total", "volume_total_m3")
 """Signals that are counted or switched, not measured: no sensor of theirs can drift or stick."""
 
@@ -68,6 +71,22 @@ class Wear:
         return min(max(drawn, LIFE_H_RANGE[0]), LIFE_H_RANGE[1])
 
 
+class Creeping:
+    """A fault that grows from 0 to 1 over so many running hours."""
+
+    def __init__(self) -> None:
+        self._begun_h, self._full_h = math.inf, 1.0
+
+    def begin(self, hour_h: float, full_h: float) -> None:
+        self._begun_h, self._full_h = hour_h, full_h
+
+    def end(self) -> None:
+        self._begun_h = math.inf
+
+    def severity(self, hour_h: float) -> float:
+        return min(max((hour_h - self._begun_h) / self._full_h, 0.0), 1.0)
+
+
 class Machine(ABC):
     """A simulated machine. Pure: no input, no output, no clock but ``step``.
 
@@ -102,6 +121,7 @@ class Machine(ABC):
         self._ambient_c = self._ambient()
         self._bearing_c = Lag(self._ambient_c + self.bearing_rise_c, self.bearing_tau_h)
         self._unbalance_mm_s = 0.0
+        self._dry = Creeping()
         self._drifts: dict[str, tuple[float, float]] = {}
         self._stuck: dict[str, Value] = {}
         self._rpm, self._load_fraction = self._demand()
@@ -153,6 +173,7 @@ class Machine(ABC):
         """The faults at work, in words."""
         words = [] if self.wear.life_h is None else [f"wear life_h={self.wear.life_h:.1f}"]
         words += [f"unbalance {self._unbalance_mm_s:g} mm/s"] if self._unbalance_mm_s else []
+        words += ["lubrication"] if self._dryness else []
         words += [f"sensor_drift {tag} {rate:g}/h" for tag, (_, rate) in self._drifts.items()]
         return (*words, *(f"stuck_sensor {tag}" for tag in self._stuck))
 
@@ -169,6 +190,14 @@ class Machine(ABC):
         """Add an unbalance that gives this velocity RMS at the reference speed; it grows with the speed squared."""
         self._unbalance_mm_s = velocity_mm_s
 
+    def starve(self, full_h: float = 300.0) -> None:
+        """Lubrication fails, fully after ``full_h`` running hours: the bearing runs hot, rubs and takes more power."""
+        self._dry.begin(self.hour_meter_h, full_h)
+
+    @property
+    def _dryness(self) -> float:
+        return self._dry.severity(self.hour_meter_h)
+
     def drift_sensor(self, tag: str, rate_per_h: float) -> None:
         """From now on the sensor of ``tag`` is off by ``rate_per_h`` (in its own unit) more each hour."""
         self._drifts[self._sensor(tag)] = (self.clock_h, rate_per_h)
@@ -180,9 +209,10 @@ class Machine(ABC):
         self._stuck[sensor] = self.signals()[sensor]
 
     def repair(self) -> None:
-        """New bearing, balanced, sensors replaced; the hour meter and the counters go on."""
+        """New bearing, balanced and greased, sensors replaced; the hour meter and the counters go on."""
         self.wear.renew()
         self._unbalance_mm_s = 0.0
+        self._dry.end()
         self._drifts.clear()
         self._stuck.clear()
         self._signals = None
@@ -206,10 +236,19 @@ class Machine(ABC):
     def _ambient(self) -> float:
         return 22.0 + 4.0 * math.sin(math.tau * (self.clock_h - self._dawn_h) / 24.0) + 0.8 * self._weather.value
 
+    def _rub(self, values: dict[str, Value]) -> None:
+        """What a dry bearing does beside its heat: metal touches (high frequencies), and that takes torque."""
+        dry = self._dryness if self.running else 0.0
+        for tag, share in DRY_SHARES.items():
+            value = values.get(tag)
+            if dry and isinstance(value, float):
+                values[tag] = value * (1.0 + share * dry)
+
     def _heat_c(self) -> float:
         """Steady rise of the bearing above ambient: friction by speed and load, and by damage."""
         speed, load = self._rpm / self.reference_rpm, self._load_fraction / self.reference_load
-        return (self.bearing_rise_c * (0.4 + 0.6 * load) + 34.0 * growth(self.wear.damage, HEAT_GROWTH)) * speed
+        friction_c = 34.0 * growth(self.wear.damage, HEAT_GROWTH) + DRY_HEAT_C * self._dryness
+        return (self.bearing_rise_c * (0.4 + 0.6 * load) + friction_c) * speed
 
     def _measured(self) -> dict[str, Value]:
         normal = self.sensor_noise.normal
@@ -236,6 +275,7 @@ class Machine(ABC):
             "hour_meter_h": self.hour_meter_h,
         }
         values |= self._process_signals()
+        self._rub(values)
         for tag, (since_h, rate_per_h) in self._drifts.items():
             value = values[tag]
             assert isinstance(value, float)

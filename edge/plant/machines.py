@@ -11,7 +11,7 @@ import math
 from edge.contract.types import Value
 from edge.plant.bearing import growth
 from edge.plant.hydraulics import Hydraulics
-from edge.plant.machine import Machine, Truth
+from edge.plant.machine import Creeping, Machine, Truth
 from edge.plant.processes import Jobs, Lag, Wander, near_one
 
 __all__ = ["MACHINES", "Extruder", "Machine", "Pump", "Spindle", "Truth"]
@@ -65,6 +65,13 @@ class Spindle(Machine):
         } | self._parts.signals()
 
 
+CAVITATION_SHARES = {
+    "acceleration_rms_g": 1.5, "vibration_mm_s": 0.6, "crest_factor": 0.15, "suction_pressure_bar": -0.4,
+    "discharge_pressure_bar": -0.1, "flow_m3_h": -0.08,
+}  # fmt: skip
+"""By how much each signal changes where a pump cavitates fully."""
+
+
 class Pump(Machine):
     """A 15 kW centrifugal pump on a variable-speed drive that follows the day's demand."""
 
@@ -78,8 +85,31 @@ class Pump(Machine):
     def __init__(self, seed: int, *, life_h: float | None = None, onset_h: float | None = None) -> None:
         self.hydraulics = Hydraulics()
         self._volume_m3 = 0.0
+        self._cavitation = Creeping()
         super().__init__(seed, life_h=life_h, onset_h=onset_h)
         self._level = Wander(self.noise, tau_h=4.0)
+
+    def cavitate(self, full_h: float = 200.0) -> None:
+        """The suction clogs, fully after ``full_h`` running hours: vapour bubbles cost flow and head, and hammer."""
+        self._cavitation.begin(self.hour_meter_h, full_h)
+
+    def repair(self) -> None:
+        super().repair()
+        self._cavitation.end()
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        cavitates = self._cavitation.severity(self.hour_meter_h) > 0.0
+        return (*super().faults, *(["cavitation"] if cavitates else []))
+
+    def _rub(self, values: dict[str, Value]) -> None:
+        super()._rub(values)
+        bubbles = self._cavitation.severity(self.hour_meter_h) if self.running else 0.0
+        if bubbles:
+            for tag, share in CAVITATION_SHARES.items():
+                value = values[tag]
+                assert isinstance(value, float)
+                values[tag] = value * (1.0 + share * bubbles)
 
     def _demand(self) -> tuple[float, float]:
         day = 1.0 + 0.03 * math.sin(math.tau * (self.clock_h - self._dawn_h) / 24.0)
