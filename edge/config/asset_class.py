@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 
 from edge.config.load import load
+from edge.config.sensors import Balance, Fault, Redundant
 from edge.contract.types import Priority
 from edge.errors import ConfigError
 
-RESERVED_RULES = frozenset({"no_data", "anomaly", "rul_warning", "rul_critical"})
+RESERVED_RULES = frozenset({"no_data", "anomaly", "rul_warning", "rul_critical", "sensor_drifting", "sensor_bad"})
 """Ids of the alarms that every watched asset has without a rule in a file."""
 
 
@@ -43,6 +44,10 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them; ``watch`` the
     tags that tell its health. ``anomaly_alarms_per_week`` is how many alarms of anomaly a healthy asset may raise at
     most, on average; an asset of the site may have its own.
+
+    The rest tells bad sensors from faults of the machine: ``conditions`` are the tags of what is asked of the machine
+    (speed and load by default), ``ambient`` that of the air around it; ``redundant`` and ``balance`` say which sensors
+    check each other, ``fault`` which signals a fault of the machine moves together.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -53,6 +58,11 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speed: str = ""
     bundle: str = ""
     anomaly_alarms_per_week: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] = 1.0
+    conditions: tuple[str, ...] = ()
+    ambient: str = ""
+    redundant: tuple[Redundant, ...] = ()
+    balance: tuple[Balance, ...] = ()
+    fault: tuple[Fault, ...] = ()
     rule: tuple[Rule, ...] = ()
 
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 from edge.config.lines import Line, Name
 from edge.config.north import North
 from edge.config.profiles.signal import Strict
+from edge.config.sensors import Balance, Redundant
 
 
 class Gateway(Strict, frozen=True, kw_only=True):
@@ -130,6 +131,8 @@ class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
         Meta(description="At most so many false alarms of anomaly a week, on average; as its class has it by default."),
     ] = None
     unit: Annotated[tuple[Unit, ...], Meta(min_length=1, description="The devices that measure it.")]
+    redundant: Annotated[tuple[Redundant, ...], Meta(description="Its sensors that measure the same thing.")] = ()
+    balance: Annotated[tuple[Balance, ...], Meta(description="Sums of its signals that physics keeps constant.")] = ()
 
 
 class Panel(Strict, frozen=True, kw_only=True):
