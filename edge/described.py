@@ -37,7 +37,10 @@ def shown(site: Site) -> list[Any]:
 
 def judged_by(site: Site, asset: Machine) -> object:
     """What the judge of ``asset`` is made of."""
-    return site.classes[asset.class_], min(unit.period_ms for unit in asset.unit)
+    return (
+        site.classes[asset.class_], min(unit.period_ms for unit in asset.unit), told_of(asset.unit, site.profiles)[0],
+        asset.redundant, asset.balance,
+    )  # fmt: skip
 
 
 def introduction(site: Site, asset: Machine) -> Asset:

@@ -180,6 +180,12 @@ class FeatureTracker:
         age = math.log1p(float(self.risen_h().max()))
         return np.append(self._means.ravel(), age).astype(np.float32)
 
+    def forget(self, signal: int) -> None:
+        """The sensor of this signal was wrong: what it said is not averaged any more."""
+        self._means[:, signal] = 0.0
+        self._onset[signal] = _ABSENT
+        self._seen[signal] = self._hour if self.ready else _ABSENT
+
     # -- following -------------------------------------------------------------------------------------------------
 
     def update(self, values: Mapping[str, object], hour_meter_h: float | None) -> bool:

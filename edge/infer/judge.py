@@ -1,9 +1,10 @@
 """The judge of one asset: polls in, verdicts out, never a bare number.
 
 With a bundle it gives remaining life with its interval; without one, how far the asset is from what it learned itself.
-It survives bad readings, silence, restarts (``state``, ``restore``: bit-equal from then on) and kept state that is
-another version's, which is refused, so that it learns anew. Where a bundle is on trial a second mind judges beside the
-one that counts, on the same readings; one that has just come to count and breaks gives way to the former at once.
+A sensor that is not believed is no evidence. It survives bad readings, silence, restarts (``state``, ``restore``:
+bit-equal from then on) and kept state that is another version's, which is refused, so that it learns anew. Where a
+bundle is on trial a second mind judges beside the one that counts, on the same readings; one that has just come to
+count and breaks gives way to the former at once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from edge.infer.coverage import Coverage
 from edge.infer.opinion import NOT_ENOUGH, Mind, Opinion
 from edge.infer.rival import Rival
 from edge.infer.selflearned import SelfLearned
+from edge.infer.sensors.spec import SensorSpec, spec_of
+from edge.infer.sensors.watch import SensorWatch
 from edge.ports import Standing
 
 COVERAGE_MIN = 0.5
@@ -37,10 +40,22 @@ log = logging.getLogger("babbitt.infer")
 class Judge:
     """``observe`` takes each batch of the asset as it is polled; ``verdict`` may be asked at any time and pace."""
 
-    def __init__(self, asset_id: str, asset_class: AssetClass, bundle: Bundle | None, period_ms: int) -> None:
-        """Raises ``BundleError`` for a bundle whose models or features this version cannot run."""
+    def __init__(
+        self, asset_id: str, asset_class: AssetClass, bundle: Bundle | None, period_ms: int,
+        sensors: SensorSpec | None = None,
+    ) -> None:  # fmt: skip
+        """``sensors`` are those that its class watches where nothing else is said.
+
+        Raises ``BundleError`` for a bundle whose models or features this version cannot run.
+        """
         self.asset_id = asset_id
-        self._recipe = {"asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms}
+        spec = sensors or spec_of(asset_class)
+        self._recipe = {
+            "asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms,
+            "sensors": msgspec.to_builtins(spec),
+        }  # fmt: skip
+        self._make_watch = partial(SensorWatch, spec, asset_class.hour_meter)
+        self._sensors = self._make_watch()
         self.bundle = bundle.hash if bundle is not None else ""
         self._class = asset_class
         self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle)
@@ -58,9 +73,14 @@ class Judge:
         self.polls += 1
         self.first_ns, self.last_ns = (self.first_ns if self.polls > 1 else batch.mono_ns), batch.mono_ns
         self._coverage.observe(batch)
-        values = self._held.take(batch.tags, batch.good())
+        good = batch.good()
+        held = self._held.take(batch.tags, good)
+        self._sensors.observe(good, held, batch.mono_ns, batch.read_ns)
+        values, doubted = self._sensors.believed(held), self._sensors.doubted
+        self._counting(lambda: self._mind.doubt(doubted))
         self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
         if self._rival is not None:
+            self._rival.doubt(doubted)
             self._rival.observe(values, batch.read_ns, batch.mono_ns)
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
@@ -96,8 +116,9 @@ class Judge:
             urgency=urgency_of(life.low_h) if life else Urgency.UNKNOWN,
             reasons=opinion.reasons,
             coverage=coverage,
-            note=opinion.note,
             anomaly_p=opinion.anomaly_p,
+            note="; ".join(filter(None, (opinion.note, self._sensors.machine))),
+            sensors=self._sensors.states,
         )
 
     def rival(self, bundle: Bundle | None, *, newcomer: bool = True) -> Rival:
@@ -146,6 +167,7 @@ class Judge:
             "coverage": self._coverage.kept(),
             "bundle": self.bundle,
             "mind": self._mind.kept(),
+            "sensors": self._sensors.kept(),
         }
 
     def checkpoint(self) -> str:
@@ -168,7 +190,8 @@ class Judge:
         try:
             asset_class = msgspec.convert(kept["class"], AssetClass)
             bundle = bundle_of(kept["bundle"]) if kept["bundle"] else None
-            judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"])
+            spec = msgspec.convert(kept["sensors"], SensorSpec)
+            judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"], spec)
             if not judge.restore(json.dumps(kept["state"]).encode()):
                 raise ValueError("its state is of another version")
             judge._held.values = dict(kept["held"])
@@ -189,13 +212,16 @@ class Judge:
             if kept["version"] != _STATE_VERSION or not self._mind.restore(minds.get(self.bundle) or kept["mind"]):
                 return False
             self._coverage.restore(kept["coverage"])
+            # A state of before there was a watch has none: the sensors are learned anew, the machine is not.
+            if "sensors" in kept and not self._sensors.restore(kept["sensors"]):
+                self._sensors = self._make_watch()
             self._observed = bool(kept["observed"])
             if self._rival is not None:
                 self._rival.carry(minds.get(self._rival.bundle) or kept["mind"])
                 self._rival.restore(rival)
         except (ValueError, KeyError, TypeError, AttributeError):
             # Half of it may have been taken over: better a new mind than one that was put together.
-            self._mind = self._make_mind()
+            self._mind, self._sensors = self._make_mind(), self._make_watch()
             return False
         return True
 

@@ -45,6 +45,9 @@ class Mind(Protocol):
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         """Take one poll's good values, with its wall and monotonic times."""
 
+    def doubt(self, tags: frozenset[str]) -> None:
+        """From now on these sensors are not believed, and those that were doubted before are again."""
+
     def opine(self) -> Opinion: ...
     def kept(self) -> dict[str, Any]:
         """What a restart needs, as plain JSON data."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge.contract.bundle import Bundle, Detector, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
+from edge.infer.doubt import Doubt
 from edge.infer.engine import Engine
 from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
 from edge.infer.settle import SettledAnomaly, SettledHealth, SettledLife
@@ -41,6 +42,10 @@ class _Distance:
         self._engine = Engine(bundle.files[detector.model], inputs=len(bundle.names), where=detector.model)
         if self._engine.outputs != len(bundle.names):
             raise BundleError(detector.model, "an autoencoder gives as many numbers as it takes", "train it again")
+
+    def reproduced(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A scaled row as the autoencoder makes it anew."""
+        return self._engine.run(row)
 
     def of(self, features: NDArray[np.float32]) -> float:
         row = self._detector.scaling.apply(features)
@@ -67,6 +72,7 @@ class Prognosis:
         self._strangeness = _Distance(bundle, bundle.familiar)
         self.tags = (*spec.tags, spec.hour_meter)
         self._tracker = FeatureTracker(spec)
+        self._doubt = Doubt(spec)
         self._stalled_polls = 0
         self._hourless_polls = 0
         self._renew()
@@ -84,6 +90,14 @@ class Prognosis:
         self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)
         self._stalled_polls = 0 if stepped else min(self._stalled_polls + 1, _STALLED_POLLS)
 
+    def doubt(self, tags: frozenset[str]) -> None:
+        """What a sensor said before it was doubted must not linger, nor what was made of it."""
+        before, self._doubt = self._doubt, Doubt(self._spec, tags & {*self._spec.tags})
+        if self._doubt != before:
+            for i in set(before.signals) - set(self._doubt.signals):
+                self._tracker.forget(i)
+            self._renew()
+
     def opine(self) -> Opinion:
         missing = self._missing()
         if missing:
@@ -92,7 +106,8 @@ class Prognosis:
         assert tracker.hour_h is not None
         if tracker.renewals != self._renewals:
             self._renew()
-        features, hour = tracker.vector(), tracker.hour_h
+        features = self._doubt.filled(tracker, self._bundle.familiar.scaling, self._strangeness.reproduced)
+        hour = tracker.hour_h
         anomaly = self._novelty.of(features)
         opinion = Opinion(
             anomaly=anomaly,
@@ -110,7 +125,7 @@ class Prognosis:
         assert opinion.anomaly is not None
         score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
         score = float(tempered(np.array(score), np.array(opinion.anomaly), self._bundle.quiet))
-        outside = self._outside(features)
+        outside = "; ".join(filter(None, (self._doubt.words, self._outside(features))))
         answer = self._interval(score, early=health >= self._bundle.established_below, widen=bool(outside))
         cap_h = self._bundle.rul_cap_h
         life = self._settled_life.settle(answer, hour, cap_h=cap_h, anomalous=opinion.anomalous)
@@ -127,13 +142,16 @@ class Prognosis:
         tracker = self._tracker
         if self._hourless_polls >= _STALLED_POLLS or (tracker.hour_h is None and self._hourless_polls):
             return f"no good reading of {listed([self._spec.hour_meter])}"
+        if self._doubt.too_much:
+            return self._doubt.too_much
         if not tracker.ready:
             absent = tracker.never_seen()
             if self._stalled_polls >= _STALLED_POLLS and absent:
                 return f"no good reading of {listed(absent)}"
             return f"learning the healthy baseline, {math.floor(100.0 * tracker.learned)} % done"
         silent = tracker.silent_h()
-        quiet = [s.tag for s, h in zip(self._spec.signals, silent, strict=True) if h > _SILENT_MAX_H]
+        believed = [i for i in range(len(silent)) if i not in self._doubt.signals]
+        quiet = [self._spec.signals[i].tag for i in believed if silent[i] > _SILENT_MAX_H]
         return f"no good reading of {listed(quiet)} for {silent.max():.0f} h" if quiet else ""
 
     def _outside(self, features: NDArray[np.float32]) -> str:
@@ -162,6 +180,8 @@ class Prognosis:
         risen_h = tracker.risen_h()
         found = []
         for i, signal in enumerate(self._spec.signals):
+            if i in self._doubt.signals:
+                continue
             now = healthy[i] + means[0, i]
             level, was = (math.exp(now), math.exp(healthy[i])) if signal.log else (now, healthy[i])
             found.append(
@@ -175,6 +195,7 @@ class Prognosis:
     def kept(self) -> dict[str, Any]:
         return {
             "bundle": self._bundle.hash,
+            "doubt": sorted(self._doubt.tags),
             "tracker": base64.b64encode(self._tracker.state()).decode(),
             "polls": [self._stalled_polls, self._hourless_polls, self._renewals],
             "life": asdict(self._settled_life),
@@ -187,6 +208,7 @@ class Prognosis:
         """The tracker's state goes over to a new bundle that follows the same features; the models' own does not."""
         if not self._tracker.restore(base64.b64decode(kept["tracker"])):
             return False
+        self._doubt = Doubt(self._spec, frozenset(kept.get("doubt", ())))
         self._renew()
         self._stalled_polls, self._hourless_polls, renewals = kept["polls"]
         if kept["bundle"] == self._bundle.hash:

@@ -47,6 +47,10 @@ class Rival:
         if not self.broke:
             self._contained(lambda: self._mind.observe(values, read_ns, mono_ns))
 
+    def doubt(self, tags: frozenset[str]) -> None:
+        if not self.broke:
+            self._contained(lambda: self._mind.doubt(tags))
+
     def compare(self, counts: Opinion, mono_ns: int) -> None:
         """Hold its opinion against that of the mind that counts."""
         elapsed_s = (mono_ns - self._asked_ns) / 1e9 if self._asked_ns else 0.0

@@ -48,6 +48,7 @@ class SelfLearned:
         self._polls = 0
         self._settled = SettledAnomaly(raise_after=_RAISE_AFTER_POLLS, clear_after=_CLEAR_AFTER_POLLS)
         self._last: dict[str, float] = {}
+        self._doubted: frozenset[str] = frozenset()
 
     def observe(self, values: Mapping[str, object], _read_ns: int, _mono_ns: int, /) -> None:
         row = {tag: x for tag, value in values.items() if (x := number(value)) is not None}
@@ -62,6 +63,14 @@ class SelfLearned:
         self._last = {name: row[name] for name in self._names if name in row}
         self._mean = self._smoothed(self._mean, row)
         self._settled.settle(self._score(self._mean), float(self._polls))
+
+    def doubt(self, tags: frozenset[str]) -> None:
+        """Of a sensor that is not believed nothing is known: it stands where it does when healthy."""
+        if tags != self._doubted:
+            changed = tags ^ self._doubted
+            self._mean = np.where([name in changed for name in self._names], 0.0, self._mean)
+            self._settled = SettledAnomaly(raise_after=_RAISE_AFTER_POLLS, clear_after=_CLEAR_AFTER_POLLS)
+            self._doubted = tags
 
     def opine(self) -> Opinion:
         if self._threshold == 0.0:
@@ -139,6 +148,7 @@ class SelfLearned:
             "centre": self._centre.tolist(),
             "spread": self._spread.tolist(),
             "mean": self._mean.tolist(),
+            "doubted": sorted(self._doubted),
             "precision": self._precision.tolist(),
             "threshold": self._threshold,
             "polls": self._polls,
@@ -152,6 +162,7 @@ class SelfLearned:
         self._centre, self._spread, self._mean = (np.array(kept[k], dtype=float) for k in ("centre", "spread", "mean"))
         size = len(self._names)
         self._precision = np.array(kept["precision"], dtype=float).reshape(size, size)
+        self._doubted = frozenset(kept.get("doubted", ()))
         self._threshold, self._polls = kept["threshold"], kept["polls"]
         self._settled = SettledAnomaly(**kept["anomaly"])
         return True

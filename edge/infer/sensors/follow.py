@@ -145,9 +145,7 @@ class Follower:
         shift, level = self._shift(sensor), float(self._levels[sensor])
         offset = level * -math.expm1(-shift) if self._is_ratio(sensor) else shift
         tag = self._spec.tags[sensor]
-        said = words.drifting(
-            tag, self._spec.unit(tag), offset, level, "all other sensors", self._rival(sensor)
-        )
+        said = words.drifting(tag, self._spec.unit(tag), offset, level, "all other sensors", self._rival(sensor))
         return offset, said
 
     def _rival(self, sensor: int) -> str:

@@ -7,6 +7,7 @@ on being estimated and it is believed again when it is gone.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from edge.infer.sensors.signs import Signs
 from edge.infer.sensors.spec import SensorSpec
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.float32]
+"""What is kept of an hour: sensors are no finer than single precision."""
 
 STEP_H = 1.0
 BLOCK_STEPS = 6
@@ -55,8 +58,8 @@ class SensorWatch:
         self._polls = 0
         self._groups = [Group(tags) for tags in spec.groups if len(tags) >= 3]
         self._standing: dict[str, Standing] = {}
-        self._rows: list[Array] = []
-        self._means: list[Array] = []
+        self._rows: list[Rows] = []
+        self._levels, self._levels_count = np.zeros(len(spec.tags)), np.zeros(len(spec.tags))
         self._follower: Follower | None = None
         self._times_ns: list[int] = []
         self._opened_h = 0.0
@@ -89,6 +92,12 @@ class SensorWatch:
         said = self._follower.suspicion if self._follower is not None else None
         return words.together(said.together, said.coupling) if said is not None and said.machine else ""
 
+    @property
+    def doubted(self) -> frozenset[str]:
+        """Of these the ones that no vote of a group stands in for."""
+        spoken_for = {tag for group in self._groups for tag in group.tags if len(group.tags) - len(group.off) >= 2}
+        return self.quarantined - spoken_for
+
     def believed(self, values: Mapping[str, object]) -> dict[str, object]:
         """``values`` without what is not believed; a redundant sensor is spoken for by the vote of its group."""
         kept = {tag: value for tag, value in values.items() if tag not in self._standing}
@@ -103,7 +112,7 @@ class SensorWatch:
 
     def observe(self, fresh: Mapping[str, object], held: Mapping[str, object], mono_ns: int, read_ns: int) -> None:
         """Take one poll: ``fresh`` are its good values, ``held`` with what other polls of the asset said last."""
-        if not self._hours.update(held, mono_ns):
+        if not self.spec.signals or not self._hours.update(held, mono_ns):
             return
         self._watch_signs(fresh, read_ns)
         usable = {tag: value for tag, value in held.items() if not self._is_wild(tag)}
@@ -129,18 +138,20 @@ class SensorWatch:
             numbers[:] = 0.0
         self._block.append((row, raw))
         if self._follower is None:
-            self._rows.append(row)
-            self._means.append(raw)
+            self._rows.append(row.astype(np.float32))
+            self._levels += np.nan_to_num(raw)
+            self._levels_count += np.isfinite(raw)
             if len(self._rows) >= LEARN_STEPS:
                 self._learn()
         if len(self._block) >= BLOCK_STEPS:
             self._close_block(read_ns)
 
     def _learn(self) -> None:
-        levels = dict(zip(self.spec.tags, _mean_of(np.array(self._means)).tolist(), strict=True))
-        known = {tag: level for tag, level in levels.items() if np.isfinite(level)}
-        model = learn(self.spec, np.array(self._rows), known, BLOCK_STEPS)
-        self._rows, self._means = [], []
+        given = zip(self.spec.tags, self._levels, self._levels_count, strict=True)
+        levels = {tag: float(total / count) for tag, total, count in given if count}
+        model = learn(self.spec, np.array(self._rows, dtype=np.float64), levels, BLOCK_STEPS)
+        self._rows = []
+        self._levels[:] = self._levels_count[:] = 0.0
         if model is not None:
             self._follower = Follower(self.spec, model)
 
@@ -244,7 +255,8 @@ class SensorWatch:
             "opened": self._opened_h,
             "groups": [group.kept() for group in self._groups],
             "standing": {tag: asdict(standing) for tag, standing in self._standing.items()},
-            "rows": [[row.tolist(), raw.tolist()] for row, raw in zip(self._rows, self._means, strict=True)],
+            "rows": base64.b64encode(np.array(self._rows, dtype="<f4").tobytes()).decode(),
+            "levels": [self._levels.tolist(), self._levels_count.tolist()],
             "open": [a.tolist() for a in (self._sum, self._count, self._raw_sum, self._raw_count)],
             "block": [[row.tolist(), raw.tolist()] for row, raw in self._block],
             "times": self._times_ns,
@@ -265,7 +277,9 @@ class SensorWatch:
         for group, state in zip(self._groups, kept["groups"], strict=True):
             group.restore(state)
         self._standing = {tag: Standing(**standing) for tag, standing in kept["standing"].items()}
-        self._rows, self._means = [np.array(r[0]) for r in kept["rows"]], [np.array(r[1]) for r in kept["rows"]]
+        rows = np.frombuffer(base64.b64decode(kept["rows"]), dtype="<f4").astype(np.float32)
+        self._rows = list(rows.reshape(-1, max(len(self._sum), 1)))
+        self._levels, self._levels_count = (np.array(a) for a in kept["levels"])
         self._sum, self._count, self._raw_sum, self._raw_count = (np.array(a) for a in kept["open"])
         self._block = [(np.array(row), np.array(raw)) for row, raw in kept["block"]]
         self._times_ns = list(kept["times"])

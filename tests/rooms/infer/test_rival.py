@@ -131,6 +131,9 @@ class Breaks:
         if self.left < 0:
             raise RuntimeError("a model that nobody meant")
 
+    def doubt(self, tags: frozenset[str]) -> None:
+        pass
+
     def opine(self) -> Opinion:
         self.observe({}, 0, 0)
         return SURE
