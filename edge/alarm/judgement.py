@@ -1,4 +1,5 @@
-"""What a verdict says in alarms: an anomaly asks for a look, a short remaining life for a plan or for a stop.
+"""What a verdict says in alarms: an anomaly asks for a look, a short remaining life for a plan or for a stop, a sensor
+that is not believed for a repair of the sensor.
 
 An alarm clears only when the verdict is back by a margin and for a while, so that a figure that wavers about its limit
 is one alarm. A verdict without enough evidence neither raises nor clears.
@@ -10,12 +11,29 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edge.alarm.entry import Entry
-from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, Priority, Urgency, Verdict
+from edge.contract.types import (
+    URGENCY_CRITICAL_BELOW_H,
+    URGENCY_WARNING_BELOW_H,
+    Priority,
+    SensorFault,
+    SensorState,
+    Urgency,
+    Verdict,
+)
 
 CLEAR_MARGIN = 0.1
 """How far (as a share of the limit) a verdict must be back before its alarm clears."""
 
 OFF_DELAY_NS = 5 * 10**9
+
+SENSOR_ACTIONS = {
+    SensorFault.DRIFTING: "recalibrate or replace the sensor; the machine itself shows no fault",
+    SensorFault.STUCK: "check the sensor, its cable and its converter",
+    SensorFault.NOISY: "check the sensor's cable, shield and ground",
+    SensorFault.CLIPPED: "check the range of the sensor and of its input",
+    SensorFault.SPIKING: "check the sensor's plugs and cable",
+    SensorFault.SWAPPED: "check which of the two sensors is wired where",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,8 @@ def entries(asset: str, name: str) -> dict[str, Entry]:
             Priority.HIGH,
             f"{name} has more than {URGENCY_CRITICAL_BELOW_H:.0f} running hours left again",
         ),
+        "sensor_drifting": (Priority.LOW, f"{name}: no sensor drifts any longer"),
+        "sensor_bad": (Priority.LOW, f"{name}: every sensor is believed again"),
     }
     return {
         rule: Entry(asset, rule, "", priority, on_ns=0, off_ns=OFF_DELAY_NS, name=name, ended=ended)
@@ -59,6 +79,21 @@ def findings(verdict: Verdict, name: str, standing: Mapping[str, Entry]) -> Iter
     yield _remaining_life(
         verdict, name, "rul_critical", URGENCY_CRITICAL_BELOW_H, active=standing["rul_critical"].is_active
     )
+    yield _sensors(verdict, name, "sensor_drifting", drifting=True)
+    yield _sensors(verdict, name, "sensor_bad", drifting=False)
+
+
+def _sensors(verdict: Verdict, name: str, rule: str, *, drifting: bool) -> Finding:
+    """The sensor that is off for longest speaks for all of its kind."""
+    bad = [s for s in verdict.sensors if (s.fault is SensorFault.DRIFTING) == drifting]
+    if not bad:
+        return Finding(rule, holds=False)
+    worst: SensorState = min(bad, key=lambda s: (s.since_ns, s.tag))
+    more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
+    return Finding(
+        rule, holds=True, tag=worst.tag, value=worst.offset, sentence=f"{name}: {worst.words}{more}",
+        cause=f"the sensor of {worst.tag} is {worst.fault}", action=SENSOR_ACTIONS[worst.fault],
+    )  # fmt: skip
 
 
 def _anomaly(verdict: Verdict, name: str, *, active: bool) -> Finding:

@@ -11,6 +11,7 @@ from msgspec import inspect as types
 from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
 from edge.config.north import North, OpcUaServer, SparkplugNode
+from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
 from edge.config.tables import Unit as AssetUnit
@@ -19,7 +20,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
     *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
     ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
-    ("rate of a unit", Rate), ("report of a unit", Report), ("[panel]", Panel), ("[north]", North),
+    ("rate of a unit", Rate), ("report of a unit", Report), ("redundant sensors of an asset", Redundant),
+    ("balance of an asset", Balance), ("[panel]", Panel), ("[north]", North),
     ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from edge.config.load import load
 from edge.config.north import North
 from edge.config.profiles import Profile, load_profile
 from edge.config.scans import problems_of_unit
-from edge.config.tables import SiteFile, Unit
+from edge.config.tables import Asset, SiteFile, Unit
 from edge.errors import ConfigError
 
 _Table = TypeVar("_Table", bound=Line | Broker)
@@ -197,3 +197,16 @@ def _check_tags(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> Non
                         "tags of one asset must differ",
                     )  # fmt: skip
                 seen[point.tag] = unit.profile
+        _check_sensors(path, f"asset[{i}]", asset, set(seen))
+
+
+def _check_sensors(path: Path, key: str, asset: Asset, tags: set[str]) -> None:
+    """Sensors that check each other must be there, else they would be waited for in silence."""
+    named = [(f"{key}.redundant[{j}].tags", tag) for j, group in enumerate(asset.redundant) for tag in group.tags]
+    named += [(f"{key}.balance[{j}].terms", tag) for j, balance in enumerate(asset.balance) for tag in balance.tags]
+    for where, tag in named:
+        if tag not in tags:
+            raise ConfigError(str(path), f"`{where}`: there is no tag {tag!r}", f"tags: {', '.join(sorted(tags))}")
+    for j, group in enumerate(asset.redundant):
+        if len(set(group.tags)) < len(group.tags):
+            raise ConfigError(str(path), f"`{key}.redundant[{j}].tags`: a tag stands twice", "name each sensor once")

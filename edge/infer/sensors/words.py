@@ -1,18 +1,9 @@
-"""What is wrong with a sensor, in a sentence, and what to do about it."""
+"""What is wrong with a sensor, in a sentence."""
 
 from __future__ import annotations
 
 from edge.contract.types import SensorFault
 from edge.infer.words import spoken
-
-ACTIONS = {
-    SensorFault.DRIFTING: "recalibrate or replace the sensor; the machine itself shows no fault",
-    SensorFault.STUCK: "check the sensor, its cable and its converter",
-    SensorFault.NOISY: "check the sensor's cable, shield and ground",
-    SensorFault.CLIPPED: "check the range of the sensor and of its input",
-    SensorFault.SPIKING: "check the sensor's plugs and cable",
-    SensorFault.SWAPPED: "check which of the two sensors is wired where",
-}
 
 
 def drifting(tag: str, unit: str, offset: float, reading: float, because: str, rival: str = "") -> str:

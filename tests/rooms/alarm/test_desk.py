@@ -19,6 +19,8 @@ from edge.contract.types import (
     Priority,
     Quality,
     Reason,
+    SensorFault,
+    SensorState,
     Tag,
     Urgency,
     Value,
@@ -285,6 +287,37 @@ def test_standing_is_by_priority_and_then_the_oldest_first() -> None:
         ("pump", "zone_d", 5.5),
         ("mill", "zone_c", 3.0),
         ("pump", "zone_c", 5.5),
+    ]
+
+
+DRIFTS = SensorState(
+    "bearing_temperature_c", SensorFault.DRIFTING, 7, -1.3, quarantined=True,
+    words="bearing temperature drifts: it reads 41.2 °C, -1.3 off, by all other sensors",
+)  # fmt: skip
+STUCK = SensorState("power_kw", SensorFault.STUCK, 9, None, quarantined=True, words="power says the same value")
+
+
+def test_a_sensor_that_drifts_asks_for_a_calibration_and_nothing_faster() -> None:
+    desk = desk_of()
+    [alarm] = desk.judge(replace(verdict(None), sensors=(DRIFTS,)), mono_ns=0)
+    assert (alarm.rule, alarm.priority, alarm.tag, alarm.value) == (
+        "sensor_drifting",
+        Priority.LOW,
+        "bearing_temperature_c",
+        -1.3,
+    )
+    assert "-1.3 off" in alarm.sentence
+    assert "recalibrate" in alarm.action
+
+
+def test_other_bad_sensors_are_an_alarm_of_their_own_that_ends_when_they_are_believed_again() -> None:
+    desk = desk_of()
+    changes = desk.judge(replace(verdict(None), sensors=(DRIFTS, STUCK)), mono_ns=0)
+    assert [alarm.rule for alarm in changes] == ["sensor_drifting", "sensor_bad"]
+    assert desk.judge(verdict(None), mono_ns=S) == []
+    assert sorted(brief(desk.judge(verdict(None), mono_ns=6 * S))) == [
+        ("sensor_bad", "returned"),
+        ("sensor_drifting", "returned"),
     ]
 
 
