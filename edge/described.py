@@ -39,7 +39,7 @@ def judged_by(site: Site, asset: Machine) -> object:
     """What the judge of ``asset`` is made of."""
     return (
         site.classes[asset.class_], min(unit.period_ms for unit in asset.unit), told_of(asset.unit, site.profiles)[0],
-        asset.redundant, asset.balance,
+        asset.redundant, asset.balance, site.services[asset.id],
     )  # fmt: skip
 
 

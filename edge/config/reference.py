@@ -10,6 +10,7 @@ from msgspec import inspect as types
 
 from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
+from edge.config.nameplate import Bearing, Nameplate, PlannedStop, Tool, Vibration, Winding
 from edge.config.north import North, OpcUaServer, SparkplugNode
 from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
@@ -21,7 +22,9 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
     ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
     ("rate of a unit", Rate), ("report of a unit", Report), ("redundant sensors of an asset", Redundant),
-    ("balance of an asset", Balance), ("[panel]", Panel), ("[north]", North),
+    ("balance of an asset", Balance), ("nameplate of an asset", Nameplate), ("bearing of a nameplate", Bearing),
+    ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
+    ("stop of an asset", PlannedStop), ("[panel]", Panel), ("[north]", North),
     ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip
@@ -90,10 +93,14 @@ def _accepts(kind: types.Type) -> str:
             return ("whole number" if isinstance(kind, types.IntType) else "number") + _bounds(kind)
         case types.StrType():
             return "text"
+        case types.DateTimeType():
+            return "date with time and zone"
         case types.UnionType():
             return " or ".join(_accepts(t) for t in kind.types if not isinstance(t, types.NoneType))
         case types.VarTupleType():
             return f"list of {_accepts(kind.item_type)}"
+        case types.DictType():
+            return f"table of {_accepts(kind.value_type)} by {_accepts(kind.key_type)}"
         case types.StructType():
             return f"table ({kind.cls.__name__})"
         case _:

@@ -14,9 +14,11 @@ from edge.config.asset_class import AssetClass, load_asset_class
 from edge.config.broker import Broker
 from edge.config.lines import Line, Mqtt, PushedLine, SparkplugHost
 from edge.config.load import load
+from edge.config.nameplate import Service, problems
 from edge.config.north import North
 from edge.config.profiles import Profile, load_profile
 from edge.config.scans import problems_of_unit
+from edge.config.severity import load_severity
 from edge.config.tables import Asset, SiteFile, Unit
 from edge.errors import ConfigError
 
@@ -24,15 +26,17 @@ _Table = TypeVar("_Table", bound=Line | Broker)
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id; ``path`` for errors and relative paths.
+    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id, ``services`` by asset.
 
-    ``folders`` are searched for what the site names: its own ``profiles`` folder first, then the shipped one.
+    ``path`` is for errors and relative paths. ``folders`` are searched for what the site names: its own ``profiles``
+    folder first, then the shipped one.
     """
 
     path: Path
     file: SiteFile
     profiles: dict[str, Profile]
     classes: dict[str, AssetClass]
+    services: dict[str, Service]
     folders: tuple[Path, ...]
 
     def resolve(self, path: str) -> Path:
@@ -82,14 +86,48 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
                 profiles[unit.profile] = load_profile(found)
             _check_unit(path, f"asset[{i}].unit[{j}]", unit, _line_of(file, unit), profiles[unit.profile])
     _check_tags(path, file, profiles)
+    services = {
+        asset.id: _service(path, folders, f"asset[{i}]", asset, classes[asset.class_].hour_meter, profiles)
+        for i, asset in enumerate(file.asset)
+    }
     lines = tuple(_absolute(home, line) for line in file.line)
     return Site(
         path=home,
         file=msgspec.structs.replace(file, line=lines, north=_north(home, file.north)),
         profiles=profiles,
         classes=classes,
+        services=services,
         folders=tuple(folders),
     )
+
+
+def _service(
+    path: Path, folders: list[Path], key: str, asset: Asset, hour_meter: str, profiles: dict[str, Profile]
+) -> Service:
+    """What the machine's judge is told, with its zones of severity looked up."""
+    plate, stop = asset.nameplate, asset.stop
+    for place, problem, hint in problems(plate, stop, hour_meter):
+        raise ConfigError(str(path), f"`{key}.{place}`: {problem}", hint)
+    tags = {point.tag for unit in asset.unit for point in profiles[unit.profile].point}
+    vibration = plate.vibration if plate is not None else None
+    wanted = {} if vibration is None else {"nameplate.vibration.tag": vibration.tag}
+    if plate is not None or (stop is not None and stop.at is None):
+        wanted["nameplate" if plate is not None else "stop"] = hour_meter
+    for place, tag in wanted.items():
+        if tag not in tags:
+            raise ConfigError(str(path), f"`{key}.{place}`: no unit of it measures {tag!r}", "add it to a profile")
+    zones = None
+    if plate is not None and vibration is not None:
+        where = f"{key}.nameplate.vibration"
+        severity = load_severity(_find(path, folders, "severity", vibration.standard, f"{where}.standard"))
+        try:
+            found = severity.boundaries(
+                power_kw=vibration.power_kw, support=vibration.support, shaft_height_mm=vibration.shaft_height_mm
+            )
+        except ConfigError as error:
+            raise ConfigError(str(path), f"`{where}`: {error.where}: {error.problem}", error.hint) from error
+        zones = (found.ab_mm_s, found.bc_mm_s, found.cd_mm_s)
+    return Service(nameplate=plate, stop=stop, zones=zones)
 
 
 def _absolute(site: Path, table: _Table) -> _Table:

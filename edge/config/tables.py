@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edge.config.lines import Line, Name
+from edge.config.nameplate import Nameplate, PlannedStop
 from edge.config.north import North
 from edge.config.profiles.signal import Strict
 from edge.config.sensors import Balance, Redundant
@@ -133,6 +134,12 @@ class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
     unit: Annotated[tuple[Unit, ...], Meta(min_length=1, description="The devices that measure it.")]
     redundant: Annotated[tuple[Redundant, ...], Meta(description="Its sensors that measure the same thing.")] = ()
     balance: Annotated[tuple[Balance, ...], Meta(description="Sums of its signals that physics keeps constant.")] = ()
+    nameplate: Annotated[
+        Nameplate | None, Meta(description="What its papers say, for a life before any model knows it.")
+    ] = None
+    stop: Annotated[
+        PlannedStop | None, Meta(description="When it stops next, for the chance of a failure before then.")
+    ] = None
 
 
 class Panel(Strict, frozen=True, kw_only=True):

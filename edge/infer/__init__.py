@@ -31,7 +31,8 @@ def load_judges(site: Site, bundle_for: Callable[[str], Bundle | None], but: Col
         if asset.id not in but:
             period_ms = min(unit.period_ms for unit in asset.unit)
             judges[asset.id] = Judge(
-                asset.id, _class_of(asset, site), bundle_for(asset.id), period_ms, sensors_of(site, asset)
+                asset.id, _class_of(asset, site), bundle_for(asset.id), period_ms, sensors_of(site, asset),
+                site.services[asset.id],
             )  # fmt: skip
     return judges
 

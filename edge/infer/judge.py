@@ -18,11 +18,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from edge.config.asset_class import AssetClass
+from edge.config.nameplate import Service
 from edge.contract.bundle import Bundle
 from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
 from edge.features.held import Held
 from edge.infer.coverage import Coverage
-from edge.infer.opinion import NOT_ENOUGH, Mind, Opinion
+from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
+from edge.infer.prior import Prior
 from edge.infer.rival import Rival
 from edge.infer.selflearned import SelfLearned
 from edge.infer.sensors.spec import SensorSpec, spec_of
@@ -42,7 +44,7 @@ class Judge:
 
     def __init__(
         self, asset_id: str, asset_class: AssetClass, bundle: Bundle | None, period_ms: int,
-        sensors: SensorSpec | None = None,
+        sensors: SensorSpec | None = None, service: Service = Service(),  # noqa: B008 - frozen
     ) -> None:  # fmt: skip
         """``sensors`` are those that its class watches where nothing else is said.
 
@@ -52,13 +54,15 @@ class Judge:
         spec = sensors or spec_of(asset_class)
         self._recipe = {
             "asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms,
-            "sensors": msgspec.to_builtins(spec),
+            "sensors": msgspec.to_builtins(spec), "service": msgspec.to_builtins(service),
         }  # fmt: skip
         self._make_watch = partial(SensorWatch, spec, asset_class.hour_meter)
         self._sensors = self._make_watch()
         self.bundle = bundle.hash if bundle is not None else ""
         self._class = asset_class
         self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle)
+        self._make_prior = partial(Prior, service, asset_class.hour_meter)
+        self._prior = self._make_prior()
         self._mind = self._make_mind()
         self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
@@ -79,6 +83,7 @@ class Judge:
         values, doubted = self._sensors.believed(held), self._sensors.doubted
         self._counting(lambda: self._mind.doubt(doubted))
         self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
+        self._prior.observe(values)
         if self._rival is not None:
             self._rival.doubt(doubted)
             self._rival.observe(values, batch.read_ns, batch.mono_ns)
@@ -102,6 +107,7 @@ class Judge:
                 anomaly_p=opinion.anomaly_p,
                 note=f"{NOT_ENOUGH}: only {100.0 * coverage:.0f} % of the expected readings were good",
             )
+        opinion = self._prior.completed(opinion, at_ns)
         life = opinion.life
         return Verdict(
             asset=self.asset_id,
@@ -113,12 +119,16 @@ class Judge:
             rul_h=life.rul_h if life else None,
             rul_low_h=life.low_h if life else None,
             rul_high_h=life.high_h if life else None,
-            urgency=urgency_of(life.low_h) if life else Urgency.UNKNOWN,
+            urgency=urgency_of(life.low_h) if life and opinion.basis == BUNDLE else Urgency.UNKNOWN,
             reasons=opinion.reasons,
             coverage=coverage,
             anomaly_p=opinion.anomaly_p,
             note="; ".join(filter(None, (opinion.note, self._sensors.machine))),
             sensors=self._sensors.states,
+            failure_p=opinion.failure_p,
+            stop_h=opinion.stop_h,
+            survival=opinion.survival,
+            basis=opinion.basis,
         )
 
     def rival(self, bundle: Bundle | None, *, newcomer: bool = True) -> Rival:
@@ -168,6 +178,7 @@ class Judge:
             "bundle": self.bundle,
             "mind": self._mind.kept(),
             "sensors": self._sensors.kept(),
+            "prior": self._prior.kept(),
         }
 
     def checkpoint(self) -> str:
@@ -191,7 +202,8 @@ class Judge:
             asset_class = msgspec.convert(kept["class"], AssetClass)
             bundle = bundle_of(kept["bundle"]) if kept["bundle"] else None
             spec = msgspec.convert(kept["sensors"], SensorSpec)
-            judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"], spec)
+            service = msgspec.convert(kept.get("service", {}), Service)
+            judge = cls(kept["asset"], asset_class, bundle, kept["period_ms"], spec, service)
             if not judge.restore(json.dumps(kept["state"]).encode()):
                 raise ValueError("its state is of another version")
             judge._held.values = dict(kept["held"])
@@ -216,12 +228,14 @@ class Judge:
             if "sensors" in kept and not self._sensors.restore(kept["sensors"]):
                 self._sensors = self._make_watch()
             self._observed = bool(kept["observed"])
+            if "prior" in kept:
+                self._prior.restore(kept["prior"])
             if self._rival is not None:
                 self._rival.carry(minds.get(self._rival.bundle) or kept["mind"])
                 self._rival.restore(rival)
         except (ValueError, KeyError, TypeError, AttributeError):
             # Half of it may have been taken over: better a new mind than one that was put together.
-            self._mind, self._sensors = self._make_mind(), self._make_watch()
+            self._mind, self._sensors, self._prior = self._make_mind(), self._make_watch(), self._make_prior()
             return False
         return True
 

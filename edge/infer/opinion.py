@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edge.contract.types import Reason
+from edge.contract.types import Reason, SurvivalPoint
 
 NOT_ENOUGH = "not enough evidence"
+BUNDLE, PRIOR = "bundle", "prior"
+"""What a life may rest on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Opinion:
     """``life`` is None where there is too little evidence; ``note`` then says what is missing.
 
     ``anomaly_p`` is the conformal p-value of ``anomaly`` among healthy ones, None where none has been seen yet.
+    ``departs``: the asset is known to be other than healthy, if not how. ``survival`` belongs to ``life``, which rests
+    on ``basis``; ``failure_p`` is the chance of a failure within ``stop_h`` hours.
     """
 
     health: float | None = None
@@ -34,6 +38,11 @@ class Opinion:
     reasons: tuple[Reason, ...] = ()
     note: str = ""
     anomaly_p: float | None = None
+    survival: tuple[SurvivalPoint, ...] = ()
+    departs: bool = False
+    basis: str = ""
+    stop_h: float | None = None
+    failure_p: float | None = None
 
 
 class Mind(Protocol):

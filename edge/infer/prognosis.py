@@ -117,7 +117,8 @@ class Prognosis:
         if self._settled_strange.settle(self._strangeness.of(features), hour):
             # Unbalance, or a sensor that drifts: what the life model says of it would be a guess.
             self._settled_life, self._settled_health = SettledLife(), SettledHealth()
-            return replace(opinion, health=100.0 / max(1.0, anomaly), note=f"{NOT_ENOUGH}: {_UNFAMILIAR}")
+            note = f"{NOT_ENOUGH}: {_UNFAMILIAR}"
+            return replace(opinion, health=100.0 / max(1.0, anomaly), note=note, departs=True)
         return self._judged(opinion, features, hour)
 
     def _judged(self, opinion: Opinion, features: NDArray[np.float32], hour: float) -> Opinion:

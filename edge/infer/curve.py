@@ -1,0 +1,62 @@
+"""The chance that an asset still runs, as a curve over the hours to come, and what it says of the next planned stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from edge.config.nameplate import PlannedStop
+from edge.contract.types import SurvivalPoint
+
+SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+"""Of machines that have failed: where the curve has its points."""
+_NS_PER_H = 3_600_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def curve(hours: Sequence[float], shares: Sequence[float]) -> tuple[SurvivalPoint, ...]:
+    """The points where ``shares`` (ascending, 0..1) have failed by ``hours``, from 1 now on. It never rises.
+
+    Of hours that fall again the larger counts: the curve is then the better one, and quantiles cross by chance only
+    where they are close.
+    """
+    points = [SurvivalPoint(0.0, 1.0)]
+    for at_h, share in zip(hours, shares, strict=True):
+        at_h = max(at_h, points[-1].at_h)
+        if at_h == points[-1].at_h and len(points) > 1:
+            points[-1] = SurvivalPoint(at_h, 1.0 - share)
+        else:
+            points.append(SurvivalPoint(at_h, 1.0 - share))
+    return tuple(points)
+
+
+def failed_by(points: Sequence[SurvivalPoint], hours: float) -> float | None:
+    """The chance of a failure within ``hours``, between points in a straight line; None beyond the last of them."""
+    if not points or hours > points[-1].at_h:
+        return None
+    for before, after in pairwise(points):
+        if hours <= after.at_h:
+            width = after.at_h - before.at_h
+            share = (hours - before.at_h) / width if width > 0.0 else 1.0
+            return 1.0 - (before.survives + share * (after.survives - before.survives))
+    return 1.0 - points[-1].survives
+
+
+def stop_in_h(stop: PlannedStop | None, hour_h: float | None, at_ns: int) -> float | None:
+    """Hours of the meter to the next planned stop; None where there is none ahead, or the meter must tell and does not.
+
+    To a date the machine is taken to run all the time: hours at rest only make a failure less likely.
+    """
+    if stop is None:
+        return None
+    if stop.at is not None:
+        since = stop.at - _EPOCH
+        left_h = (((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1000 - at_ns) / _NS_PER_H
+        return left_h if left_h > 0.0 else None
+    if hour_h is None:
+        return None
+    if stop.at_h is not None:
+        return stop.at_h - hour_h if stop.at_h > hour_h else None
+    assert stop.every_h is not None
+    return stop.every_h - hour_h % stop.every_h
