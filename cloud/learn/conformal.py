@@ -9,6 +9,7 @@ two tails are taken apart, and separately for ranges of the prediction: an inter
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,26 @@ def calibrate(
         high.append(quantile_by_machine(-over, machines[rows], tail, weights=weighing))
     centres = (edges[:-1] + edges[1:]) / 2.0
     return Interval(coverage, centres, _finite(np.array(low)), _finite(np.array(high)))
+
+
+def places(
+    predicted: Array, actual: Array, machines: NDArray[np.int64], interval: Interval, levels: Sequence[float]
+) -> tuple[float, ...]:
+    """Where within ``interval`` each of ``levels`` lies for the next machine: -1 lower end, 0 prediction, 1 upper end.
+
+    Of the residuals over their own margins, by machine as ever; each level errs outward. See ``bundle.Inner``.
+    """
+    below = np.interp(predicted, interval.at, interval.low)
+    above = np.interp(predicted, interval.at, interval.high)
+    residual = actual - predicted
+    share = np.clip(residual / np.maximum(np.where(residual < 0.0, below, above), 1e-9), -1.0, 1.0)
+    found = [
+        -quantile_by_machine(-share, machines, 1.0 - level)
+        if level < 0.5
+        else quantile_by_machine(share, machines, level)
+        for level in levels
+    ]
+    return tuple(float(place) for place in np.maximum.accumulate(np.clip(found, -1.0, 1.0)))
 
 
 def _finite(margins: Array) -> Array:

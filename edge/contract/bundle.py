@@ -76,6 +76,22 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Inner:
+    """How lives lie within the interval: for each of ``levels`` (ascending shares of machines that have failed by then)
+    the place of its quantile: -1 at the lower end, 0 at the prediction, 1 at the upper end.
+
+    Places follow an interval that is widened or calibrated anew.
+    """
+
+    levels: tuple[float, ...]
+    early: tuple[float, ...]
+    established: tuple[float, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"levels": list(self.levels), "early": list(self.early), "established": list(self.established)}
+
+
+@dataclass(frozen=True)
 class Detector:
     """An autoencoder: what it cannot reproduce is unlike its training. ``threshold`` of the root mean square error."""
 
@@ -92,6 +108,7 @@ class Bundle:
     [2, features]. The life score runs from 0 (failed) to 1 (``rul_cap_h`` or more), logarithmic in hours between.
     ``novelty`` tells whether the asset departs from healthy, ``familiar`` whether it does so in a way that the life
     model has seen. The ``early`` interval holds while health is above ``established_below``, ``established`` after.
+    ``inner`` tells how lives lie within them; bundles from before it have none.
     """
 
     asset_class: str
@@ -112,6 +129,7 @@ class Bundle:
     familiar: Detector
     files: Mapping[str, bytes]
     manifest: Mapping[str, Any]
+    inner: Inner | None = None
 
 
 def life_score(rul_h: Array, cap_h: float) -> Array:
@@ -292,6 +310,7 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         familiar=_detector(manifest["familiar"], len(names)),
         files=dict(files),
         manifest=dict(manifest),
+        inner=_inner(life["inner"]) if "inner" in life else None,
     )
 
 
@@ -314,6 +333,16 @@ def _interval(data: Mapping[str, Any]) -> Interval:
     if not ((low >= 0.0).all() and (high >= 0.0).all()):
         raise ValueError("a margin is negative")
     return Interval(_positive(data["coverage"]), at, low, high)
+
+
+def _inner(data: Mapping[str, Any]) -> Inner:
+    levels = _vector(data["levels"])
+    places = [_vector(data[name], levels.size) for name in ("early", "established")]
+    if not (levels.size and levels[0] > 0.0 and levels[-1] < 1.0 and (np.diff(levels) > 0.0).all()):
+        raise ValueError("levels within the interval do not ascend between 0 and 1")
+    if any((np.abs(place) > 1.0).any() or (np.diff(place) < 0.0).any() for place in places):
+        raise ValueError("places within the interval do not ascend between its ends")
+    return Inner(*(tuple(part.tolist()) for part in (levels, *places)))
 
 
 def _vector(data: Any, size: int | None = None) -> Array:

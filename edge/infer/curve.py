@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
 from edge.config.nameplate import PlannedStop
 from edge.contract.types import SurvivalPoint
+from edge.infer.opinion import Life
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Of machines that have failed: where the curve has its points."""
+_TAIL = 0.05
+_AT_CAP = 0.99
 _NS_PER_H = 3_600_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,10 +35,30 @@ def curve(hours: Sequence[float], shares: Sequence[float]) -> tuple[SurvivalPoin
     return tuple(points)
 
 
+def within(life: Life, cap_h: float, levels: Sequence[float], places: Sequence[float]) -> tuple[SurvivalPoint, ...]:
+    """The curve of a calibrated ``life``: 5 % have failed by its lower end, 95 % by its upper one, and in between
+    ``levels`` at their ``places`` (see ``bundle.Inner``), in the logarithm of hours as lives are predicted.
+
+    Lives from ``cap_h`` on are known as "longer" only: there the curve ends.
+    """
+    low, middle, high = (math.log1p(h) for h in (life.low_h, life.rul_h, life.high_h))
+    hours = [math.expm1(middle + p * ((high - middle) if p > 0.0 else (middle - low))) for p in places]
+    shares, ends = (_TAIL, *levels, 1.0 - _TAIL), (life.low_h, *hours, life.high_h)
+    known = next((i for i, h in enumerate(ends) if h >= _AT_CAP * cap_h), len(ends))
+    # The first that reaches the cap still says how many have failed by there, at the most.
+    return curve(ends[: known + 1], shares[: known + 1])
+
+
 def failed_by(points: Sequence[SurvivalPoint], hours: float) -> float | None:
-    """The chance of a failure within ``hours``, between points in a straight line; None beyond the last of them."""
-    if not points or hours > points[-1].at_h:
+    """The chance of a failure within ``hours``, between points in a straight line.
+
+    Beyond the last point it is that point's, at least, if all but the last few have failed by there; else None: the
+    curve ends where nothing more is known.
+    """
+    if not points:
         return None
+    if hours > points[-1].at_h:
+        return 1.0 - points[-1].survives if points[-1].survives <= _TAIL + 1e-9 else None
     for before, after in pairwise(points):
         if hours <= after.at_h:
             width = after.at_h - before.at_h

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from edge.contract.bundle import Bundle, Detector, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
+from edge.infer.curve import within
 from edge.infer.doubt import Doubt
 from edge.infer.engine import Engine
 from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
@@ -127,7 +128,8 @@ class Prognosis:
         score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
         score = float(tempered(np.array(score), np.array(opinion.anomaly), self._bundle.quiet))
         outside = "; ".join(filter(None, (self._doubt.words, self._outside(features))))
-        answer = self._interval(score, early=health >= self._bundle.established_below, widen=bool(outside))
+        early = health >= self._bundle.established_below
+        answer = self._interval(score, early=early, widen=bool(outside))
         cap_h = self._bundle.rul_cap_h
         life = self._settled_life.settle(answer, hour, cap_h=cap_h, anomalous=opinion.anomalous)
         beyond = f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
@@ -135,6 +137,7 @@ class Prognosis:
             opinion,
             health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
             life=life,
+            survival=within(life, cap_h, *self._inner(early=early)),
             note="; ".join(filter(None, (outside, beyond))),
         )
 
@@ -173,6 +176,13 @@ class Prognosis:
             low, high = score - _WIDEN * (score - low), score + _WIDEN * (high - score)
         cap_h = self._bundle.rul_cap_h
         return Life(hours_of(score, cap_h), hours_of(low, cap_h), hours_of(high, cap_h))
+
+    def _inner(self, *, early: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Levels within the interval and their places; none where the bundle is from before there were any."""
+        inner = self._bundle.inner
+        if inner is None:
+            return (), ()
+        return inner.levels, inner.early if early else inner.established
 
     def _departures(self) -> list[Departure]:
         tracker = self._tracker
