@@ -30,7 +30,7 @@ pre{overflow-x:auto;font-size:13px;line-height:1.45}p.key span{margin-right:1.2e
 svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--ink)}svg .dim{fill:var(--dim)}
 .strip{fill:none;stroke:var(--line)}.signal{stroke:var(--signal);fill:none}.score{stroke:var(--score);fill:none}
 .limit{stroke:var(--dim);stroke-dasharray:4 3}.failure{stroke:var(--bad);stroke-width:2}
-.good{fill:var(--good)}.wolf{fill:var(--wolf)}.late{fill:var(--late)}.gap{fill:url(#gap)}.learn{fill:var(--dim);opacity:.13}
+.failing{fill:var(--bad);opacity:.09}.good{fill:var(--good)}.wolf{fill:var(--wolf)}.late{fill:var(--late)}.gap{fill:url(#gap)}.learn{fill:var(--dim);opacity:.13}
 """
 _KEY = (
     ("bad", "▎", "failure"), ("good", "■", "alarm in time"), ("late", "■", "alarm too late"),
@@ -152,7 +152,8 @@ def _events(one: Tested, x: _Scale) -> Iterator[str]:
 
 def _failures(one: Tested, x: _Scale, bottom: int) -> Iterator[str]:
     for fate in one.tally.fates:
-        at = x(fate.failure.at_ns)
+        at, end = x(fate.failure.at_ns), x(fate.failure.end_ns)
+        yield f'<rect class="failing" x="{at:.1f}" y="0" width="{end - at:.1f}" height="{bottom}"/>'
         yield (
             f'<line class="failure" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{bottom}">'
             f"<title>failure of {escape(stamp(fate.failure.at_ns))}: {escape(fate.how)}</title></line>"
