@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from cloud import learning
 from cloud.dispatch.command import key, sign
 
 _PATH = click.Path(path_type=Path)
@@ -120,101 +121,6 @@ def rebuild(data: Path) -> None:
 
 
 @cloud.command()
-@click.option("--plant", is_flag=True, required=True, help="Learn from simulated fleets that run to failure.")
-@click.option("--class", "classes", multiple=True, help="Only this asset class; may be given more than once.")
-@click.option("--fleet", type=click.IntRange(min=80), default=240, show_default=True, help="Machines for each class.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed draws the same machines."
-)
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to fill.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object, last.")
-def train(*, plant: bool, classes: tuple[str, ...], fleet: int, seed: int, output: Path, as_json: bool) -> None:
-    """Train the bundles that gateways judge with. The same options give the same hashes.
-
-    \b
-    Example, what the shipped bundles were made by (about three minutes):
-      babbitt cloud train --plant -o firmware_profiles/bundles
-    """
-    from cloud.learn.command import train_all
-
-    assert plant
-    train_all(classes, machines=fleet, seed=seed, folder=output, as_json=as_json)
-
-
-@cloud.command()
-@click.argument("exports", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--class", "asset_class", default="generic", show_default=True, help="What kind of machine it is.")
-@click.option("--bundle", type=click.Path(file_okay=False, path_type=Path), help="Another bundle than the class's own.")
-@click.option("--map", "maps", multiple=True, metavar="COLUMN=TAG", help="Set a guess right; COLUMN= leaves it out.")
-@click.option("--failures", type=_PATH, help="CSV with `at` (and `asset`, `end`) of what failed when.")
-@click.option("--failure-column", default="", help="Column that is 1 while the machine fails.")
-@click.option("--time", default="", help="Column of times, where it is not found by itself.")
-@click.option("--time-format", default="", help="As for strptime, such as '%d.%m.%Y %H:%M'.")
-@click.option("--zone", default="", help="IANA zone of times without one, such as Europe/Berlin; UTC without.")
-@click.option("--day-first/--month-first", "day_first", default=None, help="What 03/04/2026 means.")
-@click.option("--asset-column", default="", help="Column that names the machine, where it is not found by itself.")
-@click.option("--lead-h", type=click.FloatRange(min=0), default=24.0, show_default=True, help="Lead needed to act.")
-@click.option(
-    "--horizon-h", type=click.FloatRange(min=0), default=336.0, show_default=True, help="An earlier alarm cried wolf."
-)
-@click.option(
-    "--together-h", type=click.FloatRange(min=0), default=24.0, show_default=True, help="Alarms so near are one event."
-)
-@click.option("--downtime-cost", type=click.FloatRange(min=0), default=1000.0, show_default=True, help="For an hour.")
-@click.option("--downtime-h", type=click.FloatRange(min=0), default=8.0, show_default=True, help="Of a failure.")
-@click.option("--planned-h", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Of a planned stop.")
-@click.option("--false-alarm-cost", type=click.FloatRange(min=0), default=200.0, show_default=True, help="For each.")
-@click.option("--currency", default="EUR", show_default=True, help="The sign that amounts are shown with.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Draw time lines into this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
-def backtest(
-    *,
-    exports: tuple[Path, ...],
-    asset_class: str,
-    bundle: Path | None,
-    maps: tuple[str, ...],
-    failures: Path | None,
-    failure_column: str,
-    time: str,
-    time_format: str,
-    zone: str,
-    day_first: bool | None,
-    asset_column: str,
-    lead_h: float,
-    horizon_h: float,
-    together_h: float,
-    downtime_cost: float,
-    downtime_h: float,
-    planned_h: float,
-    false_alarm_cost: float,
-    currency: str,
-    html: Path | None,
-    as_json: bool,
-) -> None:
-    """Tell from a historian's EXPORTS what would have been caught, missed and cried wolf about, and the money of it.
-
-    Every row goes through the judge and the alarms of a gateway. An export is a CSV (gzipped or not), wide (a column of
-    times, then signals) or long (time, tag, value); which column is which signal is guessed from its name and shown.
-
-    \b
-    Examples:
-      babbitt cloud backtest pump.csv --class centrifugal_pump --failures failed.csv --html pump.html
-      babbitt cloud backtest line.csv.gz --map 'DE VIB=vibration_mm_s' --map 'comment=' --zone Europe/Berlin
-    """
-    from cloud.backtest import command
-    from cloud.backtest.export import Reading
-    from cloud.backtest.money import Prices
-    from cloud.backtest.score import Terms
-
-    command.backtest(
-        exports, reading=Reading(time, asset_column, failure_column, time_format, zone, day_first),
-        asset_class=asset_class, bundle=bundle, maps=maps, failures=failures,
-        terms=Terms(lead_h, horizon_h, together_h),
-        prices=Prices(downtime_cost, false_alarm_cost, downtime_h, planned_h, currency), as_json=as_json, html=html,
-    )  # fmt: skip
-
-
-@cloud.command()
 @click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
 @click.option("--json", "as_json", is_flag=True, help="Print the chains as one JSON array.")
 def verify(*, data: Path, as_json: bool) -> None:
@@ -252,3 +158,7 @@ def score_(*, data: Path, as_json: bool) -> None:
     from cloud.fleet.command import scores
 
     scores(data, as_json=as_json)
+
+
+for command in learning.COMMANDS:
+    cloud.add_command(command)

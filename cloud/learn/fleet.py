@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,6 +74,12 @@ class Recipe:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Recipe:
+        """The inverse of ``as_json``, also after a round trip through JSON. Raises ``TypeError`` for other keys."""
+        plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
+        return Recipe(**plain)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from cloud.store.outcomes import Outcomes
 from edge.errors import ConfigError
 
 COLUMNS = ("gateway", "asset", "at", "kind", "cost", "findings")
@@ -67,7 +68,30 @@ def read_outcomes(path: Path) -> list[Told]:
     if len(set(told)) < len(told):
         twice = min(one for one in told if told.count(one) > 1)
         raise ConfigError(str(path), f"says the same twice of {twice.gateway}/{twice.asset}", "take one line out")
-    return sorted(told, key=lambda one: (one.at_ns, one.gateway, one.asset))
+    return sorted(told, key=_by_time)
+
+
+def _by_time(told: Told) -> tuple[int, str, str]:
+    return told.at_ns, told.gateway, told.asset
+
+
+def told_in(folder: Path, *, until_ns: int | None = None) -> tuple[list[Told], int]:
+    """What people have confirmed or corrected in the store of ``folder``, as it stood at ``until_ns``, and when the
+    last of it was told (0: nothing was)."""
+    if not (folder / "outcomes.sqlite3").exists():
+        return [], 0
+    book = Outcomes(folder)
+    try:
+        revisions = [one for one in book.history() if until_ns is None or one.told_ns <= until_ns]
+    finally:
+        book.close()
+    newest = {one.number: one for one in revisions}
+    told = [
+        Told(one.gateway, one.asset, one.at_ns, Kind(str(one.kind)), one.cost, one.words)
+        for one in newest.values()
+        if one.state.counts
+    ]
+    return sorted(told, key=_by_time), max((one.told_ns for one in revisions), default=0)
 
 
 def digest_of(told: Iterable[Told]) -> str:

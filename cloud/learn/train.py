@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import importlib.metadata
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
-from threadpoolctl import threadpool_limits
 
 from cloud.learn.conformal import calibrate
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
-from cloud.learn.fleet import Fleet, Kind, Recipe, simulate
+from cloud.learn.fleet import Fleet, Kind, Recipe
+from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widening
 from cloud.learn.tflite import Dense, export_float, export_int8, run
 from edge.contract.bundle import Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
@@ -42,39 +42,32 @@ ESTABLISHED_BELOW = 0.85
 """Predicted health under which wear is plain, and intervals are calibrated on their own."""
 FAMILIAR_MARGIN = 1.25
 """How far beyond the strangest calibration machine an asset must be before its life is not judged."""
-SPLIT = (0.45, 0.35, 0.2)
-"""Shares of machines for fitting, calibration and test."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A bundle before it is written: what ``save_bundle`` takes, and the figures for people."""
+    """A bundle before it is written: what ``save_bundle`` takes, and the figures for people. ``originals`` are the
+    float models that ``files`` were quantised from, by the same names."""
 
     manifest: dict[str, Any]
     files: dict[str, bytes]
     figures: dict[str, Any]
+    originals: dict[str, bytes]
 
 
-def train(kind: Kind, recipe: Recipe, *, machines: int, seed: int, each: Callable[[], None]) -> Trained:
-    """Simulate and learn one class; ``each`` is called after every simulated machine. Raises ``BundleError``."""
-    if machines < MACHINES_MIN:
-        problem = f"{machines} machines are too few for a calibrated interval"
-        raise BundleError(kind.asset_class, problem, f"simulate {MACHINES_MIN} or more")
-    with threadpool_limits(limits=1):
-        fleet = simulate(kind, recipe, machines=machines, seed=seed, each=each)
-        return learn(kind, recipe, fleet, machines=machines, seed=seed)
-
-
-def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int) -> Trained:
-    """The bundle of ``fleet``, whose machines are numbered 0 to ``machines`` - 1 and split in that order."""
-    ends = [round(SPLIT[0] * machines), round((SPLIT[0] + SPLIT[1]) * machines)]
-    fitting, calibration, test = (fleet.only(part) for part in np.split(np.arange(machines), ends))
-    healthy = _healthy(calibration)
-    novelty = _detector("novelty", _healthy(fitting), healthy, limit=8.0, hidden=(12, 6, 12), seed=seed)
+def learn(
+    kind: Kind, recipe: Recipe, split: Split, *, seed: int, about: Mapping[str, Any], law: Law | None = None
+) -> Trained:
+    """The bundle of ``split``; the manifest tells ``about`` its data. ``law`` is of censored rows (``imputed``)."""
+    fitting, calibration, test = imputed(split.fitting, law), seen(split.calibration), seen(split.test)
+    fit_healthy, calm = healthy(split.fitting), healthy(split.calibration)
+    novelty = _detector("novelty", fit_healthy, calm, limit=8.0, hidden=(12, 6, 12), seed=seed)
     familiar = _detector(
         "familiar", fitting, calibration, limit=4.0, hidden=(16, 4, 16), seed=seed, margin=FAMILIAR_MARGIN
     )
     life = _life(fitting, calibration, novelty, seed=seed, where=kind.asset_class)
+    wider = _widening(life, novelty, calibration)
+    life = replace(life, early=widened(life.early, wider), established=widened(life.established, wider))
     figures: dict[str, Any] = {
         "life": life_figures(_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H),
         "novelty": novelty_figures(test, novelty.scores(test), novelty.simple(test), novelty.threshold),
@@ -106,24 +99,29 @@ def learn(kind: Kind, recipe: Recipe, fleet: Fleet, *, machines: int, seed: int)
             "established_below": ESTABLISHED_BELOW,
         },
         # Above the worst of n healthy machines the next one is with a chance of 1 in n + 1: they are exchangeable.
-        "novelty": novelty.as_json() | {"false_alarms_per_machine": 1.0 / (healthy.machines + 1)},
+        "novelty": novelty.as_json() | {"false_alarms_per_machine": 1.0 / (calm.machines + 1)},
         "familiar": familiar.as_json(),
         "trained_on": {
-            "source": "simulated fleet of edge.plant",
-            "model": kind.model,
             "machines": {"fitting": fitting.machines, "calibration": calibration.machines, "test": test.machines},
             "seed": seed,
-            "rows": len(fleet.rul_h),
+            "rows": split.rows,
             "recipe": recipe.as_json(),
-            "sha256": fleet.sha256,
+            "interval": {"basis": split.basis, "widened": round(wider, 3)},
+            **about,
         },
         "figures": figures,
     }
-    return Trained(manifest, files, figures)
+    originals = {part.file: part.float32 for part in (life, novelty, familiar)}
+    return Trained(manifest, files, figures, originals)
 
 
-def _healthy(fleet: Fleet) -> Fleet:
-    return fleet.where(~np.isfinite(fleet.rul_h))
+def _widening(life: _Life, novelty: _Detector, calibration: Fleet) -> float:
+    """What real machines ask of an interval that stands on simulated ones too."""
+    rows = calibration.where(calibration.machine >= FIRST_STORED)
+    if not len(rows.rul_h):
+        return 1.0
+    outcome = _outcomes(life, novelty, rows)["int8"]
+    return widening(outcome.score, outcome.ends, life_score(rows.rul_h, RUL_CAP_H), rows)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from cloud.cli import cloud
 from cloud.learn.command import train_all
 from cloud.learn.fleet import KINDS, Recipe, simulate
+from cloud.learn.job import Job
+from cloud.learn.job import run as trained
 from cloud.learn.tflite import Dense, export_float, export_int8, forward, run
-from cloud.learn.train import train
 from edge.contract.bundle import load_bundle, save_bundle
 from edge.errors import BundleError
 
@@ -28,7 +29,7 @@ SMALL = Recipe(
 
 
 def small(seed: int, folder: Path) -> str:
-    result = train(KINDS["cnc_spindle"], SMALL, machines=80, seed=seed, each=lambda: None)
+    result = trained(Job("cnc_spindle", machines=80, seed=seed, recipe=SMALL))
     return save_bundle(folder, result.manifest, result.files)
 
 
@@ -63,7 +64,7 @@ def test_parts_of_the_split_share_no_machine_and_life_ends_at_zero() -> None:
 
 def test_too_few_machines_are_refused_with_a_number() -> None:
     with pytest.raises(BundleError, match="too few") as error:
-        train(KINDS["cnc_spindle"], SMALL, machines=8, seed=1, each=lambda: None)
+        trained(Job("cnc_spindle", machines=8, recipe=SMALL))
     assert "or more" in error.value.hint
 
 
