@@ -14,7 +14,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from edge.contract.block import Block
-from edge.contract.types import Alarm, Asset, ClockSet, Dropped, LedgerRow, Record, Verdict, Waveform
+from edge.contract.types import Alarm, Asset, BundleChange, ClockSet, Dropped, LedgerRow, Record, Verdict, Waveform
 from edge.errors import BlockError
 
 NAME_CHARS_MAX = 128
@@ -104,6 +104,9 @@ def _check_record(record: Record) -> None:
             for sensor in record.sensors:
                 _check_name("tag", sensor.tag)
             _check_number("number", record.number, 0, TIME_NS_MAX)
+        case BundleChange():
+            _check_number("number", record.number, 0, TIME_NS_MAX)
+            _check_number("verdicts", record.verdicts, 0, TIME_NS_MAX)
 
 
 def _check_number(what: str, found: int, least: int, most: int) -> None:

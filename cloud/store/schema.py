@@ -90,6 +90,15 @@ _ROLLUP = """
     finite INTEGER NOT NULL, total REAL, low REAL, high REAL, last REAL, last_ns INTEGER NOT NULL,
 """
 
+YOUNGER = """
+-- What became of bundles at an asset.
+CREATE TABLE IF NOT EXISTS bundle_change(
+    asset INTEGER NOT NULL, at_ns INTEGER NOT NULL, step TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(asset, at_ns, step)
+) STRICT, WITHOUT ROWID;
+"""
+"""Derived tables that a store of this version may lack: none of its blocks says anything that would be in them."""
+
 # Where the newest wins, a row says which block it is from: within one stream a higher number is newer, whatever the
 # clock said; between streams the later time is.
 DERIVED = (
@@ -195,10 +204,12 @@ CREATE TABLE progress(only INTEGER PRIMARY KEY CHECK (only = 1), block INTEGER N
 INSERT INTO progress VALUES (1, 0);
 """
     + CHUNKS
+    + YOUNGER
 )
 
 DERIVED_TABLES = (
-    "glance", "span", "latest", "verdict", "alarm", "alarm_change", "waveform", "dropped", "ledger", "held", "minute",
+    "glance", "span", "latest", "verdict", "alarm", "alarm_change", "bundle_change", "waveform", "dropped", "ledger",
+    "held", "minute",
     "hour", "clock", "untrusted", "unsettled", "dirty", "derived", "derived_part", "progress",
     *CHUNK_TABLES,
 )  # fmt: skip
@@ -247,6 +258,7 @@ def open_for_writing(path: Path, *, cache_mb: int = CACHE_MB) -> sqlite3.Connect
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         if connection.execute("PRAGMA user_version").fetchone()[0] < VERSION:
             _migrate(connection)
+        _execute_all(connection, YOUNGER)
     except sqlite3.Error as error:
         raise StoreError(str(path), f"cannot be opened: {error}", "name another folder with --data") from error
     return connection

@@ -14,7 +14,7 @@ import msgspec
 
 from cloud.store import healths
 from cloud.store.stored import Names, Stored
-from edge.contract.types import Alarm, Asset, LedgerRow, Verdict
+from edge.contract.types import Alarm, Asset, BundleChange, LedgerRow, Verdict
 
 _NEWEST = """
 INSERT INTO glance(asset, {what}, {what}_ns, {what}_stream, {what}_seq) VALUES (?,?,?,?,?)
@@ -51,6 +51,9 @@ def tell(connection: sqlite3.Connection, names: Names, one: Stored) -> None:
                 connection.execute(_ALARM, row)
                 change = (asset, record.at_ns, record.rule, state, text)
                 connection.execute("INSERT OR REPLACE INTO alarm_change VALUES (?,?,?,?,?)", change)
+            case BundleChange():
+                step = (names.asset(one.gateway, record.asset), record.at_ns, str(record.step), as_json(record))
+                connection.execute("INSERT OR REPLACE INTO bundle_change VALUES (?,?,?,?)", step)
 
 
 def _verdict(connection: sqlite3.Connection, asset: int, one: Stored, told: Verdict) -> None:
@@ -85,6 +88,6 @@ def _number(figure: float | None) -> float | None:
     return figure if figure is not None and math.isfinite(figure) else None
 
 
-def as_json(record: Asset | Verdict | Alarm | LedgerRow) -> str:
+def as_json(record: Asset | Verdict | Alarm | LedgerRow | BundleChange) -> str:
     """A record as JSON. A number that is not finite becomes null, so a verdict has to be ``finite`` before."""
     return msgspec.json.encode(record).decode()

@@ -19,6 +19,7 @@ from edge.contract import waveform
 from edge.contract.types import (
     Alarm,
     Asset,
+    BundleChange,
     Checkpoint,
     ClockSet,
     Dropped,
@@ -36,7 +37,7 @@ from edge.errors import BlockError
 
 _TYPES: dict[str, type[Any]] = {
     "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow, "clock": ClockSet,
-    "waveform": Waveform, "checkpoint": Checkpoint,
+    "waveform": Waveform, "checkpoint": Checkpoint, "bundle": BundleChange,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 _PARTS = (Reason, SensorState, SurvivalPoint, Tag)

@@ -391,7 +391,37 @@ class Checkpoint:
     state: str
 
 
-Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform | Checkpoint
+class BundleStep(StrEnum):
+    """What became of a bundle at one asset. The last four are ends."""
+
+    WATCHED = "watched"
+    COUNTS = "counts"
+    KEPT = "kept"
+    ROLLED_BACK = "rolled back"
+    WITHDRAWN = "withdrawn"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleChange:
+    """A step of the ``bundle`` with this hash at an asset, in rollout ``number`` (0: no rollout's).
+
+    ``watched``: it judges beside ``former``. ``counts``: its verdicts are the asset's. ``kept``: its trial ended well.
+    ``rolled back``, ``withdrawn`` (by the cloud), ``refused``: ``former`` judges. ``words`` say why, ``verdicts`` how
+    many were compared.
+    """
+
+    asset: str
+    at_ns: int
+    bundle: str
+    former: str
+    step: BundleStep
+    number: int
+    verdicts: int
+    words: str
+
+
+Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform | Checkpoint | BundleChange
 """What travels in a block beside readings."""
 
 

@@ -19,7 +19,9 @@ from edge.contract.zstd import content_bytes
 from edge.errors import BlockError
 
 VERSION = 2
-RECORDS = frozenset(("asset", "verdict", "alarm", "dropped", "ledger", "clock", "waveform", "checkpoint"))
+RECORDS = frozenset((
+    "asset", "verdict", "alarm", "dropped", "ledger", "clock", "waveform", "checkpoint", "bundle",
+))  # fmt: skip
 _TELEMETRY, _THINNED, _NAMED, _COMPRESSED = 1, 2, 4, 8
 _LISTS = ("schemas", "groups", "texts", "scales", "records")
 _NOTHING: dict[str, list[object]] = {name: [] for name in _LISTS}

@@ -24,6 +24,8 @@ from edge.contract.types import (
     AlarmState,
     Asset,
     Batch,
+    BundleChange,
+    BundleStep,
     Cause,
     ClockSet,
     Dropped,
@@ -131,6 +133,15 @@ def wide() -> list[Batch]:
     return polls("machine-1", columns) + polls("machine-2", columns)
 
 
+def bundle_changes() -> list[Record]:
+    new, former = "ab" * 32, "cd" * 32
+    return [
+        BundleChange("spindle-1", START_NS, new, former, BundleStep.WATCHED, 3, 0, "retrained on nine failures"),
+        BundleChange("spindle-1", START_NS + 1, new, former, BundleStep.COUNTS, 3, 86_400, "no worse in 24.0 h"),
+        BundleChange("pump-1", START_NS + 2, new, "", BundleStep.REFUSED, 4, 0, "signed by key 00, not trusted"),
+    ]
+
+
 def snapshots() -> list[Record]:
     """Every type of sample, smooth and rough, with what is easily lost."""
     wave = [round(3000 * math.sin(i / 9)) for i in range(300)]
@@ -164,6 +175,7 @@ BLOCKS: dict[str, Golden] = {
     "wide": Golden(batches=wide()),
     "empty": Golden(),
     "snapshots": Golden(records=snapshots()),
+    "bundle-changes": Golden(records=bundle_changes()),
     "named": Golden(batches=every_kind(), records=every_record(), named=[*wide(), *every_kind()]),
     "partly-named": Golden(batches=every_kind(), named=every_kind()[:3]),
     "one-poll": Golden(batches=every_kind()[:1], named=every_kind()),

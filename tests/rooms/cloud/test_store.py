@@ -26,6 +26,8 @@ from edge.contract.types import (
     Alarm,
     AlarmState,
     Batch,
+    BundleChange,
+    BundleStep,
     Cause,
     Dropped,
     Priority,
@@ -147,6 +149,7 @@ def history() -> list[bytes]:
         1.0,
         "ok",
     )
+    counts = BundleChange("spindle-1", START_NS + 9, "ab" * 32, "cd" * 32, BundleStep.COUNTS, 3, 20, "no worse")
     lost = Dropped("spindle-1", "vibration_mm_s", Cause.POWER, 3, START_NS, START_NS + 9)
     bad = [batch(90 + i, None, bad=Quality.BAD_BUS) for i in range(5)]
     return [
@@ -154,7 +157,7 @@ def history() -> list[bytes]:
         *(telemetry(seq) for seq in range(2, 19)),
         block(19, bad, [verdict]),
         block(20, records=[raised, lost]),
-        block(21, [batch(900, 5.5)], [cleared]),
+        block(21, [batch(900, 5.5)], [cleared, counts]),
     ]
 
 

@@ -19,6 +19,8 @@ from edge.contract.types import (
     AlarmState,
     Asset,
     Batch,
+    BundleChange,
+    BundleStep,
     Cause,
     Checkpoint,
     ClockSet,
@@ -116,6 +118,7 @@ records: st.SearchStrategy[Record] = st.one_of(
     st.builds(LedgerRow, texts, texts, int64, *[_counts] * 14),
     st.builds(ClockSet, _digests, int64, int64, int64),
     st.builds(Checkpoint, texts, int64, texts),
+    st.builds(BundleChange, texts, int64, texts, texts, st.sampled_from(BundleStep), int64, int64, texts),
     st.builds(Waveform, texts, texts, texts, int64, int64, st.booleans(), st.floats(), samples()),
 )  # fmt: skip
 

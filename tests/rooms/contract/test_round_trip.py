@@ -20,6 +20,7 @@ from edge.contract.types import (
     Alarm,
     Asset,
     Batch,
+    BundleChange,
     Checkpoint,
     ClockSet,
     Dropped,
@@ -115,7 +116,7 @@ def test_a_decoder_written_from_the_readme_agrees(
 
 NAMES = {
     Asset: "asset", Verdict: "verdict", Alarm: "alarm", Dropped: "dropped", LedgerRow: "ledger", ClockSet: "clock",
-    Waveform: "waveform", Checkpoint: "checkpoint",
+    Waveform: "waveform", Checkpoint: "checkpoint", BundleChange: "bundle",
 }  # fmt: skip
 
 
