@@ -43,6 +43,12 @@ def judged_by(site: Site, asset: Machine) -> object:
     )  # fmt: skip
 
 
+def signals(site: Site, asset: str) -> set[str]:
+    """The tags of a machine."""
+    machine = next(one for one in site.file.asset if one.id == asset)
+    return {tag.tag for tag in told_of(machine.unit, site.profiles)[0]}
+
+
 def introduction(site: Site, asset: Machine) -> Asset:
     """How the receiver is told of a machine, at no time yet."""
     tags, every_ms = told_of(asset.unit, site.profiles)

@@ -28,7 +28,7 @@ from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Site
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
-from edge.described import deadbands_of, introduction, judged_by, shown, watched
+from edge.described import deadbands_of, introduction, judged_by, shown, signals, watched
 from edge.drivers import make_driver, make_source
 from edge.errors import BabbittError, BrokenStoreError, StoreError
 from edge.journal import ByException, open_journal
@@ -39,12 +39,12 @@ from edge.ports import Journal, Link, North
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
-from edge.update import BUNDLES, Seats, Shelf, Trials, user
+from edge.update import BUNDLES, Bundles, Seats, Shelf, Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
     from edge.infer.book import Book
-    from edge.uplink import Uplink
+    from edge.uplink import HttpLink, Uplink
 
 log = logging.getLogger("babbitt.gateway")
 
@@ -141,6 +141,7 @@ class Gateway:
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
+        self._bundles = self._make_bundles()
         self._kept = ByException(self._journal, {asset.id: deadbands_of(site, asset) for asset in file.asset})
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
@@ -150,6 +151,7 @@ class Gateway:
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
         self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
+        self._bundles.resume()
         self._restore()
 
     async def run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
@@ -165,7 +167,7 @@ class Gateway:
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("panel", self._show_forever), ("update", self.trials.run),
-                    *([("infer", self._judge_forever)] if self._judges else []),
+                    *([("infer", self._judge_forever), ("bundles", self._bundles.run)] if self._judges else []),
                 )
             ]  # fmt: skip
             self._serving = [self._room(group, north.name, north.run) for north in self._norths]
@@ -344,7 +346,9 @@ class Gateway:
                 self._book.mark(asset, self._clock.wall_ns(), judge.checkpoint())
 
     def _ask_judges(self) -> None:
-        for judge in self._judges.values():
+        for asset, judge in self._judges.items():
+            if asset in self._verdicts and self._verdicts[asset].bundle != judge.bundle:
+                self._mark({asset: judge})
             mono_ns = self._clock.mono_ns()
             judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
             if judged is not None and self._book is not None:
@@ -408,6 +412,15 @@ class Gateway:
         config = self._site.file.uplink
         assert config is not None
         return Uplink(self._journal, link, config, clock=self._clock, random=random.SystemRandom(), workers=self._disk)
+
+    def _make_bundles(self) -> Bundles:
+        uplink = self._site.file.uplink
+        return Bundles(
+            self._seats, self._link.desk() if self._link is not None else None, clock=self._clock, workers=self._disk,
+            interval_s=uplink.ask_interval_s if uplink is not None else 0.0, judges=lambda: self._judges,
+            classes=lambda: {asset.id: asset.class_ for asset in self._site.file.asset},
+            signals=lambda asset: signals(self._site, asset), tell=self._journal.record,
+        )  # fmt: skip
 
     def _make_norths(self) -> list[North]:
         """How other systems read this gateway. Their libraries are loaded only where they are configured."""
@@ -478,6 +491,7 @@ class Gateway:
             "north": {north.name: north.status() for north in self._norths},
             "restarts": dict(self._restarts),
             "configuration": self.trials.brief(),
+            "bundles": self._bundles.status(),
         }  # fmt: skip
 
     def counts(self) -> dict[str, Any]:
@@ -512,7 +526,7 @@ def _folder(site: Site) -> Path:
     return folder
 
 
-def _link(site: Site) -> Link:
+def _link(site: Site) -> HttpLink:
     """The way up. Its HTTP client is loaded only where there is one."""
     from edge.uplink import HttpLink
 

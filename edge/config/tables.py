@@ -64,6 +64,9 @@ class Uplink(Strict, frozen=True, kw_only=True):
     backoff_s_max: Annotated[
         float, Meta(gt=0, le=3600, description="The longest pause between tries, with jitter.")
     ] = 30.0
+    ask_interval_s: Annotated[
+        float, Meta(ge=0.1, le=86_400, description="How often to ask what the cloud wants: which bundles to try.")
+    ] = 60.0
     backlog_kb_s_max: Annotated[
         int, Meta(ge=0, le=1_000_000, description="The most a second that what waited for the way up may take; 0: all.")
     ] = 4096

@@ -21,6 +21,7 @@ from edge.config.asset_class import AssetClass
 from edge.config.nameplate import Service
 from edge.contract.bundle import Bundle
 from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
+from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
 from edge.infer.coverage import Coverage
 from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
@@ -134,7 +135,13 @@ class Judge:
     def rival(self, bundle: Bundle | None, *, newcomer: bool = True) -> Rival:
         """See ``edge.ports.Judged``, also for what follows."""
         name = bundle.hash if bundle is not None else ""
-        return Rival(name, partial(_mind, self._class, bundle), newcomer=newcomer)
+        try:
+            return Rival(name, partial(_mind, self._class, bundle), newcomer=newcomer)
+        except BabbittError:
+            raise
+        except Exception as error:
+            # A stranger's model may break whatever loads it, in ways that nobody has thought of.
+            raise BundleError(name[:16], f"cannot be run: {error!r}", "train it again") from error
 
     def face(self, rival: Rival) -> None:
         rival.carry(_plain(self._mind.kept()))

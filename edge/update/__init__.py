@@ -1,9 +1,10 @@
 """What runs, changed as a trial: configurations and bundles, kept if they hold, else gone back from by itself.
 
 Configurations: ``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
-Bundles: ``shelf`` and ``seats`` are what lies on disk.
+Bundles: ``orders`` is pure; ``shelf`` and ``seats`` are what lies on disk; ``bundles`` is the room.
 """
 
+from edge.update.bundles import Bundles
 from edge.update.seats import Seats
 from edge.update.shelf import FOLDER as BUNDLES
 from edge.update.shelf import Shelf
@@ -12,6 +13,7 @@ from edge.update.versions import Index, Versions, config_folder, data_dir_of, re
 
 __all__ = [
     "BUNDLES",
+    "Bundles",
     "Index",
     "Seats",
     "Shelf",

@@ -128,7 +128,6 @@ class Seats:
                 return self.of(seat.bundle, asset_class.id)
             except BundleError as error:
                 self._say(asset, f"what the cloud gave is lost, the configured bundle judges: {error}")
-                self.shelf.drop(seat.bundle)
                 self.update(partial(Judging.seated, asset=asset, seat=_CONFIGURED))
         return self._configured(asset, asset_class) if asset_class.bundle else None
 
@@ -138,6 +137,13 @@ class Seats:
         if key not in self._taken:
             self._taken[key] = self.shelf.load(bundle, asset_class)
         return self._taken[key]
+
+    def named(self, bundle: str, asset: str) -> Bundle | None:
+        """The bundle with this hash for ``asset``; where that is empty what is configured. Raises ``BundleError``."""
+        asset_class = self._site.classes[next(one.class_ for one in self._site.file.asset if one.id == asset)]
+        if bundle:
+            return self.of(bundle, asset_class.id)
+        return self._configured(asset, asset_class) if asset_class.bundle else None
 
     def update(self, change: Callable[[Judging], Judging]) -> None:
         """What ``change`` makes of it holds from now on, and at every start. Raises ``StoreError``: nothing did."""

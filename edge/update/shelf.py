@@ -44,12 +44,17 @@ class Shelf:
             raise BundleError(str(self.folder), "nothing was kept", "name a bundle that is whole and signed")
         return self._named(self.folder / bundle, bundle, asset_class)
 
-    def has(self, bundle: str) -> bool:
-        return (self.folder / bundle / MANIFEST).is_file()
+    def holds(self, bundle: str, asset_class: str) -> bool:
+        """Whether it is here, whole and to be trusted."""
+        try:
+            self.load(bundle, asset_class)
+        except BundleError:
+            return False
+        return True
 
     def keep(self, bundle: Bundle, folder: Path) -> None:
         """Copy a bundle that was taken from ``folder`` to the shelf, unless it is there."""
-        if self.has(bundle.hash):
+        if self.holds(bundle.hash, bundle.asset_class):
             return
         with self._writing():
             for name in (*bundle.files, MANIFEST, SIGNATURE):
@@ -87,10 +92,6 @@ class Shelf:
             shutil.rmtree(self.folder / bundle, ignore_errors=True)
             coming.rename(self.folder / bundle)
             _sync(self.folder)
-
-    def drop(self, bundle: str) -> None:
-        """One that was damaged here: it is to be fetched anew."""
-        shutil.rmtree(self.folder / bundle, ignore_errors=True)
 
     def sweep(self, wanted: Collection[str]) -> None:
         """Remove what is not ``wanted``, whole or half fetched."""

@@ -8,7 +8,6 @@ not the receiver's word: blocks are never given up for one.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,18 +20,19 @@ from edge.contract.block import pack_frames, peek
 from edge.contract.types import Ack
 from edge.errors import ConfigError
 from edge.ports import LinkDown, StoredBlock
+from edge.uplink.answers import error_text, read_body, words_of
+from edge.uplink.desk import HttpDesk
 
 if TYPE_CHECKING:
     import httpx
 
-CONNECTIONS_MAX = 2
-"""One a lane: a large request of the backlog never stands before a live one."""
+CONNECTIONS_MAX = 3
+"""One a lane, and one to ask: a large request of the backlog never stands before a live one."""
 DICTIONARIES_KNOWN_MAX = 64
 CONTENT_TYPE = "application/vnd.babbitt.blocks"
 ANSWER_BYTES_MAX = 256 * 1024
 RETRY_AFTER_S_MAX = 3600.0
 TOKEN_BYTES_MAX = 4096
-DETAIL_CHARS_MAX = 200
 REFUSING = frozenset({400, 413})
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -70,13 +70,12 @@ class HttpLink:
         self._timeout_s = uplink.timeout_s
         self._known: set[bytes] = set()
         self._url = uplink.url.rstrip("/") + "/api/v1/blocks"
-        self._headers = {
+        self._identity = {
             "Authorization": f"Bearer {read_token(token_file)}",
             "Babbitt-Gateway": gateway,
-            "Content-Type": CONTENT_TYPE,
-            "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
+        self._headers = self._identity | {"Content-Type": CONTENT_TYPE, "Accept": "application/json"}
         try:
             parsed = httpx.URL(self._url)
         except httpx.InvalidURL as error:
@@ -93,6 +92,11 @@ class HttpLink:
             follow_redirects=False,
             trust_env=False,
         )
+
+    def desk(self) -> HttpDesk:
+        """Where the same receiver is asked what it wants, by the same client."""
+        base = self._url.removesuffix("/blocks")
+        return HttpDesk(self._client, base, self._identity, timeout_s=self._timeout_s)
 
     async def send(
         self, blocks: Sequence[StoredBlock], *, live: bool, oldest: int, backlog_blocks: int, backlog_readings: int
@@ -125,11 +129,11 @@ class HttpLink:
                 asyncio.timeout(self._timeout_s),
                 self._client.stream("POST", self._url, content=body, headers=headers) as response,
             ):
-                answer = await _read(response)
+                answer = await read_body(response, ANSWER_BYTES_MAX)
         except TimeoutError as error:
             raise LinkDown(f"no answer within {self._timeout_s:g} s") from error
         except httpx.HTTPError as error:
-            raise LinkDown(_words(error)) from error
+            raise LinkDown(words_of(error)) from error
         if response.headers.get(exchange.HEADER, exchange.digest_of({}, answer)) != exchange.digest_of({}, answer):
             raise LinkDown("the answer was altered on the way")
         if response.status_code != 200:
@@ -172,40 +176,16 @@ def parse_answer(data: bytes) -> Ack:
     return Ack(answer.epoch, answer.through, tuple(answer.also), tuple(answer.refused), tuple(answer.wants))
 
 
-async def _read(response: httpx.Response) -> bytes:
-    parts, size = [], 0
-    async for part in response.aiter_raw():
-        size += len(part)
-        if size > ANSWER_BYTES_MAX:
-            raise LinkDown(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
 def _refusal(response: httpx.Response, answer: bytes) -> LinkDown:
     """What a status other than 200 means. Only the receiver's own errors are JSON with an ``error``."""
     status = response.status_code
-    said = _error_text(answer)
+    said = error_text(answer)
     reason = f"{status} {response.reason_phrase}" + (f": {said}" if said else "")
     if status in REFUSING and said:
         return Refused(reason)
     return LinkDown(reason, retry_after_s=_retry_after_s(response.headers.get("Retry-After", "")))
 
 
-def _error_text(answer: bytes) -> str:
-    try:
-        said = json.loads(answer)
-    except (ValueError, RecursionError):
-        return ""
-    text = said.get("error") if isinstance(said, dict) else None
-    return text[:DETAIL_CHARS_MAX] if isinstance(text, str) else ""
-
-
 def _retry_after_s(header: str) -> float | None:
     """Seconds only: a date means nothing on a machine whose clock may be wrong."""
     return min(float(header), RETRY_AFTER_S_MAX) if header.isascii() and header.isdigit() else None
-
-
-def _words(error: httpx.HTTPError) -> str:
-    """What the error says; many say nothing, and are named: ``ReadError`` is a connection lost while reading."""
-    return str(error) or f"connection lost ({type(error).__name__})"

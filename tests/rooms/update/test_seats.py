@@ -129,7 +129,7 @@ def test_a_bundle_from_the_cloud_that_was_lost_gives_way_to_the_configured_one(p
     again = plant.seats()
     assert judged_by(again) == plant.hash
     assert "what the cloud gave is lost" in again.trouble["spindle-1"]
-    assert not again.shelf.has(promoted), "so that it can be fetched anew"
+    assert not again.shelf.holds(promoted, "cnc_spindle"), "so that it is fetched anew"
     assert again.judging.seat("spindle-1") == Seat()
 
 

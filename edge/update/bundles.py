@@ -1,0 +1,310 @@
+"""Bundles as a trial: what the cloud offers judges beside what counts, counts once it is no worse, else is given up.
+
+The new one sees the same readings at the same time while the old one's verdicts count: nobody is warned, or not warned,
+by something untried, and the comparison is of like with like. Once it counts the old one goes on beside for as long
+again, warm, so that going back takes no learning. After that a bundle that the cloud withdraws is gone back from to the
+one before, which lies on the shelf.
+
+What is on disk says first what is to be; a cut at any instant starts with one or the other, whole. Nothing is ever
+pushed in: the gateway asks, over its own connection, and what it cannot use it refuses in words that the cloud is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import logging
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict
+from functools import partial
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from edge.contract.bundle import FILE_BYTES_MAX, MANIFEST
+from edge.contract.desired import Desired, Offer
+from edge.contract.signature import SIGNATURE
+from edge.contract.types import BundleChange, BundleStep
+from edge.errors import BundleError, StoreError
+from edge.ports import Clock, Desk, Judged, LinkDown
+from edge.update.orders import Back, Begin, End, orders
+from edge.update.seats import ENDED_MAX, FORMER_MAX, Ended, Judging, Seat, Seats, Trial
+
+TICK_S = 0.5
+SIGNATURE_BYTES_MAX = 4096
+SIZE_MAX = 16 * 1024 * 1024
+
+log = logging.getLogger("babbitt.update")
+
+T = TypeVar("T")
+
+
+class Bundles:
+    """``judges`` and ``classes`` are of now, by asset; ``signals`` are an asset's tags; ``tell`` has the cloud told."""
+
+    def __init__(
+        self, seats: Seats, desk: Desk | None, *, clock: Clock, workers: Executor, interval_s: float,
+        judges: Callable[[], Mapping[str, Judged]], classes: Callable[[], Mapping[str, str]],
+        signals: Callable[[str], Collection[str]], tell: Callable[[BundleChange], None],
+    ) -> None:  # fmt: skip
+        self._seats, self._desk, self._clock, self._workers = seats, desk, clock, workers
+        self._interval_ns = round(interval_s * 1e9)
+        self._judges, self._classes, self._signals, self._tell = judges, classes, signals, tell
+        self.desired: Desired | None = None
+        self._asked_ns: int | None = None
+        self._detail = "not asked yet"
+
+    def resume(self) -> None:
+        """Go on with the trials that were under way at the last end; before anything is judged. Touches the disk."""
+        for asset, seat in self._seats.judging.seats.items():
+            if seat.trial is not None and asset in self._judges():
+                try:
+                    self._judges()[asset].face(self._beside(asset, seat.trial))
+                except BundleError as error:
+                    log.error("%s: the trial of %s cannot go on: %s", asset, seat.trial.bundle[:12], error)
+
+    async def run(self) -> None:
+        """Ask what is wanted, carry it out, watch what is on trial, until cancelled."""
+        while True:
+            if self._is_due():
+                await self._ask()
+                if self.desired is not None:
+                    await self._carry_out(self.desired)
+            for asset, seat in self._seats.judging.seats.items():
+                if seat.trial is not None and asset in self._judges():
+                    await self._watch(asset, seat, seat.trial)
+            await self._clock.sleep(TICK_S)
+
+    def status(self) -> dict[str, Any]:
+        """For a person who asks the gateway."""
+        return {
+            "detail": self._detail,
+            "assets": {asset: self._status(asset, judge) for asset, judge in self._judges().items()},
+            "given_up": [
+                {"asset": e.asset, "bundle": e.bundle, "at": e.at, "why": e.why} for e in self._latest_ended()
+            ],
+        }
+
+    def _status(self, asset: str, judge: Judged) -> dict[str, Any]:
+        seat = self._seats.judging.seat(asset)
+        told: dict[str, Any] = {
+            "bundle": judge.bundle, "since": seat.at, "why": self._seats.trouble.get(asset) or seat.why, "trial": None,
+            "trouble": asset in self._seats.trouble,
+        }  # fmt: skip
+        if seat.trial is not None and (standing := judge.standing(seat.trial.watch_s)) is not None:
+            trial = seat.trial
+            told["trial"] = {
+                "bundle": trial.bundle, "phase": trial.phase, "watch_s": trial.watch_s, "rollout": trial.number,
+                "stage": trial.stage, "stages": trial.stages, "by": trial.by, "why": trial.why, **asdict(standing),
+            }  # fmt: skip
+        return told
+
+    def _latest_ended(self) -> tuple[Ended, ...]:
+        return self._seats.judging.ended[-3:]
+
+    # What is wanted.
+
+    def _is_due(self) -> bool:
+        now_ns = self._clock.mono_ns()
+        if self._desk is None or (self._asked_ns is not None and now_ns - self._asked_ns < self._interval_ns):
+            return False
+        self._asked_ns = now_ns
+        return True
+
+    async def _ask(self) -> None:
+        assert self._desk is not None
+        try:
+            desired = await self._desk.desired()
+        except LinkDown as down:
+            self._detail = f"the cloud was not reached: {down}"
+            return
+        self._detail = ""
+        if desired is None:
+            return
+        if desired.issued_ns < self._seats.judging.issued_ns:
+            self._detail = "the cloud said something older than before, which is passed over"
+            log.warning("bundles: %s", self._detail)
+            return
+        self.desired = desired
+        await self._note(lambda judging: replace(judging, issued_ns=desired.issued_ns))
+
+    async def _carry_out(self, desired: Desired) -> None:
+        running = {asset: judge.bundle for asset, judge in self._judges().items()}
+        classes = {asset: name for asset, name in self._classes().items() if asset in running}
+        now_ns = self._clock.wall_ns() if self._clock.trusted() else None
+        for order in orders(self._seats.judging, desired, classes, running, now_ns):
+            match order:
+                case Begin():
+                    await self._begin(order.asset, order.offer)
+                case End():
+                    await self._end(order.asset, BundleStep.WITHDRAWN, order.words)
+                case Back():
+                    await self._go_back(order.asset, order.to, BundleStep.WITHDRAWN, order.words)
+
+    async def _begin(self, asset: str, offer: Offer) -> None:
+        judge = self._judges()[asset]
+        trial = Trial(
+            bundle=offer.bundle, former=self._seats.judging.seat(asset).bundle, number=offer.number, phase="watched",
+            watch_s=offer.watch_s, by=offer.by, why=offer.why, stage=offer.stage, stages=offer.stages,
+        )  # fmt: skip
+        try:
+            await self._fetch(offer)
+            rival = await self._on_disk(partial(self._beside, asset, trial))
+        except LinkDown as down:
+            self._detail = f"bundle {offer.bundle[:12]} has not come: {down}"
+            return
+        except BundleError as error:
+            if await self._give_up(asset, offer.bundle, offer.number, str(error)):
+                self._say(asset, BundleStep.REFUSED, trial, 0, str(error))
+            return
+        except StoreError as error:
+            self._detail = str(error)
+            return
+        seat = self._seats.judging.seat(asset)
+        if await self._note(lambda judging: judging.seated(asset, replace(seat, trial=trial))):
+            judge.face(rival)
+            self._say(asset, BundleStep.WATCHED, trial, 0, f"rollout {offer.number} by {offer.by}: {offer.why}")
+
+    async def _fetch(self, offer: Offer) -> None:
+        """Have the bundle on the shelf. What has come stays there for the next try.
+
+        Raises ``LinkDown``, ``BundleError`` or ``StoreError``.
+        """
+        shelf, desk, name = self._seats.shelf, self._desk, offer.bundle
+        if await self._on_disk(partial(shelf.holds, name, offer.asset_class)):
+            return
+        assert desk is not None
+        if offer.size > SIZE_MAX:
+            raise BundleError(name[:16], f"{offer.size} bytes, where {SIZE_MAX} are the most", "train a smaller one")
+        manifest = await desk.file(name, MANIFEST, bytes_max=FILE_BYTES_MAX)
+        for listed in await self._on_disk(partial(shelf.missing, name, manifest)):
+            data = await desk.file(name, listed.name, bytes_max=listed.size)
+            await self._on_disk(partial(shelf.put, name, listed, data))
+        signature = await desk.file(name, SIGNATURE, bytes_max=SIGNATURE_BYTES_MAX)
+        await self._on_disk(partial(shelf.sign, name, signature))
+        await self._on_disk(partial(shelf.place, name, offer.asset_class))
+
+    def _beside(self, asset: str, trial: Trial) -> Any:
+        """What judges beside in a trial as it stands. Raises ``BundleError``. Touches the disk."""
+        newcomer = trial.phase == "watched"
+        bundle = self._seats.named(trial.bundle if newcomer else trial.former, asset)
+        rival = self._judges()[asset].rival(bundle, newcomer=newcomer)
+        missing = sorted(set(rival.tags) - set(self._signals(asset)))
+        if missing and newcomer:
+            raise BundleError(trial.bundle[:16], f"{asset} has no {', '.join(missing[:5])}", "it is for other machines")
+        return rival
+
+    # What is on trial.
+
+    async def _watch(self, asset: str, seat: Seat, trial: Trial) -> None:
+        judge = self._judges()[asset]
+        standing = judge.standing(trial.watch_s)
+        if standing is None:
+            await self._take_up(asset, trial)
+        elif standing.words and trial.phase == "watched":
+            await self._end(asset, BundleStep.ROLLED_BACK, standing.words)
+        elif standing.words:
+            await self._go_back(asset, trial.former, BundleStep.ROLLED_BACK, standing.words)
+        elif standing.done and trial.phase == "watched":
+            words = f"no worse than the one before in {standing.verdicts} verdicts"
+            counts = Seat(
+                bundle=trial.bundle, why=f"rollout {trial.number} by {trial.by}: {trial.why}", at=self._now(),
+                number=trial.number, former=(*seat.former, seat.bundle)[-FORMER_MAX:],
+                trial=replace(trial, phase="guarded"),
+            )  # fmt: skip
+            if await self._note(lambda judging: judging.seated(asset, counts)):
+                judge.swap()
+                self._say(asset, BundleStep.COUNTS, trial, standing.verdicts, words)
+        elif standing.done and await self._note(lambda judging: judging.seated(asset, replace(seat, trial=None))):
+            judge.dismiss()
+            self._say(asset, BundleStep.KEPT, trial, standing.verdicts, "the trial ended well")
+            await self._sweep()
+
+    async def _take_up(self, asset: str, trial: Trial) -> None:
+        """The judge was made anew, by another configuration: the trial begins anew beside it."""
+        try:
+            rival = await self._on_disk(partial(self._beside, asset, trial))
+        except BundleError as error:
+            seat = self._seats.judging.seat(asset)
+            if trial.phase == "watched":
+                await self._end(asset, BundleStep.ROLLED_BACK, f"it cannot be run: {error}")
+            elif await self._note(lambda judging: judging.seated(asset, replace(seat, trial=None))):
+                self._say(asset, BundleStep.KEPT, trial, 0, f"what was before it is lost: {error}")
+            return
+        self._judges()[asset].face(rival)
+
+    async def _end(self, asset: str, step: BundleStep, words: str) -> None:
+        """Give up what does not count yet, or stop watching what does."""
+        seat = self._seats.judging.seat(asset)
+        assert seat.trial is not None
+        judge, trial = self._judges()[asset], seat.trial
+        standing = judge.standing(trial.watch_s)
+        if not await self._give_up(asset, trial.bundle, trial.number, words, replace(seat, trial=None)):
+            return
+        judge.dismiss()
+        self._say(asset, step, trial, standing.verdicts if standing else 0, words)
+        await self._sweep()
+
+    async def _go_back(self, asset: str, to: str, step: BundleStep, words: str) -> None:
+        """From what counts to what counted before it: on disk first, then here."""
+        judge, seat = self._judges()[asset], self._seats.judging.seat(asset)
+        trial = seat.trial or Trial(seat.bundle, to, seat.number, "guarded", 0.0, "", "")
+        standing = judge.standing(trial.watch_s)
+        is_warm = seat.trial is not None and seat.trial.former == to and standing is not None
+        if not is_warm:
+            try:
+                rival = await self._on_disk(partial(self._beside, asset, replace(trial, former=to, phase="guarded")))
+            except BundleError as error:
+                self._seats.trouble[asset] = f"{words}, but what was before cannot be used: {error}"
+                return
+            judge.face(rival)
+        former = seat.former[: seat.former.index(to)] if to in seat.former else ()
+        before = Seat(bundle=to, why=words, at=self._now(), former=former)
+        if not await self._give_up(asset, seat.bundle, seat.number, words, before):
+            return
+        if judge.bundle == seat.bundle:  # One that broke has given way already.
+            judge.swap()
+        judge.dismiss()
+        self._say(asset, step, replace(trial, former=judge.bundle), standing.verdicts if standing else 0, words)
+        await self._sweep()
+
+    async def _give_up(self, asset: str, bundle: str, number: int, words: str, seat: Seat | None = None) -> bool:
+        """``bundle`` is not tried again in this rollout. ``seat`` is who judges now, where that changes.
+
+        False as ``_note``.
+        """
+        ended = Ended(asset, bundle, number, words[:300], self._now())
+
+        def given_up(judging: Judging) -> Judging:
+            after = judging if seat is None else judging.seated(asset, seat)
+            return replace(after, ended=(*after.ended, ended)[-ENDED_MAX:])
+
+        return await self._note(given_up)
+
+    async def _note(self, change: Callable[[Judging], Judging]) -> bool:
+        """Write it down; False where the disk takes it not: then it is tried again."""
+        try:
+            await self._on_disk(partial(self._seats.update, change))
+        except StoreError as error:
+            self._detail = str(error)
+            log.error("bundles: %s", error)
+            return False
+        return True
+
+    async def _sweep(self) -> None:
+        await self._on_disk(self._seats.sweep)
+
+    def _say(self, asset: str, step: BundleStep, trial: Trial, verdicts: int, words: str) -> None:
+        log.warning("%s: bundle %s %s: %s", asset, trial.bundle[:12], step.value, words)
+        self._tell(BundleChange(
+            asset=asset, at_ns=self._clock.wall_ns(), bundle=trial.bundle, former=trial.former, step=step,
+            number=trial.number, verdicts=verdicts, words=words[:300],
+        ))  # fmt: skip
+
+    def _now(self) -> str:
+        at = dt.datetime.fromtimestamp(self._clock.wall_ns() / 1e9, dt.UTC)
+        return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, call)
