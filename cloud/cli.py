@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from cloud import learning
-from cloud.dispatch.command import key, sign
+from cloud.dispatch.command import key, promote, rollback, rollout, sign
 
 _PATH = click.Path(path_type=Path)
 _DAYS = click.IntRange(1, 36_500)
@@ -22,6 +22,9 @@ def cloud() -> None:
 
 cloud.add_command(key)
 cloud.add_command(sign)
+cloud.add_command(promote)
+cloud.add_command(rollback)
+cloud.add_command(rollout)
 
 
 @cloud.command()

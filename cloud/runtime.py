@@ -16,14 +16,17 @@ from pathlib import Path
 
 import uvicorn
 
+from cloud.dispatch.desk import Desk
+from cloud.dispatch.watch import LOOK_S, RolloutWatch
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
 from cloud.fleet.ledger_watch import GRACE_S, LedgerWatch
-from cloud.ingest.identity import ByToken
+from cloud.ingest.identity import ByToken, sender_of
 from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import Tokens
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
+from cloud.store.rollouts import Rollouts
 from cloud.store.schema import CACHE_MB
 from cloud.store.writer import KEEP_ALL, Writer
 from cloud.web.api import Api
@@ -43,7 +46,7 @@ class Settings:
     """``certificate`` and ``key`` (PEM files) turn TLS on; port 0 takes a free one.
 
     ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
-    ``cache_mb``: of the store's pages in memory.
+    ``cache_mb``: of the store's pages in memory. ``rollout_look_s``: how often to look what became of rollouts.
     """
 
     data: Path
@@ -55,6 +58,7 @@ class Settings:
     retention: Retention = KEEP_ALL
     ledger_grace_s: float = GRACE_S
     cache_mb: int = CACHE_MB
+    rollout_look_s: float = LOOK_S
 
 
 class _Server(uvicorn.Server):
@@ -98,25 +102,34 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             books.arrived(arrived.gateway, arrived.blocks)
             publish(hub, arrived)
 
-        receiver = Receiver(writer, ByToken(tokens), on_arrived)
+        identity = ByToken(tokens)
+        receiver = Receiver(writer, identity, on_arrived)
         stack.callback(receiver.close)
+        rollouts = Rollouts(settings.data)
+        stack.callback(rollouts.close)
+        rolling = RolloutWatch(reader, rollouts)
+        desk = Desk(reader, rollouts, settings.data, partial(sender_of, identity))
         pages = Pages(reader, books, hub, own=watch.standing)
         api = Api(reader, books, lambda: receiver.unauthorised, own=watch.standing)
-        app = application(receiver, pages, api)
+        app = application(receiver, desk, pages, api)
         server = _Server(_loaded(_uvicorn_config(app, settings)))
-        watching: asyncio.Task[None] | None = None
+        watching: list[asyncio.Task[None]] = []
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
         try:
             up = asyncio.ensure_future(server.up.wait())
             await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task  # raises what kept it from starting
-            watching = asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch")
+            watching = [
+                asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch"),
+                asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
+            ]
             yield _address(settings, listener)
         finally:
-            if watching is not None:
-                watching.cancel()
-                await asyncio.wait({watching})
+            for watcher in watching:
+                watcher.cancel()
+            if watching:
+                await asyncio.wait(watching)
             hub.close()
             server.should_exit = True
             await task

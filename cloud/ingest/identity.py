@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from cloud.ingest.tokens import Tokens
 
@@ -22,6 +23,16 @@ class Identity(Protocol):
 
     def sender(self, request: Request) -> str:
         """The gateway's id. Raises ``UnknownSenderError`` or ``WrongSenderError``, with a text for the sender."""
+
+
+def sender_of(identity: Identity, request: Request) -> str | Response:
+    """The gateway's id, or the answer that refuses the request."""
+    try:
+        return identity.sender(request)
+    except UnknownSenderError as unknown:
+        return JSONResponse({"error": str(unknown)}, 401, {"WWW-Authenticate": "Bearer"})
+    except WrongSenderError as wrong:
+        return JSONResponse({"error": str(wrong)}, 403)
 
 
 class ByToken:

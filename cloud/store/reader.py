@@ -19,7 +19,9 @@ from cloud.store.rows import (
     DroppedRow,
     GatewayRow,
     GlanceRow,
+    JudgedRow,
     LatestRow,
+    MachineRow,
     Named,
     Refused,
     RollupRow,
@@ -28,7 +30,7 @@ from cloud.store.rows import (
 )  # fmt: skip
 from cloud.store.schema import database, open_for_reading
 from edge.contract.block import Block, Dictionary, decode_block, peek
-from edge.contract.types import Alarm, AlarmState, Asset, Quality, Verdict
+from edge.contract.types import Alarm, AlarmState, Asset, BundleChange, Quality, Verdict
 
 _STANDING = (str(AlarmState.UNACKNOWLEDGED), str(AlarmState.ACKNOWLEDGED), str(AlarmState.RETURNED))
 
@@ -103,6 +105,19 @@ class Reader:
         rows = self._all(_VERDICTS, {"asset": asset, "from_ns": from_ns, "to_ns": to_ns, "apart_ns": apart_ns})
         return [VerdictRow(*row) for row in rows]
 
+    def machines(self) -> list[MachineRow]:
+        """Every asset with its class; those whose gateway has not told it yet are left out."""
+        return [MachineRow(*row) for row in self._all(_MACHINES)]
+
+    def judged(self, asset: int, after_ns: int, *, limit: int) -> list[JudgedRow]:
+        """Of the verdicts after that time, oldest first, what a comparison of bundles needs."""
+        return [JudgedRow(*row) for row in self._all(_JUDGED, (asset, after_ns, limit))]
+
+    def bundle_changes(self, asset: int, *, limit: int) -> list[BundleChange]:
+        """The latest steps of bundles at an asset, newest first."""
+        rows = self._all("SELECT record FROM bundle_change WHERE asset=? ORDER BY at_ns DESC LIMIT ?", (asset, limit))
+        return [msgspec.json.decode(row[0], type=BundleChange) for row in rows]
+
     def opened(self, ids: Sequence[int]) -> list[Block]:
         """These blocks, by id, opened. Raises ``BlockError`` where one was altered."""
         data = [row[0] for row in self._all(_BYTES, (json.dumps(list(ids)),))]
@@ -174,6 +189,15 @@ class Reader:
             return self._connection.execute(sql, values).fetchall()
 
 
+_MACHINES = (
+    "SELECT asset.id, gateway.gateway, asset.asset, json_extract(record, '$.asset_class') AS class, last_seen_ns"
+    " FROM asset JOIN gateway ON gateway.id = asset.gateway JOIN glance ON glance.asset = asset.id"
+    " WHERE class IS NOT NULL ORDER BY gateway.gateway, asset.asset"
+)
+_JUDGED = (
+    "SELECT at_ns, json_extract(record, '$.bundle'), rul_h IS NULL, json_extract(record, '$.anomalous')"
+    " FROM verdict WHERE asset = ? AND at_ns > ? ORDER BY at_ns LIMIT ?"
+)
 _ASSETS = (
     "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0), healths"
     " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"

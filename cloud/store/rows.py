@@ -54,6 +54,25 @@ class GlanceRow(NamedTuple):
     healths: tuple[float, ...]
 
 
+class MachineRow(NamedTuple):
+    """An asset and its class, and when its gateway was last heard of."""
+
+    id: int
+    gateway: str
+    asset: str
+    asset_class: str
+    last_seen_ns: int
+
+
+class JudgedRow(NamedTuple):
+    """A verdict in short: by which bundle, whether it knew no life, whether it found the asset anomalous."""
+
+    at_ns: int
+    bundle: str
+    unknown: bool
+    anomalous: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LatestRow:
     """A tag's newest reading, and its newest good one where they differ."""

@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloud.dispatch.desk import Desk
 from cloud.ingest.receive import Receiver
 from cloud.web.api import Api
 from cloud.web.pages import Pages
@@ -43,11 +44,13 @@ class _StrictHeaders:
         await self._app(scope, receive, send_strictly if scope["type"] == "http" else send)
 
 
-def application(receiver: Receiver, pages: Pages, api: Api) -> Starlette:
+def application(receiver: Receiver, desk: Desk, pages: Pages, api: Api) -> Starlette:
     """The whole of what is served."""
     return Starlette(
         routes=[
             Route("/api/v1/blocks", receiver.blocks, methods=["POST"]),
+            Route("/api/v1/desired", desk.desired),
+            Route("/api/v1/bundles/{bundle}/{name}", desk.file),
             Route("/", pages.fleet),
             Route("/events", pages.fleet_events),
             Route("/assets/{gateway}/{asset}", pages.asset),
