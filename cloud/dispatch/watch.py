@@ -14,7 +14,7 @@ from cloud.store.rollouts import Member, Rollout, Rollouts, State
 from cloud.store.rows import MachineRow
 from edge.errors import StoreError
 
-LOOK_S = 5.0
+LOOK_S = 2.0
 ONLINE_S = 900.0
 """A gateway that was heard of in so long is waited for."""
 VERDICTS_AT_ONCE_MAX = 5000
@@ -41,11 +41,10 @@ class RolloutWatch:
             await asyncio.sleep(every_s)
 
     def look(self) -> None:
-        """Once, at all rollouts that are under way or in force."""
+        """Once, at the newest rollout of each class, whatever became of it."""
         current: dict[str, Rollout] = {}
         for rollout in self._rollouts.all():
-            if rollout.state == State.ROLLING or (rollout.state == State.DONE and rollout.asset_class not in current):
-                current.setdefault(rollout.asset_class, rollout)
+            current.setdefault(rollout.asset_class, rollout)
         if not current:
             return
         machines = self._reader.machines()
@@ -60,7 +59,12 @@ class RolloutWatch:
             if m.asset_class == rollout.asset_class and in_scope(rollout, m.gateway, m.asset)
         }
         from_ns = now_ns - round(min(rollout.watch_s, BASELINE_S_MAX) * 1e9)
-        wanted = [Member(rollout.number, *one, rollout.stage, upto_ns=from_ns) for one in reached(rollout, list(own))]
+        reaches = rollout.state in (State.ROLLING, State.DONE)
+        wanted = [
+            Member(rollout.number, *one, rollout.stage, upto_ns=from_ns)
+            for one in reached(rollout, list(own))
+            if reaches
+        ]
         held = {(member.gateway, member.asset): member for member in self._rollouts.members(rollout.number)}
         fresh = [member for member in wanted if (member.gateway, member.asset) not in held]
         known = [*held.values(), *fresh]
