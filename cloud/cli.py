@@ -163,5 +163,28 @@ def score_(*, data: Path, as_json: bool) -> None:
     scores(data, as_json=as_json)
 
 
+@cloud.command()
+@click.argument("asset", metavar="GATEWAY/ASSET")
+@click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
+@click.option(
+    "--bundles", default="firmware_profiles/bundles", show_default=True, type=_PATH, help="Folder with bundles in it."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
+def replay(*, asset: str, data: Path, bundles: Path, as_json: bool) -> None:
+    """Judge an asset's stored readings again, with the gateway's own judge, and compare to the bit.
+
+    \b
+    Example, also while the server runs:
+      babbitt cloud replay gateway-1/spindle-1 --data var/cloud --bundles firmware_profiles/bundles
+
+    Each verdict names the bundle that made it, by its hash; that bundle has to be there. A verdict that cannot be
+    replayed is counted with the reason. One that comes out otherwise is shown, and this exits with 1.
+    """
+    from cloud.replay.command import run
+
+    if not run(asset, data, bundles, as_json=as_json):
+        raise SystemExit(1)
+
+
 for command in learning.COMMANDS:
     cloud.add_command(command)

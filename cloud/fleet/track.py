@@ -52,6 +52,7 @@ class Samples:
     apart_ns: int = 1
 
     def add(self, verdict: Verdict, meter_h: float, bundle: int) -> None:
+        self._step_back(verdict.at_ns)
         if self.at_ns and verdict.at_ns < self.at_ns[-1] + self.apart_ns:
             return
         has_life = verdict.rul_low_h is not None and verdict.rul_high_h is not None
@@ -64,9 +65,15 @@ class Samples:
         if len(self.at_ns) >= SAMPLES_MAX:
             self._thin()
 
+    def _step_back(self, at_ns: int) -> None:
+        """Forget what a clock that was ahead had stamped, once it is set back by more than the samples are apart."""
+        while self.at_ns and self.at_ns[-1] - self.apart_ns > at_ns:
+            for name in _COLUMNS:
+                getattr(self, name).pop()
+
     def _thin(self) -> None:
         """Every second one goes, and what follows comes twice as far apart."""
-        for name in ("at_ns", "meter_h", "low_h", "high_h", "bundle"):
+        for name in _COLUMNS:
             setattr(self, name, getattr(self, name)[::2])
         self.apart_ns = max(2 * self.apart_ns, (self.at_ns[-1] - self.at_ns[0]) // len(self.at_ns))
 
@@ -83,6 +90,9 @@ class Samples:
             return self.meter_h[place]
         share = (at_ns - self.at_ns[place - 1]) / (self.at_ns[place] - self.at_ns[place - 1])
         return self.meter_h[place - 1] + share * (self.meter_h[place] - self.meter_h[place - 1])
+
+
+_COLUMNS = ("at_ns", "meter_h", "low_h", "high_h", "bundle")
 
 
 @dataclass(slots=True)

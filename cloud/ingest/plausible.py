@@ -14,7 +14,19 @@ from functools import lru_cache
 from operator import attrgetter
 
 from edge.contract.block import Block
-from edge.contract.types import Alarm, Asset, BundleChange, ClockSet, Dropped, LedgerRow, Record, Verdict, Waveform
+from edge.contract.types import (
+    CHECKPOINT_CHARS_MAX,
+    Alarm,
+    Asset,
+    BundleChange,
+    Checkpoint,
+    ClockSet,
+    Dropped,
+    LedgerRow,
+    Record,
+    Verdict,
+    Waveform,
+)
 from edge.errors import BlockError
 
 NAME_CHARS_MAX = 128
@@ -50,9 +62,10 @@ def check(block: Block) -> None:
 
 
 def _check_texts(record: Record) -> None:
+    most = CHECKPOINT_CHARS_MAX if isinstance(record, Checkpoint) else TEXT_CHARS_MAX
     for name, text in _texts(record):
-        if len(text) > TEXT_CHARS_MAX:
-            raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {TEXT_CHARS_MAX}")
+        if len(text) > most:
+            raise BlockError("block", f"a {name} of {len(text)} characters; the limit is {most}")
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise BlockError("block", f"a {name} with half of a character, which no page can show")
 

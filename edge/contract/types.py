@@ -379,6 +379,10 @@ class Waveform:
         return (*named, self.samples.dtype.str, self.samples.tobytes())
 
 
+CHECKPOINT_CHARS_MAX = 256 * 1024
+"""A longer one is not told: a machine of hundreds of signals without a bundle; its verdicts cannot be made again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where the judge of an asset stood, and what it is made of, as JSON: from here on its verdicts can be made again.

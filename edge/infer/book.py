@@ -9,11 +9,8 @@ from __future__ import annotations
 import logging
 
 from edge.contract.seal import Link, genesis
-from edge.contract.types import Checkpoint, Verdict
+from edge.contract.types import CHECKPOINT_CHARS_MAX, Checkpoint, Verdict
 from edge.ports import Journal
-
-CHECKPOINT_CHARS_MAX = 256 * 1024
-"""Some days of a machine's verdicts; one of hundreds of signals without a bundle may have more, and is not replayed."""
 
 log = logging.getLogger("babbitt.infer")
 

@@ -18,7 +18,7 @@ EDGE_FLOORS: dict[str, int] = {
     "status": 2, "supervise": 2, "threads": 2, "described": 3, "runtime": 4, "cli": 5,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {
-    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "dispatch": 2, "web": 3, "runtime": 4,
+    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "replay": 2, "dispatch": 2, "web": 3, "runtime": 4,
     "learning": 4, "cli": 5, "demo": 5,
 }  # fmt: skip
 # What of edge the cloud may know; a longer list for rooms that need it.
@@ -27,6 +27,7 @@ EDGE_FOR_CLOUD_ROOM = {
     "learn": {"contract", "features", "physics", "errors", "plant", "config"},  # trains on simulated fleets
     # replays a history through the gateway's own judge and alarm desk
     "backtest": {"contract", "features", "errors", "config", "infer", "alarm"},
+    "replay": {"contract", "errors", "infer"},  # judges again with the gateway's own judge: there is no second one
     "demo": {"errors", "local_socket"},  # asks the processes that it started
     "cli": {"errors", "config"},
 }

@@ -17,10 +17,12 @@ import pytest
 
 from cloud.store.reader import Reader
 from edge.contract.types import (
+    CHECKPOINT_CHARS_MAX,
     Alarm,
     AlarmState,
     Batch,
     Cause,
+    Checkpoint,
     ClockSet,
     Dropped,
     LedgerRow,
@@ -119,6 +121,7 @@ REFUSED: dict[str, tuple[Sequence[Batch], Sequence[Record]]] = {
     "a correction beyond all time": ([], [replace(CLOCK, offset_ns=LAST_NS)]),
     "a clock set before all time": ([], [replace(CLOCK, mono_ns=-LAST_NS)]),
     "a boot that is none": ([], [replace(CLOCK, boot="yesterday")]),
+    "a checkpoint that is a library": ([], [Checkpoint("spindle-1", START_NS, "x" * (CHECKPOINT_CHARS_MAX + 1))]),
     "a snapshot of a tag without a name": ([], [replace(SNAPSHOT, tag="")]),
 }  # fmt: skip
 
@@ -138,6 +141,7 @@ def test_what_cannot_be_is_refused_and_its_neighbours_are_stored(
 
 
 KEPT: dict[str, tuple[Sequence[Batch], Sequence[Record]]] = {
+    "a checkpoint that is a book": ([], [Checkpoint("spindle-1", START_NS, "x" * CHECKPOINT_CHARS_MAX)]),
     "1970": ([poll(at_ns=0)], []),
     "the first moment that has a number": ([poll(at_ns=-(2**63))], [replace(VERDICT, at_ns=-(2**63))]),
     "the last moment that has a number": ([poll(at_ns=LAST_NS)], [replace(VERDICT, at_ns=LAST_NS)]),

@@ -197,3 +197,9 @@ def test_the_line_for_the_panel() -> None:
     assert score(history, [], at(300.0)).score.words == "no failure yet to be right about"
     assert score(history, [], at(900.0)).score.words == "no failure yet, 1 false"
     assert score(history, [told(225.0), told(600.0)], at(900.0)).score.words == "right 1 of 2, none false"
+
+
+def test_a_clock_that_was_years_ahead_does_not_end_the_samples() -> None:
+    history = track(*HEALTHY, judged(1e6, 900.0), *QUIET)
+    assert history.samples.at_ns[-1] == QUIET[-1].at_ns
+    assert list(history.samples.at_ns) == sorted(history.samples.at_ns)
