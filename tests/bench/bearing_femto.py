@@ -249,7 +249,8 @@ def first_alarm(bearing: Bearing) -> int | None:
     mind = SelfLearned("bearing")
     names = [n for n in bearing.columns if not n.endswith("_mean")]
     for i in range(len(bearing.columns["h_rms"])):
-        mind.observe({name: float(bearing.columns[name][i]) for name in names})
+        at_ns = int(i * SNAPSHOT_S * 1e9)
+        mind.observe({name: float(bearing.columns[name][i]) for name in names}, at_ns, at_ns)
         if mind.opine().anomalous:
             return i
     return None

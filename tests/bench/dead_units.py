@@ -73,7 +73,9 @@ def babbitt(port: int, seen: Seen) -> Poller:
             for n in range(1, UNITS + 1)
         ),
     )
-    site = Site(path=Path("site.toml"), file=file, profiles={"p": profile_of(points)}, folders=(), classes={})
+    site = Site(
+        path=Path("site.toml"), file=file, profiles={"p": profile_of(points)}, folders=(), classes={}, services={}
+    )
     return Poller(
         site, clock=SystemClock(), offer=seen.offer, deliver=seen.deliver, make_driver=make_driver,
         make_source=make_source,

@@ -62,7 +62,9 @@ def babbitt(ports: list[int], count: Count) -> Poller:
             for i in range(len(ports))
         ),
     )
-    site = Site(path=Path("site.toml"), file=file, profiles={"p": profile_of(points)}, folders=(), classes={})
+    site = Site(
+        path=Path("site.toml"), file=file, profiles={"p": profile_of(points)}, folders=(), classes={}, services={}
+    )
     return Poller(
         site, clock=SystemClock(), offer=count.offer, deliver=count.deliver, make_driver=make_driver,
         make_source=make_source,

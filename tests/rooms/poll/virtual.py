@@ -124,7 +124,9 @@ def two_points(prefix: str = "t") -> ModbusProfile:
 
 def site_of(lines: Sequence[Line], assets: Sequence[Asset], profiles: dict[str, Profile] | None = None) -> Site:
     file = SiteFile(gateway=Gateway(id="g"), line=tuple(lines), asset=tuple(assets))
-    return Site(path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, folders=(), classes={})
+    return Site(
+        path=Path("site.toml"), file=file, profiles=profiles or {"p": two_points()}, folders=(), classes={}, services={}
+    )
 
 
 def asset(number: int, line: str = "l", period_ms: int = 1000) -> Asset:
