@@ -68,11 +68,25 @@ class Bearing:
 
     def order(self, place: Place) -> float:
         """Strikes a turn of the shaft of a fault at ``place``."""
-        return {Place.OUTER: self.bpfo, Place.INNER: self.bpfi, Place.BALL: 2.0 * self.bsf, Place.CAGE: self.ftf}[place]
+        match place:
+            case Place.OUTER:
+                return self.bpfo
+            case Place.INNER:
+                return self.bpfi
+            case Place.BALL:
+                return 2.0 * self.bsf
+            case Place.CAGE:
+                return self.ftf
 
     def modulation(self, place: Place) -> float:
         """The order at which the fault is carried through the load zone: the spacing of its sidebands; 0 for none.
 
         The inner race turns with the shaft, a ball with the cage; the outer race stands still.
         """
-        return {Place.INNER: 1.0, Place.BALL: self.ftf}.get(place, 0.0)
+        match place:
+            case Place.INNER:
+                return 1.0
+            case Place.BALL:
+                return self.ftf
+            case _:
+                return 0.0

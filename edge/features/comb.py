@@ -1,4 +1,4 @@
-"""How far the lines of one bearing part stand out of an envelope spectrum, beside orders that mean nothing.
+"""How far the lines of a bearing's parts stand out of envelope spectra, beside orders that mean nothing.
 
 A fault draws a comb: lines at multiples of its order, carried by sidebands. A comb's height is the mean logarithm of
 its lines over their local background. Noise has combs too, and the best of some neighbours is always above the mean:
@@ -9,6 +9,7 @@ which blurs their lines: a second height takes each line as the power in a narro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,7 @@ _BLOCK_ORDERS = 0.5
 """The background is the median over so much of the spectrum."""
 _SHAFT_ORDERS = 0.04
 """Lines this close to a multiple of the shaft's speed are unbalance, misalignment and gears, and are passed over."""
-_REFERENCE = np.linspace(1.3, 7.0, 400)
+_REFERENCE = np.linspace(1.3, 7.0, 401)
 """Orders whose combs tell what chance gives."""
 ORDERS_MIN = HARMONICS * 7.0
 """An envelope spectrum reaches this far at least, for the reference's sake."""
@@ -58,45 +59,54 @@ class Comb:
     sidebands: float | None
 
 
-class OrderSpectrum:
-    """An envelope spectrum by multiples of the shaft's speed, over its local background."""
+Views = Mapping[str, Mapping[Place, Comb]]
+"""By the envelope's name, the comb of each place that it reaches."""
 
-    def __init__(self, envelope: EnvelopeSpectrum, shaft_hz: float) -> None:
+
+class OrderSpectra:
+    """Envelope spectra of one snapshot by multiples of the shaft's speed, each over its local background.
+
+    All are handled at once, as rows of [envelopes, lines]: on a small machine a call costs more than its numbers.
+    """
+
+    def __init__(self, envelopes: Sequence[EnvelopeSpectrum], shaft_hz: float) -> None:
         assert shaft_hz > 0.0
-        self.lines_an_order = shaft_hz / envelope.step_hz
-        self._log = _over_background(envelope.lines, max(8, round(_BLOCK_ORDERS * self.lines_an_order)))
+        self.lines_an_order = shaft_hz / envelopes[0].step_hz
+        lines = np.stack([envelope.lines for envelope in envelopes])
+        self._log = _over_background(lines, max(8, round(_BLOCK_ORDERS * self.lines_an_order)))
         power = _POWER_OVER_MEDIAN * np.exp(2.0 * self._log)
-        orders = np.arange(len(self._log)) / self.lines_an_order
+        orders = np.arange(lines.shape[1]) / self.lines_an_order
         shaft = np.abs(orders - np.round(orders)) <= max(_SHAFT_ORDERS, 1.01 / self.lines_an_order)
-        self._log[shaft], power[shaft] = 0.0, 1.0
+        self._log[:, shaft], power[:, shaft] = 0.0, 1.0
         # A line between two bins shows in both, the higher one speaks.
-        self._near = np.maximum(self._log[:-1], self._log[1:])
-        self._total = np.concatenate([[0.0], np.cumsum(power)])
+        self._near = np.maximum(self._log[:, :-1], self._log[:, 1:])
+        self._total = np.zeros((len(lines), lines.shape[1] + 1))
+        np.cumsum(power, axis=1, out=self._total[:, 1:])
 
     @property
     def orders(self) -> float:
-        """The highest order that the spectrum reaches."""
-        return (len(self._near) - 1) / self.lines_an_order
+        """The highest order that the spectra reach."""
+        return float(self._near.shape[1] - 1) / self.lines_an_order
 
     def at(self, orders: Array) -> Array:
-        """Logarithm of the line at each order over its background, same shape; 0 past the end."""
+        """Logarithms of the lines at ``orders`` over their background, [envelopes, *orders]; 0 past the end."""
         index = (orders * self.lines_an_order).astype(np.int64)
-        return np.where(index < len(self._near), self._near[np.minimum(index, len(self._near) - 1)], 0.0)
+        last = self._near.shape[1] - 1
+        return np.where(index <= last, self._near[:, np.minimum(index, last)], 0.0)
 
     def sharp(self, orders: Array) -> Array:
-        """Mean logarithm of the first lines of each comb: array [orders]."""
-        return np.asarray(self.at(orders[:, None] * _MULTIPLES).mean(axis=1))
+        """Mean logarithm of the first lines of each comb: array [envelopes, orders]."""
+        return _mean(self.at(_MULTIPLES[:, None] * orders))
 
     def blurred(self, orders: Array) -> Array:
         """The same of the mean power around each line."""
-        middle = orders[:, None] * (_MULTIPLES * self.lines_an_order)
+        middle = _MULTIPLES[:, None] * (orders * self.lines_an_order)
         half = np.maximum(_BLUR * middle, 0.5)
-        last = len(self._total) - 1
         low, high = (middle - half + 0.5).astype(np.int64), (middle + half + 1.5).astype(np.int64)
-        inside = high <= last
+        inside = high < self._total.shape[1]
         low, high = np.where(inside, low, 0), np.where(inside, high, 1)
-        logs = np.log((self._total[high] - self._total[low]) / (high - low))
-        return np.asarray(np.where(inside, logs, 0.0).mean(axis=1))
+        logs = np.log((self._total[:, high] - self._total[:, low]) / (high - low))
+        return _mean(np.where(inside, logs, 0.0))
 
     def around(self, order: float) -> Array:
         """Orders within slip of ``order``, so dense that no line of the highest harmonic lies between two."""
@@ -104,51 +114,74 @@ class OrderSpectrum:
         return np.asarray(order * np.linspace(1.0 - SLIP, 1.0 + SLIP, steps + 1), dtype=np.float64)
 
 
-def combs(spectrum: OrderSpectrum, bearing: Bearing) -> dict[Place, Comb]:
-    """The comb of each place that the spectrum reaches."""
-    places = [place for place in Place if bearing.order(place) * (1.0 + SLIP) <= spectrum.orders]
-    around = [spectrum.around(bearing.order(place)) for place in places]
-    ends = np.cumsum([len(_REFERENCE), *map(len, around)])[:-1]
+def combs(envelopes: Mapping[str, EnvelopeSpectrum], shaft_hz: float, bearing: Bearing) -> Views:
+    """The combs of every place in each of ``envelopes``, which have the same lines."""
+    spectra = OrderSpectra(list(envelopes.values()), shaft_hz)
+    places = [place for place in Place if bearing.order(place) * (1.0 + SLIP) <= spectra.orders]
+    around = [spectra.around(bearing.order(place)) for place in places]
     everywhere = np.concatenate([_REFERENCE, *around])
-    chance, *sharp = np.split(spectrum.sharp(everywhere), ends)
-    chance_blurred, *blurred = np.split(spectrum.blurred(everywhere), ends)
-    found = [float(orders[np.argmax(heights)]) for orders, heights in zip(around, sharp, strict=True)]
-    heights = _over_chance(chance, sharp)
-    blurs = _over_chance(chance_blurred, blurred)
-    return {
-        place: _comb(spectrum, place, found[i], heights[i], blurs[i], bearing.modulation(place))
-        for i, place in enumerate(places)
-    }
+    sharp, blurred = _over_chance(spectra.sharp(everywhere)), _over_chance(spectra.blurred(everywhere))
+    views: dict[str, dict[Place, Comb]] = {name: {} for name in envelopes}
+    start = len(_REFERENCE)
+    for place, orders in zip(places, around, strict=True):
+        here = slice(start, start + len(orders))
+        start = here.stop
+        tops = sharp[:, here].argmax(axis=1)
+        found = orders[tops]
+        lines = spectra.at(found[:, None] * _MULTIPLES)
+        beside = _sidebands(spectra, found, bearing.modulation(place))
+        for i, name in enumerate(envelopes):
+            views[name][place] = Comb(
+                place=place,
+                height=float(sharp[i, here][tops[i]]),
+                blurred=float(blurred[i, here].max()),
+                order=float(found[i]),
+                harmonics=int((lines[i, i] > _FOUND).sum()),
+                line=float(lines[i, i, 0]),
+                sidebands=None if beside is None else beside[i],
+            )
+    return views
 
 
-def _over_chance(chance: Array, heights: list[Array]) -> list[float]:
-    middle = float(np.median(chance))
-    spread = max(1.4826 * float(np.median(np.abs(chance - middle))), _SPREAD_MIN)
-    return [(float(h.max()) - middle) / spread for h in heights]
+def _over_chance(heights: Array) -> Array:
+    """Heights [envelopes, orders] in spreads of the reference's, which come first."""
+    chance = heights[:, : len(_REFERENCE)]
+    middle = _median(chance)
+    spread = np.maximum(1.4826 * _median(np.abs(chance - middle)), _SPREAD_MIN)
+    return np.asarray((heights - middle) / spread)
 
 
-def _comb(spectrum: OrderSpectrum, place: Place, order: float, height: float, blurred: float, spacing: float) -> Comb:
-    lines = spectrum.at(order * _MULTIPLES)
-    beside = (order * _MULTIPLES)[:, None] + spacing * np.array([-1.0, 1.0])
-    return Comb(
-        place=place,
-        height=height,
-        blurred=blurred,
-        order=order,
-        harmonics=int((lines > _FOUND).sum()),
-        line=float(lines[0]),
-        sidebands=float(spectrum.at(beside).mean()) if spacing else None,
-    )
+def _sidebands(spectra: OrderSpectra, found: Array, spacing: float) -> list[float] | None:
+    if spacing == 0.0:
+        return None
+    beside = (found[:, None] * _MULTIPLES)[:, :, None] + spacing * np.array([-1.0, 1.0])
+    logs = spectra.at(beside)
+    return [float(logs[i, i].mean()) for i in range(len(found))]
 
 
 def _over_background(lines: Array, block: int) -> Array:
-    """log(lines / median of their neighbourhood), block by block and linear between; 0 in a silent spectrum."""
-    blocks = len(lines) // block
-    if blocks == 0 or not lines.any():
-        return np.zeros(max(len(lines), 2))
-    medians = np.median(lines[: blocks * block].reshape(blocks, block), axis=1)
+    """log(lines / median of their neighbourhood) [envelopes, lines], block by block and linear between.
+
+    0 in a silent spectrum.
+    """
+    blocks = lines.shape[1] // block
+    if blocks == 0:
+        return np.zeros(lines.shape)
+    medians = _median(lines[:, : blocks * block].reshape(len(lines), blocks, block))[:, :, 0]
     middles = (np.arange(blocks) + 0.5) * block
-    background = np.interp(np.arange(len(lines)), middles, medians)
-    floor = max(float(lines.max()) * 1e-9, np.finfo(np.float64).tiny)
+    at = np.arange(lines.shape[1])
+    background = np.stack([np.interp(at, middles, row) for row in medians])
+    floor = np.maximum(lines.max(axis=1, keepdims=True) * 1e-9, np.finfo(np.float64).tiny)
     logs = np.log(np.maximum(lines, floor) / np.maximum(background, floor))
-    return np.clip(logs, -_CLIP, _CLIP)
+    return np.asarray(np.clip(logs, -_CLIP, _CLIP))
+
+
+def _median(x: Array) -> Array:
+    """Of the last axis, which stays with length 1; of an even number the upper one: cheaper, and enough here."""
+    middle = x.shape[-1] // 2
+    return np.partition(x, middle, axis=-1)[..., middle : middle + 1]
+
+
+def _mean(x: Array) -> Array:
+    """Over the harmonics, the axis before the last."""
+    return np.asarray(x.sum(axis=-2) * (1.0 / HARMONICS))

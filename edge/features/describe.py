@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.features import waveform
-from edge.features.bearing import Bearing, Place
-from edge.features.comb import HARMONICS, ORDERS_MIN, SLIP, Comb, OrderSpectrum, combs
+from edge.features.bearing import Bearing
+from edge.features.comb import HARMONICS, ORDERS_MIN, SLIP, Comb, Views, combs
 from edge.features.envelope import Band, fast_kurtogram, squared_envelope_spectrum
 from edge.features.fault import Finding, find
 from edge.features.spectrum import Spectrum, band_rms, spectrum_of, velocity_refusal, velocity_rms_mm_s
@@ -67,6 +67,8 @@ def describe(
     x, refusal = _whole(np.asarray(samples))
     if refusal:
         return Description({}, notes=(refusal,))
+    # The offset of a sensor is no vibration.
+    x = x - x.mean(dtype=np.float64)
     spectrum = spectrum_of(x, rate_hz)
     si = "m_s2" if meant.quantity is Quantity.ACCELERATION else "mm_s"
     scale = meant.to_si * (1.0 if meant.quantity is Quantity.ACCELERATION else 1000.0)
@@ -107,8 +109,7 @@ def _whole(samples: NDArray[Any]) -> tuple[NDArray[Any], str]:
 
 
 def _shape(x: NDArray[Any], scale: float, unit: str) -> dict[str, float]:
-    """Of the samples less their mean: the offset of a sensor is no vibration."""
-    shape = waveform.shape(x - x.mean(dtype=np.float64))
+    shape = waveform.shape(x)
     return {
         f"rms_{unit}": scale * shape.rms,
         f"peak_{unit}": scale * shape.peak,
@@ -132,31 +133,27 @@ def _order_refusal(spectrum: Spectrum, bearing: Bearing | None, speed_rpm: float
     turns = spectrum.seconds * speed_rpm / 60.0
     if turns < _TURNS_MIN:
         return f"{turns:.1f} turns of the shaft, {_TURNS_MIN:g} or more tell them apart"
-    wanted_hz = 2.0 * (ENVELOPE_FROM_HZ + _orders(bearing) * speed_rpm / 60.0)
+    wanted_hz = 2.0 * (ENVELOPE_FROM_HZ + orders_wanted(bearing) * speed_rpm / 60.0)
     if spectrum.rate_hz < wanted_hz:
         return f"sampled at {spectrum.rate_hz:g} Hz, at this speed {wanted_hz:.0f} Hz or more are wanted"
     return ""
 
 
-def envelopes(spectrum: Spectrum, bearing: Bearing, shaft_hz: float) -> tuple[Band, dict[str, dict[Place, Comb]]]:
+def envelopes(spectrum: Spectrum, bearing: Bearing, shaft_hz: float) -> tuple[Band, Views]:
     """Combs of three envelopes: of everything, of everything levelled, of the band of the highest kurtosis."""
     nyquist_hz = spectrum.rate_hz / 2.0
     # A band that is narrower than the highest line of a comb cannot carry it.
-    up_to_hz = _orders(bearing) * shaft_hz
+    up_to_hz = orders_wanted(bearing) * shaft_hz
     chosen = fast_kurtogram(spectrum, width_min_hz=up_to_hz, low_hz=ENVELOPE_FROM_HZ)
     views = {
-        "broad": (ENVELOPE_FROM_HZ, nyquist_hz, False),
-        "level": (ENVELOPE_FROM_HZ, nyquist_hz, True),
-        "band": (chosen.low_hz, chosen.high_hz, False),
+        "broad": squared_envelope_spectrum(spectrum, ENVELOPE_FROM_HZ, nyquist_hz, up_to_hz=up_to_hz),
+        "level": squared_envelope_spectrum(spectrum, ENVELOPE_FROM_HZ, nyquist_hz, up_to_hz=up_to_hz, whiten=True),
+        "band": squared_envelope_spectrum(spectrum, chosen.low_hz, chosen.high_hz, up_to_hz=up_to_hz),
     }
-    found = {}
-    for kind, (low_hz, high_hz, whiten) in views.items():
-        envelope = squared_envelope_spectrum(spectrum, low_hz, high_hz, up_to_hz=up_to_hz, whiten=whiten)
-        found[kind] = combs(OrderSpectrum(envelope, shaft_hz), bearing)
-    return chosen, found
+    return chosen, combs(views, shaft_hz, bearing)
 
 
-def _orders(bearing: Bearing) -> float:
+def orders_wanted(bearing: Bearing) -> float:
     """How far the envelope's spectrum must reach, in orders: all lines of all combs with their sidebands."""
     return max(ORDERS_MIN, HARMONICS * (1.0 + SLIP) * max(bearing.bpfi, 2.0 * bearing.bsf) + 1.1)
 

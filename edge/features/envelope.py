@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,6 +103,7 @@ def spectral_kurtosis(bins: Bins) -> Array:
     return np.asarray(np.where(silent, 0.0, fourth / np.where(silent, 1.0, mean) ** 2 - 2.0))
 
 
+@lru_cache(maxsize=256)
 def fast_size(least: int) -> int:
     """The smallest size >= ``least`` that has only the factors 2, 3 and 5: those transform fast."""
     size = max(least, 1)

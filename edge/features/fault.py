@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.features.bearing import PLACE_WORDS, Place
-from edge.features.comb import Comb
+from edge.features.comb import Comb, Views
 
 FOUND_HEIGHT = 4.5
 """Mean height over all views that makes a finding: of 1,000 snapshots of noise hardly one has so much anywhere."""
 _HARMONICS_MIN = {Place.CAGE: 3}
 """The cage's few low lines stand close together: chance finds one of them often."""
-Views = Mapping[str, Mapping[Place, Comb]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,8 @@ def spectrum_of(samples: NDArray[Any], rate_hz: float) -> Spectrum:
     assert samples.ndim == 1
     assert samples.size > 1
     assert rate_hz > 0.0
-    mean = samples.mean(dtype=np.float64)
-    bins = np.asarray(np.fft.rfft((samples - mean).astype(np.float32)), dtype=np.complex64)
+    centred = (samples - samples.mean(dtype=np.float64)).astype(np.float32)
+    bins = np.asarray(np.fft.rfft(centred), dtype=np.complex64)
     power = squared(bins) * (2.0 / samples.size**2)
     if samples.size % 2 == 0:
         power[-1] *= 0.5

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.floating]
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,9 @@ class Shape:
 def shape(samples: Samples) -> Shape:
     """Everything at once, for what little more than the dearest of them costs alone."""
     x, largest = _scaled(samples)
-    level = largest * math.sqrt(float(np.mean(x * x)))
-    third, fourth = _standardised_moments(x)
+    square = x * x
+    level = largest * math.sqrt(float(square.mean()))
+    third, fourth = _standardised_moments(x, square)
     return Shape(
         rms=level,
         peak=largest,
@@ -69,10 +71,13 @@ def skewness(samples: Samples) -> float:
     return shape(samples).skewness
 
 
-def _standardised_moments(x: NDArray[np.float64]) -> tuple[float, float]:
-    """Third and fourth; sums are numpy's own, not BLAS', whose last bits follow the processor."""
-    deviation = x - x.mean()
-    square = deviation * deviation
+def _standardised_moments(deviation: Numbers, square: Numbers) -> tuple[float, float]:
+    """Third and fourth, of numbers that are used up, as is ``square``, a place to work in.
+
+    Sums are numpy's own, not BLAS', whose last bits follow the processor.
+    """
+    deviation -= deviation.mean()
+    np.multiply(deviation, deviation, out=square)
     variance = float(square.mean())
     # Below this the deviations are rounding of the mean, not signal.
     if variance <= (16.0 * np.finfo(np.float64).eps) ** 2:
@@ -82,10 +87,12 @@ def _standardised_moments(x: NDArray[np.float64]) -> tuple[float, float]:
     return float(deviation.mean()) / variance**1.5, float(square.mean()) / variance**2
 
 
-def _scaled(samples: Samples) -> tuple[NDArray[np.float64], float]:
-    """The samples over their peak, and the peak: powers of them can then neither overflow nor vanish."""
-    x = np.asarray(samples, dtype=np.float64)
+def _scaled(samples: Samples) -> tuple[Numbers, float]:
+    """The samples over their peak, a new array, and the peak: powers of them can then neither overflow nor vanish."""
+    x = np.array(samples, dtype=np.float64)
     assert x.ndim == 1, "one snapshot is one-dimensional"
     assert x.size > 0, "a snapshot has samples"
     largest = max(float(x.max()), -float(x.min()))
-    return (x / largest, largest) if largest > 0.0 else (x, 0.0)
+    if largest > 0.0:
+        x /= largest
+    return x, max(largest, 0.0)

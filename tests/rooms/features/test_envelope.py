@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.features.bearing import Place
-from edge.features.comb import OrderSpectrum, combs
+from edge.features.comb import combs
 from edge.features.envelope import fast_kurtogram, fast_size, spectral_kurtosis, squared_envelope_spectrum
 from edge.features.spectrum import Array, spectrum_of
 from tests.rooms.features.strikes import BEARING, SHAFT_HZ, SIZE, strikes
@@ -55,7 +55,7 @@ def test_strikes_under_ten_times_their_power_of_noise_show_within_a_bin(place: P
     x = strikes(hz, snr_db=-10.0, seed=seed)
     found = squared_envelope_spectrum(spectrum_of(x, RATE), 3200.0, 5200.0, up_to_hz=400.0)
     assert abs(float(np.argmax(found.lines)) * found.step_hz - hz) <= found.step_hz
-    places = combs(OrderSpectrum(found, SHAFT_HZ), BEARING)
+    places = combs({"known": found}, SHAFT_HZ, BEARING)["known"]
     assert max(places.values(), key=lambda comb: comb.height).place is place
     assert places[place].order == pytest.approx(BEARING.order(place), rel=0.01)
 
@@ -90,7 +90,7 @@ def test_where_nothing_stands_out_the_band_is_all() -> None:
 def test_silence_has_an_envelope_of_nothing() -> None:
     found = squared_envelope_spectrum(spectrum_of(np.zeros(SIZE), RATE), 500.0, 5000.0, up_to_hz=300.0, whiten=True)
     assert not found.lines.any()
-    assert all(comb.harmonics == 0 for comb in combs(OrderSpectrum(found, SHAFT_HZ), BEARING).values())
+    assert all(comb.harmonics == 0 for comb in combs({"all": found}, SHAFT_HZ, BEARING)["all"].values())
 
 
 def test_whitening_hears_strikes_beside_a_loud_resonance() -> None:
