@@ -15,7 +15,6 @@ from edge.alarm import AlarmDesk, Watched
 from edge.config.asset_class import AssetClass
 from edge.contract.bundle import Bundle
 from edge.contract.types import AlarmState, Batch, Quality, Tag, Value
-from edge.features.tracker import FeatureSpec
 from edge.infer.judge import Judge
 
 Array = NDArray[np.float64]
@@ -55,7 +54,7 @@ def usable(bundle: Bundle | None, tags: Mapping[str, Array], asset_class: str) -
     """The bundle where the export has every signal that it follows, else None; and what judges, in words."""
     if bundle is None:
         return None, f"what it learns itself: class {asset_class} has no bundle"
-    missing = [tag for tag in FeatureSpec.from_json(bundle.features).tags if tag not in tags]
+    missing = [tag for tag in bundle.tags if tag not in tags and tag != bundle.hour_meter]
     if missing:
         return None, f"what it learns itself: the bundle of {asset_class} also needs {', '.join(missing)}"
     return bundle, f"the bundle {bundle.hash[:12]} of {asset_class}"
@@ -99,7 +98,7 @@ def replay(
     words += [said] if said else []
     found, mind = usable(bundle, tags, asset_class.id)
     if found is not None:
-        tags, said = with_hours(track, tags, FeatureSpec.from_json(found.features).hour_meter)
+        tags, said = with_hours(track, tags, found.hour_meter)
         words += [said] if said else []
     period_ms = max(1, track.period_ns // 10**6)
     judge = Judge(track.asset, asset_class, found, period_ms)

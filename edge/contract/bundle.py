@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contract.own import OwnModel, own_model
 from edge.contract.signature import SIGNATURE
 from edge.errors import BundleError
 
@@ -102,7 +103,28 @@ class Detector:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. ``files`` holds the models' bytes by the manifest's names; ``hash`` names it in verdicts.
+    """A verified bundle. ``files`` holds the models' bytes by the manifest's names; ``hash`` names it in verdicts."""
+
+    asset_class: str
+    hash: str
+    created_by: str
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Every tag that must be readable, the hour meter last where there is one."""
+        raise NotImplementedError
+
+    @property
+    def hour_meter(self) -> str:
+        """The tag of operating hours, empty where the clock's hours count."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TrainedBundle(Bundle):
+    """What ``babbitt cloud train`` makes.
 
     ``features`` is the feature specification as plain data. ``valid`` gives each feature's range in training
     [2, features]. The life score runs from 0 (failed) to 1 (``rul_cap_h`` or more), logarithmic in hours between.
@@ -111,9 +133,6 @@ class Bundle:
     ``inner`` tells how lives lie within them; bundles from before it have none.
     """
 
-    asset_class: str
-    hash: str
-    created_by: str
     features: Mapping[str, Any]
     names: tuple[str, ...]
     valid: Array
@@ -127,9 +146,34 @@ class Bundle:
     established_below: float
     novelty: Detector
     familiar: Detector
-    files: Mapping[str, bytes]
-    manifest: Mapping[str, Any]
     inner: Inner | None = None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        signals = self.features["signals"]
+        minus = (s["minus"] for s in signals if s.get("minus"))
+        return tuple(
+            dict.fromkeys((*(s["tag"] for s in signals), *minus, *self.features["conditions"], self.hour_meter))
+        )
+
+    @property
+    def hour_meter(self) -> str:
+        return str(self.features["hour_meter"])
+
+
+@dataclass(frozen=True)
+class OwnBundle(Bundle):
+    """What ``babbitt bundle pack`` makes of a customer's own model: one file, and what the manifest says of it."""
+
+    own: OwnModel
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*(f.tag for f in self.own.features), *filter(None, [self.own.hour_meter]))))
+
+    @property
+    def hour_meter(self) -> str:
+        return self.own.hour_meter
 
 
 def life_score(rul_h: Array, cap_h: float) -> Array:
@@ -283,6 +327,17 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
 
 
 def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle:
+    common: dict[str, Any] = {
+        "asset_class": str(manifest["asset_class"]),
+        "hash": str(manifest["hash"]),
+        "created_by": str(manifest["created_by"]),
+        "files": dict(files),
+        "manifest": dict(manifest),
+    }
+    if "own" in manifest:
+        if len(files) != 1:
+            raise ValueError("a bundle of one's own model has one file")
+        return OwnBundle(**common, own=own_model(manifest["own"]))
     names = tuple(str(name) for name in manifest["features"]["names"])
     if not 0 < len(names) <= _FEATURES_MAX:
         raise ValueError("no features, or too many")
@@ -291,10 +346,8 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         if manifest[part]["model"] not in files:
             raise ValueError(f"the {part} model is not among the files")
     valid = np.stack([_vector(manifest["features"]["valid"][key], len(names)) for key in ("low", "high")])
-    return Bundle(
-        asset_class=str(manifest["asset_class"]),
-        hash=str(manifest["hash"]),
-        created_by=str(manifest["created_by"]),
+    return TrainedBundle(
+        **common,
         features=dict(manifest["features"]["spec"]),
         names=names,
         valid=valid,
@@ -308,8 +361,6 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         established_below=_positive(life["established_below"]),
         novelty=_detector(manifest["novelty"], len(names)),
         familiar=_detector(manifest["familiar"], len(names)),
-        files=dict(files),
-        manifest=dict(manifest),
         inner=_inner(life["inner"]) if "inner" in life else None,
     )
 

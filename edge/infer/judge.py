@@ -19,7 +19,7 @@ import msgspec
 
 from edge.config.asset_class import AssetClass
 from edge.config.nameplate import Service
-from edge.contract.bundle import Bundle
+from edge.contract.bundle import Bundle, OwnBundle, TrainedBundle
 from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
 from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
@@ -257,6 +257,10 @@ def _mind(asset_class: AssetClass, bundle: Bundle | None) -> Mind:
     if bundle is None:
         return SelfLearned(asset_class.id)
     # LiteRT costs 30 MB and a second of start: only where there is a bundle to run.
+    from edge.infer.own import Own
     from edge.infer.prognosis import Prognosis
 
+    if isinstance(bundle, OwnBundle):
+        return Own(bundle)
+    assert isinstance(bundle, TrainedBundle)
     return Prognosis(bundle)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contract.bundle import Bundle, Detector, hours_of, tempered
+from edge.contract.bundle import Detector, TrainedBundle, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
 from edge.infer.curve import within
@@ -38,7 +38,7 @@ _UNFAMILIAR = "it departs from healthy in a way that the life model was not trai
 class _Distance:
     """How far features are from what an autoencoder was trained on, over its threshold."""
 
-    def __init__(self, bundle: Bundle, detector: Detector) -> None:
+    def __init__(self, bundle: TrainedBundle, detector: Detector) -> None:
         self._detector = detector
         self._engine = Engine(bundle.files[detector.model], inputs=len(bundle.names), where=detector.model)
         if self._engine.outputs != len(bundle.names):
@@ -57,7 +57,7 @@ class _Distance:
 class Prognosis:
     """One asset, one bundle. Raises ``BundleError`` where the bundle's features are not what this code computes."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: TrainedBundle) -> None:
         where = f"bundle {bundle.asset_class}"
         try:
             spec = FeatureSpec.from_json(bundle.features)

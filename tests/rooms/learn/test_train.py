@@ -15,7 +15,7 @@ from cloud.learn.fleet import KINDS, Recipe, simulate
 from cloud.learn.job import Job
 from cloud.learn.job import run as trained
 from cloud.learn.tflite import Dense, export_float, export_int8, forward, run
-from edge.contract.bundle import load_bundle, save_bundle
+from edge.contract.bundle import TrainedBundle, load_bundle, save_bundle
 from edge.errors import BundleError
 
 SMALL = Recipe(
@@ -43,6 +43,7 @@ def test_the_same_seeds_give_the_same_bundle_to_the_byte(tmp_path: Path) -> None
 def test_what_was_trained_is_what_a_gateway_loads(tmp_path: Path) -> None:
     small(1, tmp_path)
     bundle = load_bundle(tmp_path, asset_class="cnc_spindle")
+    assert isinstance(bundle, TrainedBundle)
     trained_on = bundle.manifest["trained_on"]
     assert trained_on["machines"] == {"fitting": 36, "calibration": 28, "test": 16}
     assert trained_on["seed"] == 1
