@@ -23,7 +23,7 @@ from cloud.learn.recalibrate import recalibrate
 from cloud.store.reader import Reader
 from cloud.store.replay import extents
 from cloud.store.schema import database
-from edge.contract.bundle import MANIFEST, load_bundle, save_bundle
+from edge.contract.bundle import MANIFEST, load_trained, save_bundle
 from edge.errors import BundleError, StoreError
 
 
@@ -99,7 +99,7 @@ def train_again(path: Path, *, data: Path | None, outcomes: Path | None, folder:
 
 def calibrate(path: Path, *, data: Path, outcomes: Path | None, folder: Path, as_json: bool) -> None:
     """Set an existing bundle's intervals and thresholds anew on stored histories; its models stay."""
-    bundle = load_bundle(path)
+    bundle = load_trained(path)
     told, told_ns = _told(data, outcomes)
     job = Job(bundle.asset_class, 0, stored=True, told_ns=told_ns)
     found = recalibrate(bundle, _data(data, job, told, None, hidden=as_json))
@@ -133,7 +133,7 @@ def _train(job: Job, data: Path | None, told: Sequence[Told], folder: Path, *, h
 
 def _compared(champion: Path, job: Job, data: Path, told: Sequence[Told], *, hidden: bool) -> dict[str, Any]:
     stored = _data(data, job, told, None, hidden=hidden)
-    bundle = load_bundle(champion, asset_class=job.asset_class)
+    bundle = load_trained(champion, asset_class=job.asset_class)
     with _progress(job.machines, "machines for the comparison", hidden=hidden) as each:
         return tables.plain(compare(bundle, job, stored, each=each))
 

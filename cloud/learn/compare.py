@@ -23,7 +23,7 @@ from cloud.learn.job import Job, run, simulated
 from cloud.learn.predict import anomaly_of, bundle_of, outcome_of, with_models
 from cloud.learn.split import healthy, seen
 from cloud.learn.train import COVERAGE, RUL_CAP_H
-from edge.contract.bundle import Bundle, life_score
+from edge.contract.bundle import TrainedBundle, life_score
 from edge.errors import BundleError
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(champion: Bundle, job: Job, data: DataSet, *, each: Step = lambda _: None) -> Comparison:
+def compare(champion: TrainedBundle, job: Job, data: DataSet, *, each: Step = lambda _: None) -> Comparison:
     """Judge ``champion`` and whatever ``job`` learns on ``data``. Raises ``BundleError`` where it cannot be trained."""
     if champion.asset_class != job.asset_class:
         problem = f"the champion is made for {champion.asset_class!r}, the challenger for {job.asset_class!r}"
@@ -178,7 +178,7 @@ def _decided(champion: Judged, challenger: Judged, failed: int, better: float) -
     return True, f"challenger is better: {words}, {sure}"
 
 
-def _forward(champion: Bundle, job: Job, fleet: Fleet | None, data: DataSet, rows: int) -> dict[str, Any]:
+def _forward(champion: TrainedBundle, job: Job, fleet: Fleet | None, data: DataSet, rows: int) -> dict[str, Any]:
     """Both on what came after a cut in time, the challenger trained with what was known then."""
     ends = sorted(life.end_ns for life in data.lives if life.failed)
     if len(ends) < 2:
@@ -213,7 +213,7 @@ def _after(data: DataSet, cut_ns: int) -> DataSet:
     return replace(data, lives=tuple(lives))
 
 
-def _notes(champion: Bundle, data: DataSet) -> tuple[str, ...]:
+def _notes(champion: TrainedBundle, data: DataSet) -> tuple[str, ...]:
     stored = champion.manifest.get("trained_on", {}).get("run", {}).get("stored")
     if not stored:
         return ()

@@ -30,10 +30,17 @@ class Agreement:
 
 
 def agree(
-    float32: bytes, int8: bytes, rows: NDArray[np.floating[Any]], *, gate: float | Sequence[float], where: str
+    float32: bytes,
+    int8: bytes,
+    rows: NDArray[np.floating[Any]],
+    *,
+    gate: float | Sequence[float],
+    where: str,
+    within: tuple[float, float] = (-np.inf, np.inf),
 ) -> Agreement:
     """How well the two models agree on scaled ``rows`` [rows, in]; ``gate`` is the greatest root mean square
-    difference, for all outputs or for each, in the output's unit. Raises ``BundleError`` where they do not."""
+    difference, for all outputs or for each, in the output's unit. ``within`` is what answers are cut to by whoever
+    uses them: differences beyond do not matter. Raises ``BundleError`` where the two do not agree."""
     hint = "train with other seeds or rows; calibrate on rows that reach as far as those that the model will be given"
     try:
         wanted, given = run(float32, rows).astype(np.float64), run(int8, rows).astype(np.float64)
@@ -44,6 +51,7 @@ def agree(
         raise BundleError(where, f"int8 gives {given.shape[1]} outputs, float {wanted.shape[1]}", hint)
     if not (np.isfinite(wanted).all() and np.isfinite(given).all()):
         raise BundleError(where, "an answer is not a number", hint)
+    wanted, given = np.clip(wanted, *within), np.clip(given, *within)
     gates = np.broadcast_to(np.asarray(gate, dtype=np.float64), wanted.shape[1:])
     difference = given - wanted
     rms = np.sqrt(np.mean(difference**2, axis=0))

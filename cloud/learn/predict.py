@@ -14,30 +14,30 @@ from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.tflite import run
 from cloud.learn.train import Trained, reconstruction_error
-from edge.contract.bundle import Bundle, load_bundle, save_bundle, tempered
+from edge.contract.bundle import TrainedBundle, load_trained, save_bundle, tempered
 
 Array = NDArray[np.float64]
 
 
-def bundle_of(trained: Trained) -> Bundle:
+def bundle_of(trained: Trained) -> TrainedBundle:
     """As a gateway would load it."""
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(Path(folder), trained.manifest, trained.files)
-        return load_bundle(Path(folder))
+        return load_trained(Path(folder))
 
 
-def with_models(bundle: Bundle, files: Mapping[str, bytes]) -> Bundle:
+def with_models(bundle: TrainedBundle, files: Mapping[str, bytes]) -> TrainedBundle:
     """The bundle with other models of the same names: its float originals."""
     return replace(bundle, files=dict(files))
 
 
-def anomaly_of(bundle: Bundle, fleet: Fleet) -> Array:
+def anomaly_of(bundle: TrainedBundle, fleet: Fleet) -> Array:
     """Reconstruction error over the novelty threshold, [rows]."""
     rows = bundle.novelty.scaling.apply(fleet.features)
     return reconstruction_error(bundle.files[bundle.novelty.model], rows) / bundle.novelty.threshold
 
 
-def outcome_of(bundle: Bundle, fleet: Fleet) -> Outcome:
+def outcome_of(bundle: TrainedBundle, fleet: Fleet) -> Outcome:
     """Life score with its interval, and health, beside the fleet's truth."""
     answer = run(bundle.files[bundle.life_model], bundle.life_scaling.apply(fleet.features)).astype(np.float64)
     score = tempered(answer[:, 0], anomaly_of(bundle, fleet), bundle.quiet)

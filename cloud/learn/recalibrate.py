@@ -21,7 +21,7 @@ from cloud.learn.fleet import Fleet
 from cloud.learn.predict import anomaly_of, outcome_of
 from cloud.learn.split import FAILURES_MIN, FIRST_STORED, healthy, seen, widened, widening
 from cloud.learn.train import COVERAGE, EDGES_H
-from edge.contract.bundle import Bundle, Interval, life_score
+from edge.contract.bundle import Interval, TrainedBundle, life_score
 from edge.errors import BundleError
 
 HEALTHY_MIN = 9
@@ -40,7 +40,7 @@ class Recalibrated:
     coverage_after: float | None
 
 
-def recalibrate(bundle: Bundle, data: DataSet) -> Recalibrated:
+def recalibrate(bundle: TrainedBundle, data: DataSet) -> Recalibrated:
     """Raises ``BundleError`` where ``data`` is too little to change anything."""
     whole = fleet_of(data, cap_h=bundle.rul_cap_h, rows=ROWS, first=FIRST_STORED, features=len(bundle.names))
     known = seen(whole)
@@ -70,7 +70,9 @@ def recalibrate(bundle: Bundle, data: DataSet) -> Recalibrated:
     )
 
 
-def _intervals(bundle: Bundle, known: Fleet, outcome: Outcome, count: int) -> tuple[Interval, Interval, list[str]]:
+def _intervals(
+    bundle: TrainedBundle, known: Fleet, outcome: Outcome, count: int
+) -> tuple[Interval, Interval, list[str]]:
     actual = life_score(known.rul_h, bundle.rul_cap_h)
     if count < FAILURES_MIN:
         factor = widening(outcome.score, outcome.ends, actual, known)
@@ -95,7 +97,7 @@ def _intervals(bundle: Bundle, known: Fleet, outcome: Outcome, count: int) -> tu
     return found[0], found[1], words_of
 
 
-def _threshold(bundle: Bundle, calm: Fleet) -> tuple[float, list[str]]:
+def _threshold(bundle: TrainedBundle, calm: Fleet) -> tuple[float, list[str]]:
     old = bundle.novelty.threshold
     if not calm.machines:
         return old, []
@@ -109,7 +111,7 @@ def _threshold(bundle: Bundle, calm: Fleet) -> tuple[float, list[str]]:
     return old, []
 
 
-def _coverage(bundle: Bundle, outcome: Outcome, ends: NDArray[np.float64]) -> float | None:
+def _coverage(bundle: TrainedBundle, outcome: Outcome, ends: NDArray[np.float64]) -> float | None:
     """Mean by failed machine."""
     actual = life_score(outcome.rul_h, bundle.rul_cap_h)
     inside = (ends[:, 0] <= actual + 1e-9) & (actual <= ends[:, 1] + 1e-9)

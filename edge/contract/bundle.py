@@ -280,6 +280,14 @@ def load_bundle(folder: Path, *, asset_class: str | None = None) -> Bundle:
     return bundle
 
 
+def load_trained(folder: Path, *, asset_class: str | None = None) -> TrainedBundle:
+    """The same for what works on the parts of a trained bundle. Raises ``BundleError`` for a customer's own model."""
+    bundle = load_bundle(folder, asset_class=asset_class)
+    if not isinstance(bundle, TrainedBundle):
+        raise BundleError(str(folder), "a customer's own model", "this works on bundles of `babbitt cloud train` only")
+    return bundle
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     data = _read(folder / MANIFEST)
     try:

@@ -19,6 +19,7 @@ from edge.contract.own import REPRODUCED, OwnLife
 from edge.errors import BundleError
 from edge.features.averages import Averages
 from edge.features.tracker import number
+from edge.infer.curve import within
 from edge.infer.engine import Engine
 from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
 from edge.infer.settle import SettledAnomaly, SettledHealth, SettledLife
@@ -54,6 +55,7 @@ class Own:
         self._check(where)
         self.tags = bundle.tags
         self._averages = Averages([f.tag for f in own.features], [f.over_h for f in own.features])
+        self._doubted: frozenset[str] = frozenset()
         self._hour = 0.0
         self._meter, self._mono_ns = _ABSENT, 0
         self._settled_life, self._settled_health = SettledLife(), SettledHealth()
@@ -71,6 +73,10 @@ class Own:
         passed_h = self._passed_h(values, mono_ns)
         self._hour += passed_h
         self._averages.update(values, passed_h)
+
+    def doubt(self, tags: frozenset[str]) -> None:
+        """A model that somebody else made cannot do without one of its inputs: then it is not asked."""
+        self._doubted = tags & {*self.tags}
 
     def _passed_h(self, values: Mapping[str, object], mono_ns: int) -> float:
         """Hours since the last poll; none where the meter is silent or was replaced, or the clock began anew."""
@@ -111,7 +117,9 @@ class Own:
         answer = Life(rul_h, max(low_h, 0.0), high_h)
         life = self._settled_life.settle(answer, self._hour, cap_h=own.cap_h, anomalous=opinion.anomalous)
         beyond = f"no end within {own.cap_h:.0f} h in sight" if life.high_h >= 0.99 * own.cap_h else ""
-        return replace(opinion, life=life, note="; ".join(filter(None, (opinion.note, beyond))))
+        # The curve's ends are where 5 % and 95 % have failed.
+        survival = within(life, own.cap_h, (), ()) if abs(own.coverage - 0.9) < 1e-9 else ()
+        return replace(opinion, life=life, survival=survival, note="; ".join(filter(None, (opinion.note, beyond))))
 
     def _fed(self, values: Array) -> Array:
         fed: Array = (np.minimum(np.maximum(values, self._low), self._high) - self._centre) / self._spread
@@ -123,6 +131,8 @@ class Own:
     def _missing(self) -> str:
         """What is lacking for a verdict, in words; empty where nothing is."""
         averages = self._averages
+        if self._doubted:
+            return f"{listed(sorted(self._doubted))} not believed, and the model cannot do without"
         if self._own.hour_meter and self._meter == _ABSENT:
             return f"no good reading of {listed([self._own.hour_meter])}"
         silent, behind = averages.silent_h, averages.over_h - averages.followed_h

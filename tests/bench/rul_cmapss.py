@@ -103,7 +103,7 @@ def taught(part: Part, seed: int) -> Student:
     teacher = fit_teacher(rows, target, seed=seed, assets=engine, rounds=TEACHER_ROUNDS)
     layers = distil(teacher, rows, target, seed=seed, schooling=SCHOOLING)
     student = Student(teacher, export_float(layers, "life"), export_int8(layers, part.learn_rows, "life"))
-    agree(student.float32, student.int8, part.out_rows, gate=GATE_CYCLES, where="the int8 student")
+    agree(student.float32, student.int8, part.out_rows, gate=GATE_CYCLES, within=(0.0, CAP), where="the int8 student")
     return student
 
 

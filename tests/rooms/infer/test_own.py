@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from cloud.learn.tflite import Dense, export_float, export_int8
-from edge.contract.bundle import load_bundle, save_bundle
+from edge.contract.bundle import OwnBundle, load_bundle, save_bundle
 from edge.contract.own import Unfit, own_model
 from edge.contract.types import Urgency, Verdict
 from edge.errors import BundleError
 from edge.infer import Judge
+from edge.infer.own import Own
 from tests.rooms.infer.machines import asset_class, batch
 
 LIFE = {
@@ -42,11 +43,16 @@ MIRROR = (Dense(np.zeros((2, 2)), np.zeros(2), relu=False),)
 CALIBRATION = np.random.default_rng(1).uniform([-2.0, 0.0], [8.0, 20.0], (500, 2))
 
 
-def judge(folder: Path, own: dict[str, Any], model: bytes) -> Judge:
+def bundle_of(folder: Path, own: dict[str, Any], model: bytes) -> OwnBundle:
     manifest = {"asset_class": "centrifugal_pump", "created_by": "a customer", "own": own}
     save_bundle(folder, manifest, {"own.tflite": model})
     bundle = load_bundle(folder, asset_class="centrifugal_pump")
-    return Judge("asset-1", asset_class("centrifugal_pump"), bundle, 200)
+    assert isinstance(bundle, OwnBundle)
+    return bundle
+
+
+def judge(folder: Path, own: dict[str, Any], model: bytes) -> Judge:
+    return Judge("asset-1", asset_class("centrifugal_pump"), bundle_of(folder, own, model), 200)
 
 
 def fed(judge: Judge, polls: int, vibration: float, power: float = 5.0, *, start: int = 0) -> Verdict:
@@ -116,6 +122,17 @@ def test_too_little_evidence_is_said(tmp_path: Path) -> None:
     said = mute.verdict(0, mono_ns=60 * 200_000_000)
     assert said is not None
     assert said.note == "not enough evidence: no good reading of vibration for 20 h"
+
+
+def test_a_sensor_that_is_not_believed_stops_it(tmp_path: Path) -> None:
+    own = Own(bundle_of(tmp_path, LIFE, export_float(LAYERS, "own")))
+    for i in range(20):
+        own.observe({"vibration_mm_s": 3.0, "power_kw": 5.0, "hour_meter_h": 0.5 * i}, 0, i)
+    assert own.opine().life is not None
+    own.doubt(frozenset({"power_kw", "flow_m3_h"}))
+    assert own.opine().note == "not enough evidence: power not believed, and the model cannot do without"
+    own.doubt(frozenset())
+    assert own.opine().life is not None
 
 
 def test_a_restart_changes_no_bit(tmp_path: Path) -> None:

@@ -108,6 +108,8 @@ def test_a_model_pressed_against_its_range_is_refused_however_wide_the_gate() ->
     cut = export_int8(layers, rows[rows[:, 0] < 0.9], "cut")
     with pytest.raises(BundleError, match="cannot go beyond"):
         agree(export_float(layers, "float"), cut, rows, gate=0.04, where="life")
+    # Nobody looks beyond 0.9: then it says all that is wanted of it.
+    agree(export_float(layers, "float"), cut, rows, gate=0.04, where="life", within=(0.0, 0.9))
 
 
 @pytest.mark.parametrize("broken", [b"", b"TFL3", INT8[: len(INT8) // 2]])
