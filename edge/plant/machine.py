@@ -118,6 +118,7 @@ class Machine(ABC):
         self._weather = Wander(noise, tau_h=12.0)
         self._mount = Wander(noise, tau_h=3.0)
         self._load = Wander(noise, tau_h=0.3)
+        self._season_c_per_h = self._season_from_h = 0.0
         self._ambient_c = self._ambient()
         self._bearing_c = Lag(self._ambient_c + self.bearing_rise_c, self.bearing_tau_h)
         self._unbalance_mm_s = 0.0
@@ -198,6 +199,14 @@ class Machine(ABC):
     def _dryness(self) -> float:
         return self._dry.severity(self.hour_meter_h)
 
+    def make_other_products(self, factor: float) -> None:
+        """The mix changes: its jobs ask for ``factor`` of the load that the former did. No fault."""
+        self._jobs.scale(factor)
+
+    def turn_season(self, kelvin_per_day: float) -> None:
+        """From now on the hall gets warmer, or colder, by so much a day. No fault."""
+        self._season_c_per_h, self._season_from_h = kelvin_per_day / 24.0, self.clock_h
+
     def drift_sensor(self, tag: str, rate_per_h: float) -> None:
         """From now on the sensor of ``tag`` is off by ``rate_per_h`` (in its own unit) more each hour."""
         self._drifts[self._sensor(tag)] = (self.clock_h, rate_per_h)
@@ -234,7 +243,9 @@ class Machine(ABC):
         )
 
     def _ambient(self) -> float:
-        return 22.0 + 4.0 * math.sin(math.tau * (self.clock_h - self._dawn_h) / 24.0) + 0.8 * self._weather.value
+        day = 4.0 * math.sin(math.tau * (self.clock_h - self._dawn_h) / 24.0)
+        season = self._season_c_per_h * (self.clock_h - self._season_from_h)
+        return 22.0 + day + season + 0.8 * self._weather.value
 
     def _rub(self, values: dict[str, Value]) -> None:
         """What a dry bearing does beside its heat: metal touches (high frequencies), and that takes torque."""

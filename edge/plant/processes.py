@@ -85,6 +85,10 @@ class Jobs:
     def level(self, clock_h: float) -> float:
         return self._levels[int(clock_h / self._job_h) % self.COUNT]
 
+    def scale(self, factor: float) -> None:
+        """Other products from now on, which ask for ``factor`` of what the former did."""
+        self._levels = [factor * level for level in self._levels]
+
     def mean_power(self, exponent: float) -> float:
         """Mean of level ** exponent over the cycle."""
         return math.fsum(math.pow(level, exponent) for level in self._levels) / self.COUNT

@@ -124,16 +124,19 @@ def _rescaled(one: Baseline, shared: Baseline) -> Array:
 
 
 def _scatter(residuals: Array, block: int) -> tuple[Array, Array]:
-    """Standard deviation of block means, robust, and their memory 1 + 2 x (first autocorrelations), bounded."""
     blocks = len(residuals) // block
-    means = np.array([_mean(residuals[i * block : (i + 1) * block]) for i in range(blocks)])
+    return scatter(np.array([_mean(residuals[i * block : (i + 1) * block]) for i in range(blocks)]))
+
+
+def scatter(means: Array, lags: int = 3, memory_max: float = _MEMORY_MAX) -> tuple[Array, Array]:
+    """Robust standard deviation of block ``means`` [blocks, n], and their memory: 1 + 2 x first autocorrelations."""
     centred = means - np.nanmedian(means, axis=0)
     sd = np.maximum(1.4826 * np.nanmedian(np.abs(centred), axis=0), np.sqrt(np.nanmean(centred**2, axis=0)) * 0.8)
     z = np.nan_to_num(np.clip(centred / np.maximum(sd, 1e-12), -4.0, 4.0))
     power = np.maximum(np.mean(z * z, axis=0), 1e-12)
-    lags = [np.sum(z[lag:] * z[:-lag], axis=0) / blocks / power for lag in (1, 2, 3)]
-    memory = 1.0 + 2.0 * np.sum(np.maximum(lags, 0.0), axis=0)
-    return np.maximum(sd, 1e-9), np.clip(memory, 1.0, _MEMORY_MAX)
+    products = [np.sum(z[lag:] * z[:-lag], axis=0) / len(z) / power for lag in range(1, lags + 1)]
+    memory = 1.0 + 2.0 * np.sum(np.maximum(products, 0.0), axis=0)
+    return np.maximum(sd, 1e-9), np.clip(memory, 1.0, memory_max)
 
 
 def _mean(rows: Array) -> Array:

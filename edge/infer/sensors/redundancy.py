@@ -7,6 +7,7 @@ the learning itself: where a member moves meanwhile, learning begins anew.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,13 +15,17 @@ from typing import Any
 import numpy as np
 
 from edge.infer.sensors.charts import Cusum, PageHinkley
+from edge.infer.sensors.model import scatter
 
 LEARN_BLOCKS = 24
 _GUARDED_FROM = 8
+_LAGS, _MEMORY_MAX = 5, 10.0
 _GIVEN_MIN = 0.7
-_SMOOTHING = 0.25
-_MATERIAL = 0.005
-"""A bias below half a percent of the reading is within what two good sensors of one class may differ."""
+_SMOOTHING = 0.125
+_FAR = 7.0
+"""Standard deviations of the averaged bias, with what the learned offset leaves uncertain, before a member loses."""
+_MATERIAL = 0.0075
+"""A bias below three quarters of a percent of the reading is within what two good sensors of one class may differ."""
 _SD_MIN = 1e-4
 _NEAR_BLOCKS = 8
 """A member is believed again once its bias has been back, below half of what is material, for so many blocks."""
@@ -30,6 +35,7 @@ _NEAR_BLOCKS = 8
 class _Member:
     usual: float = 0.0
     sd: float = 0.0
+    """Of a block, as if it were independent of the last."""
     chart: Cusum = field(default_factory=Cusum)
     guard: PageHinkley = field(default_factory=lambda: PageHinkley(least=6))
     bias: float = 0.0
@@ -39,13 +45,18 @@ class _Member:
 
     @property
     def moved(self) -> bool:
-        return self.chart.signals and abs(self.bias) >= max(_MATERIAL * self.level, 3.0 * self.sd)
+        return self.chart.signals and abs(self.bias) >= max(_MATERIAL * self.level, _FAR * self.doubt)
+
+    @property
+    def doubt(self) -> float:
+        """Standard deviation of ``bias`` while nothing is wrong."""
+        return self.sd * math.sqrt(_SMOOTHING / (2.0 - _SMOOTHING) + 1.0 / LEARN_BLOCKS)
 
     def follow(self, contrast: float, level: float) -> None:
         self.level = level
         self.chart.update(contrast / self.sd)
         self.bias += _SMOOTHING * (contrast - self.bias)
-        near = abs(self.bias) < max(0.5 * _MATERIAL * level, 1.5 * self.sd)
+        near = abs(self.bias) < max(0.5 * _MATERIAL * level, 0.5 * _FAR * self.doubt)
         self.near_blocks = self.near_blocks + 1 if self.off and near else 0
         if self.near_blocks >= _NEAR_BLOCKS:
             self.off, self.near_blocks, self.chart = False, 0, Cusum()
@@ -128,10 +139,10 @@ class Group:
         centred = rows - usual
         for column, i in enumerate(active):
             contrast = centred[:, column] - np.median(np.delete(centred, column, axis=1), axis=1)
-            robust = 1.4826 * float(np.median(np.abs(contrast - np.median(contrast))))
+            sd, memory = scatter(contrast[:, None], _LAGS, _MEMORY_MAX)
             member = self._members[self.tags[i]]
             member.usual = float(usual[column])
-            member.sd = max(robust, 0.8 * float(np.std(contrast)), _SD_MIN * abs(float(np.mean(rows[:, column]))), 1e-9)
+            member.sd = max(float(sd[0] * np.sqrt(memory[0])), _SD_MIN * abs(float(np.mean(rows[:, column]))), 1e-9)
 
     def _is_steady(self, given: Mapping[str, float]) -> bool:
         """False, and learning begins anew, where a member moved against the others since it began."""

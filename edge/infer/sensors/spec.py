@@ -85,7 +85,13 @@ def spec_of(
     ``groups`` and ``balances`` are the site's own, beside those of the class.
     """
     everything = [*(g.tags for g in asset_class.redundant), *groups]
-    parities = (*asset_class.balance, *balances)
+    # Two sensors cannot vote: that they agree is a balance.
+    twins = [g for g in everything if len(g) == 2]
+    parities = (
+        *asset_class.balance,
+        *balances,
+        *(Balance(id=f"{a}-{b}", terms={a: 1.0, b: -1.0}) for a, b in twins),
+    )
     named = [t.tag for t in tags] or [
         *asset_class.watch, *asset_class.conditions, asset_class.ambient, asset_class.speed,
         *(tag for group in everything for tag in group), *(tag for b in parities for tag in b.tags),
@@ -106,7 +112,7 @@ def spec_of(
         ambient=ambient,
         couplings=couplings,
         early=frozenset(t for t in measured if kind_of(t, tags) == "vibration"),
-        groups=tuple(tuple(g) for g in everything),
+        groups=tuple(tuple(g) for g in everything if len(g) > 2),
         balances=parities,
         units=tuple((t.tag, t.unit) for t in tags),
     )
