@@ -18,18 +18,20 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
-from cloud.learn.conformal import calibrate
+from cloud.learn.conformal import calibrate, places
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
 from cloud.learn.fleet import Fleet, Kind, Recipe
 from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widening
 from cloud.learn.tflite import Dense, export_float, export_int8, run
-from edge.contract.bundle import Interval, Scaling, life_score, tempered
+from edge.contract.bundle import Inner, Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
 
 Array = NDArray[np.float64]
 
 RUL_CAP_H = 1000.0
 COVERAGE = 0.9
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Where the survival curve has points within the interval of 90 %."""
 EDGES_H = (0.0, 10.0, 24.0, 48.0, 90.0, 168.0, 300.0, 500.0, 750.0, RUL_CAP_H)
 """Ranges of predicted life with an interval of their own."""
 QUIET = (0.25, 0.5)
@@ -97,6 +99,7 @@ def learn(
             "early": life.early.as_json(),
             "established": life.established.as_json(),
             "established_below": ESTABLISHED_BELOW,
+            "inner": life.inner.as_json(),
         },
         # Above the worst of n healthy machines the next one is with a chance of 1 in n + 1: they are exchangeable.
         "novelty": novelty.as_json() | {"false_alarms_per_machine": 1.0 / (calm.machines + 1)},
@@ -132,6 +135,7 @@ class _Life:
     scaling: Scaling
     early: Interval
     established: Interval
+    inner: Inner
 
 
 def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, where: str) -> _Life:
@@ -146,7 +150,7 @@ def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, 
     answer = run(int8, held_out)
     predicted = tempered(answer[:, 0], anomaly, QUIET)
     _gate(where, _rmse(tempered(run(float32, held_out)[:, 0], anomaly, QUIET), actual), _rmse(predicted, actual))
-    intervals = []
+    intervals, within = [], []
     for rows_of in (answer[:, 1] >= ESTABLISHED_BELOW, answer[:, 1] < ESTABLISHED_BELOW):
         try:
             intervals.append(
@@ -160,7 +164,10 @@ def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, 
             )
         except ValueError as error:
             raise BundleError(where, str(error), "simulate more machines") from error
-    return _Life("life.int8.tflite", float32, int8, scaling, *intervals)
+        machines = calibration.machine[rows_of]
+        within.append(places(predicted[rows_of], actual[rows_of], machines, intervals[-1], LEVELS))
+    early, established = intervals
+    return _Life("life.int8.tflite", float32, int8, scaling, early, established, Inner(LEVELS, *within))
 
 
 def _gate(where: str, float_rmse: float, int8_rmse: float) -> None:

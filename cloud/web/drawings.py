@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,3 +49,33 @@ def curve(healths: Sequence[float], *, width: float = 120.0, height: float = 32.
     return " ".join(
         f"{i * step:.1f},{2 + inner * (1 - min(max(h, 0.0), 100.0) / 100):.1f}" for i, h in enumerate(healths)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalLine:
+    """A verdict's survival curve from 1 at the top, on 300 by 48: ``last`` survive to ``end_h``, where the line ends at
+    ``end_x``; ``stop_x`` is the planned stop, None where there is none within."""
+
+    points: str
+    end_x: float
+    end_h: float
+    last: float
+    stop_x: float | None
+
+
+def survival_line(verdict: Verdict | None, *, width: float = 300.0, height: float = 48.0) -> SurvivalLine | None:
+    """None without a curve. The axis runs to the curve's end, or to a stop that is not far beyond."""
+    if verdict is None or len(verdict.survival) < 2:
+        return None
+    points, stop_h = verdict.survival, verdict.stop_h
+    end_h = points[-1].at_h
+    shown_h = max(end_h, stop_h if stop_h is not None and stop_h < 2.0 * end_h else 0.0)
+    if not 0.0 < shown_h < math.inf:
+        return None
+
+    def x(hours: float) -> float:
+        return round(hours / shown_h * width, 1)
+
+    line = " ".join(f"{x(p.at_h)},{1 + (height - 2) * (1.0 - p.survives):.1f}" for p in points)
+    stop_x = x(stop_h) if stop_h is not None and 0.0 <= stop_h <= shown_h else None
+    return SurvivalLine(line, x(end_h), end_h, points[-1].survives, stop_x)

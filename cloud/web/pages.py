@@ -35,6 +35,7 @@ def templates() -> jinja2.Environment:
     )  # fmt: skip
     for name in (
         "rul",
+        "chance",
         "hours",
         "count",
         "percent",
@@ -50,6 +51,7 @@ def templates() -> jinja2.Environment:
     environment.globals |= {
         "value": words.value, "age": words.age, "freshness": words.freshness, "headline": words.headline,
         "freshness_limits_s": words.freshness_limits_s, "urgency_words": words.URGENCY_WORDS, "Urgency": Urgency,
+        "survival_line": drawings.survival_line,
         "life_bar": drawings.life_bar, "life_x": drawings.life_x, "curve": drawings.curve, "card_name": card_name,
         "ranges": RANGES, "cause_words": words.CAUSE_WORDS,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from edge.contract.types import Alarm, AlarmState, Quality, Tag, Urgency, Verdict
+from edge.contract.types import Alarm, AlarmState, Quality, Tag, Urgency, Verdict, failure_chance
 
 URGENCY_WORDS = {
     Urgency.CRITICAL: "may fail within two days",
@@ -48,6 +48,11 @@ def rul(verdict: Verdict | None) -> str:
     if low is None or high is None:
         return hours(verdict.rul_h)
     return f"{hours(verdict.rul_h)} ({_count(low)}–{hours(high)})"
+
+
+def chance(verdict: Verdict) -> str:
+    """Of a failure before the planned stop: ``12 %``, or nothing where none is known."""
+    return failure_chance(verdict)
 
 
 def hours(value: float) -> str:

@@ -19,6 +19,7 @@ from edge.contract.types import (
     SensorState,
     Urgency,
     Verdict,
+    failure_chance,
 )
 
 CLEAR_MARGIN = 0.1
@@ -133,10 +134,17 @@ def _remaining_life(verdict: Verdict, name: str, rule: str, limit_h: float, *, a
         tag=tag,
         value=rul_h,
         sentence=f"{name} has about {rul_h:.0f} running hours left ({low_h:.0f} to {high_h:.0f})"
+        + _before_stop(verdict)
         + (f": {words}" if words else ""),
         cause=words,
         action=action,
     )
+
+
+def _before_stop(verdict: Verdict) -> str:
+    """What the planner asks first, where a stop is planned."""
+    chance = failure_chance(verdict)
+    return f", {chance} to fail before the stop in {verdict.stop_h:.0f} h" if chance else ""
 
 
 def _top_reason(verdict: Verdict) -> tuple[str, str]:

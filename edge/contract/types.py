@@ -208,6 +208,22 @@ class Verdict:
     polls: int = field(default=0, repr=False)
 
 
+def failure_chance(verdict: Verdict) -> str:
+    """The chance of a failure before the next planned stop: "12 %", or "" where none is known.
+
+    A calibrated interval of 90 % resolves nothing beyond its ends, and no law of ageing the last per cent: there it is
+    "under 5 %" or "over 95 %", and not a number.
+    """
+    if verdict.failure_p is None:
+        return ""
+    least = 0.01 if verdict.basis == "prior" else 0.05
+    if verdict.failure_p < least:
+        return f"under {100 * least:.0f} %"
+    if verdict.failure_p >= 1.0 - least:
+        return f"over {100 * (1.0 - least):.0f} %"
+    return f"{100 * verdict.failure_p:.0f} %"
+
+
 class Priority(StrEnum):
     """How fast an operator must answer."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -108,6 +109,8 @@ class Judge:
                 anomaly_p=opinion.anomaly_p,
                 note=f"{NOT_ENOUGH}: only {100.0 * coverage:.0f} % of the expected readings were good",
             )
+        if self._sensors.machine:
+            opinion = replace(opinion, departs=True)
         opinion = self._prior.completed(opinion, at_ns)
         life = opinion.life
         return Verdict(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.contract.types import Alarm, AlarmState, Priority, Urgency, Verdict
+from edge.contract.types import Alarm, AlarmState, Priority, Urgency, Verdict, failure_chance
 from edge.panel.text import count, fitting, heading, hours, terse, to_ascii, wrap
 from edge.ports import PanelView
 
@@ -171,15 +171,33 @@ def _calm_cards(state: PanelState, columns: int) -> list[Card]:
 
 
 def _verdict_lines(verdict: Verdict, columns: int) -> list[str]:
-    """Remaining life or health first, then what weighs most, or why there is no judgement."""
+    """Remaining life or health first, the risk until the next stop, then what weighs most, or why nothing is judged.
+
+    A life that rests on papers alone is called one by age.
+    """
     if verdict.rul_h is not None and verdict.rul_low_h is not None and verdict.rul_high_h is not None:
         rul, low, high = hours(verdict.rul_h), hours(verdict.rul_low_h), hours(verdict.rul_high_h)
-        first = fitting((f"RUL {rul}h ({low}-{high})", f"RUL {rul}h {low}-{high}", f"RUL {rul}h"), columns)
+        what = "by age" if verdict.basis == "prior" else "RUL"
+        first = fitting((f"{what} {rul}h ({low}-{high})", f"{what} {rul}h {low}-{high}", f"{what} {rul}h"), columns)
     elif verdict.health is not None:
         first = f"health {verdict.health:.0f} %"
     else:
         return wrap(verdict.note or "not enough evidence", columns, LINES_MAX)
-    return [first, *wrap(terse(verdict.reasons[0].words) if verdict.reasons else "", columns, 2)]
+    return [first, *_stop_line(verdict, columns), *wrap(_why(verdict), columns, 2)]
+
+
+def _stop_line(verdict: Verdict, columns: int) -> list[str]:
+    chance = failure_chance(verdict).replace("under ", "<").replace("over ", ">").replace(" ", "")
+    if not chance or verdict.stop_h is None:
+        return []
+    stop = hours(verdict.stop_h)
+    return [
+        fitting((f"stop in {stop}h: {chance} fail", f"stop {stop}h {chance} fail", f"{chance} fail by stop"), columns)
+    ]
+
+
+def _why(verdict: Verdict) -> str:
+    return terse(verdict.reasons[0].words) if verdict.reasons else ""
 
 
 def _groups(state: PanelState, alarms: Sequence[Alarm], groups: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:

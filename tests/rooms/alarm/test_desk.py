@@ -487,3 +487,18 @@ def test_a_changed_machine_keeps_what_still_has_a_rule_and_the_rest_of_the_desk_
     [gone] = desk.tick(WALL + 2 * S, mono_ns=2 * S)
     assert (gone.asset, gone.rule, gone.state) == ("pump", "zone_c", AlarmState.NORMAL)
     assert list(desk.names()) == ["press"]
+
+
+def test_a_short_life_says_the_chance_to_fail_before_the_planned_stop() -> None:
+    desk = desk_of()
+    desk.observe(batch(1))
+    told = replace(verdict(20.0), stop_h=25.0, failure_p=0.28, basis="bundle")
+    [sentence] = {a.sentence for a in desk.judge(told, mono_ns=2 * S) if a.rule == "rul_critical"}
+    assert "running hours left (20 to 45), 28 % to fail before the stop in 25 h: kurtosis" in sentence
+
+
+def test_a_life_by_papers_alone_raises_nothing_however_short() -> None:
+    desk = desk_of()
+    desk.observe(batch(1))
+    told = replace(verdict(20.0), urgency=Urgency.UNKNOWN, basis="prior", stop_h=25.0, failure_p=0.28)
+    assert desk.judge(told, mono_ns=2 * S) == []

@@ -122,6 +122,10 @@ def test_a_later_format_asks_for_an_update(folder: Path) -> None:
         lambda m: m["life"]["early"]["at"].reverse(),
         lambda m: m["life"]["established"]["low"].__setitem__(0, -0.1),
         lambda m: m["life"].update(model="novelty.tflite"),
+        lambda m: m["life"].update(inner={"levels": [0.5], "early": [0.0], "established": []}),
+        lambda m: m["life"].update(inner={"levels": [0.5, 0.1], "early": [0.0, 0.1], "established": [0.0, 0.1]}),
+        lambda m: m["life"].update(inner={"levels": [0.1, 0.5], "early": [0.2, 0.1], "established": [0.0, 0.1]}),
+        lambda m: m["life"].update(inner={"levels": [0.5], "early": [1.5], "established": [0.0]}),
         lambda m: m["novelty"].update(threshold=0.0),
         lambda m: m["novelty"].update(threshold=True),
         lambda m: m.update(files={}),
@@ -154,6 +158,16 @@ def test_scaling_clips_and_intervals_interpolate() -> None:
     assert scaling.apply(np.array([5.0, -9.0])).tolist() == [2.0, -4.0]
     interval = Interval(0.9, np.array([0.0, 1.0]), np.array([0.0, 0.2]), np.array([0.1, 0.3]))
     assert interval.around(0.5) == pytest.approx((0.4, 0.7))
+
+
+def test_a_bundle_tells_how_lives_lie_within_its_interval_or_is_from_before(folder: Path) -> None:
+    inner = {"levels": [0.25, 0.5], "early": [-0.5, 0.1], "established": [-0.3, 0.0]}
+    rewritten(folder, lambda m: m["life"].update(inner=inner))
+    found = load_bundle(folder).inner
+    assert found is not None
+    assert found.as_json() == inner
+    rewritten(folder, lambda m: m["life"].pop("inner"))
+    assert load_bundle(folder).inner is None
 
 
 def test_without_a_departure_there_is_no_wear() -> None:

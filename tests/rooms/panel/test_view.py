@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -387,3 +388,20 @@ def test_in_no_situation_does_the_panel_lie_or_break(
         assert view.red == "blink"
     if stale:
         assert view.amber == "blink"
+
+
+@pytest.mark.parametrize(("columns", "line"), [(20, "stop 120h 7% fail"), (16, "7% fail by stop")])
+def test_the_risk_until_the_planned_stop_has_a_line(columns: int, line: str) -> None:
+    told = replace(FINE, stop_h=120.0, failure_p=0.07, basis="bundle")
+    shown = {text.rstrip() for at_s in range(60) for text in view_lines(told, columns, at_s)}
+    assert line in shown
+
+
+def test_a_life_by_papers_is_called_one_by_age() -> None:
+    told = replace(FINE, urgency=Urgency.UNKNOWN, basis="prior")
+    shown = {text.rstrip() for at_s in range(60) for text in view_lines(told, 20, at_s)}
+    assert "by age 640h 410-910" in shown
+
+
+def view_lines(told: Verdict, columns: int, at_s: int) -> tuple[str, ...]:
+    return compose(state(verdicts={"s": told}, elapsed_s=float(at_s)), columns=columns, rows=4).lines
