@@ -9,7 +9,7 @@ other assets with its own interval.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,8 +84,8 @@ def compare(champion: TrainedBundle, job: Job, data: DataSet, *, each: Step = la
     )
     failed = sorted(set(first.loss) & set(second.loss))
     better = _better([first.loss[m] for m in failed], [second.loss[m] for m in failed], job.seed)
-    promote, reason = _decided(first, second, len(failed), better)
     forward = _forward(champion, job, fleet, data, rows)
+    promote, reason = _decided(first, second, len(failed), better, forward)
     return Comparison(
         first, second, second_float, forward, len(failed), better, promote, reason, _notes(champion, data)
     )  # fmt: skip
@@ -159,7 +159,9 @@ def _better(champion: Sequence[float], challenger: Sequence[float], seed: int) -
     return float(np.mean(gain[drawn].mean(axis=1) > 0.0))
 
 
-def _decided(champion: Judged, challenger: Judged, failed: int, better: float) -> tuple[bool, str]:
+def _decided(
+    champion: Judged, challenger: Judged, failed: int, better: float, forward: Mapping[str, Any]
+) -> tuple[bool, str]:
     """Whether to promote, and why or why not."""
     if failed < FAILED_MIN:
         return False, f"{failed} failed machines cannot tell them apart, {FAILED_MIN} may: keep the champion"
@@ -175,6 +177,9 @@ def _decided(champion: Judged, challenger: Judged, failed: int, better: float) -
     sure = f"better in {100.0 * better:.0f} % of resampled fleets"
     if better < SURE:
         return False, f"challenger is not surely better: {words}, {sure}: keep the champion"
+    if forward.get("challenger") is not None and forward["challenger"] > forward["champion"]:
+        ahead = f"forward in time it is worse ({forward['challenger']:.3f}, the champion {forward['champion']:.3f})"
+        return False, f"challenger is better on machines held out, but {ahead}: keep the champion"
     return True, f"challenger is better: {words}, {sure}"
 
 

@@ -19,7 +19,7 @@ from cloud.learn.dataset import DataSet, fleet_of, summary
 from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.predict import anomaly_of, outcome_of
-from cloud.learn.split import FAILURES_MIN, FIRST_STORED, healthy, seen, widened, widening
+from cloud.learn.split import FAILURES_MIN, FIRST_STORED, WIDEN_MAX, healthy, seen, widened, widenings
 from cloud.learn.train import COVERAGE, EDGES_H
 from edge.contract.bundle import Interval, TrainedBundle, life_score
 from edge.errors import BundleError
@@ -75,12 +75,15 @@ def _intervals(
 ) -> tuple[Interval, Interval, list[str]]:
     actual = life_score(known.rul_h, bundle.rul_cap_h)
     if count < FAILURES_MIN:
-        factor = widening(outcome.score, outcome.ends, actual, known)
-        if factor == 1.0:
-            return bundle.early, bundle.established, []
-        missing = f"{count} failed machines, {FAILURES_MIN} would replace it"
-        words = f"interval widened {factor:.2f} times, as they ask ({missing})"
-        return widened(bundle.early, factor), widened(bundle.established, factor), [words]
+        factors = widenings(outcome, known, established_below=bundle.established_below, cap_h=bundle.rul_cap_h)
+        early, established = widened(bundle.early, factors[0]), widened(bundle.established, factors[1])
+        words = [
+            f"{name} interval widened {factor:.2f} times, as {count} failed machines ask"
+            f" ({FAILURES_MIN} would replace it)" + (", who would ask for more" if factor >= WIDEN_MAX else "")
+            for name, factor in (("early", factors[0]), ("established", factors[1]))
+            if factor > 1.0
+        ]
+        return early, established, words
     found = []
     words_of = []
     for name, old, rows in (

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from cloud.learn.censoring import expected_beyond_h
 from cloud.learn.dataset import DataSet, fleet_of
+from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.survival import Histories, weibull_mle
-from edge.contract.bundle import Interval
+from edge.contract.bundle import Interval, life_score
 from edge.errors import BundleError
 
 Array = NDArray[np.float64]
@@ -34,7 +35,7 @@ HEALTHY_LEFT_H = 168.0
 """A row of a machine that is known to have run so much longer, and did not fail then, is a healthy one."""
 FIRST_STORED = 1_000_000
 """Stored machines are numbered from here on, simulated ones from 0."""
-_WIDEN_MAX = 4.0
+WIDEN_MAX = 4.0
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,8 @@ def imputed(fleet: Fleet, law: Law | None) -> Fleet:
     if not fleet.censored.any():
         return fleet
     assert law is not None
-    rul_h = np.where(fleet.censored, fleet.rul_h + law(fleet.rul_h), fleet.rul_h)
+    rul_h = fleet.rul_h.copy()
+    rul_h[fleet.censored] += law(fleet.rul_h[fleet.censored])
     return replace(fleet, rul_h=rul_h, censored=np.zeros_like(fleet.censored))
 
 
@@ -133,9 +135,19 @@ def widening(score: Array, ends: Array, actual: Array, part: Fleet) -> float:
     needed = missing / np.maximum(margin, 1e-6)
     failed = (part.machine >= FIRST_STORED) & np.isfinite(part.rul_h)
     factors = [float(np.quantile(needed[part.machine == machine], 0.9)) for machine in np.unique(part.machine[failed])]
-    return min(max([1.0, *factors]), _WIDEN_MAX)
+    return min(max([1.0, *factors]), WIDEN_MAX)
 
 
 def widened(interval: Interval, factor: float) -> Interval:
     """Both margins times ``factor``."""
     return interval if factor == 1.0 else replace(interval, low=interval.low * factor, high=interval.high * factor)
+
+
+def widenings(outcome: Outcome, part: Fleet, *, established_below: float, cap_h: float) -> tuple[float, float]:
+    """``widening`` of the early and of the established interval, each by the rows that it is for."""
+    actual = life_score(part.rul_h, cap_h)
+    early = outcome.health >= established_below
+    first, second = (
+        widening(outcome.score[rows], outcome.ends[rows], actual[rows], part.where(rows)) for rows in (early, ~early)
+    )
+    return first, second

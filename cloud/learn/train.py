@@ -21,7 +21,7 @@ from sklearn.neural_network import MLPRegressor
 from cloud.learn.conformal import calibrate, places
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
 from cloud.learn.fleet import Fleet, Kind, Recipe
-from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widening
+from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widenings
 from cloud.learn.tflite import Dense, export_float, export_int8, run
 from edge.contract.bundle import Inner, Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
@@ -69,7 +69,7 @@ def learn(
     )
     life = _life(fitting, calibration, novelty, seed=seed, where=kind.asset_class)
     wider = _widening(life, novelty, calibration)
-    life = replace(life, early=widened(life.early, wider), established=widened(life.established, wider))
+    life = replace(life, early=widened(life.early, wider[0]), established=widened(life.established, wider[1]))
     figures: dict[str, Any] = {
         "life": life_figures(_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H),
         "novelty": novelty_figures(test, novelty.scores(test), novelty.simple(test), novelty.threshold),
@@ -109,7 +109,7 @@ def learn(
             "seed": seed,
             "rows": split.rows,
             "recipe": recipe.as_json(),
-            "interval": {"basis": split.basis, "widened": round(wider, 3)},
+            "interval": {"basis": split.basis, "widened": [round(factor, 3) for factor in wider]},
             **about,
         },
         "figures": figures,
@@ -118,13 +118,13 @@ def learn(
     return Trained(manifest, files, figures, originals)
 
 
-def _widening(life: _Life, novelty: _Detector, calibration: Fleet) -> float:
-    """What real machines ask of an interval that stands on simulated ones too."""
+def _widening(life: _Life, novelty: _Detector, calibration: Fleet) -> tuple[float, float]:
+    """What real machines ask of the early and the established interval, where these stand on simulated ones too."""
     rows = calibration.where(calibration.machine >= FIRST_STORED)
     if not len(rows.rul_h):
-        return 1.0
+        return 1.0, 1.0
     outcome = _outcomes(life, novelty, rows)["int8"]
-    return widening(outcome.score, outcome.ends, life_score(rows.rul_h, RUL_CAP_H), rows)
+    return widenings(outcome, rows, established_below=ESTABLISHED_BELOW, cap_h=RUL_CAP_H)
 
 
 @dataclass(frozen=True)
