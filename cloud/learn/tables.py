@@ -38,11 +38,11 @@ def trained(name: str, figures: dict[str, Any]) -> str:
         lines.append(f"  due: {figures['due']}")
     if "stored" in figures:
         lines += _stored(figures["stored"])
-    wider = figures["interval"]["widened"]
     if "stored" in figures:
-        lines.append(
-            f"  interval stands on {figures['interval']['basis']}" + (f", widened {wider:g} times" * (wider > 1))
-        )
+        early, established = figures["interval"]["widened"]
+        is_wider = max(early, established) > 1.0
+        words = f", widened {early:g} (early) and {established:g} (established) times as they ask" if is_wider else ""
+        lines.append(f"  interval stands on {figures['interval']['basis']}{words}")
     lines.append(f"  {'on machines never seen':36}{'int8':>9}{'float':>9}   trivial")
     for title, part, key in _ROWS:
         column, what = _TRIVIAL.get(part, ("", ""))

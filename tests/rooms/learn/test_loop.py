@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 import json
 import os
 from dataclasses import replace
@@ -23,6 +25,7 @@ from cloud.learn.job import Job, former, simulated
 from cloud.learn.outcomes import Kind, Told, read_outcomes, told_in
 from cloud.learn.recalibrate import recalibrate
 from cloud.learn.split import FAILURES_MIN, FIRST_STORED, imputed, of_simulated, seen, widening, with_stored
+from cloud.learn.tables import compared, plain
 from cloud.store.outcomes import Kind as BookKind
 from cloud.store.outcomes import Outcomes, State
 from cloud.store.outcomes import Told as BookTold
@@ -69,11 +72,20 @@ def data(store: Path) -> DataSet:
 
 @pytest.fixture(scope="module")
 def learned(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What eighty simulated pumps and the store's ten gave."""
+    """What eighty simulated pumps and the store's ten gave; what was printed lies beside it."""
     folder = tmp_path_factory.mktemp("learned")
     outcomes = store / "failed.csv"
-    train_all([CLASS], machines=80, seed=1, folder=folder, as_json=True, recipe=FEW, data=store, outcomes=outcomes)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train_all([CLASS], machines=80, seed=1, folder=folder, as_json=False, recipe=FEW, data=store, outcomes=outcomes)
+    (folder / "printed.txt").write_text(printed.getvalue())
     return folder / CLASS
+
+
+def test_the_table_says_what_was_learned_from(learned: Path) -> None:
+    printed = (learned.parent / "printed.txt").read_text()
+    assert "stored: 10 machines, 10 lives: 7 failed and 3 did not" in printed
+    assert "interval stands on simulated machines and 3 real failed ones (19 would do alone)" in printed
+    assert load_bundle(learned).hash[:16] in printed
 
 
 # -- training and its manifest ---------------------------------------------------------------------------------------
@@ -288,6 +300,9 @@ def test_champion_and_challenger_on_the_whole_past(data: DataSet, learned: Path)
     assert found.failed == 7
     assert set(found.champion.loss) == set(found.challenger.loss) == set(range(7))
     assert found.forward["failed_before"] + found.forward["failed_after"] == 7
+    printed = compared(plain(found))
+    assert ("PROMOTE: " if found.promote else "KEEP: ") + found.reason in printed
+    assert "(mean life)" in printed
     assert found.promote == ("keep the champion" not in found.reason)
     # int8 and float are told apart, and are near each other.
     assert found.challenger.figures != found.challenger_float.figures
