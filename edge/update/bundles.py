@@ -67,14 +67,18 @@ class Bundles:
     async def run(self) -> None:
         """Ask what is wanted, carry it out, watch what is on trial, until cancelled."""
         while True:
-            if self._is_due():
-                await self._ask()
-                if self.desired is not None:
-                    await self._carry_out(self.desired)
-            for asset, seat in self._seats.judging.seats.items():
-                if seat.trial is not None and asset in self._judges():
-                    await self._watch(asset, seat, seat.trial)
+            await self.step()
             await self._clock.sleep(TICK_S)
+
+    async def step(self) -> None:
+        """One round of it."""
+        if self._is_due():
+            await self._ask()
+            if self.desired is not None:
+                await self._carry_out(self.desired)
+        for asset, seat in self._seats.judging.seats.items():
+            if seat.trial is not None and asset in self._judges():
+                await self._watch(asset, seat, seat.trial)
 
     def status(self) -> dict[str, Any]:
         """For a person who asks the gateway."""
