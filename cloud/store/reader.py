@@ -115,7 +115,7 @@ class Reader:
 
     def bundle_changes(self, asset: int, *, limit: int) -> list[BundleChange]:
         """The latest steps of bundles at an asset, newest first."""
-        rows = self._all("SELECT record FROM bundle_change WHERE asset=? ORDER BY at_ns DESC LIMIT ?", (asset, limit))
+        rows = self._all(_BUNDLE_CHANGES, (asset, limit))
         return [msgspec.json.decode(row[0], type=BundleChange) for row in rows]
 
     def opened(self, ids: Sequence[int]) -> list[Block]:
@@ -194,6 +194,7 @@ _MACHINES = (
     " FROM asset JOIN gateway ON gateway.id = asset.gateway JOIN glance ON glance.asset = asset.id"
     " WHERE class IS NOT NULL ORDER BY gateway.gateway, asset.asset"
 )
+_BUNDLE_CHANGES = "SELECT record FROM bundle_change WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
 _JUDGED = (
     "SELECT at_ns, json_extract(record, '$.bundle'), rul_h IS NULL, json_extract(record, '$.anomalous')"
     " FROM verdict WHERE asset = ? AND at_ns > ? ORDER BY at_ns LIMIT ?"

@@ -91,10 +91,10 @@ _ROLLUP = """
 """
 
 YOUNGER = """
--- What became of bundles at an asset.
+-- What became of bundles at an asset, in the order in which its gateway told it, whatever its clock said.
 CREATE TABLE IF NOT EXISTS bundle_change(
-    asset INTEGER NOT NULL, at_ns INTEGER NOT NULL, step TEXT NOT NULL, record TEXT NOT NULL,
-    PRIMARY KEY(asset, at_ns, step)
+    asset INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(asset, stream, seq, place)
 ) STRICT, WITHOUT ROWID;
 """
 """Derived tables that a store of this version may lack: none of its blocks says anything that would be in them."""

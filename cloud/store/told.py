@@ -36,7 +36,7 @@ WHERE (excluded.stream = stream AND excluded.seq >= seq) OR (excluded.stream <> 
 
 def tell(connection: sqlite3.Connection, names: Names, one: Stored) -> None:
     """Write down what a block tells, inside the caller's transaction."""
-    for record in one.block.records:
+    for place, record in enumerate(one.block.records):
         match record:
             case Asset():
                 asset = names.asset(one.gateway, record.asset)
@@ -52,8 +52,8 @@ def tell(connection: sqlite3.Connection, names: Names, one: Stored) -> None:
                 change = (asset, record.at_ns, record.rule, state, text)
                 connection.execute("INSERT OR REPLACE INTO alarm_change VALUES (?,?,?,?,?)", change)
             case BundleChange():
-                step = (names.asset(one.gateway, record.asset), record.at_ns, str(record.step), as_json(record))
-                connection.execute("INSERT OR REPLACE INTO bundle_change VALUES (?,?,?,?)", step)
+                step = (names.asset(one.gateway, record.asset), one.stream, one.seq, place, as_json(record))
+                connection.execute("INSERT OR REPLACE INTO bundle_change VALUES (?,?,?,?,?)", step)
 
 
 def _verdict(connection: sqlite3.Connection, asset: int, one: Stored, told: Verdict) -> None:

@@ -177,6 +177,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{name:28}{unit['line']:14}{counts}  {unit['detail'] or 'good'}")
     lines.append(f"{'MACHINE':28}{'URGENCY':14}{'LIFE LEFT h':>17}  WHY")
     lines += [f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}" for v in answer["verdicts"]]
+    lines += _bundle_lines(answer.get("bundles", {}))
     if answer["alarms"]:
         lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")
     for alarm in answer["alarms"]:
@@ -210,6 +211,25 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
 def _trial_lines(configuration: dict[str, Any]) -> list[str]:
     number = configuration.get("on_trial")
     return [] if number is None else [f"configuration version {number} ON TRIAL, {configuration['left_s']:.0f} s left"]
+
+
+def _bundle_lines(bundles: dict[str, Any]) -> list[str]:
+    """Which bundle judges each machine and why, what is on trial beside it, and what was given up lately."""
+    assets = {asset: told for asset, told in bundles.get("assets", {}).items() if told["bundle"] or told["trial"]}
+    lines = [f"{'JUDGED':28}BY BUNDLE"] if assets else []
+    for asset, told in assets.items():
+        trouble = "NOT AS IT SHOULD BE: " if told["trouble"] else ""
+        lines.append(f"{asset:28}{told['bundle'][:12] or 'none':12}  {trouble}{told['why']}")
+        trial = told["trial"]
+        if trial is not None:
+            beside = "judges beside it" if trial["phase"] == "watched" else "counts, watched still"
+            watched = f"{trial['verdicts']:,} verdicts in {trial['watched_s']:.0f} of {trial['watch_s']:.0f} s"
+            stage = f"rollout {trial['rollout']}, stage {trial['stage']} of {trial['stages']}"
+            lines.append(f"    on trial: {trial['bundle'][:12]} {beside}: {watched} ({stage}: {trial['why']})")
+    return lines + [
+        f"    given up: {ended['bundle'][:12]} by {ended['asset']} at {ended['at']}: {ended['why']}"
+        for ended in bundles.get("given_up", [])
+    ]
 
 
 def _life(verdict: dict[str, Any]) -> str:

@@ -424,11 +424,11 @@ class BundleStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BundleChange:
-    """A step of the ``bundle`` with this hash at an asset, in rollout ``number`` (0: no rollout's).
+    """A step of the ``bundle`` with this hash at an asset, in rollout ``number``; told again at each start.
 
-    ``watched``: it judges beside ``former``. ``counts``: its verdicts are the asset's. ``kept``: its trial ended well.
-    ``rolled back``, ``withdrawn`` (by the cloud), ``refused``: ``former`` judges. ``words`` say why, ``verdicts`` how
-    many were compared.
+    ``watched``: it judges beside ``former``, which is the configured bundle where that is empty. ``counts``: its
+    verdicts are the asset's. ``kept``: its trial ended well. ``rolled back``, ``withdrawn`` (by the cloud) and
+    ``refused``: ``former`` judges. ``words`` say why, ``verdicts`` how many were compared.
     """
 
     asset: str

@@ -33,6 +33,7 @@ from edge.update.seats import ENDED_MAX, FORMER_MAX, Ended, Judging, Seat, Seats
 
 TICK_S = 0.5
 SIGNATURE_BYTES_MAX = 4096
+WORDS_MAX = 300
 SIZE_MAX = 16 * 1024 * 1024
 
 log = logging.getLogger("babbitt.update")
@@ -56,13 +57,32 @@ class Bundles:
         self._detail = "not asked yet"
 
     def resume(self) -> None:
-        """Go on with the trials that were under way at the last end; before anything is judged. Touches the disk."""
+        """Go on with the trials that were under way at the last end; before anything is judged. Touches the disk.
+
+        What was told last may have gone with the power before it was durable: how things stand is told again.
+        """
+        self._tell_again()
         for asset, seat in self._seats.judging.seats.items():
             if seat.trial is not None and asset in self._judges():
                 try:
                     self._judges()[asset].face(self._beside(asset, seat.trial))
                 except BundleError as error:
                     log.error("%s: the trial of %s cannot go on: %s", asset, seat.trial.bundle[:12], error)
+
+    def _tell_again(self) -> None:
+        judging = self._seats.judging
+        for ended in {(one.asset, one.bundle, one.number): one for one in judging.ended}.values():
+            self._tell_step(
+                ended.asset, ended.step, ended.bundle, judging.seat(ended.asset).bundle, ended.number, 0, ended.why
+            )
+        for asset, seat in judging.seats.items():
+            if (trial := seat.trial) is not None:
+                step = BundleStep.WATCHED if trial.phase == "watched" else BundleStep.COUNTS
+                self._tell_step(asset, step, trial.bundle, trial.former, trial.number, 0, trial.why)
+            elif seat.bundle and seat.number:
+                self._tell_step(
+                    asset, BundleStep.KEPT, seat.bundle, (seat.former or ("",))[-1], seat.number, 0, seat.why
+                )
 
     async def run(self) -> None:
         """Ask what is wanted, carry it out, watch what is on trial, until cancelled."""
@@ -159,8 +179,7 @@ class Bundles:
             self._detail = f"bundle {offer.bundle[:12]} has not come: {down}"
             return
         except BundleError as error:
-            if await self._give_up(asset, offer.bundle, offer.number, str(error)):
-                self._say(asset, BundleStep.REFUSED, trial, 0, str(error))
+            await self._give_up(asset, trial, BundleStep.REFUSED, str(error))
             return
         except StoreError as error:
             self._detail = str(error)
@@ -244,11 +263,10 @@ class Bundles:
         assert seat.trial is not None
         judge, trial = self._judges()[asset], seat.trial
         standing = judge.standing(trial.watch_s)
-        if not await self._give_up(asset, trial.bundle, trial.number, words, replace(seat, trial=None)):
-            return
-        judge.dismiss()
-        self._say(asset, step, trial, standing.verdicts if standing else 0, words)
-        await self._sweep()
+        verdicts = standing.verdicts if standing else 0
+        if await self._give_up(asset, trial, step, words, replace(seat, trial=None), verdicts=verdicts):
+            judge.dismiss()
+            await self._sweep()
 
     async def _go_back(self, asset: str, to: str, step: BundleStep, words: str) -> None:
         """From what counts to what counted before it: on disk first, then here."""
@@ -265,26 +283,30 @@ class Bundles:
             judge.face(rival)
         former = seat.former[: seat.former.index(to)] if to in seat.former else ()
         before = Seat(bundle=to, why=words, at=self._now(), former=former)
-        if not await self._give_up(asset, seat.bundle, seat.number, words, before):
-            return
-        if judge.bundle == seat.bundle:  # One that broke has given way already.
-            judge.swap()
-        judge.dismiss()
-        self._say(asset, step, replace(trial, former=judge.bundle), standing.verdicts if standing else 0, words)
-        await self._sweep()
+        verdicts = standing.verdicts if standing else 0
+        if await self._give_up(asset, replace(trial, former=to), step, words, before, verdicts=verdicts):
+            if judge.bundle == seat.bundle:  # One that broke has given way already.
+                judge.swap()
+            judge.dismiss()
+            await self._sweep()
 
-    async def _give_up(self, asset: str, bundle: str, number: int, words: str, seat: Seat | None = None) -> bool:
-        """``bundle`` is not tried again in this rollout. ``seat`` is who judges now, where that changes.
+    async def _give_up(
+        self, asset: str, trial: Trial, step: BundleStep, words: str, seat: Seat | None = None, *, verdicts: int = 0
+    ) -> bool:
+        """The bundle is not tried again in this rollout. ``seat`` is who judges now, where that changes.
 
         False as ``_note``.
         """
-        ended = Ended(asset, bundle, number, words[:300], self._now())
+        ended = Ended(asset, trial.bundle, trial.number, step, words[:WORDS_MAX], self._now())
 
         def given_up(judging: Judging) -> Judging:
             after = judging if seat is None else judging.seated(asset, seat)
             return replace(after, ended=(*after.ended, ended)[-ENDED_MAX:])
 
-        return await self._note(given_up)
+        if not await self._note(given_up):
+            return False
+        self._say(asset, step, trial, verdicts, words)
+        return True
 
     async def _note(self, change: Callable[[Judging], Judging]) -> bool:
         """Write it down; False where the disk takes it not: then it is tried again."""
@@ -301,9 +323,14 @@ class Bundles:
 
     def _say(self, asset: str, step: BundleStep, trial: Trial, verdicts: int, words: str) -> None:
         log.warning("%s: bundle %s %s: %s", asset, trial.bundle[:12], step.value, words)
+        self._tell_step(asset, step, trial.bundle, trial.former, trial.number, verdicts, words)
+
+    def _tell_step(
+        self, asset: str, step: BundleStep, bundle: str, former: str, number: int, verdicts: int, words: str
+    ) -> None:
         self._tell(BundleChange(
-            asset=asset, at_ns=self._clock.wall_ns(), bundle=trial.bundle, former=trial.former, step=step,
-            number=trial.number, verdicts=verdicts, words=words[:300],
+            asset=asset, at_ns=self._clock.wall_ns(), bundle=bundle, former=former, step=step, number=number,
+            verdicts=verdicts, words=words[:WORDS_MAX],
         ))  # fmt: skip
 
     def _now(self) -> str:

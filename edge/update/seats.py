@@ -18,6 +18,7 @@ import msgspec
 from edge.config.asset_class import AssetClass
 from edge.config.site import Site
 from edge.contract.bundle import Bundle
+from edge.contract.types import BundleStep
 from edge.errors import BundleError, StoreError
 from edge.update.shelf import Shelf
 from edge.update.versions import replace_file
@@ -61,11 +62,12 @@ class Seat(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A bundle that an asset did not keep, so that the same rollout is not tried again, and why."""
+    """A bundle that an asset did not keep, so that the same rollout is not tried again: how it ended, and why."""
 
     asset: str
     bundle: str
     number: int
+    step: BundleStep
     why: str
     at: str
 
