@@ -32,6 +32,7 @@ cloud.add_command(rollout)
 @click.option("--port", default=8555, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
 @click.option("--tokens", required=True, type=_PATH, help="File with the gateways' tokens; see `babbitt cloud token`.")
+@click.option("--people", type=_PATH, help="File with people's tokens; lets them tell of failures on the pages.")
 @click.option("--certificate", type=_PATH, help="PEM file; turns TLS on.")
 @click.option("--key", type=_PATH, help="PEM file of the certificate's key, where it is not in the same file.")
 @click.option("--keep-raw-days", type=_DAYS, metavar="DAYS", help="Remove raw blocks received longer ago than this.")
@@ -50,6 +51,7 @@ def serve(
     port: int,
     data: Path,
     tokens: Path,
+    people: Path | None,
     certificate: Path | None,
     key: Path | None,
     keep_raw_days: int | None,
@@ -68,6 +70,7 @@ def serve(
 
     Then name the printed address and the token's file under [uplink] in the gateway's site file. Only gateways need a
     token: whoever reaches the address can read the pages, so listen beyond this machine only in a network you trust.
+    Nobody can write on them, unless --people names a file of those who may tell what became of machines.
     """
     from cloud.runtime import Settings
     from cloud.runtime import serve as run
@@ -76,7 +79,7 @@ def serve(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = Settings(
         data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key,
-        retention=Retention(keep_raw_days, keep_minutes_days), cache_mb=cache_mb,
+        retention=Retention(keep_raw_days, keep_minutes_days), cache_mb=cache_mb, people=people,
     )  # fmt: skip
     asyncio.run(run(settings, ready=lambda address: click.echo(f"fleet page: {address}")))
 
@@ -105,6 +108,39 @@ def token(gateway: str, tokens: Path, out: Path | None) -> None:
     else:
         room.write_secret(out, made)
         click.echo(f"token of {gateway} written to {out}")
+
+
+@cloud.command()
+@click.argument("name")
+@click.option("--people", required=True, type=_PATH, help="File that the hash is appended to (made with mode 0600).")
+@click.option("--out", type=_PATH, help="New file for the token (mode 0600) instead of printing it.")
+def person(name: str, people: Path, out: Path | None) -> None:
+    """Make a token for the person NAME, who may then tell of failures, replacements and inspections.
+
+    \b
+    Example:
+      babbitt cloud person ada --people var/cloud.people
+      babbitt cloud serve --tokens var/cloud.tokens --people var/cloud.people
+
+    The token is shown once; only its hash is kept. It is entered once on a machine's page, or sent with JSON:
+
+    \b
+      curl -H "Authorization: Bearer TOKEN" -H "Content-Type: application/json" \
+        -d '{"kind": "failure", "at": "2026-11-29T05:30Z", "cost": 8400, "words": "outer race spalled"}' \
+        http://127.0.0.1:8555/api/v1/assets/gateway-1/spindle-1/outcomes
+
+    A running server takes it at once. To withdraw one, delete its line from the file.
+    """
+    from cloud.ingest import tokens as room
+
+    if out is not None:
+        room.check_absent(out)
+    made = room.make(people, name, what="name of a person")
+    if out is None:
+        click.echo(made)
+    else:
+        room.write_secret(out, made)
+        click.echo(f"token of {name} written to {out}")
 
 
 @cloud.command()

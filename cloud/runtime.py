@@ -21,9 +21,12 @@ from cloud.dispatch.watch import LOOK_S, RolloutWatch
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
 from cloud.fleet.ledger_watch import GRACE_S, LedgerWatch
+from cloud.fleet.predictions import Predictions
+from cloud.fleet.record import Records
 from cloud.ingest.identity import ByToken, sender_of
 from cloud.ingest.receive import Arrived, Receiver
-from cloud.ingest.tokens import Tokens
+from cloud.ingest.tokens import PEOPLE_HINT, Tokens
+from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
 from cloud.store.rollouts import Rollouts
@@ -34,7 +37,9 @@ from cloud.web.app import application
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
 from cloud.web.patience import PatientProtocol
+from cloud.web.people import People
 from cloud.web.publish import publish, touch
+from cloud.web.telling import Telling
 from edge.errors import ConfigError, LineError
 
 SHUTDOWN_S = 5
@@ -47,6 +52,7 @@ class Settings:
 
     ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
     ``cache_mb``: of the store's pages in memory. ``rollout_look_s``: how often to look what became of rollouts.
+    ``people``: the file of those who may tell what became of machines.
     """
 
     data: Path
@@ -59,6 +65,7 @@ class Settings:
     ledger_grace_s: float = GRACE_S
     cache_mb: int = CACHE_MB
     rollout_look_s: float = LOOK_S
+    people: Path | None = None
 
 
 class _Server(uvicorn.Server):
@@ -84,6 +91,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Raises ``LineError`` (the port), ``StoreError`` (the data folder), ``ConfigError`` (tokens, certificates).
     """
     tokens = Tokens(settings.tokens)
+    people = People(Tokens(settings.people, hint=PEOPLE_HINT)) if settings.people is not None else None
     _check_tls(settings)
     listener = _listen(settings.host, settings.port)
     with contextlib.ExitStack() as stack:
@@ -92,6 +100,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         stack.callback(writer.close)
         reader = Reader(settings.data)
         stack.callback(reader.close)
+        outcomes = Outcomes(settings.data)
+        stack.callback(outcomes.close)
         hub = Hub()
 
         audit = Audit()
@@ -109,9 +119,10 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         stack.callback(rollouts.close)
         rolling = RolloutWatch(reader, rollouts)
         desk = Desk(reader, rollouts, settings.data, partial(sender_of, identity))
-        pages = Pages(reader, books, hub, own=watch.standing)
-        api = Api(reader, books, lambda: receiver.unauthorised, own=watch.standing)
-        app = application(receiver, desk, pages, api)
+        records = Records(reader, Predictions(), outcomes)
+        pages = Pages(reader, books, records, hub, people=people, own=watch.standing)
+        api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
+        app = application(receiver, desk, pages, api, Telling(reader, records, people, pages.asset_page))
         server = _Server(_loaded(_uvicorn_config(app, settings)))
         watching: list[asyncio.Task[None]] = []
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
@@ -123,6 +134,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             watching = [
                 asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch"),
                 asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
+                asyncio.create_task(records.run(), name="sealed verdicts"),
             ]
             yield _address(settings, listener)
         finally:

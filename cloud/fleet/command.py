@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cloud.fleet.chain import Chain
+from cloud.fleet.plain import by_bundle, plain_chain, plain_score
 from cloud.fleet.predictions import Predictions
-from cloud.fleet.score import HORIZON_H, Score, Scored, score
+from cloud.fleet.score import HORIZON_H, Score, score
 from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.store.schema import database
@@ -34,7 +33,7 @@ def verify(folder: Path, *, as_json: bool) -> bool:
     """Print every chain with its breaks; whether all that broke was declared."""
     chains = _read(folder, as_json).chains()
     if as_json:
-        click.echo(json.dumps([as_plain(chain) for chain in chains]))
+        click.echo(json.dumps([plain_chain(chain) for chain in chains]))
     else:
         _table(
             ("asset", "journal", "sealed", "linked", "declared", "broken", "last no.", "last seal"), map(_row, chains)
@@ -73,37 +72,6 @@ def scores(folder: Path, *, as_json: bool) -> None:
     click.echo(
         f"A hit was foretold within {HORIZON_H:.0f} h; what lasts or is unanswered is open: it counts for nothing."
     )
-
-
-def by_bundle(scored: Iterable[Scored]) -> tuple[dict[str, Score], Score]:
-    """Sums over assets: by bundle, and of all."""
-    bundles: dict[str, Score] = {}
-    whole = Score()
-    for one in scored:
-        whole.add(one.score)
-        for bundle, part in one.by_bundle.items():
-            bundles.setdefault(bundle, Score()).add(part)
-    return bundles, whole
-
-
-def plain_score(one: Score) -> dict[str, Any]:
-    """A score for JSON; shares are 0..1, None where there is nothing to divide by."""
-    return {
-        "hits": one.hits, "misses": one.misses, "false_alarms": one.false_alarms, "open": one.open,
-        "unjudged": one.unjudged, "sensitivity_90": one.sensitivity, "precision_90": one.precision,
-        "lead_h": sorted(one.lead_h), "median_lead_h": one.median_lead_h, "interval_coverage": one.coverage,
-        "interval_verdicts": one.judged, "interval_lives": one.lives, "words": one.words,
-    }  # fmt: skip
-
-
-def as_plain(chain: Chain) -> dict[str, Any]:
-    """A chain for JSON."""
-    return {
-        "gateway": chain.gateway, "epoch": chain.epoch, "asset": chain.asset, "sealed": chain.sealed,
-        "linked": chain.linked, "unsealed": chain.unsealed, "declared": chain.declared, "broken": chain.broken,
-        "whole": chain.is_whole, "number": chain.number, "seal": chain.seal, "first_ns": chain.first_ns,
-        "last_ns": chain.last_ns, "breaks": [{**asdict(one), "words": one.words} for one in chain.breaks],
-    }  # fmt: skip
 
 
 def _read(folder: Path, as_json: bool) -> Predictions:

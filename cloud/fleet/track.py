@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from edge.contract.types import Urgency, Verdict
 
 QUIET_NS = 24 * 3600 * 10**9
+GAP_NS = 2 * 3600 * 10**9
+"""A gateway judges each hour at least: after longer nobody did."""
+GAPS_MAX = 200
 SAMPLES_MAX = 512
 EPISODES_MAX = 1000
 """The oldest go first: by then a planner changes what asks for a look so often."""
@@ -102,6 +105,8 @@ class Track:
     episodes: list[Episode] = field(default_factory=list)
     samples: Samples = field(default_factory=Samples)
     bundles: list[str] = field(default_factory=list)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """Spans without a verdict, from the last one before to the first one after, the newest last."""
     verdicts: int = 0
     last_ns: int = 0
     last_h: float = math.nan
@@ -109,6 +114,9 @@ class Track:
     def take(self, verdict: Verdict, meter_h: float) -> None:
         """The next verdict, and what the hour meter then showed (NaN where it is not known)."""
         self.verdicts += 1
+        if self.last_ns and verdict.at_ns - self.last_ns > GAP_NS:
+            self.gaps.append((self.last_ns, verdict.at_ns))
+            del self.gaps[:-GAPS_MAX]
         self.last_ns, self.last_h = max(self.last_ns, verdict.at_ns), meter_h
         if verdict.bundle not in self.bundles:
             if len(self.bundles) == 2**16:

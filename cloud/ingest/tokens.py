@@ -1,5 +1,7 @@
 """Who may send: a file of lines ``gateway-id sha256-of-its-token``. Only hashes are kept; there is no default token.
 
+Whoever may tell what became of a machine has a line of the same kind in a file of people.
+
 This is the seam where device certificates will follow: ``Tokens.owner`` is all that the receiver asks.
 """
 
@@ -19,6 +21,7 @@ from edge.errors import ConfigError
 GATEWAY = re.compile(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$")
 _LINE = re.compile(r"^(\S+)\s+([0-9a-f]{64})$")
 _HINT = "make one with: babbitt cloud token GATEWAY --tokens FILE --out TOKEN_FILE"
+PEOPLE_HINT = "make one with: babbitt cloud person NAME --people FILE"
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +33,14 @@ def digest_of(token: str) -> str:
 class Tokens:
     """The file's tokens; read again whenever the file changes, so that a new gateway needs no restart."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, hint: str = _HINT) -> None:
         """Raises ``ConfigError`` for a file that is missing, readable by others, or malformed."""
-        self._path = path
-        self._digests = read(path)
+        self._path, self._hint = path, hint
+        self._digests = read(path, hint)
         self._stamp = self._look()
 
-    def owner(self, token: str, claimed: str) -> str | None:
-        """The gateway that ``token`` belongs to, or None; ``claimed`` is asked first. In constant time a gateway."""
+    def owner(self, token: str, claimed: str = "") -> str | None:
+        """Whom ``token`` belongs to, or None; ``claimed`` is asked first. In constant time for each that is known."""
         self._refresh()
         digest = digest_of(token)
         for gateway in (claimed, *self._digests):
@@ -55,22 +58,22 @@ class Tokens:
             stamp = self._look()
             if stamp != self._stamp:
                 self._stamp = stamp
-                self._digests = read(self._path)
+                self._digests = read(self._path, self._hint)
         except (OSError, ConfigError) as error:
             if self._stamp != (0, 0, 0):
                 log.warning("tokens stay as they were: %s", error)
                 self._stamp = (0, 0, 0)
 
 
-def read(path: Path) -> dict[str, tuple[str, ...]]:
+def read(path: Path, hint: str = _HINT) -> dict[str, tuple[str, ...]]:
     """Digests by gateway; a gateway may have several while its token is changed. Raises ``ConfigError``."""
     try:
         mode = path.stat().st_mode
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError as error:
-        raise ConfigError(str(path), "there is no tokens file", _HINT) from error
+        raise ConfigError(str(path), "there is no tokens file", hint) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read: {error}", _HINT) from error
+        raise ConfigError(str(path), f"cannot be read: {error}", hint) from error
     if stat.S_IMODE(mode) & 0o077:
         raise ConfigError(str(path), f"others may read it (mode {stat.S_IMODE(mode):04o})", f"chmod 600 {path}")
     digests: dict[str, tuple[str, ...]] = {}
@@ -79,15 +82,15 @@ def read(path: Path) -> dict[str, tuple[str, ...]]:
             continue
         match = _LINE.match(line.strip())
         if match is None or not GATEWAY.match(match[1]):
-            raise ConfigError(f"{path}:{number}", "wants `gateway-id sha256-hex`", _HINT)
+            raise ConfigError(f"{path}:{number}", "wants `name sha256-hex`", hint)
         digests[match[1]] = (*digests.get(match[1], ()), match[2])
     return digests
 
 
-def make(path: Path, gateway: str) -> str:
+def make(path: Path, gateway: str, *, what: str = "gateway id") -> str:
     """Make a token for ``gateway``, append its hash to the file (made with mode 0600), and return it, once."""
     if not GATEWAY.match(gateway):
-        raise ConfigError("gateway", f"{gateway!r} is no gateway id", "letters, digits, dot, dash, underscore")
+        raise ConfigError(what, f"{gateway!r} is no {what}", "letters, digits, dot, dash, underscore")
     begin = ""
     if path.exists():
         read(path)

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Balance, Books, Sums
 from cloud.fleet.overview import NO_ALARMS, Glance, Raised, overview
+from cloud.fleet.plain import by_bundle, plain_chain, plain_score
+from cloud.fleet.record import Records
 from cloud.fleet.series import MS_NS, signals
 from cloud.store.reader import Reader
 from cloud.store.rows import AssetRow
@@ -33,16 +35,11 @@ class Api:
     """Endpoints. ``unauthorised``: how many requests since the start had no token of the gateway that they name."""
 
     def __init__(
-        self, reader: Reader, books: Books, unauthorised: Callable[[], int], *,
+        self, reader: Reader, books: Books, records: Records, unauthorised: Callable[[], int], *,
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
     ) -> None:  # fmt: skip
-        self._reader, self._books, self._unauthorised, self._now_ns, self._own = (
-            reader,
-            books,
-            unauthorised,
-            now_ns,
-            own,
-        )
+        self._reader, self._books, self._records, self._unauthorised = reader, books, records, unauthorised
+        self._now_ns, self._own = now_ns, own
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
@@ -57,6 +54,27 @@ class Api:
             detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns(), self._own()
         )
         return _json(_detail(found)) if found else _json({"error": "no such asset"}, 404)
+
+    async def record(self, request: Request) -> Response:
+        """How often the judgement of an asset was right, by bundle too, and whether its sealed verdicts are whole."""
+        path = request.path_params
+        if await asyncio.to_thread(self._reader.asset, path["gateway"], path["asset"]) is None:
+            return _json({"error": "no such asset"}, 404)
+        found = await asyncio.to_thread(self._records.of, path["gateway"], path["asset"])
+        return _json({
+            "read": found.read, "score": plain_score(found.scored.score),
+            "bundles": {bundle: plain_score(one) for bundle, one in found.scored.by_bundle.items()},
+            "chains": [plain_chain(chain) for chain in found.chains],
+        })  # fmt: skip
+
+    async def score(self, _request: Request) -> Response:
+        """Of the fleet, by bundle and by asset."""
+        found = await asyncio.to_thread(self._records.scores)
+        bundles, whole = by_bundle(found.values())
+        return _json({
+            "fleet": plain_score(whole), "bundles": {bundle: plain_score(one) for bundle, one in bundles.items()},
+            "assets": {f"{gateway}/{asset}": plain_score(one.score) for (gateway, asset), one in found.items()},
+        })  # fmt: skip
 
     async def stats(self, _request: Request) -> Response:
         stats = await asyncio.to_thread(self._reader.stats)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cloud.fleet.record import AssetRecord
 from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, Verdict
 
 ZONE = 100.0
@@ -79,3 +80,55 @@ def survival_line(verdict: Verdict | None, *, width: float = 300.0, height: floa
     line = " ".join(f"{x(p.at_h)},{1 + (height - 2) * (1.0 - p.survives):.1f}" for p in points)
     stop_x = x(stop_h) if stop_h is not None and 0.0 <= stop_h <= shown_h else None
     return SurvivalLine(line, x(end_h), end_h, points[-1].survives, stop_x)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something on the line of time, ``x`` to ``x + width`` of 1000: what it is, and in words."""
+
+    x: float
+    width: float
+    what: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """From the first verdict, or the first thing told, until now; ``marks`` in the order in which to draw them."""
+
+    from_ns: int
+    to_ns: int
+    marks: tuple[Mark, ...]
+
+
+TIMELINE = 1000.0
+
+
+def timeline(record: AssetRecord) -> Timeline | None:
+    """Gaps in what was judged, breaks of the chain, alarms, and what people told; None where there is nothing."""
+    told = [outcome.at_ns for outcome in record.outcomes]
+    from_ns = min([record.first_ns or record.now_ns, *told])
+    to_ns = max([record.now_ns, *told])
+    if to_ns <= from_ns:
+        return None
+
+    def mark(first_ns: int, last_ns: int, what: str, words: str, *, least: float = 3.0) -> Mark:
+        x = (first_ns - from_ns) / (to_ns - from_ns) * TIMELINE
+        width = max((last_ns - first_ns) / (to_ns - from_ns) * TIMELINE, least)
+        return Mark(round(min(max(x, 0.0), TIMELINE - least), 1), round(width, 1), what, words)
+
+    marks = [mark(*gap, "gap", "nobody judged") for gap in record.gaps]
+    for episode in record.episodes:
+        end_ns = record.now_ns if episode.is_open else episode.to_ns
+        what = "anomalous" if episode.worst.rank < 2 else str(episode.worst)
+        marks.append(mark(episode.from_ns, end_ns, what, f"alarm: {what}"))
+    for chain in record.chains:
+        marks += [
+            mark(one.at_ns, one.at_ns, "declared" if one.is_declared else "broken", one.words, least=2.0)
+            for one in chain.breaks
+        ]
+    marks += [
+        mark(one.at_ns, one.at_ns, str(one.kind) if one.state.counts else "rejected", str(one.kind), least=0.0)
+        for one in record.outcomes
+    ]
+    return Timeline(from_ns, to_ns, tuple(marks))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from starlette.requests import Request
@@ -18,9 +19,11 @@ from starlette.types import Receive, Scope, Send
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Overview, Raised, overview
+from cloud.fleet.record import AssetRecord, Records
 from cloud.store.reader import Reader
 from cloud.web import drawings, words
 from cloud.web.live import Client, Event, Hub, Render, TooManyClientsError, json_event
+from cloud.web.people import People
 from edge.contract.types import Urgency
 
 EVENT_STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -36,6 +39,9 @@ def templates() -> jinja2.Environment:
     for name in (
         "rul",
         "chance",
+        "probability",
+        "between",
+        "utc_input",
         "hours",
         "count",
         "percent",
@@ -53,8 +59,11 @@ def templates() -> jinja2.Environment:
         "freshness_limits_s": words.freshness_limits_s, "urgency_words": words.URGENCY_WORDS, "Urgency": Urgency,
         "survival_line": drawings.survival_line,
         "life_bar": drawings.life_bar, "life_x": drawings.life_x, "curve": drawings.curve, "card_name": card_name,
-        "ranges": RANGES, "cause_words": words.CAUSE_WORDS,
+        "ranges": RANGES, "cause_words": words.CAUSE_WORDS, "kind_words": words.KIND_WORDS,
+        "outcome_words": words.OUTCOME_WORDS, "fault_words": words.FAULT_WORDS, "basis_words": words.BASIS_WORDS,
+        "few_failures": words.FEW_FAILURES, "timeline": drawings.timeline,
     }  # fmt: skip
+    environment.filters["urlencode_path"] = lambda text: quote(text, safe="")
     return environment
 
 
@@ -68,10 +77,11 @@ class Pages:
     """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown; ``own`` its own alarms."""
 
     def __init__(
-        self, reader: Reader, books: Books, hub: Hub, *, now_ns: Callable[[], int] = time.time_ns,
-        own: Callable[[], Raised] = lambda: NO_ALARMS,
+        self, reader: Reader, books: Books, records: Records, hub: Hub, *, people: People | None = None,
+        now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
     ) -> None:  # fmt: skip
         self._reader, self._books, self._hub, self._now_ns, self._own = reader, books, hub, now_ns, own
+        self._records, self._people = records, people
         self._templates = templates()
         self._cards: dict[str, Event] = {}
 
@@ -80,11 +90,19 @@ class Pages:
         return self._page("fleet.html", view=seen)
 
     async def asset(self, request: Request) -> Response:
+        return await self.asset_page(request, "", {})
+
+    async def asset_page(self, request: Request, trouble: str, typed: Mapping[str, str]) -> Response:
+        """With ``trouble``, why what was ``typed`` into a form of it was not taken."""
         found = await self._detail(request)
         if found is None:
             return self._page("missing.html", status=404, what=f"{request.path_params['asset']}")
         span = request.query_params.get("range", "5m")
-        return self._page("asset.html", view=found, span=span if span in RANGES else "5m")
+        return self._page(
+            "asset.html", view=found, span=span if span in RANGES else "5m", record=await self._record(request),
+            session=self._people.session(request) if self._people is not None else None,
+            writable=self._people is not None, trouble=trouble, typed=typed,
+        )  # fmt: skip
 
     async def fleet_events(self, _request: Request) -> Response:
         return await self._stream("fleet", self._fleet_fragments)
@@ -95,8 +113,8 @@ class Pages:
             return Response(status_code=404)
 
         async def render() -> Iterable[Event]:
-            found = await self._detail(request)
-            return await asyncio.to_thread(self._asset_fragments, found) if found is not None else []
+            found, record = await self._detail(request), await self._record(request)
+            return await asyncio.to_thread(self._asset_fragments, found, record) if found is not None else []
 
         return await self._stream(("asset", gateway, asset), render)
 
@@ -118,6 +136,10 @@ class Pages:
         return await asyncio.to_thread(
             detail, self._reader, self._books, path["gateway"], path["asset"], self._now_ns(), self._own()
         )
+
+    async def _record(self, request: Request) -> AssetRecord:
+        path = request.path_params
+        return await asyncio.to_thread(self._records.of, path["gateway"], path["asset"])
 
     async def _stream(self, name: Any, render: Render) -> Response:
         try:
@@ -152,12 +174,13 @@ class Pages:
         known = self._cards.get(name)
         return known if known and known.key == key else self._fragment(name, "_card.html", key, view=seen, asset=asset)
 
-    def _asset_fragments(self, found: AssetDetail) -> Iterable[Event]:
+    def _asset_fragments(self, found: AssetDetail, record: AssetRecord) -> Iterable[Event]:
         glance = replace(found.glance, last_read_ns=0)
         seen_ms = {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}
         return [
             self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths), view=found),
             self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
+            self._fragment("record", "_record.html", _drawn(record), view=found, record=record),
             self._fragment("alarms", "_alarms.html", glance.alarms, view=found),
             self._fragment("changes", "_changes.html", found.changes, view=found),
             self._fragment("latest", "_latest.html", found.latest, view=found),
@@ -175,6 +198,14 @@ class Pages:
 
     def _render(self, template: str, **values: Any) -> str:
         return self._templates.get_template(template).render(**values)
+
+
+def _drawn(record: AssetRecord) -> Any:
+    """What the record's panel shows, but for the newest number, which it need not follow by the second."""
+    return (
+        record.scored.score.words, record.scored.score.open, record.declared, record.broken, record.sealed // 60,
+        record.outcomes, len(record.episodes),
+    )  # fmt: skip
 
 
 def _still(seen: Overview) -> Any:

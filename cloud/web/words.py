@@ -32,6 +32,32 @@ CAUSE_WORDS = {
     "altered": "lost: altered on the disk, or refused",
     "no data": "nothing received",
 }
+KIND_WORDS = {
+    "failure": "Failed",
+    "replaced_healthy": "Replaced while healthy",
+    "false_alarm": "False alarm",
+    "inspected_ok": "Inspected, found sound",
+}
+OUTCOME_WORDS = {
+    "proposed": "proposed",
+    "confirmed": "confirmed",
+    "corrected": "corrected",
+    "rejected": "withdrawn",
+}
+FAULT_WORDS = {
+    "drifting": "drifts",
+    "stuck": "is stuck",
+    "noisy": "is noisy",
+    "clipped": "is clipped",
+    "spiking": "spikes",
+    "swapped": "is swapped",
+}
+BASIS_WORDS = {
+    "bundle": "models trained on machines of its class",
+    "prior": "physics alone, no machine like it has failed yet",
+}
+FEW_FAILURES = 10
+"""Below this many the interval of a share is so wide that it says little else."""
 QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 SMALL_WORDS = {"cnc": "CNC", "dc": "DC", "ac": "AC", "hvac": "HVAC"}
 AHEAD_S = 60.0
@@ -97,6 +123,20 @@ def value(tag: Tag, found: float | int | str | None) -> str:
         return found
     number = f"{found:,.{tag.decimals}f}" if isinstance(found, float) else f"{found:,}"
     return f"{number} {unit(tag)}".rstrip()
+
+
+def probability(p: float) -> str:
+    """In words: never nothing, never everything."""
+    return "under 0.1 %" if p < 0.001 else "over 99.9 %" if p > 0.999 else f"{p * 100:.{1 if p < 0.1 else 0}f} %"
+
+
+def between(interval: tuple[float, float]) -> str:
+    return f"{interval[0] * 100:.0f} to {interval[1] * 100:.0f} %"
+
+
+def utc_input(at_ns: int) -> str:
+    """For a form's field of a time, to the minute, in UTC."""
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 def quality(found: Quality) -> str:

@@ -56,7 +56,7 @@ class Judge:
         spec = sensors or spec_of(asset_class)
         self._recipe = {
             "asset": asset_id, "class": msgspec.to_builtins(asset_class), "period_ms": period_ms,
-            "sensors": msgspec.to_builtins(spec), "service": msgspec.to_builtins(service),
+            "sensors": msgspec.to_builtins(spec, order="deterministic"), "service": msgspec.to_builtins(service),
         }  # fmt: skip
         self._make_watch = partial(SensorWatch, spec, asset_class.hour_meter)
         self._sensors = self._make_watch()

@@ -38,8 +38,11 @@ from starlette.requests import Request
 
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import overview
+from cloud.fleet.predictions import Predictions
+from cloud.fleet.record import Records
 from cloud.fleet.series import signals
 from cloud.store.history import raw
+from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.web.api import Api
 from cloud.web.live import Hub
@@ -57,10 +60,13 @@ Question = Callable[[], int]
 def ours(folder: Path, days: float) -> Iterator[dict[str, Question]]:
     """What the server does for each answer, and its parts."""
     long, fast = shapes(days)
-    with contextlib.closing(Reader(folder / "store")) as reader:
+    with contextlib.ExitStack() as opened:
+        reader = opened.enter_context(contextlib.closing(Reader(folder / "store")))
         books, hub = Books(), Hub()
-        api = Api(reader, books, lambda: 0, now_ns=lambda: END_NS)
-        pages = Pages(reader, books, hub, now_ns=lambda: END_NS)
+        outcomes = opened.enter_context(contextlib.closing(Outcomes(folder / "store")))
+        records = Records(reader, Predictions(), outcomes, now_ns=lambda: END_NS)
+        api = Api(reader, books, records, lambda: 0, now_ns=lambda: END_NS)
+        pages = Pages(reader, books, records, hub, now_ns=lambda: END_NS)
         request = Request({"type": "http", "headers": []})
 
         def chart(shape: Shape) -> int:

@@ -1,4 +1,4 @@
-"""Published histories as a customer would hand them over: read as they lie, every failure told, nothing tuned on them."""
+"""Published histories as a customer would hand them over: read as they lie, every failure told, none tuned on."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from edge.contract.bundle import (
     hours_of,
     life_score,
     load_bundle,
+    load_trained,
     manifest_hash,
     save_bundle,
     tempered,
@@ -163,11 +164,11 @@ def test_scaling_clips_and_intervals_interpolate() -> None:
 def test_a_bundle_tells_how_lives_lie_within_its_interval_or_is_from_before(folder: Path) -> None:
     inner = {"levels": [0.25, 0.5], "early": [-0.5, 0.1], "established": [-0.3, 0.0]}
     rewritten(folder, lambda m: m["life"].update(inner=inner))
-    found = load_bundle(folder).inner
+    found = load_trained(folder).inner
     assert found is not None
     assert found.as_json() == inner
     rewritten(folder, lambda m: m["life"].pop("inner"))
-    assert load_bundle(folder).inner is None
+    assert load_trained(folder).inner is None
 
 
 def test_without_a_departure_there_is_no_wear() -> None:

@@ -30,7 +30,7 @@ from cloud.store.outcomes import Kind as BookKind
 from cloud.store.outcomes import Outcomes, State
 from cloud.store.outcomes import Told as BookTold
 from cloud.store.reader import Reader
-from edge.contract.bundle import load_bundle, save_bundle
+from edge.contract.bundle import load_trained, save_bundle
 from edge.errors import BundleError, StoreError
 from tests.rooms.infer.machines import bundle
 from tests.rooms.learn.stored import GATEWAY, Pump, failed_ns, fill, polls, store_of
@@ -85,14 +85,14 @@ def test_the_table_says_what_was_learned_from(learned: Path) -> None:
     printed = (learned.parent / "printed.txt").read_text()
     assert "stored: 10 machines, 10 lives: 7 failed and 3 did not" in printed
     assert "interval stands on simulated machines and 3 real failed ones (19 would do alone)" in printed
-    assert load_bundle(learned).hash[:16] in printed
+    assert load_trained(learned).hash[:16] in printed
 
 
 # -- training and its manifest ---------------------------------------------------------------------------------------
 
 
 def test_the_manifest_says_what_was_learned_from_and_what_the_interval_stands_on(learned: Path, data: DataSet) -> None:
-    about = load_bundle(learned, asset_class=CLASS).manifest["trained_on"]
+    about = load_trained(learned, asset_class=CLASS).manifest["trained_on"]
     assert about["source"] == "simulated fleet of edge.plant and stored histories"
     assert about["stored"] == {
         "assets": 10, "lives": 10, "failures": 7, "censored": 3, "excluded": 0, "exclusions": [],
@@ -215,7 +215,7 @@ def test_few_failures_widen_and_never_narrow_and_the_models_stay(
     save_bundle(path, {k: v for k, v in old.manifest.items() if k not in ("hash", "files", "format")}, old.files)
     calibrate(path, data=store, outcomes=store / "failed.csv", folder=tmp_path / "new", as_json=True)
     said = json.loads(capsys.readouterr().out)
-    new = load_bundle(tmp_path / "new")
+    new = load_trained(tmp_path / "new")
     assert new.hash == said["hash"] != said["from"] == old.hash
     assert new.files == dict(old.files)
     for before, after in ((old.early, new.early), (old.established, new.established)):

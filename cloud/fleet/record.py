@@ -1,0 +1,108 @@
+"""The record of an asset: what its gateway had sealed, what people told of it, and how often the one was right."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloud.fleet.chain import Chain
+from cloud.fleet.predictions import Predictions
+from cloud.fleet.score import Score, Scored, score
+from cloud.fleet.track import Episode
+from cloud.store.outcomes import Outcome, Outcomes
+from cloud.store.reader import Reader
+
+READ_EVERY_S = 1.0
+READ_S_MAX = 0.15
+"""Of each second: what a start has to read again comes in by and by, and pages are served meanwhile."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """``outcomes`` are the newest revisions, newest first; ``history`` has every one, oldest first.
+
+    ``read`` is the share (0..1) of its gateway's blocks that were read for it.
+    """
+
+    gateway: str
+    asset: str
+    now_ns: int
+    chains: tuple[Chain, ...]
+    read: float
+    episodes: tuple[Episode, ...]
+    gaps: tuple[tuple[int, int], ...]
+    scored: Scored
+    outcomes: tuple[Outcome, ...]
+    history: tuple[Outcome, ...]
+
+    @property
+    def first_ns(self) -> int:
+        """When its first verdict was made, 0 where there is none."""
+        return min((chain.first_ns for chain in self.chains), default=0)
+
+    @property
+    def sealed(self) -> int:
+        return sum(chain.sealed for chain in self.chains)
+
+    @property
+    def declared(self) -> int:
+        return sum(chain.declared for chain in self.chains)
+
+    @property
+    def broken(self) -> int:
+        return sum(chain.broken for chain in self.chains)
+
+    def before(self, outcome: Outcome) -> list[Outcome]:
+        """The revisions that an outcome replaced, oldest first."""
+        return [one for one in self.history if one.number == outcome.number and one.revision < outcome.revision]
+
+
+class Records:
+    """May be asked from any thread; ``run`` reads on in the background."""
+
+    def __init__(
+        self, reader: Reader, predictions: Predictions, outcomes: Outcomes, *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._reader, self._predictions, self._now_ns = reader, predictions, now_ns
+        self.outcomes = outcomes
+
+    def of(self, gateway: str, asset: str) -> AssetRecord:
+        now_ns = self._now_ns()
+        foretold = self._predictions.of(gateway, asset)
+        track = foretold.track
+        newest = self.outcomes.newest(gateway, asset)
+        return AssetRecord(
+            gateway=gateway, asset=asset, now_ns=now_ns, chains=foretold.chains, read=foretold.read,
+            episodes=tuple(track.episodes), gaps=tuple(track.gaps), scored=score(track, newest, now_ns),
+            outcomes=tuple(newest), history=tuple(self.outcomes.history(gateway, asset)),
+        )  # fmt: skip
+
+    def scores(self) -> dict[tuple[str, str], Scored]:
+        """By gateway and asset, of every one that was judged."""
+        now_ns = self._now_ns()
+        told: dict[tuple[str, str], list[Outcome]] = {}
+        for one in self.outcomes.newest():
+            told.setdefault((one.gateway, one.asset), []).append(one)
+        return {
+            key: score(self._predictions.of(*key).track, told.get(key, ()), now_ns)
+            for key in self._predictions.assets()
+        }
+
+    def track_records(self, gateway: str) -> dict[str, Score]:
+        """By asset, what a gateway's panel shows of how often it was right."""
+        return {asset: scored.score for (owner, asset), scored in self.scores().items() if owner == gateway}
+
+    async def run(self, *, every_s: float = READ_EVERY_S) -> None:
+        """Read on until cancelled."""
+        while True:
+            try:
+                await asyncio.to_thread(self._predictions.advance, self._reader, for_s=READ_S_MAX)
+            except sqlite3.Error as error:
+                log.error("the sealed verdicts could not be read: %s", error)
+            await asyncio.sleep(every_s)

@@ -1,0 +1,264 @@
+"""People tell what became of a machine: by form without a script, by JSON, and nobody else can."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cloud.ingest.tokens import PEOPLE_HINT, Tokens, make
+from cloud.web.people import SESSION_S, TRIES_PER_MIN, WRITES_PER_MIN, People
+from edge.contract.types import Record
+from tests.rooms.cloud.sending import GATEWAY, SPINDLE, Sender, cloud
+from tests.rooms.cloud.test_chain import verdicts
+from tests.rooms.web.test_pages import now_block, verdict
+
+PAGE = f"/assets/{GATEWAY}/spindle-1"
+API = f"/api/v1/assets/{GATEWAY}/spindle-1/outcomes"
+FAILURE = {
+    "kind": "failure",
+    "at": "2026-11-01T05:30Z",
+    "cost": 8400,
+    "downtime_h": 6.5,
+    "words": "outer race <spalled>",
+}
+
+
+class Told:
+    """A client of a cloud that knows one person."""
+
+    def __init__(self, sender: Sender, client: httpx.AsyncClient, token: str) -> None:
+        self.sender, self.client, self.token = sender, client, token
+
+    async def post(self, fields: Any, token: str | None = None, **headers: str) -> httpx.Response:
+        bearer = {"Authorization": f"Bearer {token or self.token}"}
+        return await self.client.post(API, json=fields, headers=bearer | headers)
+
+    async def sign_in(self, token: str | None = None) -> httpx.Response:
+        return await self.client.post(f"{PAGE}/person", data={"token": token or self.token})
+
+    async def page(self) -> str:
+        return (await self.client.get(PAGE)).text
+
+    async def form(self, **fields: str) -> httpx.Response:
+        found = re.search(r'name="word" value="([^"]+)"', await self.page())
+        word = {"word": found[1]} if found else {}
+        typed = {"kind": "failure", "at": "2026-11-01T05:30", **word, **fields}
+        return await self.client.post(f"{PAGE}/outcomes", data=typed)
+
+
+Story = Callable[[Told], Coroutine[Any, Any, None]]
+
+
+def tell(tmp_path: Path, story: Story, *records: Record, people: bool = True) -> None:
+    async def whole() -> None:
+        token = make(tmp_path / "people", "ada", what="name of a person")
+        settings = {"people": tmp_path / "people"} if people else {}
+        async with cloud(tmp_path, **settings) as sender, httpx.AsyncClient(base_url=sender.url) as client:
+            await sender.send(now_block(1, SPINDLE, *(records or [verdict()])))
+            await story(Told(sender, client, token))
+
+    asyncio.run(whole())
+
+
+def test_without_a_file_of_people_nobody_writes_and_the_answer_says_how(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        answer = await told.post(FAILURE)
+        assert answer.status_code == 403
+        assert "--people FILE" in answer.json()["error"]
+        page = await told.page()
+        assert "Telling is off here" in page
+        assert "<form" not in page
+        assert (await told.client.get(API)).json()["outcomes"] == []
+        for path in ("outcomes", "person"):
+            refused = await told.client.post(f"{PAGE}/{path}", data={"token": told.token})
+            assert refused.status_code == 403
+            assert "writing is off here" in refused.text
+
+    tell(tmp_path, story, people=False)
+
+
+def test_by_json_with_the_history_of_corrections(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        made = await told.post(FAILURE)
+        assert made.status_code == 201
+        first = made.json()
+        assert (first["number"], first["revision"], first["by"], first["state"]) == (1, 1, "ada", "confirmed")
+        assert first["at_ns"] == 1_793_511_000 * 10**9
+        again = {**FAILURE, "number": 1, "revision": 1, "kind": "replaced_healthy", "cost": 900}
+        assert (await told.post(again)).json()["state"] == "corrected"
+        stale = await told.post(again)
+        assert stale.status_code == 409
+        assert "corrected it meanwhile" in stale.json()["error"]
+        found = (await told.client.get(API)).json()
+        assert [(one["kind"], one["cost"]) for one in found["history"]] == [
+            ("failure", 8400.0), ("replaced_healthy", 900.0),
+        ]  # fmt: skip
+        assert [one["revision"] for one in found["outcomes"]] == [2]
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "said"),
+    [
+        ({"kind": "exploded"}, 400, "`kind` wants one of failure"),
+        ({"at": "yesterday"}, 400, "`at` wants a time"),
+        ({"at": "2999-01-01"}, 400, "future"),
+        ({"cost": -1}, 400, "cost"),
+        ({"cost": "much"}, 400, "`cost` wants a number"),
+        ({"cost": True}, 400, "`cost` wants a number"),
+        ({"downtime_h": "nan"}, 400, "downtime_h"),
+        ({"words": "x" * 2001}, 400, "words"),
+        ({"words": "x" * 20_000}, 413, "16 kB"),
+        ({"state": "proposed"}, 400, "only an alarm proposes"),
+        ({"number": 7, "revision": 1}, 400, "nothing was told under number 7"),
+        ({"number": "1; DROP TABLE"}, 400, "`number` wants a whole number"),
+        ({"alarm_ns": 10**30}, 400, "whole number"),
+        ({"by": "somebody else"}, 400, "knows no field by"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(tmp_path: Path, change: dict[str, Any], status: int, said: str) -> None:
+    async def story(told: Told) -> None:
+        answer = await told.post({**FAILURE, **change})
+        assert answer.status_code == status
+        assert said in answer.json()["error"]
+        assert (await told.client.get(API)).json()["history"] == []
+
+    tell(tmp_path, story)
+
+
+def test_only_a_persons_token_counts_and_only_as_json(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        assert (await told.post(FAILURE, told.sender.token)).status_code == 401, "a gateway is no person"
+        assert (await told.client.post(API, json=FAILURE)).status_code == 401
+        await told.sign_in()
+        assert (await told.client.post(API, json=FAILURE)).status_code == 401, "a cookie alone writes nothing by JSON"
+        plain = {"Authorization": f"Bearer {told.token}", "Content-Type": "text/plain"}
+        assert (await told.client.post(API, content="{}", headers=plain)).status_code == 415
+        broken = {**plain, "Content-Type": "application/json"}
+        for body in ("{", "[]", "null", "[" * 10_000):
+            assert (await told.client.post(API, content=body, headers=broken)).status_code == 400, body[:9]
+        other = API.replace("spindle-1", "nobody")
+        assert (await told.client.post(other, json=FAILURE, headers=plain | broken)).status_code == 404
+        assert (await told.client.get(other)).status_code == 404
+
+    tell(tmp_path, story)
+
+
+def test_by_form_without_a_script(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        assert "Your token" in await told.page()
+        signed = await told.sign_in()
+        assert (signed.status_code, signed.headers["Location"]) == (303, f"{PAGE}#outcomes")
+        cookie = signed.headers["Set-Cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert told.token not in signed.headers["Set-Cookie"]
+        assert "You write as <b>ada</b>" in await told.page()
+        made = await told.form(cost="8,400", downtime_h="6.5", words="outer race <spalled>")
+        assert made.status_code == 303
+        page = await told.page()
+        assert "outer race &lt;spalled&gt;" in page
+        assert "cost 8,400" in page
+        corrected = await told.form(number="1", revision="1", kind="false_alarm", state="corrected")
+        assert corrected.status_code == 303
+        page = await told.page()
+        assert "1 revision before" in page
+        assert "False alarm" in page
+        gone = await told.client.post(f"{PAGE}/person/out")
+        assert gone.status_code == 303
+        assert "Your token" in await told.page()
+
+    tell(tmp_path, story)
+
+
+def test_what_was_typed_stays_where_it_is_wrong(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        await told.sign_in()
+        answer = await told.form(cost="a lot", words="the seal leaked")
+        assert answer.status_code == 400
+        assert "`cost` wants a number, found &#39;a lot&#39;" in answer.text
+        assert "the seal leaked" in answer.text
+        assert 'value="a lot"' in answer.text
+
+    tell(tmp_path, story)
+
+
+def test_a_form_from_elsewhere_writes_nothing(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        fields = {"kind": "failure", "at": "2026-11-01T05:30"}
+        assert (await told.client.post(f"{PAGE}/outcomes", data=fields)).status_code == 401, "without a session"
+        await told.sign_in()
+        assert (await told.client.post(f"{PAGE}/outcomes", data=fields)).status_code == 403, "without the form's word"
+        assert (await told.form(word="guessed")).status_code == 403
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+            answer = await told.client.post(f"{PAGE}/outcomes", data=fields, headers=headers)
+            assert answer.status_code == 403
+            assert "another site" in answer.text
+        assert (await told.client.get(API)).json()["history"] == []
+
+    tell(tmp_path, story)
+
+
+def test_wrong_tokens_and_too_many_writes_are_slowed_down(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        for _ in range(WRITES_PER_MIN):
+            assert (await told.post(FAILURE)).status_code == 201
+        full = await told.post(FAILURE)
+        assert full.status_code == 429
+        assert 1 <= int(full.headers["Retry-After"]) <= 60
+        answers = [(await told.sign_in("guess")).status_code for _ in range(TRIES_PER_MIN + 1)]
+        assert answers == [403] * TRIES_PER_MIN + [429]
+        assert (await told.post(FAILURE)).status_code == 429, "from there even the right one has to wait"
+
+    tell(tmp_path, story)
+
+
+def test_a_session_ends_and_the_file_of_people_is_checked(tmp_path: Path) -> None:
+    now_s = 0.0
+    path = tmp_path / "people"
+    make(path, "ada")
+    people = People(Tokens(path, hint=PEOPLE_HINT), monotonic_s=lambda: now_s)
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    answer = Response()
+    people.sign_in("ada", answer, secure=True)
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    assert "Secure" in answer.headers["Set-Cookie"]
+    request = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+    found = people.session(request)
+    assert found is not None
+    assert found.person == "ada"
+    now_s = SESSION_S + 1
+    assert people.session(request) is None
+
+
+def test_the_record_is_shown_and_told(tmp_path: Path) -> None:
+    async def story(told: Told) -> None:
+        await told.post(FAILURE)
+
+        async def read() -> dict[str, Any]:
+            for _ in range(100):
+                found: dict[str, Any] = await told.sender.get(f"/api/v1/assets/{GATEWAY}/spindle-1/record")
+                if found["read"] == 1.0 and found["chains"]:
+                    return found
+                await asyncio.sleep(0.05)
+            pytest.fail("the sealed verdicts were not read")
+
+        found = await read()
+        assert [(one["sealed"], one["whole"]) for one in found["chains"]] == [(5, True)]
+        assert found["score"]["unjudged"] == 1
+        page = await told.page()
+        assert "5 verdicts in a chain, as they were sealed" in page
+        assert "Not tried yet" in page
+        fleet = await told.sender.get("/api/v1/score")
+        assert fleet["assets"][f"{GATEWAY}/spindle-1"]["words"] == "no failure yet to be right about"
+
+    tell(tmp_path, story, *verdicts(5))
