@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ def _read(folder: Path, as_json: bool) -> Predictions:
     try:
         more = found.advance(reader, for_s=0.0)
         done, total = found.progress()
-        with click.progressbar(length=total, label="reading blocks", hidden=as_json) as bar:
+        with click.progressbar(length=total, label="reading blocks", hidden=as_json, file=sys.stderr) as bar:
             bar.update(done)
             while more:
                 more = found.advance(reader, for_s=_PART_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def run(where: str, folder: Path, bundles: Path, *, as_json: bool) -> bool:
             known = ", ".join(f"{row.gateway}/{row.asset}" for row in reader.assets()[:10]) or "none"
             raise ConfigError(where, "no such asset is in the store", f"there are: {known}")
         total = sum(journal.through for journal in journals(reader) if journal.gateway == gateway)
-        with click.progressbar(length=total, label="judging again", hidden=as_json) as bar:
+        with click.progressbar(length=total, label="judging again", hidden=as_json, file=sys.stderr) as bar:
             found = replay(reader, gateway, asset, shelf, bar.update)
     finally:
         reader.close()

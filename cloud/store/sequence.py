@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cloud.store.reader import Reader
-from edge.contract.block import Block
+from edge.contract.block import Block, decode_block, peek
 from edge.errors import BlockError
 
 READ_AT_ONCE = 32
@@ -49,25 +49,25 @@ def in_order(reader: Reader, journal: Journal, after: int) -> Iterator[Step]:
     while after < journal.through:
         with reader.snapshot() as connection:
             rows = connection.execute(_NEXT, (journal.stream, after, journal.through, READ_AT_ONCE)).fetchall()
-            last = rows[-1][1] if len(rows) == READ_AT_ONCE else journal.through
+            last = rows[-1][0] if len(rows) == READ_AT_ONCE else journal.through
             absent = connection.execute(_ABSENT, (journal.stream, after + 1, last)).fetchall()
-        for block, seq in [*rows, (0, last + 1)]:
+        for seq, data in rows:
             if seq > after + 1:
-                yield from _holes(after + 1, min(seq - 1, last), absent)
-            if seq <= last:
-                yield _opened(reader, block, seq)
-                after = seq
+                yield from _holes(after + 1, seq - 1, absent)
+            yield _opened(reader, seq, data)
+            after = seq
+        if after < last:
+            yield from _holes(after + 1, last, absent)
         after = last
 
 
-def _opened(reader: Reader, block: int, seq: int) -> Step:
+def _opened(reader: Reader, seq: int, data: bytes) -> Step:
     try:
-        found = reader.opened([block])
+        digest = peek(data).dictionary
+        block = decode_block(data, reader.dictionary(digest) if digest else {})
     except BlockError:
         return Step(seq, None, "altered")
-    if not found:  # Retention was faster.
-        return Step(seq, None, "policy")
-    return Step(seq, found[0]) if found[0].header.key.seq == seq else Step(seq, None, "altered")
+    return Step(seq, block) if block.header.key.seq == seq else Step(seq, None, "altered")
 
 
 def _holes(first: int, last: int, absent: list[tuple[int, int, Hole]]) -> Iterator[Step]:
@@ -88,7 +88,7 @@ SELECT stream.id, gateway.gateway, epoch, through,
     max(through, coalesce((SELECT max(seq) FROM block WHERE stream = stream.id), 0))
 FROM stream JOIN gateway ON gateway.id = stream.gateway ORDER BY gateway.gateway, stream.id
 """
-_NEXT = "SELECT id, seq FROM block WHERE stream=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?"
+_NEXT = "SELECT seq, bytes FROM block WHERE stream=? AND seq>? AND seq<=? ORDER BY seq LIMIT ?"
 _ABSENT = """
 SELECT first_seq, last_seq, cause FROM absent WHERE stream=? AND last_seq>=? AND first_seq<=? ORDER BY first_seq
 """

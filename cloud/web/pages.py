@@ -204,7 +204,7 @@ def _drawn(record: AssetRecord) -> Any:
     """What the record's panel shows, but for the newest number, which it need not follow by the second."""
     return (
         record.scored.score.words, record.scored.score.open, record.declared, record.broken, record.sealed // 60,
-        record.outcomes, len(record.episodes),
+        record.outcomes, len(record.episodes), round(record.read, 2),
     )  # fmt: skip
 
 
