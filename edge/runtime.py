@@ -39,7 +39,7 @@ from edge.ports import Journal, Link, North
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
-from edge.update import BUNDLES, Bundles, Seats, Shelf, Trials, user
+from edge.update import BUNDLES, Bundles, Seats, Shelf, TrackRecords, Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -137,6 +137,7 @@ class Gateway:
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self._book = _book(self._journal, file.gateway.id) if self._judges else None
+        self._records = TrackRecords(self._journal)
         self._desk = AlarmDesk([watched(site, asset) for asset in file.asset])
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
@@ -457,6 +458,7 @@ class Gateway:
                 alarms=self._desk.standing(), verdicts=self._verdicts, names=self._desk.names(),
                 stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
                 backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
+                records=self._records.by_asset(self._bundles.desired),
             ),
             columns=self._panel.columns, rows=self._panel.rows,
         )  # fmt: skip

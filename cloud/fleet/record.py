@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from cloud.fleet.chain import Chain
 from cloud.fleet.predictions import Predictions
-from cloud.fleet.score import Score, Scored, score
+from cloud.fleet.score import Scored, score
 from cloud.fleet.track import Episode
 from cloud.store.outcomes import Outcome, Outcomes
 from cloud.store.reader import Reader
+from edge.contract.desired import TrackRecord
 
 READ_EVERY_S = 1.0
 READ_S_MAX = 0.15
@@ -94,9 +95,20 @@ class Records:
             for key in self._predictions.assets()
         }
 
-    def track_records(self, gateway: str) -> dict[str, Score]:
-        """By asset, what a gateway's panel shows of how often it was right."""
-        return {asset: scored.score for (owner, asset), scored in self.scores().items() if owner == gateway}
+    def track_records(self, gateway: str) -> list[TrackRecord]:
+        """What a gateway's panel shows of how often it was right, of the assets of which there is something to say."""
+        now_ns = self._now_ns()
+        found = []
+        for owner, asset in self._predictions.assets():
+            if owner == gateway:
+                told = self.outcomes.newest(gateway, asset)
+                one = score(self._predictions.of(gateway, asset).track, told, now_ns).score
+                if one.failures or one.false_alarms:
+                    found.append(TrackRecord(
+                        asset=asset, hits=one.hits, misses=one.misses, false_alarms=one.false_alarms,
+                        coverage=one.coverage, median_lead_h=one.median_lead_h, words=one.words,
+                    ))  # fmt: skip
+        return found
 
     async def run(self, *, every_s: float = READ_EVERY_S) -> None:
         """Read on until cancelled."""

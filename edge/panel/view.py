@@ -8,8 +8,9 @@ show and exactly as wide as the display.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from edge.contract.desired import TrackRecord
 from edge.contract.types import Alarm, AlarmState, Priority, Urgency, Verdict, failure_chance
 from edge.panel.text import count, fitting, heading, hours, terse, to_ascii, wrap
 from edge.ports import PanelView
@@ -32,7 +33,7 @@ class PanelState:
 
     ``stale`` holds the assets of which nothing current is known; ``uplink_up`` is None where no uplink is configured;
     ``elapsed_s`` runs on the monotonic clock and turns the pages; ``acknowledge_hint`` says how to acknowledge, where
-    the panel has a button for it.
+    the panel has a button for it. ``records`` tell how often the verdicts were right.
     """
 
     alarms: Sequence[Alarm]
@@ -43,6 +44,7 @@ class PanelState:
     backlog_readings: int
     elapsed_s: float
     acknowledge_hint: str = ""
+    records: Mapping[str, TrackRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,9 @@ def _trouble_card(
     if not active and urgency_rank == 2:
         return _returned_card(state, alarms[0], columns)
     rank = min([urgency_rank, *(_RANK[a.priority] for a in active)])
-    groups = [_verdict_lines(verdict, columns)] if verdict is not None else []
+    groups: list[Sequence[str]] = []
+    if verdict is not None:
+        groups = [_verdict_lines(verdict, columns), *_record_groups(state, asset, columns)]
     # What a verdict's alarms say, the verdict's own lines have said.
     limit = next(
         (a for a in active if verdict is None or a.rule not in ("anomaly", "rul_warning", "rul_critical")), None
@@ -166,7 +170,8 @@ def _calm_cards(state: PanelState, columns: int) -> list[Card]:
         verdict = state.verdicts.get(asset)
         lines = _verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
         mark = ("NORMAL", "OK") if asset in normal else ("UNJUDGED", "?")
-        cards.append(Card(4, heading(name, mark, columns), (tuple(lines),)))
+        groups = [tuple(lines), *_record_groups(state, asset, columns)]
+        cards.append(Card(4, heading(name, mark, columns), tuple(groups)))
     return cards if total else [Card(4, "NO ASSETS", (("",),))]
 
 
@@ -198,6 +203,16 @@ def _stop_line(verdict: Verdict, columns: int) -> list[str]:
 
 def _why(verdict: Verdict) -> str:
     return terse(verdict.reasons[0].words) if verdict.reasons else ""
+
+
+def _record_groups(state: PanelState, asset: str, columns: int) -> list[tuple[str, ...]]:
+    """How often verdicts on this machine were right, in a line; nothing where nothing has come of them yet."""
+    record = state.records.get(asset)
+    if record is None:
+        return []
+    failures, false = record.hits + record.misses, record.false_alarms
+    short = f"right {record.hits}/{failures}" if failures else f"{false} false"
+    return [(fitting((record.words, f"{short}, {false} false" if failures else short, short), columns),)]
 
 
 def _groups(state: PanelState, alarms: Sequence[Alarm], groups: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:

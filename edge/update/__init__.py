@@ -5,6 +5,7 @@ Bundles: ``orders`` is pure; ``shelf`` and ``seats`` are what lies on disk; ``bu
 """
 
 from edge.update.bundles import Bundles
+from edge.update.records import TrackRecords
 from edge.update.seats import Seats
 from edge.update.shelf import FOLDER as BUNDLES
 from edge.update.shelf import Shelf
@@ -17,6 +18,7 @@ __all__ = [
     "Index",
     "Seats",
     "Shelf",
+    "TrackRecords",
     "Trials",
     "Versions",
     "config_folder",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.config.asset_class import AssetClass, load_asset_class
-from edge.contract.bundle import Bundle, load_bundle
+from edge.contract.bundle import TrainedBundle, load_trained
 from edge.contract.types import Batch, Quality, Value, Verdict
 from edge.infer import Judge
 from edge.plant.machine import Machine
@@ -23,8 +23,8 @@ def asset_class(name: str) -> AssetClass:
     return load_asset_class(PROFILES / "assets" / f"{name}.toml")
 
 
-def bundle(name: str) -> Bundle:
-    return load_bundle(PROFILES / "bundles" / name, asset_class=name)
+def bundle(name: str) -> TrainedBundle:
+    return load_trained(PROFILES / "bundles" / name, asset_class=name)
 
 
 def judge(name: str) -> Judge:

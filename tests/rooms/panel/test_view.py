@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.contract.desired import TrackRecord
 from edge.contract.types import Alarm, AlarmState, Priority, Reason, Urgency, Verdict
 from edge.panel import PanelState, compose, lamps, stopped
 from edge.panel.view import PAGE_S
@@ -405,3 +406,27 @@ def test_a_life_by_papers_is_called_one_by_age() -> None:
 
 def view_lines(told: Verdict, columns: int, at_s: int) -> tuple[str, ...]:
     return compose(state(verdicts={"s": told}, elapsed_s=float(at_s)), columns=columns, rows=4).lines
+
+
+@pytest.mark.parametrize(
+    ("counts", "columns", "line"),
+    [
+        ((7, 1, 1), 40, "right 7 of 8, 1 false"),
+        ((7, 1, 1), 20, "right 7/8, 1 false"),
+        ((7, 1, 1), 16, "right 7/8"),
+        ((0, 0, 3), 20, "3 false"),
+    ],
+)
+def test_how_often_it_was_right_stands_in_a_line(counts: tuple[int, int, int], columns: int, line: str) -> None:
+    hits, misses, false = counts
+    words = f"right {hits} of {hits + misses}, {false} false" if hits else "no failure yet, 3 false"
+    record = TrackRecord("s", hits, misses, false, 0.9, 52.0, words)
+    for verdicts in ({"s": FINE}, {"s": CRITICAL}):
+        told = [
+            compose(
+                PanelState((), verdicts, {"s": "Spindle 1"}, (), True, 0, page * PAGE_S, records={"s": record}),
+                columns=columns, rows=4,
+            ).lines
+            for page in range(6)
+        ]  # fmt: skip
+        assert any(line in shown.rstrip() for lines in told for shown in lines), told

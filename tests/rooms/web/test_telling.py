@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 
 from cloud.ingest.tokens import PEOPLE_HINT, Tokens, make
 from cloud.web.people import SESSION_S, TRIES_PER_MIN, WRITES_PER_MIN, People
+from edge.contract.desired import parse_desired
+from edge.contract.seal import Link, genesis
 from edge.contract.types import Record
-from tests.rooms.cloud.sending import GATEWAY, SPINDLE, Sender, cloud
+from tests.rooms.cloud.sending import EPOCH, GATEWAY, SPINDLE, Sender, cloud
 from tests.rooms.cloud.test_chain import verdicts
 from tests.rooms.web.test_pages import now_block, verdict
 
@@ -262,3 +266,26 @@ def test_the_record_is_shown_and_told(tmp_path: Path) -> None:
         assert fleet["assets"][f"{GATEWAY}/spindle-1"]["words"] == "no failure yet to be right about"
 
     tell(tmp_path, story, *verdicts(5))
+
+
+def test_the_gateway_is_told_how_often_it_was_right(tmp_path: Path) -> None:
+    """For the line on its panel."""
+    now_ns = time.time_ns()
+    link = Link(0, genesis(GATEWAY, EPOCH, "spindle-1"))
+    critical = link.sealed(replace(verdict(), at_ns=now_ns - 7200 * 10**9))
+
+    async def story(told: Told) -> None:
+        proposed = (await told.client.get(API)).json()["proposed"]
+        while not proposed:
+            await asyncio.sleep(0.05)
+            proposed = (await told.client.get(API)).json()["proposed"]
+        assert [(one["state"], one["worst"]) for one in proposed] == [("proposed", "CRITICAL")]
+        answer = {"kind": "failure", "at_ns": now_ns, "alarm_ns": proposed[0]["alarm_ns"]}
+        assert (await told.post(answer)).status_code == 201
+        assert (await told.client.get(API)).json()["proposed"] == []
+        desired = await told.client.get("/api/v1/desired", headers=told.sender.headers())
+        (record,) = parse_desired(desired.content).records
+        assert (record.asset, record.hits, record.words) == ("spindle-1", 1, "right 1 of 1, none false")
+        assert record.median_lead_h == pytest.approx(2.0, abs=0.01)
+
+    tell(tmp_path, story, critical)
