@@ -134,7 +134,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             watching = [
                 asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch"),
                 asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
-                asyncio.create_task(records.run(), name="sealed verdicts"),
+                asyncio.create_task(records.run(settings.data), name="sealed verdicts"),
             ]
             yield _address(settings, listener)
         finally:
@@ -142,6 +142,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 watcher.cancel()
             if watching:
                 await asyncio.wait(watching)
+                await asyncio.to_thread(records.save, settings.data)
             hub.close()
             server.should_exit = True
             await task

@@ -1,6 +1,6 @@
 """Reads what gateways have sealed, in the order in which they did: chains are verified, and what was foretold is kept.
 
-It reads blocks, which are the truth, once each, a part at a time; where it is, is in memory, and a start begins anew.
+It reads blocks, which are the truth, once each, a part at a time; where it is can be kept in a file.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
+from cloud.fleet import kept
 from cloud.fleet.chain import Chain
 from cloud.fleet.track import Track
 from cloud.store.reader import Reader
@@ -77,6 +79,46 @@ class Predictions:
                 if self._monotonic_s() - began_s > for_s:
                     return True
         return False
+
+    def save(self, folder: Path) -> None:
+        """Keep how far it is in the store's folder. Raises ``OSError``."""
+        with self._lock:
+            epochs = {journal.stream: journal for journal in self._journals}
+            data = {
+                "journals": [
+                    {
+                        "stream": stream, "gateway": epochs[stream].gateway, "epoch": epochs[stream].epoch,
+                        "seq": read.seq, "holes": sorted(read.holes),
+                        "chains": [kept.plain_chain(chain) for chain in read.chains.values()],
+                        "meters": {asset: [meter.tag, meter.hours] for asset, meter in read.meters.items()},
+                    }
+                    for stream, read in self._reading.items()
+                    if stream in epochs
+                ],
+                "tracks": [[*key, kept.plain_track(track)] for key, track in self._tracks.items()],
+            }  # fmt: skip
+        kept.save(folder / kept.FILE, data)
+
+    def resume(self, reader: Reader, folder: Path) -> bool:
+        """Go on where ``save`` left it; False, and anew, where that is not of this store as it is now."""
+        found = kept.load(folder / kept.FILE)
+        here = {(one.stream, one.gateway, one.epoch): one for one in journals(reader)}
+        try:
+            if found is None:
+                return False
+            reading = {}
+            for one in found["journals"]:
+                if one["seq"] > here[one["stream"], one["gateway"], one["epoch"]].through:
+                    return False  # The store is an older copy.
+                chains = {chain["asset"]: kept.chain_of(chain) for chain in one["chains"]}
+                meters = {asset: _Meter(*meter) for asset, meter in one["meters"].items()}
+                reading[one["stream"]] = _Read(one["seq"], set(one["holes"]), chains, meters)
+            tracks = {(gateway, asset): kept.track_of(track) for gateway, asset, track in found["tracks"]}
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            return False
+        with self._lock:
+            self._reading, self._tracks, self._journals = reading, tracks, list(here.values())
+        return True
 
     def progress(self) -> tuple[int, int]:
         """How many blocks were read, or are not there, and of how many."""

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cloud.fleet.chain import Chain
 from cloud.fleet.predictions import Predictions
@@ -18,8 +19,9 @@ from cloud.store.reader import Reader
 from edge.contract.desired import TrackRecord
 
 READ_EVERY_S = 1.0
-READ_S_MAX = 0.15
-"""Of each second: what a start has to read again comes in by and by, and pages are served meanwhile."""
+READ_S_MAX = 0.1
+"""At once: what there is to read comes in by and by, and pages are served meanwhile."""
+SAVE_EVERY_S = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -110,11 +112,24 @@ class Records:
                     ))  # fmt: skip
         return found
 
-    async def run(self, *, every_s: float = READ_EVERY_S) -> None:
-        """Read on until cancelled."""
+    def save(self, folder: Path) -> None:
+        """Keep how far it has read, for the next start."""
+        try:
+            self._predictions.save(folder)
+        except OSError as error:
+            log.warning("how far the sealed verdicts were read is not kept: %s", error)
+
+    async def run(self, folder: Path, *, every_s: float = READ_EVERY_S) -> None:
+        """Read on until cancelled, from where the last run came to, which is kept in ``folder``."""
+        await asyncio.to_thread(self._predictions.resume, self._reader, folder)
+        saved_s = time.monotonic()
         while True:
             try:
-                await asyncio.to_thread(self._predictions.advance, self._reader, for_s=READ_S_MAX)
+                more = await asyncio.to_thread(self._predictions.advance, self._reader, for_s=READ_S_MAX)
+                if time.monotonic() - saved_s > SAVE_EVERY_S:
+                    saved_s = time.monotonic()
+                    await asyncio.to_thread(self.save, folder)
             except sqlite3.Error as error:
-                log.error("the sealed verdicts could not be read: %s", error)
-            await asyncio.sleep(every_s)
+                log.error("the sealed verdicts could not be read on: %s", error)
+                more = False
+            await asyncio.sleep(every_s / 4 if more else every_s)

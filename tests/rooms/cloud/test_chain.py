@@ -163,3 +163,48 @@ def test_the_command_tells_and_fails_where_a_break_is_undeclared(tmp_path: Path)
     assert broken.exit_code == 1
     assert "BROKEN: gateway-1/spindle-1" in broken.output
     assert "between no. 2 and 4" in broken.output
+
+
+def test_a_start_goes_on_where_the_last_one_came_to(tmp_path: Path) -> None:
+    made = verdicts(6, leap_before=3)
+    stored(tmp_path, made, without=[5, 6])
+    reader, found = Reader(tmp_path), Predictions()
+    found.advance(reader)
+    found.save(tmp_path)
+    writer = Writer(tmp_path)
+    data = block(5, [batch(4, 0.5)], [made[4]])
+    writer.store(GATEWAY, EPOCH, [(data, decode_block(data))], Seen(START_NS, 0, 0))
+    writer.close()
+    again = Predictions()
+    assert again.resume(reader, tmp_path)
+    assert again.progress() == (4, 5)
+    again.advance(reader)
+    whole = Predictions()
+    whole.advance(reader)
+    assert again.chains() == whole.chains()
+    tracks = [repr(one.of(GATEWAY, "spindle-1").track) for one in (again, whole)]  # NaN is not equal to itself
+    assert tracks[0] == tracks[1]
+    reader.close()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"version":1}', '{"version":1,"journals":[{}],"tracks":[]}'])
+def test_a_kept_file_that_is_none_is_read_over(tmp_path: Path, text: str) -> None:
+    stored(tmp_path, verdicts(3))
+    (tmp_path / "predictions.json").write_text(text)
+    reader, found = Reader(tmp_path), Predictions()
+    assert not found.resume(reader, tmp_path)
+    found.advance(reader)
+    assert found.chains()[0].linked == 3
+    reader.close()
+
+
+def test_a_store_that_went_back_in_time_is_read_anew(tmp_path: Path) -> None:
+    stored(tmp_path / "new", verdicts(5))
+    stored(tmp_path / "old", verdicts(3))
+    reader, found = Reader(tmp_path / "new"), Predictions()
+    found.advance(reader)
+    found.save(tmp_path / "old")
+    reader.close()
+    older = Reader(tmp_path / "old")
+    assert not Predictions().resume(older, tmp_path / "old")
+    older.close()
