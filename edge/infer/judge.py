@@ -62,7 +62,8 @@ class Judge:
         self._sensors = self._make_watch()
         self.bundle = bundle.hash if bundle is not None else ""
         self._class = asset_class
-        self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle)
+        self._units = spec.units
+        self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle, spec.units)
         self._make_prior = partial(Prior, service, asset_class.hour_meter)
         self._prior = self._make_prior()
         self._mind = self._make_mind()
@@ -139,7 +140,7 @@ class Judge:
         """See ``edge.ports.Judged``, also for what follows."""
         name = bundle.hash if bundle is not None else ""
         try:
-            return Rival(name, partial(_mind, self._class, bundle), newcomer=newcomer)
+            return Rival(name, partial(_mind, self._class, bundle, self._units), newcomer=newcomer)
         except BabbittError:
             raise
         except Exception as error:
@@ -256,7 +257,7 @@ def _plain(kept: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _mind(asset_class: AssetClass, bundle: Bundle | None) -> Mind:
+def _mind(asset_class: AssetClass, bundle: Bundle | None, units: tuple[tuple[str, str], ...]) -> Mind:
     if bundle is None:
         return SelfLearned(asset_class.id)
     # LiteRT costs 30 MB and a second of start: only where there is a bundle to run.
@@ -264,6 +265,6 @@ def _mind(asset_class: AssetClass, bundle: Bundle | None) -> Mind:
     from edge.infer.prognosis import Prognosis
 
     if isinstance(bundle, OwnBundle):
-        return Own(bundle)
+        return Own(bundle, dict(units))
     assert isinstance(bundle, TrainedBundle)
     return Prognosis(bundle)

@@ -37,9 +37,12 @@ Array = NDArray[np.float64]
 
 
 class Own:
-    """One asset, one bundle. Raises ``BundleError`` for a model that does not take or give what its manifest says."""
+    """One asset, one bundle. ``units`` are the asset's by tag, where they are known.
 
-    def __init__(self, bundle: OwnBundle) -> None:
+    Raises ``BundleError`` for a model that does not take or give what its manifest says, or wants other units.
+    """
+
+    def __init__(self, bundle: OwnBundle, units: Mapping[str, str] | None = None) -> None:
         own = bundle.own
         self._bundle, self._own = bundle, own
         where = f"bundle {bundle.asset_class}"
@@ -48,6 +51,13 @@ class Own:
         if self._engine.outputs != own.answers:
             problem = f"the model gives {self._engine.outputs} numbers, the manifest names {own.answers}"
             raise BundleError(where, problem, "name every output in `outputs`, - for those that nobody asks for")
+        for feature in own.features:
+            given = (units or {}).get(feature.tag, "")
+            if given and feature.unit and given != feature.unit:
+                problem = f"the model takes {feature.tag} in {feature.unit}, the asset gives it in {given}"
+                raise BundleError(
+                    where, problem, "scale the point in the device's profile, or train in the asset's unit"
+                )
         columns = ("centre", "spread", "low", "high")
         self._centre, self._spread, self._low, self._high = (
             np.array([getattr(feature, column) for feature in own.features]) for column in columns

@@ -106,19 +106,29 @@ class Said:
     times: int
 
 
+def covered(ends: Array, clipped: Array) -> NDArray[np.bool_]:
+    """Whether each truth lies between its ``ends`` [n, 2]."""
+    inside: NDArray[np.bool_] = (ends[:, 0] <= clipped + 1e-6) & (clipped <= ends[:, 1] + 1e-6)
+    return inside
+
+
+def by_third(inside: NDArray[np.bool_], clipped: Array) -> list[float]:
+    """The share of ``inside`` where the truth is in each third of 0..125; NaN where none is."""
+    third = np.minimum((clipped // (CAP / 3.0)).astype(int), 2)
+    return [float(inside[third == i].mean()) if (third == i).any() else float("nan") for i in range(3)]
+
+
 def figures(said: Said, size: int) -> dict[str, float]:
     clipped = np.minimum(said.rul, CAP)
-    inside = (said.ends[:, 0] <= clipped + 1e-6) & (clipped <= said.ends[:, 1] + 1e-6)
+    inside = covered(said.ends, clipped)
     found = {}
     for name in MODELS:
         predicted = said.predicted[name]
         found[f"{name}_rmse_clipped"], found[f"{name}_rmse_raw"] = rmse(predicted, clipped), rmse(predicted, said.rul)
         found[f"{name}_nasa_clipped"] = nasa(predicted, clipped) / said.times
         found[f"{name}_nasa_raw"] = nasa(predicted, said.rul) / said.times
-    for third in range(3):
-        low, high = third * CAP / 3.0, (third + 1) * CAP / 3.0
-        own = (clipped >= low) & ((clipped < high) | (third == 2))
-        found[f"coverage_third_{third + 1}"] = float(inside[own].mean()) if own.any() else float("nan")
+    for third, share in enumerate(by_third(inside, clipped), 1):
+        found[f"coverage_third_{third}"] = share
     found["nasa_clipped"] = found["int8_nasa_clipped"]
     found["coverage_90"] = float(inside.mean())
     found["width_90"] = float((said.ends[:, 1] - said.ends[:, 0]).mean())

@@ -13,10 +13,11 @@ import pytest
 from cloud.learn.tflite import Dense, export_float, export_int8
 from edge.contract.bundle import OwnBundle, load_bundle, save_bundle
 from edge.contract.own import Unfit, own_model
-from edge.contract.types import Urgency, Verdict
+from edge.contract.types import Tag, Urgency, Verdict
 from edge.errors import BundleError
 from edge.infer import Judge
 from edge.infer.own import Own
+from edge.infer.sensors.spec import spec_of
 from tests.rooms.infer.machines import asset_class, batch
 
 LIFE = {
@@ -122,6 +123,14 @@ def test_too_little_evidence_is_said(tmp_path: Path) -> None:
     said = mute.verdict(0, mono_ns=60 * 200_000_000)
     assert said is not None
     assert said.note == "not enough evidence: no good reading of vibration for 20 h"
+
+
+def test_a_model_in_other_units_than_the_asset_is_refused(tmp_path: Path) -> None:
+    bundle = bundle_of(tmp_path, LIFE, export_float(LAYERS, "own"))
+    units = Tag("vibration_mm_s", "in/s", "vibration", "vibration", 2), Tag("power_kw", "kW", "power", "power", 2)
+    spec = spec_of(asset_class("centrifugal_pump"), units)
+    with pytest.raises(BundleError, match="takes vibration_mm_s in mm/s, the asset gives it in in/s"):
+        Judge("asset-1", asset_class("centrifugal_pump"), bundle, 200, spec)
 
 
 def test_a_sensor_that_is_not_believed_stops_it(tmp_path: Path) -> None:
