@@ -30,6 +30,16 @@ class Engine:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise BundleError(where, f"LiteRT cannot run it: {error}", hint) from error
+        for what, details in (
+            ("inputs", self._interpreter.get_input_details()), ("outputs", self._interpreter.get_output_details())
+        ):  # fmt: skip
+            if len(details) != 1:
+                raise BundleError(
+                    where, f"the model has {len(details)} {what}, wanted is one", "join them in the model"
+                )
+            if details[0]["dtype"] not in (np.float32, np.int8):
+                kind = np.dtype(details[0]["dtype"]).name
+                raise BundleError(where, f"its {what} are {kind}, wanted is float32 or int8", "convert it anew")
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
         shape = tuple(int(size) for size in self._input["shape"])
