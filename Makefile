@@ -45,7 +45,7 @@ signed: .venv/ready  ## sign the shipped bundles as they are
 lock: .venv/ready  ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
-	    --no-header --all-extras --upgrade pyproject.toml -o requirements.lock --quiet
+	    --no-header --extra dev --upgrade pyproject.toml -o requirements.lock --quiet
 
 clean:  ## remove what the other targets made
 	rm -rf .venv $(VENDOR) cloud/web/node_modules $(PEERS)/node_modules var

@@ -27,7 +27,7 @@ _EXTRAS = {
     "edge": ("ai_edge_litert", "httpx", "paho", "google", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
     "cloud": ("jinja2", "rich", "starlette", "uvicorn"),
     "opcua": ("asyncua", "cryptography"),
-    "train": ("flatbuffers", "sklearn", "threadpoolctl"),
+    "train": ("flatbuffers", "sklearn", "threadpoolctl", "xgboost"),
 }
 
 

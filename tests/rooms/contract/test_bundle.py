@@ -174,3 +174,12 @@ def test_a_bundle_tells_how_lives_lie_within_its_interval_or_is_from_before(fold
 def test_without_a_departure_there_is_no_wear() -> None:
     anomaly = np.array([0.1, 0.25, 0.375, 0.5, 3.0])
     assert tempered(np.full(5, 0.4), anomaly, (0.25, 0.5)) == pytest.approx([1.0, 1.0, 0.7, 0.4, 0.4])
+
+
+def test_what_works_on_the_parts_of_a_bundle_takes_no_model_of_somebody_else(tmp_path: Path) -> None:
+    feature = {"tag": "power_kw", "unit": "kW", "low": 0.0, "high": 1.0}
+    own = {"outputs": ["anomaly"], "feature": [feature], "anomaly": {"threshold": 1.0}}
+    save_bundle(tmp_path, {"asset_class": "cnc_spindle", "created_by": "x", "own": own}, {"own.tflite": b"x"})
+    assert load_bundle(tmp_path).tags == ("power_kw",)
+    with pytest.raises(BundleError, match="a customer's own model"):
+        load_trained(tmp_path)
