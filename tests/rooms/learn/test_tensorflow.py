@@ -67,6 +67,7 @@ def test_tensorflows_converter_makes_models_that_answer_as_ours(tmp_path: Path) 
     wrong, their_wrong = (
         float(np.sqrt(np.mean((answer - truth) ** 2))) for answer in (run(ours["int8"], fresh), theirs["int8"])
     )
-    assert wrong < 0.03 * truth.std()
-    assert wrong < 1.5 * their_wrong
-    assert np.sqrt(np.mean((run(ours["int8"], fresh) - theirs["int8"]) ** 2)) < 0.03 * truth.std()
+    assert wrong < 0.05 * truth.std()
+    assert wrong < 1.2 * their_wrong
+    # The same scheme on the same numbers: the same answers, but for a last digit of another version.
+    assert np.mean(run(ours["int8"], fresh) == theirs["int8"]) > 0.9
