@@ -53,7 +53,8 @@ from tests.bench._cmapss import (
 from tests.bench._cmapss_student import FOLDS, Part, Student, folds, how_many_factors, left_out, part, taught
 
 SUBSETS = ("FD001", "FD002", "FD003", "FD004")
-COVERAGE, COVERAGE_OF_THIRD = 0.9, 0.87
+COVERAGE, COVERAGE_OF_THIRD = 0.9, 0.88
+"""What engines left out are to see of a 90 % interval, over all and in each third of life."""
 LEVELS = tuple(np.linspace(0.86, 0.93, 8).tolist())
 JUDGED_FROM = 20
 """Cycles; an interval is calibrated on what is said of an engine from here on."""
