@@ -14,11 +14,11 @@ from edge.contract.types import SensorFault
 from edge.features.baseline import Baseline
 from edge.infer.sensors import words
 from edge.infer.sensors.charts import Cusum
-from edge.infer.sensors.isolate import Evidence, explains, isolate, shift_of
+from edge.infer.sensors.isolate import ABOUT_AS_WELL, FAR_BETTER, Evidence, explains, isolate, rivals, shift_of
 from edge.infer.sensors.model import Model, is_outside
 from edge.infer.sensors.spec import SensorSpec
 from edge.infer.sensors.suspicion import Suspicion
-from edge.infer.sensors.swapped import distance, exchanged, pairs_of, replaced
+from edge.infer.sensors.swapped import BLOCKS, exchanged, fits, pairs_of
 
 Array = NDArray[np.float64]
 
@@ -26,7 +26,6 @@ _SLOW_BLOCKS, _FAST_BLOCKS = 8.0, 2.0
 _STALE_BLOCKS = 8
 _NEAR_SD, _NEAR_BLOCKS = 3.0, 4
 _MATERIAL, _MATERIAL_RATIO = 0.01, 0.03
-_SWAP_GAIN, _SWAP_BLOCKS = 8.0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,71 +47,85 @@ class Follower:
         size = len(model.sd)
         self._slow, self._fast = np.zeros(size), np.zeros(size)
         self._stale = np.zeros(size)
+        self._conditions = np.array([model.baseline.centre, model.baseline.centre])
         self._charts = [Cusum() for _ in range(size)]
         self._levels = np.zeros(len(spec.tags))
         self._near: dict[str, int] = {}
         self._pairs = pairs_of(spec, model)
-        self._exchanged = np.zeros((len(self._pairs), 2))
-        self._swap_blocks = [0] * len(self._pairs)
+        self._other = np.zeros((len(self._pairs), size))
+        """Fast averages as they would be with each pair arranged the other way than it is taken to be."""
+        self._other_blocks = [0] * len(self._pairs)
+        self._swapped: int | None = None
+        """The pair that is taken to be exchanged."""
         self._known: tuple[int, ...] = ()
         self.suspicion = Suspicion()
         self._prepare()
 
     def _prepare(self) -> None:
         model, n = self._model, len(self._spec.signals)
-        self._slow_covariance = model.covariance(_worth(_SLOW_BLOCKS))
-        self._fast_covariance = model.covariance(_worth(_FAST_BLOCKS))
+        self._know()
         self._tags = (*(self._spec.signals[i].tag for i in model.signals), *("" for _ in model.balances))
         self._inexact = frozenset(range(n, n + len(self._spec.conditions)))
         self._ups = {t for c in self._spec.couplings for t, way in c.moves if way > 0 and t in self._spec.early}
+
+    def _know(self) -> None:
+        """How well the averages are known, under the conditions that they were taken under."""
+        slow, fast = self._conditions
+        self._slow_covariance = self._model.covariance(_worth(_SLOW_BLOCKS), slow)
+        self._fast_covariance = self._model.covariance(_worth(_FAST_BLOCKS), fast)
 
     def update(self, rows: Array, levels: Array, known: tuple[int, ...]) -> list[Call]:
         """Take a block's ``rows`` [steps, signals + balances + conditions] and mean readings [sensors].
 
         ``known`` are the sensors that drift already. Gives the sensors that are called off by it.
         """
-        mean, given, swapped = self._block(rows)
+        rows = self._inside(rows)
+        plain, given = self._block(rows)
         if not given.any():
             return []
         self._known = known
-        self._average(mean, given, swapped)
+        others = [self._block(np.array([exchanged(self._spec, row, pair) for row in rows]))[0] for pair in self._pairs]
+        mean = plain if self._swapped is None else others[self._swapped]
+        self._average(mean, given, [plain if k == self._swapped else other for k, other in enumerate(others)])
         rate = np.where(self._levels == 0.0, 1.0, _rate(_FAST_BLOCKS))
         self._levels += np.where(np.isfinite(levels), rate * (np.nan_to_num(levels) - self._levels), 0.0)
         for i in np.flatnonzero(given):
             self._charts[i].update(float(mean[i] / (self._model.sd[i] * math.sqrt(self._model.memory[i]))))
-        exchanged_ = self._exchanges()
-        if exchanged_:
-            return exchanged_
+        if self._rearranged(plain, others):
+            return self._exchange_calls()
         finding = isolate(self._evidence(fast=False), self._spec.couplings)
         called = self.suspicion.take(
-            finding, lambda s: explains(self._evidence(fast=False), s), self._shift, self._is_early
+            finding, lambda s: explains(self._evidence(fast=False), s, finding.sensors), self._shift, self._is_early
         )  # fmt: skip
         return [self._call(j) for j in called if self._is_material(j)]
 
-    def _block(self, rows: Array) -> tuple[Array, NDArray[np.bool_], Array]:
-        """Mean residual of a block, where it was given, and for each pair those with the two sensors exchanged."""
+    def _inside(self, rows: Array) -> Array:
+        """Those ``rows`` in which the asset ran as it did while it was learned."""
+        under = [len(self._spec.signals) + len(self._spec.balances) + i for i in self._model.conditions]
+        conditions = rows[:, under]
+        keep = [np.isfinite(c).all() and not is_outside(self._model, c) for c in conditions]
+        if any(keep):
+            for average, blocks in zip(self._conditions, (_SLOW_BLOCKS, _FAST_BLOCKS), strict=True):
+                average += _rate(blocks) * (conditions[keep].mean(axis=0) - average)
+            self._know()
+        return rows[keep]
+
+    def _block(self, rows: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Mean residual of a block, and where it was given."""
         model, n, b = self._model, len(self._spec.signals), len(self._spec.balances)
         columns = [*model.signals, *(n + i for i in model.balances)]
-        found, other = [], []
-        for row in rows:
-            conditions = row[[n + b + i for i in model.conditions]]
-            if not np.isfinite(conditions).all() or is_outside(model, conditions):
-                continue
-            expected = model.baseline.expected(conditions)
-            found.append(row[columns] - expected)
-            other.append([np.array(exchanged(self._spec, model, row, p)) - expected[list(p)] for p in self._pairs])
-        size = len(columns)
-        if not found:
-            return np.zeros(size), np.zeros(size, dtype=bool), np.zeros((len(self._pairs), 2))
-        stacked, swaps = np.array(found), np.array(other).reshape(len(found), len(self._pairs), 2)
+        if not len(rows):
+            return np.zeros(len(columns)), np.zeros(len(columns), dtype=bool)
+        under = [n + b + i for i in model.conditions]
+        stacked = np.array([row[columns] - model.baseline.expected(row[under]) for row in rows])
         count = np.isfinite(stacked).sum(axis=0)
-        counted = np.maximum(np.isfinite(swaps).sum(axis=0), 1)
-        return np.nansum(stacked, axis=0) / np.maximum(count, 1), count > 0, np.nansum(swaps, axis=0) / counted
+        return np.nansum(stacked, axis=0) / np.maximum(count, 1), count > 0
 
-    def _average(self, mean: Array, given: NDArray[np.bool_], swapped: Array) -> None:
+    def _average(self, mean: Array, given: NDArray[np.bool_], others: list[Array]) -> None:
         for average, blocks in ((self._slow, _SLOW_BLOCKS), (self._fast, _FAST_BLOCKS)):
             average += np.where(given, _rate(blocks) * (mean - average), 0.0)
-        self._exchanged += _rate(_FAST_BLOCKS) * (swapped - self._exchanged)
+        for k, other in enumerate(others):
+            self._other[k] += np.where(given, _rate(_FAST_BLOCKS) * (other - self._other[k]), 0.0)
         self._stale = np.where(given, 0.0, self._stale + 1.0)
 
     def _evidence(self, *, fast: bool, but: int | None = None) -> Evidence:
@@ -149,16 +162,19 @@ class Follower:
         return offset, said
 
     def _rival(self, sensor: int) -> str:
-        """The sensor that would explain the same nearly as well: where two only disagree, nobody can tell which."""
-        evidence = self._evidence(fast=False, but=sensor)
-        column = evidence.signature[:, sensor]
-        weight = np.linalg.inv(evidence.covariance)
-        for j, tag in enumerate(self._spec.tags):
-            other = evidence.signature[:, j]
-            size = float(other @ weight @ other) * float(column @ weight @ column)
-            if j != sensor and size > 0.0 and float(other @ weight @ column) ** 2 > 0.9 * size:
-                return tag
-        return ""
+        """The sensor that would explain the same about as well: where two only disagree, nobody can tell which."""
+        found = rivals(self._evidence(fast=False, but=sensor), sensor)
+        return self._spec.tags[found[0][1]] if found and found[0][0] < ABOUT_AS_WELL else ""
+
+    def reblamed(self) -> list[tuple[str, Call]]:
+        """Of the sensors that drift those that were blamed wrongly, by what came since, each with the right one."""
+        found = []
+        for j in self._known:
+            others = rivals(self._evidence(fast=False, but=j), j)
+            if others and others[0][0] < FAR_BETTER:
+                self._known = tuple(others[0][1] if k == j else k for k in self._known)
+                found.append((self._spec.tags[j], self._call(others[0][1])))
+        return found
 
     def _call(self, sensor: int) -> Call:
         rows = [i for i, tag in enumerate(self._tags) if tag == self._spec.tags[sensor]]
@@ -187,23 +203,37 @@ class Follower:
 
     # -- two exchanged ---------------------------------------------------------------------------------------------
 
-    def _exchanges(self) -> list[Call]:
-        evidence = self._evidence(fast=True)
-        if len(evidence.mean) < len(self._fast) or not self._pairs:
-            return []
-        now = distance(self._fast, self._fast_covariance)
-        for k, pair in enumerate(self._pairs):
-            then = distance(replaced(self._fast, pair, self._exchanged[k]), self._fast_covariance)
-            fits = now - then > _SWAP_GAIN**2 and then < 0.05 * now
-            self._swap_blocks[k] = self._swap_blocks[k] + 1 if fits else 0
-            if self._swap_blocks[k] == _SWAP_BLOCKS:
-                one, two = (self._tags[i] for i in pair)
-                return [Call(t, SensorFault.SWAPPED, _SWAP_BLOCKS, None, words.swapped(one, two)) for t in (one, two)]
-        return []
+    def _rearranged(self, plain: Array, others: list[Array]) -> bool:
+        """Whether a pair is now taken to be exchanged, or back in its place, by the averages up to this block."""
+        if (self._stale > 0.0).any():
+            return False
+        for k in range(len(self._pairs)):
+            if self._swapped not in (None, k):
+                continue
+            better = fits(self._fast, self._other[k], self._fast_covariance)
+            self._other_blocks[k] = self._other_blocks[k] + 1 if better else 0
+            if self._other_blocks[k] >= BLOCKS:
+                self._swapped = k if self._swapped is None else None
+                touched = plain != others[k]
+                # What was averaged under the wrong arrangement is forgotten.
+                self._fast = np.where(touched, plain if self._swapped is None else others[k], self._fast)
+                self._slow = np.where(touched, 0.0, self._slow)
+                self._other[k] = others[k] if self._swapped is None else plain
+                self._charts = [Cusum() for _ in self._charts]
+                self._other_blocks, self.suspicion = [0] * len(self._pairs), Suspicion()
+                return True
+        return False
 
-    def exchanged_back(self) -> list[str]:
-        """The tags of pairs that do not fit exchanged any longer."""
-        return [self._tags[i] for k, pair in enumerate(self._pairs) if self._swap_blocks[k] == 0 for i in pair]
+    def _exchange_calls(self) -> list[Call]:
+        if not self.exchanged:
+            return []
+        said = words.swapped(*self.exchanged)
+        return [Call(tag, SensorFault.SWAPPED, BLOCKS, None, said) for tag in self.exchanged]
+
+    @property
+    def exchanged(self) -> tuple[str, ...]:
+        """The two tags that are taken to be exchanged; empty where none are."""
+        return () if self._swapped is None else tuple(self._spec.signals[i].tag for i in self._pairs[self._swapped])
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -215,13 +245,13 @@ class Follower:
                 "balances": list(model.balances),
                 "baseline": model.baseline.flat().tolist(), "sd": model.sd.tolist(), "memory": model.memory.tolist(),
                 "correlation": model.correlation.tolist(), "signature": model.signature.tolist(),
-                "blocks": model.blocks,
+                "leverage": model.leverage.tolist(), "blocks": model.blocks,
             },
             "averages": [self._slow.tolist(), self._fast.tolist(), self._stale.tolist(), self._levels.tolist()],
+            "conditions": self._conditions.tolist(),
             "charts": [[c.up, c.down, c.up_since, c.down_since] for c in self._charts],
             "near": self._near,
-            "exchanged": self._exchanged.tolist(),
-            "swap_blocks": self._swap_blocks,
+            "other": [self._other.tolist(), self._other_blocks, self._swapped],
             "suspicion": self.suspicion.kept(),
         }  # fmt: skip
 
@@ -234,14 +264,17 @@ class Follower:
         baseline = Baseline.unflat(np.array(m["baseline"]), signals=size, conditions=len(conditions))
         model = Model(
             signals, conditions, balances, baseline, np.array(m["sd"]), np.array(m["memory"]),
-            np.array(m["correlation"]), np.array(m["signature"]), m["blocks"],
+            np.array(m["correlation"]), np.array(m["signature"]),
+            np.array(m["leverage"]).reshape(len(conditions), len(conditions)), m["blocks"],
         )  # fmt: skip
         follower = Follower(spec, model)
         follower._slow, follower._fast, follower._stale, follower._levels = (np.array(a) for a in kept["averages"])
+        follower._conditions = np.array(kept["conditions"]).reshape(2, len(conditions))
+        follower._know()
         follower._charts = [Cusum(up=c[0], down=c[1], up_since=c[2], down_since=c[3]) for c in kept["charts"]]
         follower._near = dict(kept["near"])
-        follower._exchanged = np.array(kept["exchanged"]).reshape(len(follower._pairs), 2)
-        follower._swap_blocks = list(kept["swap_blocks"])
+        other, follower._other_blocks, follower._swapped = kept["other"]
+        follower._other = np.array(other).reshape(len(follower._pairs), len(model.sd))
         follower.suspicion = Suspicion.of(kept["suspicion"])
         return follower
 

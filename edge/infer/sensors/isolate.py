@@ -27,6 +27,8 @@ MOVED = 4.0
 """Standard deviations of the average: to blame a sensor, and to count a residual among those that moved."""
 _DOUBT = 1.5
 """The scatter of a block is known from some two dozen blocks only: distances are held against so much more."""
+ABOUT_AS_WELL, FAR_BETTER = 9.0, -25.0
+"""Differences of the squared distances that two explanations leave: three standard deviations, and five."""
 _MODEL_ERROR = 0.25
 """What a sensor of a condition does to the others is known to so much of itself only."""
 
@@ -147,12 +149,25 @@ def _is_enough(left: float, strength: float, limit: float, *, inexact: bool) -> 
     return left <= limit + slack and strength >= STRENGTH_MIN
 
 
-def explains(evidence: Evidence, sensors: tuple[int, ...]) -> bool:
-    """Whether ``sensors`` alone would still explain what stands off."""
+def explains(evidence: Evidence, sensors: tuple[int, ...], best: tuple[int, ...]) -> bool:
+    """Whether ``sensors`` alone would still explain what stands off, about as well as ``best`` does."""
     rest = _Rest(evidence)
     left = rest.of(sensors)
     strength = math.sqrt(max(rest.of(()) - left, 0.0))
-    return _is_enough(left, strength, _limit(evidence), inexact=bool(evidence.inexact & set(sensors)))
+    enough = _is_enough(left, strength, _limit(evidence), inexact=bool(evidence.inexact & set(sensors)))
+    return enough and left - rest.of(best) < ABOUT_AS_WELL
+
+
+def rivals(evidence: Evidence, sensor: int) -> list[tuple[float, int]]:
+    """Other sensors that would explain what ``sensor`` does, the best first.
+
+    Each with how much more of a distance it leaves: below ``ABOUT_AS_WELL`` nobody can tell the two apart, and where
+    it is far below 0 the wrong one is blamed.
+    """
+    rest = _Rest(evidence)
+    mine = rest.of((sensor,))
+    others = [j for j in range(evidence.signature.shape[1]) if j not in (sensor, *evidence.known) and rest.sees(j)]
+    return sorted((rest.of((j,)) - mine, j) for j in others)
 
 
 def _coupled(evidence: Evidence, couplings: Sequence[Coupling]) -> tuple[str, tuple[str, ...]]:

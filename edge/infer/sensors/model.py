@@ -28,7 +28,6 @@ _FLOOR = 1e-3
 """Averages of ratios are not believed to less than a thousandth, nor others to less than that share of their level."""
 _SEASON_C = 2.0
 """The air around a machine moves by so much from week to week: what was learned in one week does not hold it."""
-_OUTSIDE = 0.25
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Model:
     """``signals``, ``conditions`` and ``balances`` are positions in the spec's; residuals follow signals, balances.
 
     ``sd`` [residuals] is that of a block's mean, ``memory`` [residuals] how many blocks count as one independent one,
-    ``correlation`` [residuals, residuals] that of residuals, ``signature`` [residuals, sensors] what a shift of each
-    sensor (ratios for logarithmic signals, else in its own unit) does to each residual.
+    ``correlation`` [residuals, residuals] that of residuals, ``leverage`` [conditions, conditions] the inverse of the
+    learned conditions' covariance, in units of the baseline's scale, ``signature`` [residuals, sensors] what a shift of
+    each sensor (ratios for logarithmic signals, else in its own unit) does to each residual.
     """
 
     signals: tuple[int, ...]
@@ -48,11 +48,17 @@ class Model:
     memory: Array
     correlation: Array
     signature: Array
+    leverage: Array
     blocks: int
 
-    def covariance(self, averaged_blocks: float) -> Array:
-        """Of an average that is worth so many blocks: [residuals, residuals]."""
-        variance = self.sd**2 * self.memory * (1.0 / averaged_blocks + 1.0 / self.blocks)
+    def covariance(self, averaged_blocks: float, conditions: Array) -> Array:
+        """Of an average that is worth so many blocks, under ``conditions`` on average: [residuals, residuals].
+
+        The further they are from those of the learned rows, the less is known of what they do to the signals.
+        """
+        off = (conditions - self.baseline.centre) / self.baseline.scale
+        learned = (1.0 + float(off @ self.leverage @ off)) / self.blocks
+        variance = self.sd**2 * self.memory * (1.0 / averaged_blocks + learned)
         sd = np.sqrt(variance + self._floor**2)
         return np.asarray(self.correlation * np.outer(sd, sd), dtype=np.float64)
 
@@ -112,7 +118,8 @@ def learn(spec: SensorSpec, rows: Array, levels: Mapping[str, float], block: int
             sd[column] = np.hypot(sd[column], _SEASON_C * np.sqrt(len(rows) / block) / 2.0)
     return Model(
         signals, conditions, balances, baseline, sd, memory, _correlation(residuals),
-        _signature(spec, signals, conditions, balances, baseline, levels), max(len(rows) // block, 2),
+        _signature(spec, signals, conditions, balances, baseline, levels), _leverage(baseline, rows[:, under]),
+        max(len(rows) // block, 2),
     )  # fmt: skip
 
 
@@ -153,6 +160,11 @@ def _correlation(residuals: Array) -> Array:
     return np.asarray((1.0 - _SHRINK) * found / np.outer(scale, scale) + _SHRINK * np.eye(len(scale)))
 
 
+def _leverage(baseline: Baseline, conditions: Array) -> Array:
+    z = (conditions - baseline.centre) / baseline.scale
+    return np.asarray(np.linalg.inv(z.T @ z / len(z) + 1e-6 * np.eye(z.shape[1])))
+
+
 def _signature(
     spec: SensorSpec, signals: tuple[int, ...], conditions: tuple[int, ...], balances: tuple[int, ...],
     baseline: Baseline, levels: Mapping[str, float],
@@ -187,6 +199,4 @@ def _slope(terms: Mapping[str, float], tag: str, levels: Mapping[str, float]) ->
 
 def is_outside(model: Model, conditions: Array) -> bool:
     """Whether the asset runs as it never did while learning, so that its residuals say nothing."""
-    low, high = model.baseline.low, model.baseline.high
-    margin = _OUTSIDE * (high - low)
-    return bool(((conditions < low - margin) | (conditions > high + margin)).any())
+    return bool(((conditions < model.baseline.low) | (conditions > model.baseline.high)).any())

@@ -37,7 +37,7 @@ class _Member:
     sd: float = 0.0
     """Of a block, as if it were independent of the last."""
     chart: Cusum = field(default_factory=Cusum)
-    guard: PageHinkley = field(default_factory=lambda: PageHinkley(least=6))
+    guard: PageHinkley = field(default_factory=lambda: PageHinkley(delta=0.5, least=4))
     bias: float = 0.0
     level: float = 0.0
     off: bool = False
@@ -75,6 +75,10 @@ class Group:
     def off(self) -> tuple[str, ...]:
         return tuple(tag for tag, member in self._members.items() if member.off)
 
+    @property
+    def is_learned(self) -> bool:
+        return any(member.sd > 0.0 for member in self._members.values())
+
     def bias(self, tag: str) -> float:
         """How far ``tag`` reads from what the others say that it should, in its unit."""
         return self._members[tag].bias
@@ -92,7 +96,7 @@ class Group:
     def update(self, means: Mapping[str, float], doubted: frozenset[str] = frozenset()) -> None:
         """``means`` of one block by tag, those that were read; ``doubted`` are bad for another reason."""
         given = {t: means[t] for t in self.tags if t in means and t not in doubted}
-        if not any(member.sd for member in self._members.values()):
+        if not self.is_learned:
             self._learn(given)
             return
         centred = self._centred(given, doubted)
@@ -112,11 +116,10 @@ class Group:
 
     def _vote(self) -> None:
         """The member that moved furthest loses; one at a time, and two must be left that agree."""
-        moved = [(abs(m.bias) / m.sd, tag) for tag, m in self._members.items() if not m.off and m.sd > 0.0 and m.moved]
         believed = [m for m in self._members.values() if not m.off and m.sd > 0.0]
-        if not moved or len(believed) < 3:
+        worst = max(believed, key=lambda m: abs(m.bias))
+        if len(believed) < 3 or not worst.moved:
             return
-        worst = self._members[max(moved)[1]]
         worst.off = True
         for member in believed:
             if member is not worst:
@@ -151,8 +154,9 @@ class Group:
             before = [row[tag] - float(np.median(list(row.values()))) for row in self._learned if tag in row]
             if len(before) < _GUARDED_FROM:
                 continue
-            scale = max(float(np.std(before)), _SD_MIN * abs(middle), 1e-9)
-            if self._members[tag].guard.update((value - middle) / scale):
+            first = before[:_GUARDED_FROM]
+            scale = max(float(np.std(first)), _SD_MIN * abs(middle), 1e-9)
+            if self._members[tag].guard.update((value - middle - float(np.mean(first))) / scale):
                 for member in self._members.values():
                     member.guard = _Member().guard
                 self._learned = []

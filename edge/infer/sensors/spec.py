@@ -12,6 +12,7 @@ from edge.config.asset_class import AssetClass
 from edge.config.sensors import Balance
 from edge.contract.types import Tag
 from edge.features.tracker import Signal
+from edge.infer.words import spoken
 
 SENSORS_MAX = 32
 _RATIO = frozenset({"vibration", "power", "flow"})
@@ -57,7 +58,8 @@ class SensorSpec:
         return (*(s.tag for s in self.signals), *self.conditions)
 
     def unit(self, tag: str) -> str:
-        return dict(self.units).get(tag, "")
+        """As its profile says, else by its name; empty where it has none."""
+        return dict(self.units).get(tag, "") or spoken(tag)[1]
 
 
 def kind_of(tag: str, tags: Sequence[Tag] = ()) -> str:

@@ -1,12 +1,10 @@
 """Two sensors exchanged, as after work on the cabinet: each says what the other should.
 
-For every pair of one unit the residuals are also kept as they would be with the two exchanged back. Where that explains
-what stands off, and a single sensor does not, the two are swapped.
+For every pair of one unit the residuals are also averaged as they would be with the two exchanged back. Where that
+explains nearly everything that stands off, the two are swapped, until the plain arrangement explains it better again.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +14,41 @@ from edge.infer.sensors.spec import SensorSpec
 
 Array = NDArray[np.float64]
 PAIRS_MAX = 12
+_GAIN, _SHARE = 8.0, 0.05
+"""The distance must fall by so many squared standard deviations, and to so small a share of what it was."""
+BLOCKS = 2
 
 
 def pairs_of(spec: SensorSpec, model: Model) -> tuple[tuple[int, int], ...]:
-    """Followed signals that could be exchanged: positions in ``model.signals`` of two of one unit and scale."""
+    """Followed signals that could be exchanged, as positions in ``spec.signals``: two of one unit and scale."""
     found: list[tuple[int, int]] = []
     for a, i in enumerate(model.signals):
-        for b, j in enumerate(model.signals[a + 1 :], a + 1):
+        for j in model.signals[a + 1 :]:
             one, two = spec.signals[i], spec.signals[j]
             if one.log == two.log and spec.unit(one.tag) == spec.unit(two.tag) != "":
-                found.append((a, b))
+                found.append((i, j))
     return tuple(found[:PAIRS_MAX])
 
 
-def exchanged(spec: SensorSpec, model: Model, row: Array, pair: tuple[int, int]) -> tuple[float, float]:
-    """The signals of ``pair`` as they would be, in ``row`` [signals, ...], were the two sensors exchanged back."""
-    i, j = (model.signals[k] for k in pair)
-    one, two = spec.signals[i], spec.signals[j]
-    if one.minus == two.tag:
-        return -float(row[i]), float(row[j] + row[i])
-    if two.minus == one.tag:
-        return float(row[i] + row[j]), -float(row[j])
-    return float(row[j]), float(row[i])
-
-
-def distance(mean: Array, covariance: Array) -> float:
-    return float(mean @ np.linalg.solve(covariance, mean))
-
-
-def replaced(mean: Array, pair: Sequence[int], values: Sequence[float]) -> Array:
-    found = mean.copy()
-    found[list(pair)] = values
+def exchanged(spec: SensorSpec, row: Array, pair: tuple[int, int]) -> Array:
+    """``row`` [signals, ...] as it would be, were the two sensors of ``pair`` exchanged back."""
+    i, j = pair
+    found = row.copy()
+    if spec.signals[j].minus == spec.signals[i].tag:
+        i, j = j, i
+    if spec.signals[i].minus != spec.signals[j].tag:
+        found[i], found[j] = row[j], row[i]
+        return found
+    # The second is what the first, and others, are taken above.
+    for k, signal in enumerate(spec.signals):
+        if signal.minus == spec.signals[j].tag:
+            found[k] = row[k] - row[i]
+    found[i], found[j] = -row[i], row[j] + row[i]
     return found
+
+
+def fits(plain: Array, other: Array, covariance: Array) -> bool:
+    """Whether the averaged residuals ``other`` explain nearly all that stands off in ``plain``."""
+    weight = np.linalg.inv(covariance)
+    now, then = float(plain @ weight @ plain), float(other @ weight @ other)
+    return now - then > _GAIN**2 and then < _SHARE * now

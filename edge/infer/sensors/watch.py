@@ -21,9 +21,9 @@ from edge.infer.sensors import words
 from edge.infer.sensors.clock import RunningHours
 from edge.infer.sensors.follow import Follower
 from edge.infer.sensors.model import learn, row_of
-from edge.infer.sensors.redundancy import Group
-from edge.infer.sensors.signs import Signs
+from edge.infer.sensors.singles import Singles
 from edge.infer.sensors.spec import SensorSpec
+from edge.infer.sensors.votes import Votes
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
@@ -52,11 +52,8 @@ class SensorWatch:
     def __init__(self, spec: SensorSpec, hour_meter: str = "") -> None:
         self.spec = spec
         self._hours = RunningHours(hour_meter, spec.conditions)
-        self._signs = {tag: Signs() for tag in spec.tags}
-        self._moved_at: dict[str, int] = {}
-        self._suspect_ns: dict[str, int] = {}
-        self._polls = 0
-        self._groups = [Group(tags) for tags in spec.groups if len(tags) >= 3]
+        self._singles = Singles(spec.tags)
+        self._votes = Votes(spec.groups)
         self._standing: dict[str, Standing] = {}
         self._rows: list[Rows] = []
         self._levels, self._levels_count = np.zeros(len(spec.tags)), np.zeros(len(spec.tags))
@@ -94,18 +91,13 @@ class SensorWatch:
 
     @property
     def doubted(self) -> frozenset[str]:
-        """Of these the ones that no vote of a group stands in for."""
-        spoken_for = {tag for group in self._groups for tag in group.tags if len(group.tags) - len(group.off) >= 2}
-        return self.quarantined - spoken_for
+        """Of these the ones that no vote of redundant sensors stands in for."""
+        return self.quarantined - self._votes.speaks_for(self.quarantined)
 
     def believed(self, values: Mapping[str, object]) -> dict[str, object]:
-        """``values`` without what is not believed; a redundant sensor is spoken for by the vote of its group."""
+        """``values`` without what is not believed; a redundant sensor is spoken for by the vote of the others."""
         kept = {tag: value for tag, value in values.items() if tag not in self._standing}
-        for group in self._groups:
-            numbers = {t: x for t in group.tags if t in kept and (x := number(kept[t])) is not None}
-            for tag in group.tags:
-                if tag in self._standing and (vote := group.vote(tag, numbers)) is not None:
-                    kept[tag] = vote
+        self._votes.stand_in(kept, self.quarantined)
         return kept
 
     # -- following -------------------------------------------------------------------------------------------------
@@ -114,7 +106,8 @@ class SensorWatch:
         """Take one poll: ``fresh`` are its good values, ``held`` with what other polls of the asset said last."""
         if not self.spec.signals or not self._hours.update(held, mono_ns):
             return
-        self._watch_signs(fresh, read_ns)
+        self._singles.observe(fresh, read_ns)
+        self._settle_singles()
         usable = {tag: value for tag, value in held.items() if not self._is_wild(tag)}
         row = row_of(self.spec, usable)
         raw = np.array([np.nan if (x := number(usable.get(t))) is None else x for t in self.spec.tags])
@@ -165,47 +158,43 @@ class SensorWatch:
             self._hold(self._follower, rows, means)
 
     def _hold(self, follower: Follower, rows: Array, means: Array) -> None:
-        known = tuple(i for i, t in enumerate(self.spec.tags) if self._is(t, SensorFault.DRIFTING))
-        called = follower.update(rows, means, known)
-        for call in called:
-            if call.tag not in self._standing:
+        for call in follower.update(rows, means, self._drifting()):
+            if call.tag not in self._standing or call.fault is SensorFault.SWAPPED:
                 self._standing[call.tag] = Standing(call.fault, self._ago(call.blocks), call.offset, call.words)
+        outvoted = self._votes.off
+        for tag, call in follower.reblamed():
+            if tag not in outvoted and call.tag not in self._standing:
+                since_ns = self._standing.pop(tag).since_ns
+                self._standing[call.tag] = Standing(call.fault, since_ns, call.offset, call.words)
+        known = self._drifting()
         for tag in follower.believed_again(known):
-            if not any(tag in group.off for group in self._groups):
+            if tag not in outvoted:
                 self._standing.pop(tag, None)
-        for tag in follower.exchanged_back():
-            if self._is(tag, SensorFault.SWAPPED):
-                self._standing.pop(tag, None)
-        for i in known:
-            self._say_offset(self.spec.tags[i], follower.offset(i))
+        for tag in self.spec.tags:
+            if self._is(tag, SensorFault.SWAPPED) and tag not in follower.exchanged:
+                del self._standing[tag]
+        for tag in (self.spec.tags[i] for i in known):
+            if self._is(tag, SensorFault.DRIFTING) and tag not in outvoted:
+                offset, said = follower.offset(self.spec.tags.index(tag))
+                self._standing[tag] = Standing(SensorFault.DRIFTING, self._standing[tag].since_ns, offset, said)
 
-    def _say_offset(self, tag: str, offset: tuple[float, str]) -> None:
-        standing = self._standing.get(tag)
-        if standing is not None and not any(tag in group.off for group in self._groups):
-            self._standing[tag] = Standing(standing.fault, standing.since_ns, *offset)
+    def _drifting(self) -> tuple[int, ...]:
+        return tuple(i for i, t in enumerate(self.spec.tags) if self._is(t, SensorFault.DRIFTING))
 
     def _vote(self, means: Mapping[str, float]) -> None:
-        wild = frozenset(t for t in self._standing if self._is_wild(t))
-        for group in self._groups:
-            before = group.off
-            group.update(means, wild)
-            for tag in group.off:
-                since = (
-                    self._standing[tag].since_ns if self._is(tag, SensorFault.DRIFTING) else self._ago(group.since(tag))
-                )
-                said = words.drifting(
-                    tag,
-                    self.spec.unit(tag),
-                    group.bias(tag),
-                    means.get(tag, 0.0),
-                    f"the vote of {len(group.tags)} sensors",
-                )
-                self._standing[tag] = Standing(SensorFault.DRIFTING, since, group.bias(tag), said)
-            for tag in before:
-                if tag not in group.off and self._is(tag, SensorFault.DRIFTING):
-                    self._standing.pop(tag)
-                    if self._follower is not None:
-                        self._follower.forget((self.spec.tags.index(tag),))
+        again = self._votes.update(means, frozenset(t for t in self._standing if self._is_wild(t)))
+        for tag in again:
+            if self._is(tag, SensorFault.DRIFTING):
+                del self._standing[tag]
+                if self._follower is not None:
+                    self._follower.forget((self.spec.tags.index(tag),))
+        for tag, group in self._votes.off.items():
+            known = self._is(tag, SensorFault.DRIFTING)
+            since_ns = self._standing[tag].since_ns if known else self._ago(group.since(tag))
+            because, bias = f"the vote of {len(group.tags)} sensors", group.bias(tag)
+            said = words.drifting(tag, self.spec.unit(tag), bias, means.get(tag, 0.0), because)
+            if not self._is_wild(tag):
+                self._standing[tag] = Standing(SensorFault.DRIFTING, since_ns, bias, said)
 
     def _is(self, tag: str, fault: SensorFault) -> bool:
         standing = self._standing.get(tag)
@@ -215,30 +204,13 @@ class SensorWatch:
         """The wall time so many blocks ago, as far back as is remembered."""
         return self._times_ns[-min(max(blocks, 1), len(self._times_ns))] if self._times_ns else 0
 
-    def _watch_signs(self, fresh: Mapping[str, object], read_ns: int) -> None:
-        self._polls += 1
-        given = [(tag, x) for tag, signs in self._signs.items() if (x := number(fresh.get(tag))) is not None]
-        for tag, value in given:
-            if value != self._signs[tag].last:
-                self._moved_at[tag] = self._polls
-        half = (len(self._moved_at) - 1) / 2.0
-        for tag, value in given:
-            signs, at = self._signs[tag], self._moved_at.get(tag, 0)
-            others = value != signs.last or sum(moved > at for moved in self._moved_at.values()) >= max(half, 1.0)
-            signs.update(value, others_move=others)
-            self._settle_sign(tag, signs, read_ns)
-
-    def _settle_sign(self, tag: str, signs: Signs, read_ns: int) -> None:
-        if not signs.suspect:
-            self._suspect_ns.pop(tag, None)
-        else:
-            self._suspect_ns.setdefault(tag, read_ns)
-        standing = self._standing.get(tag)
-        if signs.fault and (standing is None or standing.fault != signs.fault):
-            fault = SensorFault(signs.fault)
-            self._standing[tag] = Standing(fault, self._suspect_ns.get(tag, read_ns), None, words.plain(tag, fault))
-        elif not signs.fault and standing is not None and self._is_wild(tag):
+    def _settle_singles(self) -> None:
+        found = {tag: (fault, since_ns) for tag, fault, since_ns in self._singles.faults()}
+        for tag in [t for t in self._standing if self._is_wild(t) and t not in found]:
             del self._standing[tag]
+        for tag, (fault, since_ns) in found.items():
+            if not self._is(tag, fault):
+                self._standing[tag] = Standing(fault, since_ns, None, words.plain(tag, fault))
 
     # -- keeping ---------------------------------------------------------------------------------------------------
 
@@ -248,12 +220,9 @@ class SensorWatch:
             "version": STATE_VERSION,
             "tags": list(self.spec.tags),
             "hours": self._hours.kept(),
-            "signs": {tag: signs.kept() for tag, signs in self._signs.items()},
-            "moved": self._moved_at,
-            "suspect": self._suspect_ns,
-            "polls": self._polls,
+            "singles": self._singles.kept(),
             "opened": self._opened_h,
-            "groups": [group.kept() for group in self._groups],
+            "votes": self._votes.kept(),
             "standing": {tag: asdict(standing) for tag, standing in self._standing.items()},
             "rows": base64.b64encode(np.array(self._rows, dtype="<f4").tobytes()).decode(),
             "levels": [self._levels.tolist(), self._levels_count.tolist()],
@@ -271,11 +240,9 @@ class SensorWatch:
         if kept["version"] != STATE_VERSION or kept["tags"] != list(self.spec.tags):
             return False
         self._hours.restore(kept["hours"])
-        self._signs = {tag: Signs(**kept["signs"][tag]) for tag in self.spec.tags}
-        self._moved_at, self._suspect_ns = dict(kept["moved"]), dict(kept["suspect"])
-        self._polls, self._opened_h = kept["polls"], kept["opened"]
-        for group, state in zip(self._groups, kept["groups"], strict=True):
-            group.restore(state)
+        self._singles.restore(kept["singles"])
+        self._opened_h = kept["opened"]
+        self._votes.restore(kept["votes"])
         self._standing = {tag: Standing(**standing) for tag, standing in kept["standing"].items()}
         rows = np.frombuffer(base64.b64decode(kept["rows"]), dtype="<f4").astype(np.float32)
         self._rows = list(rows.reshape(-1, max(len(self._sum), 1)))

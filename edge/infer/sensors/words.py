@@ -8,8 +8,7 @@ from edge.infer.words import spoken
 
 def drifting(tag: str, unit: str, offset: float, reading: float, because: str, rival: str = "") -> str:
     """``because`` says what it was held against; ``rival`` is a sensor that would explain it nearly as well."""
-    name, known = spoken(tag)
-    unit = unit or known
+    name = spoken(tag)[0]
     digits = 0 if abs(reading) >= 1000.0 else 1 if abs(reading) >= 10.0 else 2
     space = " " if unit and unit != "%" else ""
     words = f"{name} drifts: it reads {reading:.{digits}f}{space}{unit}, {offset:+.{digits}f} off, by {because}"
