@@ -159,15 +159,15 @@ def explains(evidence: Evidence, sensors: tuple[int, ...], best: tuple[int, ...]
 
 
 def rivals(evidence: Evidence, sensor: int) -> list[tuple[float, int]]:
-    """Other sensors that would explain what ``sensor`` does, the best first.
+    """Other sensors that would explain what ``sensor`` does and leave nothing unexplained, the best first.
 
     Each with how much more of a distance it leaves: below ``ABOUT_AS_WELL`` nobody can tell the two apart, and where
     it is far below 0 the wrong one is blamed.
     """
-    rest = _Rest(evidence)
+    rest, limit = _Rest(evidence), _limit(evidence)
     mine = rest.of((sensor,))
     others = [j for j in range(evidence.signature.shape[1]) if j not in (sensor, *evidence.known) and rest.sees(j)]
-    return sorted((rest.of((j,)) - mine, j) for j in others)
+    return sorted((left - mine, j) for j in others if (left := rest.of((j,))) <= limit)
 
 
 def _coupled(evidence: Evidence, couplings: Sequence[Coupling]) -> tuple[str, tuple[str, ...]]:

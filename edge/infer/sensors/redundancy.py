@@ -37,7 +37,7 @@ class _Member:
     sd: float = 0.0
     """Of a block, as if it were independent of the last."""
     chart: Cusum = field(default_factory=Cusum)
-    guard: PageHinkley = field(default_factory=lambda: PageHinkley(delta=0.5, least=4))
+    guard: PageHinkley = field(default_factory=lambda: PageHinkley(delta=0.5, limit=9.0, least=4))
     bias: float = 0.0
     level: float = 0.0
     off: bool = False
