@@ -32,6 +32,8 @@ RUL_CAP_H = 1000.0
 COVERAGE = 0.9
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Where the survival curve has points within the interval of 90 %."""
+NO_END = 0.99
+"""A life score from here on is one of at least the cap."""
 EDGES_H = (0.0, 10.0, 24.0, 48.0, 90.0, 168.0, 300.0, 500.0, 750.0, RUL_CAP_H)
 """Ranges of predicted life with an interval of their own."""
 QUIET = (0.25, 0.5)
@@ -164,8 +166,9 @@ def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, 
             )
         except ValueError as error:
             raise BundleError(where, str(error), "simulate more machines") from error
-        machines = calibration.machine[rows_of]
-        within.append(places(predicted[rows_of], actual[rows_of], machines, intervals[-1], LEVELS))
+        # Where no end is in sight there is no curve: those many rows would only say that nothing happens.
+        ends = rows_of & (predicted < NO_END)
+        within.append(places(predicted[ends], actual[ends], calibration.machine[ends], intervals[-1], LEVELS))
     early, established = intervals
     return _Life("life.int8.tflite", float32, int8, scaling, early, established, Inner(LEVELS, *within))
 
