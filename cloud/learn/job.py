@@ -10,16 +10,18 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from cloud.learn.ages import fleet_ages
 from cloud.learn.dataset import DataSet, make, summary
 from cloud.learn.fleet import KINDS, Fleet, Kind, Recipe, simulate
 from cloud.learn.outcomes import Told
 from cloud.learn.split import Split, beyond_law, of_simulated, with_stored
+from cloud.learn.survival import TooFewError
 from cloud.learn.train import MACHINES_MIN, RUL_CAP_H, Trained, learn
 from cloud.store.reader import Reader
 from cloud.store.replay import Extent, upto
@@ -74,7 +76,15 @@ def run(job: Job, data: DataSet | None = None, *, each: Step = lambda _: None, f
         fleet = simulated(job, each) if fleet is None else fleet
         split = _split(job, fleet, data)
         law = beyond_law(data, fleet, cap_h=RUL_CAP_H)
-        return learn(job.kind, job.recipe, split, seed=job.seed, about=_about(job, fleet, data), law=law)
+        trained = learn(job.kind, job.recipe, split, seed=job.seed, about=_about(job, fleet, data), law=law)
+    return trained if data is None else replace(trained, manifest=trained.manifest | _ages(data))
+
+
+def _ages(data: DataSet) -> dict[str, Any]:
+    try:
+        return {"ages": fleet_ages(data.lives).as_json()}
+    except TooFewError:
+        return {}
 
 
 def simulated(job: Job, each: Step = lambda _: None) -> Fleet | None:

@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,21 @@ class Inner:
 
 
 @dataclass(frozen=True)
+class Ages:
+    """At what age machines of the class have failed: lives are Weibull with ``shape`` and ``scale_h``, the logarithm of
+    which is known to a standard deviation of ``spread``, from ``failures`` among ``lives``."""
+
+    shape: float
+    scale_h: float
+    spread: float
+    failures: int
+    lives: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Detector:
     """An autoencoder: what it cannot reproduce is unlike its training. ``threshold`` of the root mean square error."""
 
@@ -131,6 +146,7 @@ class TrainedBundle(Bundle):
     ``novelty`` tells whether the asset departs from healthy, ``familiar`` whether it does so in a way that the life
     model has seen. The ``early`` interval holds while health is above ``established_below``, ``established`` after.
     ``inner`` tells how lives lie within them; bundles from before it have none.
+    ``ages`` are what the fleet showed of ageing, where it showed any.
     """
 
     features: Mapping[str, Any]
@@ -147,6 +163,7 @@ class TrainedBundle(Bundle):
     novelty: Detector
     familiar: Detector
     inner: Inner | None = None
+    ages: Ages | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -370,6 +387,7 @@ def _assemble(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> Bundle
         novelty=_detector(manifest["novelty"], len(names)),
         familiar=_detector(manifest["familiar"], len(names)),
         inner=_inner(life["inner"]) if "inner" in life else None,
+        ages=_ages(manifest["ages"]) if "ages" in manifest else None,
     )
 
 
@@ -402,6 +420,14 @@ def _inner(data: Mapping[str, Any]) -> Inner:
     if any((np.abs(place) > 1.0).any() or (np.diff(place) < 0.0).any() for place in places):
         raise ValueError("places within the interval do not ascend between its ends")
     return Inner(*(tuple(part.tolist()) for part in (levels, *places)))
+
+
+def _ages(data: Mapping[str, Any]) -> Ages:
+    failures, lives = int(data["failures"]), int(data["lives"])
+    if not 0 < failures <= lives:
+        raise ValueError(f"{failures} failures among {lives} lives")
+    shape, scale_h, spread = (_positive(data[name]) for name in ("shape", "scale_h", "spread"))
+    return Ages(shape, scale_h, spread, failures, lives)
 
 
 def _vector(data: Any, size: int | None = None) -> Array:

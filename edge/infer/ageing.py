@@ -8,9 +8,10 @@ on the wide side: 0.7 is a factor of two either way, 1.1 one of three.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.config.nameplate import Bearing, Nameplate, Tool, Winding
+from edge.contract.bundle import Ages
 from edge.physics.bearing import EXPONENT, WEIBULL_SLOPE, l10_h
 from edge.physics.lifetime import Lifetime
 from edge.physics.motor import insulation_life_h
@@ -25,6 +26,8 @@ _MODEL = 0.5
 _TOOL_SHAPE, _TOOL_CONSTANTS = 3.5, 0.3
 """Tool lives scatter with a coefficient of variation of about 0.3 (Wager & Barash 1971, high-speed steel)."""
 _WINDING_SHAPE, _HOT_SPOT_K, _RULE_OF_THUMB = 2.0, 5.0, 0.6
+_APART = 0.4
+"""Single machines of a fleet differ from its mean by load and care: a factor of one and a half either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,24 @@ def parts_of(nameplate: Nameplate) -> tuple[AgeingPart, ...]:
         _winding(nameplate.winding) if nameplate.winding is not None else None,
     )
     return tuple(part for part in given if part is not None)
+
+
+def with_fleet(parts: tuple[AgeingPart, ...], ages: Ages) -> tuple[AgeingPart, ...]:
+    """``parts`` with the one that fails first drawn toward what the fleet showed: its failures are taken to be those.
+
+    Laws of different shapes meet at their medians.
+    """
+    if not parts:
+        return parts
+    first = min(parts, key=lambda part: part.law.scale_h)
+    half = -math.log(0.5)
+    log_scale = math.log(ages.scale_h) + math.log(half) * (1.0 / ages.shape - 1.0 / first.law.shape)
+    drawn = replace(
+        first,
+        law=first.law.drawn_together(log_scale, ages.spread, apart=_APART),
+        rests_on=f"{first.rests_on} and {ages.failures} failures among {ages.lives} lives of its fleet",
+    )
+    return tuple(drawn if part is first else part for part in parts)
 
 
 def _bearing(plate: Bearing) -> AgeingPart:

@@ -112,7 +112,7 @@ class Judge:
             )
         if self._sensors.machine:
             opinion = replace(opinion, departs=True)
-        opinion = self._prior.completed(opinion, at_ns)
+        opinion = self._prior.completed(opinion, at_ns, self._mind.ages)
         life = opinion.life
         return Verdict(
             asset=self.asset_id,

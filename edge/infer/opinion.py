@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from edge.contract.bundle import Ages
 from edge.contract.types import Reason, SurvivalPoint
 
 NOT_ENOUGH = "not enough evidence"
@@ -50,6 +51,8 @@ class Mind(Protocol):
 
     tags: tuple[str, ...]
     """Tags whose readings are the evidence; empty for all."""
+    ages: Ages | None
+    """What its bundle tells of the ages at which such machines fail."""
 
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         """Take one poll's good values, with its wall and monotonic times."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contract.bundle import OwnBundle
+from edge.contract.bundle import Ages, OwnBundle
 from edge.contract.own import REPRODUCED, OwnLife
 from edge.errors import BundleError
 from edge.features.averages import Averages
@@ -64,6 +64,7 @@ class Own:
         )
         self._check(where)
         self.tags = bundle.tags
+        self.ages: Ages | None = None
         self._averages = Averages([f.tag for f in own.features], [f.over_h for f in own.features])
         self._doubted: frozenset[str] = frozenset()
         self._hour = 0.0

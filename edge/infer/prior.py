@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.config.nameplate import Service
+from edge.contract.bundle import Ages
 from edge.contract.types import SurvivalPoint
 from edge.features.severity import Boundaries, Zone
 from edge.features.tracker import number
-from edge.infer.ageing import parts_of
+from edge.infer.ageing import parts_of, with_fleet
 from edge.infer.curve import SHARES, curve, failed_by, stop_in_h
 from edge.infer.opinion import BUNDLE, PRIOR, Life, Opinion
 from edge.physics.lifetime import Part, remaining_h, survives
@@ -46,7 +47,8 @@ class Prior:
     def __init__(self, service: Service, hour_meter: str) -> None:
         """Raises ``PhysicsError`` for papers that cannot be."""
         plate = service.nameplate
-        self._parts = parts_of(plate) if plate is not None else ()
+        self._papers = self._parts = parts_of(plate) if plate is not None else ()
+        self._ages: Ages | None = None
         self._hour_meter, self._stop = hour_meter, service.stop
         self._vibration = plate.vibration.tag if plate is not None and plate.vibration is not None else ""
         self._boundaries = Boundaries(*service.zones) if service.zones is not None else None
@@ -121,15 +123,22 @@ class Prior:
     def _words(self, life: Life, zone: Zone | None) -> str:
         rests_on = " and ".join(part.rests_on for part in self._parts)
         unknown = [f"{part.name}: {', '.join(part.unknown)}" for part in self._parts if part.unknown]
-        words = f"life by physics alone ({rests_on}), not by its condition"
+        alone = "physics alone" if self._ages is None else "physics and its fleet alone"
+        words = f"life by {alone} ({rests_on}), not by its condition"
         words += f"; not known or doubtful: {'; '.join(unknown)}" if unknown else ""
         if zone in (Zone.C, Zone.D):
             words += f"; shortened for vibration in zone {zone}"
         width = life.high_h / life.low_h if life.low_h > 0.0 else math.inf
         return words + (f"; its ends are {width:.0f} fold apart" if math.isfinite(width) else "")
 
-    def completed(self, opinion: Opinion, at_ns: int) -> Opinion:
-        """``opinion`` with the chance of a failure before the next stop, and a life where it has none of its own."""
+    def completed(self, opinion: Opinion, at_ns: int, ages: Ages | None = None) -> Opinion:
+        """``opinion`` with the chance of a failure before the next stop, and a life where it has none of its own.
+
+        ``ages`` are what the fleet has shown of its ageing, where a bundle tells it.
+        """
+        if ages != self._ages:
+            self._ages, self._said = ages, None
+            self._parts = with_fleet(self._papers, ages) if ages is not None else self._papers
         stop_h = stop_in_h(self._stop, self.hour_h, at_ns)
         if opinion.life is not None:
             failure_p = failed_by(opinion.survival, stop_h) if stop_h is not None else None

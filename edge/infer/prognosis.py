@@ -72,6 +72,7 @@ class Prognosis:
         self._novelty = _Distance(bundle, bundle.novelty)
         self._strangeness = _Distance(bundle, bundle.familiar)
         self.tags = (*spec.tags, spec.hour_meter)
+        self.ages = bundle.ages
         self._tracker = FeatureTracker(spec)
         self._doubt = Doubt(spec)
         self._stalled_polls = 0

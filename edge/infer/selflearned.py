@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contract.bundle import Ages
 from edge.features.tracker import number
 from edge.infer.opinion import NOT_ENOUGH, Opinion
 from edge.infer.settle import SettledAnomaly
@@ -37,6 +38,7 @@ class SelfLearned:
     """One asset of any class. Bounded: at most 256 tags and 240 learned polls are held, then only their summary."""
 
     tags: tuple[str, ...] = ()
+    ages: Ages | None = None
 
     def __init__(self, asset_class: str) -> None:
         self._class = asset_class

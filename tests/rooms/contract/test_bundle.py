@@ -127,6 +127,8 @@ def test_a_later_format_asks_for_an_update(folder: Path) -> None:
         lambda m: m["life"].update(inner={"levels": [0.5, 0.1], "early": [0.0, 0.1], "established": [0.0, 0.1]}),
         lambda m: m["life"].update(inner={"levels": [0.1, 0.5], "early": [0.2, 0.1], "established": [0.0, 0.1]}),
         lambda m: m["life"].update(inner={"levels": [0.5], "early": [1.5], "established": [0.0]}),
+        lambda m: m.update(ages={"shape": 1.5, "scale_h": 900.0, "spread": 0.3, "failures": 0, "lives": 9}),
+        lambda m: m.update(ages={"shape": 1.5, "scale_h": -900.0, "spread": 0.3, "failures": 3, "lives": 9}),
         lambda m: m["novelty"].update(threshold=0.0),
         lambda m: m["novelty"].update(threshold=True),
         lambda m: m.update(files={}),
@@ -169,6 +171,15 @@ def test_a_bundle_tells_how_lives_lie_within_its_interval_or_is_from_before(fold
     assert found.as_json() == inner
     rewritten(folder, lambda m: m["life"].pop("inner"))
     assert load_trained(folder).inner is None
+
+
+def test_a_bundle_tells_what_its_fleet_showed_of_ageing_where_it_showed_any(folder: Path) -> None:
+    ages = {"shape": 1.5, "scale_h": 900.0, "spread": 0.3, "failures": 3, "lives": 9}
+    assert load_trained(folder).ages is None
+    rewritten(folder, lambda m: m.update(ages=ages))
+    found = load_trained(folder).ages
+    assert found is not None
+    assert found.as_json() == ages
 
 
 def test_without_a_departure_there_is_no_wear() -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from edge.alarm.judgement import entries, findings
 from edge.config.nameplate import Bearing, Nameplate, PlannedStop, Service, Tool, Vibration, Winding
+from edge.contract.bundle import Ages
 from edge.contract.types import Urgency, Verdict
 from edge.features.severity import Zone
 from edge.infer import Judge
-from edge.infer.opinion import NOT_ENOUGH
+from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
 from edge.infer.prior import Prior
 from tests.rooms.infer.machines import PERIOD_MS, PERIOD_NS, asset_class, batch, bundle, watched
 
@@ -99,6 +100,25 @@ def test_the_first_part_to_fail_ends_it() -> None:
     assert alone.life.rul_h == pytest.approx(24.4 / 60.0, rel=0.1)
     assert together.life.rul_h == pytest.approx(alone.life.rul_h, rel=0.02)
     assert "and Taylor tool life and insulation ageing" in together.words
+
+
+def told_by(ages: Ages | None) -> Life:
+    prior = said(Nameplate(bearing=Bearing(c_kn=30.0, p_kn=5.0, rpm=1500.0)), 0.0)
+    found = prior.completed(Opinion(note=NOT_ENOUGH), 0, ages)
+    assert found.life is not None
+    assert ("and its fleet" in found.note) == (ages is not None)
+    return found.life
+
+
+def test_failures_of_the_fleet_narrow_it_and_draw_it_to_them() -> None:
+    """Papers say a median of 8400 h; a fleet of the like failed at 2000 h: the more failures, the nearer and surer."""
+    papers = told_by(None)
+    few, many = (told_by(Ages(1.5, 2000.0 / 0.783, spread, n, 2 * n)) for n, spread in ((2, 0.6), (30, 0.12)))
+    assert papers.rul_h > few.rul_h > many.rul_h
+    assert many.rul_h == pytest.approx(2000.0, rel=0.25)
+    widths = [life.high_h / life.low_h for life in (papers, few, many)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[2] < 0.3 * widths[0]
 
 
 def test_zones_c_and_d_shorten_and_widen_and_b_does_neither() -> None:

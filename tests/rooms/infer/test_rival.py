@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edge.contract.bundle import Bundle
+from edge.contract.bundle import Ages, Bundle
 from edge.infer import Judge
 from edge.infer.opinion import Life, Opinion
 from edge.infer.rival import Rival
@@ -122,6 +122,7 @@ class Breaks:
     """A mind that breaks at the ``at``-th thing that it is asked for."""
 
     tags: tuple[str, ...] = ("vibration_mm_s",)
+    ages: Ages | None = None
 
     def __init__(self, at: int) -> None:
         self.left = at
