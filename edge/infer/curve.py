@@ -45,8 +45,9 @@ def within(life: Life, cap_h: float, levels: Sequence[float], places: Sequence[f
     hours = [math.expm1(middle + p * ((high - middle) if p > 0.0 else (middle - low))) for p in places]
     shares, ends = (_TAIL, *levels, 1.0 - _TAIL), (life.low_h, *hours, life.high_h)
     known = next((i for i, h in enumerate(ends) if h >= _AT_CAP * cap_h), len(ends))
-    # The first that reaches the cap still says how many have failed by there, at the most.
-    return curve(ends[: known + 1], shares[: known + 1])
+    # The first that reaches the cap still says how many have failed by there, at the most; the upper end would say all.
+    shown = min(known + 1, len(ends) - 1) if known < len(ends) else known
+    return curve(ends[:shown], shares[:shown])
 
 
 def failed_by(points: Sequence[SurvivalPoint], hours: float) -> float | None:
