@@ -47,8 +47,8 @@ def train(
 ) -> None:
     """Train the bundles that gateways judge with. The same options and data give the same hashes.
 
-    Few real failures move a simulated fleet (--plant --data); 19 or more that are kept out of the fit stand alone
-    (--data). Machines replaced while healthy, and those that still run, count as that, never as failures.
+    Few real failures move a simulated fleet (--plant --data); 9 or more that are kept out of the fit, a third of all,
+    stand alone (--data). Machines replaced while healthy, and those that still run, count as that, never as failures.
 
     \b
     Examples:

@@ -25,6 +25,9 @@ _NUMBER = re.compile(r"^\d{9,19}(\.\d+)?$")
 _DATE = re.compile(r"^(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?:[ T,]+(.*))?$")
 _CLOCK = re.compile(r"^(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?\s*([AaPp]\.?[Mm]\.?)?$")
 _SAMPLE = 2000
+_FIRST_YEAR, _LAST_YEAR = 1969, 2200
+_LAST_NS = 7_258_118_400 * 10**9
+"""What lies beyond is no time of a machine, and more than nanoseconds in 64 bits can hold."""
 
 
 def is_time(text: str) -> bool:
@@ -50,7 +53,9 @@ def read_times(
     for i, text in enumerate(texts):
         moment = parse(text.strip())
         if isinstance(moment, int):
-            at_ns[i] = moment
+            at_ns[i] = moment if moment < _LAST_NS else NONE
+        elif moment is not None and not _FIRST_YEAR < moment.year < _LAST_YEAR:
+            continue
         elif moment is not None and moment.tzinfo is not None:
             at_ns[i] = _ns(moment)
         elif moment is not None:

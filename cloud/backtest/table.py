@@ -25,10 +25,13 @@ def table_of(path: Path) -> tuple[list[str], list[list[str]]]:
     where = str(path)
     text = _text(path)
     lines = text.splitlines()
-    if not any(line.strip() for line in lines):
+    try:
+        separator = _separator(lines)
+        table = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise ConfigError(where, f"is no table of separated values: {error}", "export it as CSV") from error
+    if not table:
         raise ConfigError(where, "is empty", "export the machine's signals with a column of times")
-    separator = _separator(lines)
-    table = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(cell.strip() for cell in row)]
     header = [cell.strip() for cell in table[0]]
     if len(header) < 2:
         raise ConfigError(where, "has one column", "a time and a signal at least, apart by , ; tab or |")
@@ -66,6 +69,8 @@ def _text(path: Path) -> str:
 def _separator(lines: Sequence[str]) -> str:
     """The one that cuts the most lines into the same number of cells as the header, two at least."""
     sample = [line for line in lines[:50] if line.strip()]
+    if not sample:
+        return ","
 
     def fit(separator: str) -> tuple[float, int]:
         cells = [len(row) for row in csv.reader(sample, delimiter=separator)]

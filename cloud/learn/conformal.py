@@ -57,8 +57,9 @@ def calibrate(
 
     Machines that were taken out healthy have no residual: ``weights`` [rows] let failures stand for them.
 
-    A range with too few machines takes the wider of its nearest calibrated neighbours' margins; raises ``ValueError``
-    where every range has too few: there is no honest interval then.
+    A range with too few machines takes the wider of its nearest calibrated neighbours' margins. Where every range has
+    too few, one margin for both sides and all ranges needs fewer (at 90 %: 9 machines, not 19); raises ``ValueError``
+    where these are too few as well: there is no honest interval then.
     """
     tail = 1.0 - (1.0 - coverage) / 2.0
     low, high = [], []
@@ -70,6 +71,9 @@ def calibrate(
         low.append(quantile_by_machine(over, machines[rows], tail, weights=weighing))
         high.append(quantile_by_machine(-over, machines[rows], tail, weights=weighing))
     centres = (edges[:-1] + edges[1:]) / 2.0
+    if not np.isfinite([*low, *high]).any():
+        size = quantile_by_machine(np.abs(predicted - actual), machines, coverage, weights=weights)
+        low = high = [size] * len(centres)
     return Interval(coverage, centres, _finite(np.array(low)), _finite(np.array(high)))
 
 

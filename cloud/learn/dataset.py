@@ -251,6 +251,9 @@ def _unusable(name: str, followed: Followed) -> list[Exclusion]:
     if followed.ended:
         words = f"polls are after {followed.ended}: numbers before and after are not of one kind"
         found.append(Exclusion(name, followed.after_end, words))
+    if followed.by_exception:
+        words = f"signals are kept by exception ({', '.join(followed.by_exception)}): what was unchanged weighs nothing"
+        found.append(Exclusion(name, len(followed.by_exception), words))
     if followed.polls == 0:
         found.append(Exclusion(name, 0, "has not one poll: an empty history"))
     elif followed.learned < 1.0:

@@ -68,14 +68,15 @@ def _interval_figures(outcome: Outcome, cap_h: float) -> dict[str, Any]:
 
 
 def novelty_figures(test: Fleet, scores: Mapping[str, Array], simple: Array, threshold: float) -> dict[str, Any]:
-    """Area under the ROC curve, healthy against detectable wear; share of healthy rows above the threshold."""
-    healthy = ~np.isfinite(test.rul_h)
-    worn = np.isfinite(test.rul_h) & (test.wear >= DETECTABLE_WEAR)
+    """Area under the ROC curve, healthy against detectable wear; share of healthy rows above the threshold. None where
+    there are no such rows."""
+    healthy = test.is_healthy
+    worn = np.isfinite(test.rul_h) & ~test.censored & (test.wear >= DETECTABLE_WEAR)
     figures: dict[str, Any] = {
         name: {
             "auc": _auc(score[healthy], score[worn]),
-            "false_alarms": round(float(np.mean(score[healthy] > threshold)), 4),
-            "recall": round(float(np.mean(score[worn] > threshold)), 4),
+            "false_alarms": _share(score[healthy] > threshold),
+            "recall": _share(score[worn] > threshold),
         }
         for name, score in scores.items()
     }
@@ -89,12 +90,18 @@ def _by_machine(hits: NDArray[np.bool_], machines: NDArray[np.int64], rows: NDAr
     return round(float(np.mean(shares)), 4) if shares else None
 
 
-def _auc(negative: Array, positive: Array) -> float:
+def _share(hits: NDArray[np.bool_]) -> float | None:
+    return round(float(np.mean(hits)), 4) if len(hits) else None
+
+
+def _auc(negative: Array, positive: Array) -> float | None:
     """Mann-Whitney: the chance that a positive scores higher than a negative, ties counting half."""
+    if not len(negative) or not len(positive):
+        return None
     ordered = np.sort(negative)
     below = np.searchsorted(ordered, positive, "left") + np.searchsorted(ordered, positive, "right")
     return round(float(below.sum() / 2.0 / (len(negative) * len(positive))), 4)
 
 
-def _rmse(a: Array, b: Array | float) -> float:
-    return round(float(np.sqrt(np.mean((a - b) ** 2))), 1)
+def _rmse(a: Array, b: Array | float) -> float | None:
+    return round(float(np.sqrt(np.mean((a - b) ** 2))), 1) if len(a) else None

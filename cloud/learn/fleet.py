@@ -82,6 +82,10 @@ class Recipe:
         return Recipe(**plain)
 
 
+HEALTHY_LEFT_H = 168.0
+"""A row of a machine that did not fail in so many hours after it is a healthy one."""
+
+
 @dataclass(frozen=True)
 class Fleet:
     """Rows of many machines: ``features`` [rows, features], ``rul_h`` [rows] (infinite where wear has not begun),
@@ -108,6 +112,11 @@ class Fleet:
     @property
     def columns(self) -> tuple[NDArray[Any], ...]:
         return self.features, self.rul_h, self.wear, self.machine, self.censored
+
+    @property
+    def is_healthy(self) -> NDArray[np.bool_]:
+        """[rows]: before any wear, or of a machine that is known to have run on for a week and more."""
+        return ~np.isfinite(self.rul_h) | (self.censored & (self.rul_h >= HEALTHY_LEFT_H))
 
     @property
     def machines(self) -> int:

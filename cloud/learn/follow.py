@@ -22,7 +22,7 @@ class Followed:
     [polls] are wall time and hours of every poll with an hour, to date what was told.
 
     ``learned``: share of the baseline. ``repeated`` polls came twice. ``ended``: why the history ends before its last
-    ``after_end`` polls, empty where it does not.
+    ``after_end`` polls, empty where it does not. ``by_exception`` are signals of which only changes are kept.
     """
 
     features: NDArray[np.float32]
@@ -36,6 +36,7 @@ class Followed:
     repeated: int
     ended: str
     after_end: int
+    by_exception: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Follower:
         self._boot = ""
         self._newest: dict[tuple[str, ...], int] = {}
         self._units: dict[str, str] = {}
+        self._by_exception: dict[str, None] = {}
         self._hours, self._meter = 0.0, -1.0
         self._rows: list[NDArray[np.float32]] = []
         self._row_times: list[tuple[int, float, float]] = []
@@ -80,6 +82,8 @@ class Follower:
         for tag in asset.tags:
             if tag.tag not in followed:
                 continue
+            if tag.heartbeat_ms:
+                self._by_exception[tag.tag] = None
             before = self._units.setdefault(tag.tag, tag.unit)
             if before != tag.unit and not self._ended:
                 self._ended = f"{tag.tag} changed its unit from {before or 'none'} to {tag.unit or 'none'}"
@@ -112,7 +116,7 @@ class Follower:
             np.array(at_ns, np.int64), np.array(hour_h, np.float64), np.array(risen_h, np.float64),
             np.array(clock_ns, np.int64), np.array(clock_h, np.float64),
             polls=self._polls, learned=self.tracker.learned, repeated=self._repeated, ended=self._ended,
-            after_end=self._after_end,
+            after_end=self._after_end, by_exception=tuple(self._by_exception),
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ every real failure that was kept out of the fit.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from cloud.learn.censoring import expected_beyond_h
 from cloud.learn.dataset import DataSet, fleet_of
 from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
-from cloud.learn.survival import Histories, weibull_mle
+from cloud.learn.survival import Histories, TooFewError, weibull_mle
 from edge.contract.bundle import Interval, life_score
 from edge.errors import BundleError
 
@@ -29,10 +30,10 @@ SHARES = (0.45, 0.35, 0.2)
 """Of machines: for fitting, calibration and test."""
 FAILURES_MIN = 19
 """Fewer failed machines give no 95 % quantile (rank 19 of 20), and a 90 % interval has two such tails."""
+FAILURES_LEAST = 9
+"""Fewer give no 90 % interval at all, not even one with a single margin."""
 STORED_WEIGHT = 3
 """How many simulated rows a real one weighs."""
-HEALTHY_LEFT_H = 168.0
-"""A row of a machine that is known to have run so much longer, and did not fail then, is a healthy one."""
 FIRST_STORED = 1_000_000
 """Stored machines are numbered from here on, simulated ones from 0."""
 WIDEN_MAX = 4.0
@@ -73,8 +74,8 @@ def with_stored(simulated: Split | None, data: DataSet, *, cap_h: float, rows: i
     fitting, calibration, test = (stored.only(np.array(part, np.int64)) for part in numbers)
     failures = len(np.unique(calibration.machine[~calibration.censored & np.isfinite(calibration.rul_h)]))
     if simulated is None:
-        if failures < FAILURES_MIN:
-            problem = f"{failures} failed machines to calibrate on, {FAILURES_MIN} give a 90 % interval"
+        if failures < FAILURES_LEAST:
+            problem = f"{failures} failed machines to calibrate on, {FAILURES_LEAST} give a 90 % interval"
             raise BundleError(data.asset_class, problem, "learn with simulated ones beside them: --plant")
         return Split(fitting, calibration, test, basis=f"{failures} real failed machines")
     repeated = fitting
@@ -94,8 +95,8 @@ def _parts(machines: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def healthy(fleet: Fleet) -> Fleet:
-    """Rows before any wear, and of machines that are known to have run on for a week and more."""
-    return fleet.where(~np.isfinite(fleet.rul_h) | (fleet.censored & (fleet.rul_h >= HEALTHY_LEFT_H)))
+    """The healthy rows alone."""
+    return fleet.where(fleet.is_healthy)
 
 
 def seen(fleet: Fleet) -> Fleet:
@@ -116,11 +117,13 @@ def imputed(fleet: Fleet, law: Law | None) -> Fleet:
 
 def beyond_law(data: DataSet | None, prior: Fleet | None, *, cap_h: float) -> Law | None:
     """From a Weibull law of the real lives where at least two failed (Buckley & James 1979); else a machine has no
-    memory and the mean life of the simulated ones; None without either."""
+    memory and the mean life of the simulated ones; None without either.
+    """
     if data is not None and data.failures >= 2:
         lives = [(max(life.end_h - float(life.hour_h[0]), 1e-3), life.failed) for life in data.lives]
-        law = weibull_mle(Histories.of([h for h, _ in lives], [failed for _, failed in lives]))
-        return lambda known_h: expected_beyond_h(law, known_h, np.maximum(cap_h - known_h, 0.0))
+        with contextlib.suppress(TooFewError):  # lives all alike have no law
+            law = weibull_mle(Histories.of([h for h, _ in lives], [failed for _, failed in lives]))
+            return lambda known_h: expected_beyond_h(law, known_h, np.maximum(cap_h - known_h, 0.0))
     if prior is None or not np.isfinite(prior.rul_h).any():
         return None
     mean_h = float(np.minimum(prior.rul_h, cap_h)[np.isfinite(prior.rul_h)].mean())

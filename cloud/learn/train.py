@@ -65,6 +65,9 @@ def learn(
     """The bundle of ``split``; the manifest tells ``about`` its data. ``law`` is of censored rows (``imputed``)."""
     fitting, calibration, test = imputed(split.fitting, law), seen(split.calibration), seen(split.test)
     fit_healthy, calm = healthy(split.fitting), healthy(split.calibration)
+    if not len(fit_healthy.rul_h) or not len(calm.rul_h):
+        problem = "no machine is known to have been healthy: what is new cannot be told from what is normal"
+        raise BundleError(kind.asset_class, problem, "learn with simulated ones beside them: --plant")
     novelty = _detector("novelty", fit_healthy, calm, limit=8.0, hidden=(12, 6, 12), seed=seed)
     familiar = _detector(
         "familiar", fitting, calibration, limit=4.0, hidden=(16, 4, 16), seed=seed, margin=FAMILIAR_MARGIN
@@ -74,7 +77,9 @@ def learn(
     life = replace(life, early=widened(life.early, wider[0]), established=widened(life.established, wider[1]))
     figures: dict[str, Any] = {
         "life": life_figures(_outcomes(life, novelty, test), _mean_life_h(fitting), RUL_CAP_H),
-        "novelty": novelty_figures(test, novelty.scores(test), novelty.simple(test), novelty.threshold),
+        "novelty": novelty_figures(
+            split.test, novelty.scores(split.test), novelty.simple(split.test), novelty.threshold
+        ),
         "familiar": {
             name: {"refused": round(float(np.mean(scores > familiar.threshold)), 4)}
             for name, scores in familiar.scores(test).items()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cloud.backtest.export import Reading, Track, read_export
 from cloud.backtest.failures import of_column, of_file
@@ -202,3 +205,30 @@ def test_a_table_of_failures_that_cannot_be_is_refused(tmp_path: Path, text: str
     with pytest.raises(ConfigError) as error:
         of_file(path, ["a", "b"], Reading())
     assert said in str(error.value)
+
+
+CELLS = st.one_of(
+    st.sampled_from(["", "nan", "inf", "-1e400", "Bad", "1,5", "1.5", "TRUE", "2026-01-05", "05.01.2026 10:00", "é",
+                     "1767571200", "9999999999999999999", "0001-01-01", "31/31/2026", "9999-12-31T23:59:59Z", '"']),
+    st.floats().map(str),
+    st.text(max_size=6),
+)  # fmt: skip
+TABLES = st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8)
+
+
+@given(table=TABLES, separator=st.sampled_from(",;\t|"), header=st.sampled_from(["", "time", "time,tag,value", "t;v"]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_file_holds_it_is_a_history_or_an_error_in_words(
+    table: list[list[str]], separator: str, header: str
+) -> None:
+    text = "\n".join([header, *(separator.join(row) for row in table)])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.csv"
+        path.write_bytes(text.encode("utf-8", errors="surrogatepass"))
+        try:
+            export = read_export(path)
+        except ConfigError:
+            return
+    for track in export.tracks:
+        assert (np.diff(track.at_ns) > 0).all()
+        assert all(np.isfinite(numbers).any() for numbers in track.columns.values())

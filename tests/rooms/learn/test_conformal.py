@@ -31,11 +31,19 @@ def test_many_rows_of_few_machines_are_still_few_machines() -> None:
 def test_too_few_machines_everywhere_is_an_error_and_a_gap_takes_its_neighbours() -> None:
     edges = np.array([0.0, 0.5, 1.0])
     with pytest.raises(ValueError, match="too few machines"):
-        calibrate(np.full(10, 0.2), np.zeros(10), np.arange(10), coverage=0.9, edges=edges)
+        calibrate(np.full(8, 0.2), np.zeros(8), np.arange(8), coverage=0.9, edges=edges)
     predicted = np.full(40, 0.2)
     interval = calibrate(predicted, predicted + 0.1, np.arange(40), coverage=0.9, edges=edges)
     assert interval.low.tolist() == [0.0, 0.0]
     assert interval.high == pytest.approx([0.1, 0.1])
+
+
+def test_nine_machines_have_one_margin_for_both_sides_and_all_ranges() -> None:
+    predicted = np.linspace(0.1, 0.9, 9)
+    actual = predicted + np.array([0.01, -0.02, 0.03, -0.04, 0.05, -0.06, 0.07, -0.08, 0.09])
+    interval = calibrate(predicted, actual, np.arange(9), coverage=0.9, edges=np.array([0.0, 0.5, 1.0]))
+    assert interval.low == pytest.approx([0.09, 0.09])
+    assert interval.high == pytest.approx([0.09, 0.09])
 
 
 def test_the_promise_holds_on_new_machines_with_biases_of_their_own() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -180,6 +181,15 @@ def test_a_unit_that_changes_ends_the_history(tmp_path: Path) -> None:
     assert excluded.count == len(batches) - 120
     assert "vibration_mm_s changed its unit from mm/s to in/s" in excluded.words
     assert data.lives[0].at_ns[-1] <= batches[119].read_ns
+
+
+def test_signals_that_are_kept_by_exception_are_said(tmp_path: Path) -> None:
+    """Of what the gateway held back as unchanged the cloud cannot know how often its judge saw it."""
+    told = introduced("pump-2")
+    told = replace(told, tags=(replace(told.tags[0], heartbeat_ms=60_000), *told.tags[1:]))
+    fill(tmp_path, [batch for batch, _ in polls(Pump("pump-2", seed=5, hours=100.0))], [told])
+    (excluded,) = made(tmp_path).excluded
+    assert (excluded.count, "vibration_mm_s" in excluded.words) == (1, True)
 
 
 def test_a_history_too_short_to_learn_from_and_an_empty_one_are_told(tmp_path: Path) -> None:

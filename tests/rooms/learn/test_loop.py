@@ -24,7 +24,7 @@ from cloud.learn.fleet import KINDS, Fleet
 from cloud.learn.job import Job, former, simulated
 from cloud.learn.outcomes import Kind, Told, read_outcomes, told_in
 from cloud.learn.recalibrate import recalibrate
-from cloud.learn.split import FAILURES_MIN, FIRST_STORED, imputed, of_simulated, seen, widening, with_stored
+from cloud.learn.split import FAILURES_MIN, FIRST_STORED, beyond_law, imputed, of_simulated, seen, widening, with_stored
 from cloud.learn.tables import compared, plain
 from cloud.store.outcomes import Kind as BookKind
 from cloud.store.outcomes import Outcomes, State
@@ -142,7 +142,7 @@ def test_a_manifest_that_does_not_say_how_it_was_made_is_refused(tmp_path: Path)
 
 
 def test_real_failures_alone_are_refused_while_they_are_too_few(store: Path, tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"failed machines to calibrate on, 19 give a 90 % interval") as error:
+    with pytest.raises(BundleError, match=r"failed machines to calibrate on, 9 give a 90 % interval") as error:
         train_all([CLASS], machines=0, seed=1, folder=tmp_path, as_json=True, data=store, outcomes=store / "failed.csv")
     assert "--plant" in error.value.hint
 
@@ -192,6 +192,22 @@ def test_a_machine_that_was_taken_out_is_expected_to_have_run_on(data: DataSet, 
     assert told.rul_h[censored] == pytest.approx(2.0 * split.fitting.rul_h[censored] + 50.0)
     assert np.array_equal(told.rul_h[~censored], split.fitting.rul_h[~censored])
     assert len(seen(split.fitting).rul_h) == (~censored).sum()
+
+
+def test_with_one_failure_or_none_a_machine_taken_out_has_the_simulated_mean_life_ahead(
+    data: DataSet, fleet: Fleet
+) -> None:
+    one = replace(data, lives=tuple(life for life in data.lives if not life.failed or life.asset == "pump-0"))
+    begun = np.isfinite(fleet.rul_h)
+    mean_h = float(np.minimum(fleet.rul_h, 1000.0)[begun].mean())
+    law = beyond_law(one, fleet, cap_h=1000.0)
+    assert law is not None
+    assert law(np.array([0.0]))[0] == pytest.approx(mean_h * (1.0 - np.exp(-1000.0 / mean_h)))
+    assert law(np.array([1000.0]))[0] == 0.0
+    assert beyond_law(one, None, cap_h=1000.0) is None
+    several = beyond_law(data, fleet, cap_h=1000.0)
+    assert several is not None
+    assert 0.0 < several(np.array([100.0]))[0] < 900.0
 
 
 def test_an_interval_is_widened_as_far_as_nine_rows_in_ten_of_the_worst_machine_ask() -> None:
