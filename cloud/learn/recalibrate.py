@@ -8,20 +8,20 @@ the manifest and in ``words``; where the evidence moves nothing, that is an erro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.learn.conformal import calibrate
+from cloud.learn.conformal import calibrate, places
 from cloud.learn.dataset import DataSet, fleet_of, summary
 from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.predict import anomaly_of, outcome_of
 from cloud.learn.split import FAILURES_MIN, FIRST_STORED, WIDEN_MAX, healthy, seen, widened, widenings
-from cloud.learn.train import COVERAGE, EDGES_H
-from edge.contract.bundle import Interval, TrainedBundle, life_score
+from cloud.learn.train import COVERAGE, EDGES_H, LEVELS
+from edge.contract.bundle import Inner, Interval, TrainedBundle, life_score
 from edge.errors import BundleError
 
 HEALTHY_MIN = 9
@@ -43,18 +43,22 @@ class Recalibrated:
 def recalibrate(bundle: TrainedBundle, data: DataSet) -> Recalibrated:
     """Raises ``BundleError`` where ``data`` is too little to change anything."""
     whole = fleet_of(data, cap_h=bundle.rul_cap_h, rows=ROWS, first=FIRST_STORED, features=len(bundle.names))
-    known = seen(whole)
-    outcome = outcome_of(bundle, known)
-    failed = known.machine[np.isfinite(known.rul_h)]
-    count = len(np.unique(failed))
-    early, established, words = _intervals(bundle, known, outcome, count)
+    known, before = seen(whole), outcome_of(bundle, seen(whole))
+    count = len(np.unique(known.machine[np.isfinite(known.rul_h)]))
     threshold, said = _threshold(bundle, healthy(whole))
+    # Scores are tempered by the anomaly: intervals are set on what they will be from now on.
+    bundle = replace(bundle, novelty=replace(bundle.novelty, threshold=threshold))
+    outcome = outcome_of(bundle, known)
+    intervals, inner, words = _intervals(bundle, known, outcome, count)
+    early, established = intervals
     if not words and not said:
         problem = f"{count} failed machines and {healthy(whole).machines} healthy ones are too few to move anything"
         hint = f"{FAILURES_MIN} failures replace a 90 % interval, {HEALTHY_MIN} healthy machines the threshold"
         raise BundleError(bundle.asset_class, problem, hint)
     manifest = {key: value for key, value in bundle.manifest.items() if key not in ("hash", "files", "format")}
     manifest["life"] = {**manifest["life"], "early": early.as_json(), "established": established.as_json()}
+    if inner is not None:
+        manifest["life"]["inner"] = inner.as_json()
     manifest["novelty"] = {**manifest["novelty"], "threshold": threshold}
     manifest["recalibrated"] = {
         "from": bundle.hash, "sha256": data.sha256, "outcomes_sha256": data.outcomes_sha256, **summary(data),
@@ -66,38 +70,56 @@ def recalibrate(bundle: TrainedBundle, data: DataSet) -> Recalibrated:
     ]
     ends = np.array(after).reshape(-1, 2)
     return Recalibrated(
-        manifest, (*words, *said), _coverage(bundle, outcome, outcome.ends), _coverage(bundle, outcome, ends)
+        manifest, (*words, *said), _coverage(bundle, before, before.ends), _coverage(bundle, outcome, ends)
     )
 
 
 def _intervals(
     bundle: TrainedBundle, known: Fleet, outcome: Outcome, count: int
-) -> tuple[Interval, Interval, list[str]]:
-    actual = life_score(known.rul_h, bundle.rul_cap_h)
+) -> tuple[tuple[Interval, Interval], Inner | None, list[str]]:
+    """The early and the established interval, how lives lie within them, and what was done."""
     if count < FAILURES_MIN:
         factors = widenings(outcome, known, established_below=bundle.established_below, cap_h=bundle.rul_cap_h)
-        early, established = widened(bundle.early, factors[0]), widened(bundle.established, factors[1])
         words = [
             f"{name} interval widened {factor:.2f} times, as {count} failed machines ask"
             f" ({FAILURES_MIN} would replace it)" + (", who would ask for more" if factor >= WIDEN_MAX else "")
-            for name, factor in (("early", factors[0]), ("established", factors[1]))
+            for name, factor in zip(("early", "established"), factors, strict=True)
             if factor > 1.0
         ]
-        return early, established, words
-    found = []
-    words_of = []
-    for name, old, rows in (
-        ("early", bundle.early, outcome.health >= bundle.established_below),
-        ("established", bundle.established, outcome.health < bundle.established_below),
-    ):
-        try:
-            edges = life_score(np.array(EDGES_H), bundle.rul_cap_h)
-            new = calibrate(outcome.score[rows], actual[rows], known.machine[rows], coverage=COVERAGE, edges=edges)
-            words_of.append(f"{name} interval set on {len(np.unique(known.machine[rows]))} machines")
-        except ValueError:
-            new = old
-        found.append(new)
-    return found[0], found[1], words_of
+        return (widened(bundle.early, factors[0]), widened(bundle.established, factors[1])), bundle.inner, words
+    inner = bundle.inner
+    is_early = outcome.health >= bundle.established_below
+    first = _replaced(bundle.early, inner.early if inner else None, known, outcome, is_early, bundle.rul_cap_h)
+    second = _replaced(
+        bundle.established, inner.established if inner else None, known, outcome, ~is_early, bundle.rul_cap_h
+    )
+    words = [
+        f"{name} interval set on {machines} machines"
+        for name, (_, _, machines) in (("early", first), ("established", second))
+        if machines
+    ]
+    if inner is not None and first[1] is not None and second[1] is not None:
+        inner = replace(inner, early=first[1], established=second[1])
+    return (first[0], second[0]), inner, words
+
+
+def _replaced(
+    old: Interval,
+    within: tuple[float, ...] | None,
+    known: Fleet,
+    outcome: Outcome,
+    rows: NDArray[np.bool_],
+    cap_h: float,
+) -> tuple[Interval, tuple[float, ...] | None, int]:
+    """An interval set anew on ``rows``, how lives lie within it, and on how many machines; the old where these are too
+    few (0)."""
+    part = known.where(rows)
+    score, actual, edges = outcome.score[rows], life_score(part.rul_h, cap_h), life_score(np.array(EDGES_H), cap_h)
+    try:
+        new = calibrate(score, actual, part.machine, coverage=COVERAGE, edges=edges)
+    except ValueError:
+        return old, within, 0
+    return new, places(score, actual, part.machine, new, LEVELS), part.machines
 
 
 def _threshold(bundle: TrainedBundle, calm: Fleet) -> tuple[float, list[str]]:

@@ -30,9 +30,9 @@ from cloud.store.outcomes import Kind as BookKind
 from cloud.store.outcomes import Outcomes, State
 from cloud.store.outcomes import Told as BookTold
 from cloud.store.reader import Reader
-from edge.contract.bundle import load_trained, save_bundle
+from edge.contract.bundle import TrainedBundle, load_trained, save_bundle
 from edge.errors import BundleError, StoreError
-from tests.rooms.infer.machines import bundle
+from tests.rooms.infer.machines import PROFILES
 from tests.rooms.learn.stored import GATEWAY, Pump, failed_ns, fill, polls, store_of
 from tests.rooms.learn.test_train import SMALL
 
@@ -41,6 +41,10 @@ PUMPS = [
     Pump(f"pump-{i}", seed=40 + i, hours=420.0, onset_h=100.0, life_h=110.0 + 15.0 * i, pace_h=1.6) for i in range(7)
 ] + [Pump(f"pump-{i}", seed=40 + i, hours=260.0, pace_h=1.6) for i in range(7, 10)]
 FEW = replace(SMALL, rows_per_machine=24)
+
+
+def bundle(name: str) -> TrainedBundle:
+    return load_trained(PROFILES / "bundles" / name, asset_class=name)
 
 
 def told_of(pumps: list[Pump]) -> list[Told]:
