@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.learn.dataset import DataSet, Life, fleet_of
+from cloud.learn.dataset import DataSet, fleet_of
 from cloud.learn.figures import Outcome, life_figures
 from cloud.learn.fleet import Fleet
 from cloud.learn.job import Job, run, simulated
+from cloud.learn.lives import Life
 from cloud.learn.predict import anomaly_of, bundle_of, outcome_of, with_models
 from cloud.learn.split import healthy, seen
 from cloud.learn.train import COVERAGE, RUL_CAP_H

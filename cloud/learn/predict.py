@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cloud.learn.detector import reconstruction_error
 from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.tflite import run
-from cloud.learn.train import Trained, reconstruction_error
+from cloud.learn.train import Trained
 from edge.contract.bundle import TrainedBundle, load_trained, save_bundle, tempered
 
 Array = NDArray[np.float64]

@@ -8,21 +8,19 @@ algebra runs on one thread. int8 models that differ from their float originals b
 from __future__ import annotations
 
 import importlib.metadata
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.neural_network import MLPRegressor
 
 from cloud.learn.conformal import calibrate, places
+from cloud.learn.detector import Detector, centre_and_spread, fit_detector, fit_layers
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
 from cloud.learn.fleet import Fleet, Kind, Recipe
 from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widenings
-from cloud.learn.tflite import Dense, export_float, export_int8, run
+from cloud.learn.tflite import export_float, export_int8, run
 from edge.contract.bundle import Inner, Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
 
@@ -68,8 +66,8 @@ def learn(
     if not len(fit_healthy.rul_h) or not len(calm.rul_h):
         problem = "no machine is known to have been healthy: what is new cannot be told from what is normal"
         raise BundleError(kind.asset_class, problem, "learn with simulated ones beside them: --plant")
-    novelty = _detector("novelty", fit_healthy, calm, limit=8.0, hidden=(12, 6, 12), seed=seed)
-    familiar = _detector(
+    novelty = fit_detector("novelty", fit_healthy, calm, limit=8.0, hidden=(12, 6, 12), seed=seed)
+    familiar = fit_detector(
         "familiar", fitting, calibration, limit=4.0, hidden=(16, 4, 16), seed=seed, margin=FAMILIAR_MARGIN
     )
     life = _life(fitting, calibration, novelty, seed=seed, where=kind.asset_class)
@@ -125,7 +123,7 @@ def learn(
     return Trained(manifest, files, figures, originals)
 
 
-def _widening(life: _Life, novelty: _Detector, calibration: Fleet) -> tuple[float, float]:
+def _widening(life: _Life, novelty: Detector, calibration: Fleet) -> tuple[float, float]:
     """What real machines ask of the early and the established interval, where these stand on simulated ones too."""
     rows = calibration.where(calibration.machine >= FIRST_STORED)
     if not len(rows.rul_h):
@@ -145,11 +143,11 @@ class _Life:
     inner: Inner
 
 
-def _life(fitting: Fleet, calibration: Fleet, novelty: _Detector, *, seed: int, where: str) -> _Life:
-    scaling = Scaling(*_centre_and_spread(fitting.features), limit=4.0)
+def _life(fitting: Fleet, calibration: Fleet, novelty: Detector, *, seed: int, where: str) -> _Life:
+    scaling = Scaling(*centre_and_spread(fitting.features), limit=4.0)
     rows = scaling.apply(fitting.features)
     target = np.column_stack([life_score(fitting.rul_h, RUL_CAP_H), 1.0 - fitting.wear])
-    layers = _fit(rows, target, hidden=(32, 16), epochs=60, alpha=1e-3, seed=seed)
+    layers = fit_layers(rows, target, hidden=(32, 16), epochs=60, alpha=1e-3, seed=seed)
     float32, int8 = export_float(layers, "life"), export_int8(layers, rows, "life")
     held_out = scaling.apply(calibration.features)
     actual = life_score(calibration.rul_h, RUL_CAP_H)
@@ -184,7 +182,7 @@ def _gate(where: str, float_rmse: float, int8_rmse: float) -> None:
         raise BundleError(where, problem, "train with more machines or another seed")
 
 
-def _outcomes(life: _Life, novelty: _Detector, test: Fleet) -> dict[str, Outcome]:
+def _outcomes(life: _Life, novelty: Detector, test: Fleet) -> dict[str, Outcome]:
     rows = life.scaling.apply(test.features)
     scores, outcomes = novelty.scores(test), {}
     for name, model in (("float", life.float32), ("int8", life.int8)):
@@ -197,78 +195,6 @@ def _outcomes(life: _Life, novelty: _Detector, test: Fleet) -> dict[str, Outcome
         ]
         outcomes[name] = Outcome(score, np.array(ends), test.rul_h, test.machine, answer[:, 1], test.wear)
     return outcomes
-
-
-@dataclass(frozen=True)
-class _Detector:
-    """An autoencoder and the threshold of its reconstruction error."""
-
-    file: str
-    int8: bytes
-    float32: bytes
-    scaling: Scaling
-    threshold: float
-
-    def scores(self, fleet: Fleet) -> dict[str, Array]:
-        rows = self.scaling.apply(fleet.features)
-        return {"float": reconstruction_error(self.float32, rows), "int8": reconstruction_error(self.int8, rows)}
-
-    def simple(self, fleet: Fleet) -> Array:
-        """The trivial detector to beat: root mean square of the scaled features."""
-        rows = self.scaling.apply(fleet.features).astype(np.float64)
-        return np.asarray(np.sqrt(np.mean(rows**2, axis=1)))
-
-    def as_json(self) -> dict[str, Any]:
-        return {"model": self.file, "scaling": self.scaling.as_json(), "threshold": self.threshold}
-
-
-def reconstruction_error(model: bytes, rows: NDArray[np.float32]) -> Array:
-    """Root mean square of what an autoencoder cannot reproduce, [rows]."""
-    return np.asarray(np.sqrt(np.mean((rows - run(model, rows)).astype(np.float64) ** 2, axis=1)))
-
-
-def _detector(
-    name: str,
-    fitting: Fleet,
-    calibration: Fleet,
-    *,
-    limit: float,
-    hidden: tuple[int, ...],
-    seed: int,
-    margin: float = 1.0,
-) -> _Detector:
-    """Learns to reproduce ``fitting``; the threshold is ``margin`` times the worst row of ``calibration``."""
-    scaling = Scaling(*_centre_and_spread(fitting.features), limit=limit)
-    rows = scaling.apply(fitting.features)
-    layers = _fit(rows, rows, hidden=hidden, epochs=40, alpha=1e-3, seed=seed)
-    # Inputs reach the limit when it matters most, however healthy the rows were that it learned from.
-    extremes = np.vstack([rows, np.full((1, rows.shape[1]), limit), np.full((1, rows.shape[1]), -limit)])
-    int8 = export_int8(layers, extremes, name)
-    errors = reconstruction_error(int8, scaling.apply(calibration.features))
-    return _Detector(f"{name}.int8.tflite", int8, export_float(layers, name), scaling, margin * float(errors.max()))
-
-
-def _fit(
-    rows: NDArray[np.float32], target: NDArray[Any], *, hidden: tuple[int, ...], epochs: int, alpha: float, seed: int
-) -> list[Dense]:
-    network = MLPRegressor(
-        hidden_layer_sizes=hidden, alpha=alpha, max_iter=epochs, batch_size=200, learning_rate_init=2e-3,
-        random_state=seed, tol=0.0, n_iter_no_change=epochs,
-    )  # fmt: skip
-    with warnings.catch_warnings():
-        # A fixed number of epochs is meant.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        network.fit(rows.astype(np.float64), target.astype(np.float64))
-    last = len(network.coefs_) - 1
-    return [
-        Dense(weights.T.copy(), bias.copy(), relu=i < last)
-        for i, (weights, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True))
-    ]
-
-
-def _centre_and_spread(features: NDArray[np.float32]) -> tuple[Array, Array]:
-    numbers = features.astype(np.float64)
-    return numbers.mean(axis=0), np.maximum(numbers.std(axis=0), 1e-6)
 
 
 def _valid(features: NDArray[np.float32]) -> tuple[Array, Array]:
