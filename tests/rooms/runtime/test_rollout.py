@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from cloud.dispatch.show import plain
+from cloud.store.rollouts import Rollouts
 from edge.contract.bundle import MANIFEST
 from edge.contract.types import BundleChange, Verdict
 from tests import signed
@@ -54,21 +57,36 @@ class Hall(World):
         found: dict[str, Any] = self.status()["bundles"]["assets"][asset]
         return found
 
-    def rollouts(self) -> Any:
-        return self.command("rollout", "status", "--all")
+    def rollouts(self) -> list[dict[str, Any]]:
+        """As `babbitt cloud rollout status --all --json` has it, without a process for each look."""
+        with contextlib.closing(Rollouts(self.folder / "cloud")) as rollouts:
+            return [plain(one, rollouts.members(one.number)) for one in rollouts.all()]
 
     def stands(self, asset: str) -> str:
         machines = self.rollouts()[0]["machines"]
         return next((m["stands"] for m in machines if m["asset"] == asset), "")
 
 
-@pytest.fixture
-def hall(tmp_path: Path) -> Iterator[Hall]:
-    made = Hall(tmp_path)
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """One for both stories: they begin and end with what is configured."""
+    made = Hall(tmp_path_factory.mktemp("hall"))
     made.start()
     made.until(lambda: any(v["rul_h"] is not None for v in made.status()["verdicts"]))
     yield made
     made.end()
+
+
+def test_one_that_cries_wolf_is_given_up_by_the_gateway_and_taken_back_by_the_cloud(hall: Hall) -> None:
+    configured = hall.judged()["bundle"]
+    novelty = json.loads((signed.SHIPPED / "cnc_spindle" / MANIFEST).read_bytes())["novelty"]
+    hall.bundle("bad", novelty={**novelty, "threshold": 1e-3})
+    hall.promote("bad", "--assets", "demo-gateway/spindle-1")
+    hall.until(lambda: hall.rollouts()[0]["state"] == "rolled back")
+    assert "1 of 1 machines gave it up" in hall.rollouts()[0]["note"]
+    assert "the machine anomalous" in hall.rollouts()[0]["note"]
+    assert hall.judged()["bundle"] == configured
+    assert hall.status()["restarts"] == {}
 
 
 def test_from_the_command_line_to_the_verdicts_and_back(hall: Hall) -> None:
@@ -91,21 +109,22 @@ def test_from_the_command_line_to_the_verdicts_and_back(hall: Hall) -> None:
     assert "odd-1 has no " in refused["words"]
     assert hall.judged("odd-1")["bundle"] == configured
 
+    assert hall.command("rollout", "status", "--all") == json.loads(json.dumps(hall.rollouts()))
     lines = babbitt("gateway", "status", str(hall.site))
-    assert f"{new[:12]}  rollout 1 by ada: retrained" in lines
+    assert f"{new[:12]}  rollout {hall.rollouts()[0]['number']} by ada: retrained" in lines
 
     assert hall.command("rollback", "cnc_spindle", "--why", "cries wolf", "--by", "bob")["new"]
     hall.until(lambda: hall.judged()["bundle"] == configured)
     assert hall.judged()["why"] == "withdrawn by the cloud: cries wolf"
     hall.until(lambda: hall.stands("spindle-1") == "withdrawn")
-    history = hall.command("rollout", "history")
+    history = hall.command("rollout", "history", "--limit", "3")
     assert [(line["what"], line["by"]) for line in history] == [
         ("rolled back", "bob"), ("done", "the cloud"), ("promoted, stage 1 of 1", "ada"),
     ]  # fmt: skip
 
     hall.stop_gateway()
     records = [record for block in hall.blocks() for record in block.records]
-    steps = [str(r.step) for r in records if isinstance(r, BundleChange) and r.asset == "spindle-1"]
+    steps = [str(r.step) for r in records if isinstance(r, BundleChange) and (r.asset, r.bundle) == ("spindle-1", new)]
     # Each is told again at the start after the kill, which may have taken what was told just before it.
     assert [step for i, step in enumerate(steps) if i == 0 or steps[i - 1] != step] == [
         "watched", "counts", "kept", "withdrawn",
@@ -113,15 +132,3 @@ def test_from_the_command_line_to_the_verdicts_and_back(hall: Hall) -> None:
     judged = [r.bundle for r in records if isinstance(r, Verdict) and r.asset == "spindle-1"]
     changes = [bundle for i, bundle in enumerate(judged) if i == 0 or judged[i - 1] != bundle]
     assert changes == [configured, new, configured]
-
-
-def test_one_that_cries_wolf_is_given_up_by_the_gateway_and_taken_back_by_the_cloud(hall: Hall) -> None:
-    configured = hall.judged()["bundle"]
-    novelty = json.loads((signed.SHIPPED / "cnc_spindle" / MANIFEST).read_bytes())["novelty"]
-    hall.bundle("bad", novelty={**novelty, "threshold": 1e-3})
-    hall.promote("bad", "--assets", "demo-gateway/spindle-1")
-    hall.until(lambda: hall.rollouts()[0]["state"] == "rolled back")
-    assert "1 of 1 machines gave it up" in hall.rollouts()[0]["note"]
-    assert "the machine anomalous" in hall.rollouts()[0]["note"]
-    assert hall.judged()["bundle"] == configured
-    assert hall.status()["restarts"] == {}
