@@ -32,6 +32,8 @@ from edge.update.orders import Back, Begin, End, orders
 from edge.update.seats import ENDED_MAX, FORMER_MAX, Ended, Judging, Seat, Seats, Trial
 
 TICK_S = 0.5
+TRIALS_MAX = 32
+"""At a time: each takes a quarter of a megabyte beside what counts. The others wait for their turn."""
 SIGNATURE_BYTES_MAX = 4096
 WORDS_MAX = 300
 SIZE_MAX = 16 * 1024 * 1024
@@ -159,12 +161,15 @@ class Bundles:
         now_ns = self._clock.wall_ns() if self._clock.trusted() else None
         for order in orders(self._seats.judging, desired, classes, running, now_ns):
             match order:
-                case Begin():
+                case Begin() if self._trials() < TRIALS_MAX:
                     await self._begin(order.asset, order.offer)
                 case End():
                     await self._end(order.asset, BundleStep.WITHDRAWN, order.words)
                 case Back():
                     await self._go_back(order.asset, order.to, BundleStep.WITHDRAWN, order.words)
+
+    def _trials(self) -> int:
+        return sum(seat.trial is not None for seat in self._seats.judging.seats.values())
 
     async def _begin(self, asset: str, offer: Offer) -> None:
         judge = self._judges()[asset]
