@@ -17,6 +17,8 @@ from pathlib import Path
 import uvicorn
 
 from cloud.dispatch.desk import Desk
+from cloud.dispatch.show import shown
+from cloud.dispatch.stages import Answers
 from cloud.dispatch.watch import LOOK_S, RolloutWatch
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
@@ -117,10 +119,10 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         stack.callback(receiver.close)
         rollouts = Rollouts(settings.data)
         stack.callback(rollouts.close)
-        rolling = RolloutWatch(reader, rollouts)
         records = Records(reader, Predictions(), outcomes)
+        rolling = RolloutWatch(reader, rollouts, answered=partial(_answered, records))
         desk = Desk(reader, rollouts, settings.data, partial(sender_of, identity), records=records.track_records)
-        pages = Pages(reader, books, records, hub, people=people, own=watch.standing)
+        pages = Pages(reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing)
         api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
         app = application(receiver, desk, pages, api, Telling(reader, records, people, pages.asset_page))
         server = _Server(_loaded(_uvicorn_config(app, settings)))
@@ -158,6 +160,11 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] | None = Non
         if ready is not None:
             ready(address)
         await stop.wait()
+
+
+def _answered(records: Records, gateway: str, asset: str) -> dict[str, Answers]:
+    by_bundle = records.of(gateway, asset).scored.by_bundle
+    return {bundle: Answers(one.hits, one.misses + one.false_alarms) for bundle, one in by_bundle.items()}
 
 
 def _uvicorn_config(app: object, settings: Settings) -> uvicorn.Config:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from cloud.store.rollouts import Line, Member, Rollout, State
+from cloud.store.rollouts import Line, Member, Rollout, Rollouts, State
 
 
 def step_of(member: Member) -> str:
@@ -63,6 +63,37 @@ def _machine(member: Member) -> str:
 
 def _time(at_ns: int) -> str:
     return f"{dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A rollout as a page shows it."""
+
+    number: int
+    asset_class: str
+    bundle: str
+    state: str
+    stage: str
+    summary: str
+    by: str
+    why: str
+    note: str
+
+
+def shown(rollouts: Rollouts) -> tuple[Shown, ...]:
+    """The newest rollout of each class, whatever became of it, but those that have expired."""
+    newest: dict[str, Rollout] = {}
+    for one in rollouts.all():
+        newest.setdefault(one.asset_class, one)
+    return tuple(
+        Shown(
+            one.number, one.asset_class, one.bundle, str(one.state),
+            f"stage {one.stage} of {len(one.stages)}" if one.state == State.ROLLING else "",
+            summary(rollouts.members(one.number)), one.by, one.why, one.note,
+        )
+        for one in sorted(newest.values(), key=lambda one: one.asset_class)
+        if one.state != State.EXPIRED
+    )  # fmt: skip
 
 
 def is_current(rollout: Rollout) -> bool:

@@ -14,11 +14,27 @@ from edge.contract.types import BundleStep
 VERDICTS_MIN = 20
 MORE_UNKNOWN = 0.10
 MORE_ANOMALOUS = 0.10
+CHANCE = 0.05
 _FAILED = (BundleStep.ROLLED_BACK, BundleStep.REFUSED)
 
 Machine = tuple[str, str]
 """Gateway and asset."""
 M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How often people found right or wrong what a bundle had foretold: failures hit, or missed and false alarms."""
+
+    right: int = 0
+    wrong: int = 0
+
+    @property
+    def all(self) -> int:
+        return self.right + self.wrong
+
+
+NO_ANSWERS = Answers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +68,19 @@ def has_settled(member: Member) -> bool:
     return member.step == BundleStep.KEPT or (not member.step and member.new_verdicts > 0)
 
 
-def decide(rollout: Rollout, members: Sequence[Member], is_online: Callable[[str], bool]) -> Decision:
-    """What follows from what became of all ``members`` so far. A gateway that is away holds nobody up but itself."""
+def decide(
+    rollout: Rollout, members: Sequence[Member], is_online: Callable[[str], bool],
+    new: Answers = NO_ANSWERS, old: Answers = NO_ANSWERS,
+) -> Decision:  # fmt: skip
+    """What follows from what became of all ``members`` so far, and of what its bundle (new) and others (old) foretold.
+
+    A gateway that is away holds nobody up but itself.
+    """
     failed = [member for member in members if has_failed(member)]
     if len(failed) > rollout.tolerate * len(members):
         told = "; ".join(f"{m.gateway}/{m.asset}: {m.words}" for m in failed[:3])
         return Decision("roll back", f"{len(failed)} of {len(members)} machines gave it up: {told}")
-    worse = worse_words(members)
+    worse = worse_words(members) or mistaken_words(new, old)
     if worse:
         return Decision("roll back", worse)
     trying = [m for m in members if not has_failed(m) and not has_settled(m)]
@@ -89,6 +111,20 @@ def worse_words(members: Sequence[Member]) -> str:
         if share_new > share_old + more:
             return f"its verdicts {said} {share_new:.0%} of the time, those before {share_old:.0%}"
     return ""
+
+
+def mistaken_words(new: Answers, old: Answers) -> str:
+    """Whether people found the new bundle wrong more often than chance would have it; empty where not.
+
+    Fisher's exact test, one-sided: with the few failures that there are, a share alone says nothing.
+    """
+    wrong, every = new.wrong + old.wrong, new.all + old.all
+    ways = sum(
+        math.comb(wrong, i) * math.comb(every - wrong, new.all - i) for i in range(new.wrong, min(wrong, new.all) + 1)
+    )
+    if new.wrong == 0 or ways / math.comb(every, new.all) >= CHANCE:
+        return ""
+    return f"people found {new.wrong} of {new.all} that it foretold wrong, {old.wrong} of {old.all} of those before"
 
 
 def _count(count: int, what: str) -> str:

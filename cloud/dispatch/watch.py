@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from cloud.dispatch.stages import decide, in_scope, reached
+from cloud.dispatch.stages import Answers, decide, in_scope, reached
 from cloud.store.reader import Reader
 from cloud.store.rollouts import Member, Rollout, Rollouts, State
 from cloud.store.rows import MachineRow
@@ -20,16 +20,29 @@ ONLINE_S = 900.0
 VERDICTS_AT_ONCE_MAX = 5000
 CHANGES_MAX = 64
 BASELINE_S_MAX = 7 * 86_400.0
+ANSWERS_S = 60.0
 SELF = "the cloud"
+
+Answered = Callable[[str, str], Mapping[str, Answers]]
+"""What people answered of one gateway's asset, by bundle."""
+
+
+def nobody_answered(_gateway: str, _asset: str) -> Mapping[str, Answers]:
+    return {}
+
 
 log = logging.getLogger(__name__)
 
 
 class RolloutWatch:
-    """``on_change`` is called in the event loop whenever something was decided."""
+    """``look`` may be called from any one thread at a time."""
 
-    def __init__(self, reader: Reader, rollouts: Rollouts, *, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self._reader, self._rollouts, self._now_ns = reader, rollouts, now_ns
+    def __init__(
+        self, reader: Reader, rollouts: Rollouts, *, answered: Answered = nobody_answered,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:  # fmt: skip
+        self._reader, self._rollouts, self._answered, self._now_ns = reader, rollouts, answered, now_ns
+        self._answers: dict[int, tuple[int, Answers, Answers]] = {}
 
     async def run(self, every_s: float = LOOK_S) -> None:
         """Look, again and again, until cancelled. A file that takes nothing now is tried again."""
@@ -98,8 +111,23 @@ class RolloutWatch:
             old_anomalous=member.old_anomalous + sum(r.anomalous for r in old),
         )  # fmt: skip
 
+    def _answers_of(self, rollout: Rollout, members: list[Member], now_ns: int) -> tuple[Answers, Answers]:
+        """Of the bundle and of others, on the machines that it has reached. Counting takes a while: now and then."""
+        at_ns, *known = self._answers.get(rollout.number, (0,))
+        if known and now_ns - at_ns < ANSWERS_S * 1e9:
+            return known[0], known[1]
+        new = old = Answers()
+        for member in members:
+            for bundle, found in self._answered(member.gateway, member.asset).items():
+                if bundle == rollout.bundle:
+                    new = Answers(new.right + found.right, new.wrong + found.wrong)
+                else:
+                    old = Answers(old.right + found.right, old.wrong + found.wrong)
+        self._answers[rollout.number] = (now_ns, new, old)
+        return new, old
+
     def _decide(self, rollout: Rollout, members: list[Member], is_online: Callable[[str], bool], now_ns: int) -> None:
-        decision = decide(rollout, members, is_online)
+        decision = decide(rollout, members, is_online, *self._answers_of(rollout, members, now_ns))
         state, stage, what = State.ROLLING, rollout.stage, ""
         if decision.what == "roll back":
             state, what = State.ROLLED_BACK, "rolled back"

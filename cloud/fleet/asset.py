@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloud.fleet.ledger import Balance, Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Raised, glance
 from cloud.store.reader import Reader
 from cloud.store.rows import AssetRow, LatestRow
-from edge.contract.types import Alarm, Quality, Tag
+from edge.contract.types import Alarm, BundleChange, Quality, Tag
 
 ALARM_CHANGES_SHOWN = 30
+BUNDLE_CHANGES_READ, BUNDLE_CHANGES_SHOWN = 64, 2
 CHARTS_MAX = 8
 # What a chart tells something of, in the order in which a page shows it.
 CHART_KINDS = ("vibration", "temperature", "pressure", "flow", "power", "load", "speed", "other")
@@ -44,6 +46,7 @@ class AssetDetail:
     latest: tuple[Latest, ...]
     charts: tuple[Tag, ...]
     changes: tuple[Alarm, ...]
+    bundles: tuple[BundleChange, ...]
     balance: Balance
 
 
@@ -62,8 +65,17 @@ def detail(
     return AssetDetail(
         at_ns=now_ns, id=row.id, glance=seen, latest=latest, charts=_charts(seen, latest),
         changes=tuple(reader.alarm_changes(row.id, limit=ALARM_CHANGES_SHOWN)),
+        bundles=_latest_steps(reader.bundle_changes(row.id, limit=BUNDLE_CHANGES_READ)),
         balance=books.balance(reader, row, now_ns // 10**9),
     )  # fmt: skip
+
+
+def _latest_steps(changes: Sequence[BundleChange]) -> tuple[BundleChange, ...]:
+    """The last step of each bundle in each rollout, the newest first: gateways tell the same again at each start."""
+    newest = {(change.bundle, change.number): change for change in reversed(changes)}
+    return tuple(change for change in changes if newest.get((change.bundle, change.number)) is change)[
+        :BUNDLE_CHANGES_SHOWN
+    ]
 
 
 def _latest(row: AssetRow, found: LatestRow) -> Latest:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from cloud.dispatch.show import Shown
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Overview, Raised, overview
@@ -61,6 +62,7 @@ def templates() -> jinja2.Environment:
         "life_bar": drawings.life_bar, "life_x": drawings.life_x, "curve": drawings.curve, "card_name": card_name,
         "ranges": RANGES, "cause_words": words.CAUSE_WORDS, "kind_words": words.KIND_WORDS,
         "outcome_words": words.OUTCOME_WORDS, "fault_words": words.FAULT_WORDS, "basis_words": words.BASIS_WORDS,
+        "step_words": words.STEP_WORDS,
         "few_failures": words.FEW_FAILURES, "timeline": drawings.timeline,
     }  # fmt: skip
     environment.filters["urlencode_path"] = lambda text: quote(text, safe="")
@@ -78,16 +80,17 @@ class Pages:
 
     def __init__(
         self, reader: Reader, books: Books, records: Records, hub: Hub, *, people: People | None = None,
+        rollouts: Callable[[], tuple[Shown, ...]] = tuple,
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
     ) -> None:  # fmt: skip
         self._reader, self._books, self._hub, self._now_ns, self._own = reader, books, hub, now_ns, own
-        self._records, self._people = records, people
+        self._records, self._people, self._rollouts = records, people, rollouts
         self._templates = templates()
         self._cards: dict[str, Event] = {}
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
-        return self._page("fleet.html", view=seen)
+        return self._page("fleet.html", view=seen, rollouts=await asyncio.to_thread(self._rollouts))
 
     async def asset(self, request: Request) -> Response:
         return await self.asset_page(request, "", {})
@@ -153,7 +156,7 @@ class Pages:
 
     def _fleet_now(self) -> list[Event]:
         """Runs in a thread, one at a time: a large fleet takes long to draw."""
-        seen = overview(self._reader, self._now_ns(), self._own())
+        seen, rollouts = overview(self._reader, self._now_ns(), self._own()), self._rollouts()
         order = tuple((asset.gateway, asset.asset) for asset in seen.assets)
         counts = tuple(seen.count(urgency) for urgency in Urgency)
         self._cards = {name: self._card(name, asset, seen) for asset in seen.assets if (name := card_name(asset))}
@@ -163,6 +166,7 @@ class Pages:
             self._fragment("headline", "_headline.html", counts, view=seen),
             self._fragment("cards", "_cards.html", order, view=seen),
             self._fragment("totals", "_totals.html", seen.stats, view=seen),
+            self._fragment("rollouts", "_rollouts.html", rollouts, rollouts=rollouts),
             self._fragment("gateways", "_gateways.html", _still(seen), view=seen),
             *self._cards.values(),
             json_event("seen", seen_ms, tuple(seen_ms.items())),
@@ -178,7 +182,7 @@ class Pages:
         glance = replace(found.glance, last_read_ns=0)
         seen_ms = {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}
         return [
-            self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths), view=found),
+            self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths, found.bundles), view=found),
             self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
             self._fragment("record", "_record.html", _drawn(record), view=found, record=record),
             self._fragment("alarms", "_alarms.html", glance.alarms, view=found),

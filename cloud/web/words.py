@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from edge.contract.types import Alarm, AlarmState, Quality, Tag, Urgency, Verdict, failure_chance
+from edge.contract.types import Alarm, AlarmState, BundleStep, Quality, Tag, Urgency, Verdict, failure_chance
 
 URGENCY_WORDS = {
     Urgency.CRITICAL: "may fail within two days",
@@ -56,6 +56,10 @@ BASIS_WORDS = {
     "bundle": "models trained on machines of its class",
     "prior": "physics alone, no machine like it has failed yet",
 }
+STEP_WORDS = {
+    BundleStep.WATCHED: "on trial beside it", BundleStep.COUNTS: "judges, on trial still", BundleStep.KEPT: "kept",
+    BundleStep.ROLLED_BACK: "given up", BundleStep.WITHDRAWN: "withdrawn", BundleStep.REFUSED: "refused",
+}  # fmt: skip
 FEW_FAILURES = 10
 """Below this many the interval of a share is so wide that it says little else."""
 QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}

@@ -13,6 +13,7 @@ import pytest
 
 from cloud.dispatch.desk import Desk, wanted
 from cloud.dispatch.promote import Plan, promote, roll_back, seconds, shares
+from cloud.dispatch.stages import Answers
 from cloud.dispatch.watch import RolloutWatch
 from cloud.store.reader import Reader
 from cloud.store.rollouts import FILE, Rollout, Rollouts, State
@@ -161,6 +162,17 @@ def test_verdicts_that_are_worse_take_it_back_whatever_the_gateway_thinks(fleet:
     after = fleet.look()
     assert after.state == State.ROLLED_BACK
     assert after.note == "its verdicts knew no life 20% of the time, those before 0%"
+
+
+def test_what_people_found_wrong_takes_it_back(fleet: Fleet) -> None:
+    bundle = fleet.bundle("new")
+    fleet.promote("new", Plan(scope=(f"{GATEWAY}/spindle-0",)))
+    answered = {bundle: Answers(1, 4), "cd" * 32: Answers(18, 2)}
+    fleet.watch = RolloutWatch(
+        fleet.reader, fleet.rollouts, answered=lambda gateway, asset: answered, now_ns=lambda: fleet.now_ns
+    )
+    assert fleet.look().state == State.ROLLED_BACK
+    assert "people found 4 of 5" in fleet.rollouts.all()[0].note
 
 
 def test_the_same_is_promoted_once_and_another_waits_its_turn(fleet: Fleet) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.dispatch.stages import decide, reached
+from cloud.dispatch.stages import Answers, decide, reached
 from cloud.store.rollouts import Member, Rollout, State
 
 ROLLOUT = Rollout(
@@ -96,5 +96,25 @@ def test_a_machine_that_judges_with_it_already_has_kept_it() -> None:
 )  # fmt: skip
 def test_verdicts_that_are_worse_take_it_back(counts: dict[str, int], said: str) -> None:
     decision = decide(ROLLOUT, [member(0, "counts", **counts)], here)
+    assert (decision.what == "roll back") == bool(said)
+    assert said in decision.words
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "said"),
+    [
+        ((0, 0), (0, 0), ""),
+        ((5, 0), (5, 5), ""),
+        ((1, 1), (18, 2), ""),
+        ((0, 1), (0, 0), ""),
+        ((1, 4), (18, 2), "people found 4 of 5 that it foretold wrong, 2 of 20 of those before"),
+        ((1, 4), (2, 18), ""),
+    ],
+)
+def test_foretelling_wrong_takes_it_back_where_it_is_not_chance(
+    new: tuple[int, int], old: tuple[int, int], said: str
+) -> None:
+    """2 x 2 by Fisher: [[4, 1], [2, 18]] has p = 0.0055, [[1, 1], [2, 18]] has p = 0.2597."""
+    decision = decide(ROLLOUT, [member(0, "counts")], here, Answers(*new), Answers(*old))
     assert (decision.what == "roll back") == bool(said)
     assert said in decision.words
