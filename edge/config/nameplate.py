@@ -16,6 +16,18 @@ Fitted = Annotated[
 ]
 
 
+class Geometry(Strict, frozen=True, kw_only=True):
+    """How a rolling bearing is built, from the maker's catalogue: snapshots of vibration then tell which part is
+    damaged."""
+
+    balls: Annotated[int, Meta(ge=3, le=200, description="How many rolling elements it has in a row.")]
+    ball_mm: Annotated[float, Meta(gt=0, description="Their diameter.")]
+    pitch_mm: Annotated[float, Meta(gt=0, description="The diameter of the circle through their middles.")]
+    contact_angle_deg: Annotated[float, Meta(ge=0, lt=90, description="Contact angle; 0 of a deep groove bearing.")] = (
+        0.0
+    )
+
+
 class Bearing(Strict, frozen=True, kw_only=True):
     """The rolling bearing that ends the machine's life first: its life follows ISO 281."""
 
@@ -31,6 +43,7 @@ class Bearing(Strict, frozen=True, kw_only=True):
         Meta(description="Factor for lubrication and cleanness of ISO 281; not known: 1, with a wide margin."),
     ] = None
     fitted_at_h: Fitted = 0.0
+    geometry: Annotated[Geometry | None, Meta(description="Its measures.")] = None
 
 
 class Tool(Strict, frozen=True, kw_only=True):
@@ -101,6 +114,10 @@ def problems(nameplate: Nameplate | None, stop: PlannedStop | None, hour_meter: 
         if bearing is not None and bearing.p_kn is not None and bearing.p_kn >= bearing.c_kn:
             problem = f"a load of {bearing.p_kn:g} kN on a rating of {bearing.c_kn:g} kN"
             yield "nameplate.bearing.p_kn", problem, "the load is well below the rating"
+        geometry = bearing.geometry if bearing is not None else None
+        if geometry is not None and geometry.ball_mm >= geometry.pitch_mm:
+            problem = f"balls of {geometry.ball_mm:g} mm on a circle of {geometry.pitch_mm:g} mm"
+            yield "nameplate.bearing.geometry", problem, "the circle through the balls' middles is the larger"
         tool = nameplate.tool
         if tool is not None and tool.v_m_min >= tool.c_m_min:
             yield "nameplate.tool.v_m_min", "a tool life under a minute", "c_m_min is the speed of one minute's life"

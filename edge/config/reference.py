@@ -10,7 +10,7 @@ from msgspec import inspect as types
 
 from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
-from edge.config.nameplate import Bearing, Nameplate, PlannedStop, Tool, Vibration, Winding
+from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Tool, Vibration, Winding
 from edge.config.north import North, OpcUaServer, SparkplugNode
 from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
@@ -23,6 +23,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
     ("rate of a unit", Rate), ("report of a unit", Report), ("redundant sensors of an asset", Redundant),
     ("balance of an asset", Balance), ("nameplate of an asset", Nameplate), ("bearing of a nameplate", Bearing),
+    ("geometry of a bearing", Geometry),
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
     ("stop of an asset", PlannedStop), ("[panel]", Panel), ("[north]", North),
     ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[plant]", Plant),

@@ -21,9 +21,10 @@ import msgspec
 from edge.config.asset_class import AssetClass
 from edge.config.nameplate import Service
 from edge.contract.bundle import Bundle, OwnBundle, TrainedBundle
-from edge.contract.types import Batch, Urgency, Value, Verdict, urgency_of
+from edge.contract.types import Batch, Urgency, Value, Verdict, Waveform, urgency_of
 from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
+from edge.features.tracker import number
 from edge.infer.coverage import Coverage
 from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
 from edge.infer.prior import Prior
@@ -31,6 +32,7 @@ from edge.infer.rival import Rival
 from edge.infer.selflearned import SelfLearned
 from edge.infer.sensors.spec import SensorSpec, spec_of
 from edge.infer.sensors.watch import SensorWatch
+from edge.infer.snapshots import Snapshots
 from edge.ports import Standing
 
 COVERAGE_MIN = 0.5
@@ -66,6 +68,8 @@ class Judge:
         self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle, spec.units)
         self._make_prior = partial(Prior, service, asset_class.hour_meter)
         self._prior = self._make_prior()
+        self._make_snapshots = partial(Snapshots, service)
+        self._snapshots = self._make_snapshots()
         self._mind = self._make_mind()
         self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
@@ -90,6 +94,15 @@ class Judge:
         if self._rival is not None:
             self._rival.doubt(doubted)
             self._rival.observe(values, batch.read_ns, batch.mono_ns)
+
+    def observe_waveform(self, wave: Waveform) -> None:
+        """Take a snapshot of vibration, at the speed that was read last.
+
+        Between a verdict and the next it changes what the next says: whoever wants verdicts replayed marks a
+        checkpoint after it.
+        """
+        assert wave.asset == self.asset_id
+        self._snapshots.observe(wave, number(self._held.values.get(self._class.speed)))
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
         """What is thought of the asset at wall time ``at_ns``; None before its first batch.
@@ -125,10 +138,10 @@ class Judge:
             rul_low_h=life.low_h if life else None,
             rul_high_h=life.high_h if life else None,
             urgency=urgency_of(life.low_h) if life and opinion.basis == BUNDLE else Urgency.UNKNOWN,
-            reasons=opinion.reasons,
+            reasons=(*self._snapshots.reasons, *opinion.reasons),
             coverage=coverage,
             anomaly_p=opinion.anomaly_p,
-            note="; ".join(filter(None, (opinion.note, self._sensors.machine))),
+            note="; ".join(filter(None, (opinion.note, self._sensors.machine, self._snapshots.trouble))),
             sensors=self._sensors.states,
             failure_p=opinion.failure_p,
             stop_h=opinion.stop_h,
@@ -190,6 +203,7 @@ class Judge:
             "mind": self._mind.kept(),
             "sensors": self._sensors.kept(),
             "prior": self._prior.kept(),
+            **({"snapshots": kept} if (kept := self._snapshots.kept()) else {}),
         }
 
     def checkpoint(self) -> str:
@@ -241,12 +255,15 @@ class Judge:
             self._observed = bool(kept["observed"])
             if "prior" in kept:
                 self._prior.restore(kept["prior"])
+            if "snapshots" in kept:
+                self._snapshots.restore(kept["snapshots"])
             if self._rival is not None:
                 self._rival.carry(minds.get(self._rival.bundle) or kept["mind"])
                 self._rival.restore(rival)
         except (ValueError, KeyError, TypeError, AttributeError):
             # Half of it may have been taken over: better a new mind than one that was put together.
             self._mind, self._sensors, self._prior = self._make_mind(), self._make_watch(), self._make_prior()
+            self._snapshots = self._make_snapshots()
             return False
         return True
 
