@@ -217,3 +217,30 @@ def test_the_specification_survives_json() -> None:
     import json
 
     assert FeatureSpec.from_json(json.loads(json.dumps(SPEC.as_json()))) == SPEC
+
+
+def test_the_baseline_knows_speed_what_is_usual_at_full_speed_is_not_at_idle() -> None:
+    """About 5 mm/s at 1500 1/min and 80 %, 0.8 at 300 and 10 %: 5.2 is none there, and sixfold here."""
+    spec = FeatureSpec((Signal("vibration_mm_s", log=True),), ("speed_rpm", "load_percent"), "hour_meter_h")
+    rng = np.random.default_rng(5)
+
+    def values(full: bool, vibration: float) -> dict[str, Any]:
+        speed, load = (1500.0, 80.0) if full else (300.0, 10.0)
+        return {
+            "vibration_mm_s": vibration, "speed_rpm": speed * (1.0 + 0.01 * rng.standard_normal()),
+            "load_percent": load + rng.standard_normal(),
+        }  # fmt: skip
+
+    found = {}
+    for full in (True, False):
+        tracker, hour = FeatureTracker(spec), 0.0
+        while not tracker.ready:
+            at_full = int(hour) % 2 == 0
+            usual = 5.0 if at_full else 0.8
+            tracker.update(values(at_full, usual * math.exp(0.05 * rng.standard_normal())), hour)
+            hour += 1.0
+        for i in range(400):
+            tracker.update(values(full, 5.2), hour + i)
+        found[full] = tracker.departures()[:, 0]
+    assert found[True] == pytest.approx([math.log(5.2 / 5.0)] * 3, abs=0.1)
+    assert found[False] == pytest.approx([math.log(5.2 / 0.8)] * 3, abs=0.15)
