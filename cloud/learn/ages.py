@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from cloud.learn.dataset import Life
+from cloud.learn.lives import Life
 from cloud.learn.survival import Histories, TooFewError, weibull_mle
 from edge.contract.bundle import Ages
 from edge.physics.bearing import WEIBULL_SLOPE

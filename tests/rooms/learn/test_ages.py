@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cloud.learn.ages import fleet_ages
-from cloud.learn.dataset import Life
+from cloud.learn.lives import Life
 from cloud.learn.survival import TooFewError
 
 

@@ -34,7 +34,7 @@ async def story(folder: Path) -> None:
         step = BundleChange("spindle-1", START_NS, bundle, "", BundleStep.WATCHED, made.number, 0, "<b>retrained</b>")
         await sender.send(block(2, records=[step]))
         async with asyncio.timeout(20):
-            while "1 watched" not in (page := (await client.get(sender.url)).text):
+            while "1 watched" not in (page := (await client.get(sender.url)).text):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert "CNC spindle" in page
         assert bundle[:12] in page
