@@ -6,8 +6,9 @@ distribution is (split conformal prediction; Vovk, Gammerman and Shafer, 2005), 
 budget of one alarm a week, which is one hour in 168, takes 167 healthy hours to keep by evidence, and a p-value of 1e-k
 takes 10^k - 1 of them. The last ``KEPT_MAX`` hours count, so that the limit follows a slow change of habit.
 
-Until then, and wherever a budget is spent before its time, a further alarm must stand half as high again as the ones
-before it. An alarm that stands counts as the one hour that it began in: a fault of a week must not become the habit.
+Until then, and wherever a budget is spent before its time, a further alarm must cross a limit half as high again as
+the one before did. An alarm that stands counts as the one hour that it began in: a fault of a week must not become the
+habit.
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ class AlarmBudget:
         """How many healthy periods it takes to keep the budget by evidence."""
         return math.ceil(1.0 / self._share) - 1
 
+    @property
+    def evidence(self) -> str:
+        """What is lacking to keep the budget by evidence, in words; empty where nothing is."""
+        if self.periods >= self.wanted:
+            return ""
+        return f"the alarm budget is proven after {self.wanted} quiet periods, {self.periods} so far"
+
     def p_value(self, score: float) -> float | None:
         """How likely a healthy period reaches ``score``, at most; None before the first. Never below 1 / (n + 1)."""
         if not self._maxima:
@@ -70,12 +78,12 @@ class AlarmBudget:
         if ended:
             self._close()
         if stands and not self._stands:
-            self._raised.append((self._watched_s, score))
-            self._weigh()
-        elif self._raised and self._watched_s - self._raised[0][0] > self._window_s:
+            self._raised.append((self._watched_s, self.limit))
+        if self._raised and self._watched_s - self._raised[0][0] > self._window_s:
             self._raised.popleft()
+        changed, self._stands = ended or stands != self._stands, stands
+        if changed:
             self._weigh()
-        self._stands = stands
         self._highest = max(self._highest, score)
         return ended
 
@@ -85,14 +93,16 @@ class AlarmBudget:
         self._standing_before, self._highest = self._stands, 0.0
         # Time that passed without a poll was not watched, however many periods it was.
         self._ends_s = self._watched_s + self.period_s
-        self._weigh()
 
     def _weigh(self) -> None:
+        if self._stands:
+            # What stands is measured by the limit that it crossed.
+            return
         n = len(self._maxima)
         rank = math.ceil((n + 1) * (1.0 - self._share))
         proven = sorted(self._maxima)[rank - 1] if rank <= n else 0.0
         spent = len(self._raised) >= self._allowed
-        self.limit = max(1.0, proven, SPENT * max(score for _, score in self._raised) if spent else 0.0)
+        self.limit = max(1.0, proven, SPENT * max(limit for _, limit in self._raised) if spent else 0.0)
 
     def kept(self) -> dict[str, Any]:
         return {
@@ -100,6 +110,7 @@ class AlarmBudget:
             "raised": [list(raised) for raised in self._raised],
             "watched": [self._watched_s, self._ends_s, self._highest],
             "standing": [self._standing_before, self._stands],
+            "limit": self.limit,
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
@@ -108,4 +119,5 @@ class AlarmBudget:
         self._raised = deque(((float(at), float(score)) for at, score in kept["raised"]), maxlen=KEPT_MAX)
         self._watched_s, self._ends_s, self._highest = (float(x) for x in kept["watched"])
         self._standing_before, self._stands = (bool(x) for x in kept["standing"])
+        self.limit = float(kept["limit"])
         self._weigh()

@@ -63,9 +63,9 @@ class Judge:
         self._make_watch = partial(SensorWatch, spec, asset_class.hour_meter)
         self._sensors = self._make_watch()
         self.bundle = bundle.hash if bundle is not None else ""
-        self._class = asset_class
+        self._class, self._period_ms = asset_class, period_ms
         self._units = spec.units
-        self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle, spec.units)
+        self._make_mind: Callable[[], Mind] = partial(_mind, asset_class, bundle, period_ms, spec.units)
         self._make_prior = partial(Prior, service, asset_class.hour_meter)
         self._prior = self._make_prior()
         self._make_snapshots = partial(Snapshots, service)
@@ -153,7 +153,8 @@ class Judge:
         """See ``edge.ports.Judged``, also for what follows."""
         name = bundle.hash if bundle is not None else ""
         try:
-            return Rival(name, partial(_mind, self._class, bundle, self._units), newcomer=newcomer)
+            mind = partial(_mind, self._class, bundle, self._period_ms, self._units)
+            return Rival(name, mind, newcomer=newcomer)
         except BabbittError:
             raise
         except Exception as error:
@@ -274,9 +275,9 @@ def _plain(kept: dict[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _mind(asset_class: AssetClass, bundle: Bundle | None, units: tuple[tuple[str, str], ...]) -> Mind:
+def _mind(asset_class: AssetClass, bundle: Bundle | None, period_ms: int, units: tuple[tuple[str, str], ...]) -> Mind:
     if bundle is None:
-        return SelfLearned(asset_class.id)
+        return SelfLearned(asset_class.id, period_ms=period_ms, alarms_per_week=asset_class.anomaly_alarms_per_week)
     # LiteRT costs 30 MB and a second of start: only where there is a bundle to run.
     from edge.infer.own import Own
     from edge.infer.prognosis import Prognosis

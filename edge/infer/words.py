@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from edge.contract.types import Reason
+
+Kind = Literal["level", "relation", "spread"]
 
 _UNITS = {
     "mm_s": "mm/s", "g": "g", "c": "°C", "kw": "kW", "nm": "Nm", "bar": "bar", "percent": "%", "rpm": "1/min",
@@ -20,7 +23,10 @@ NOTABLE = 3.0
 @dataclass(frozen=True)
 class Departure:
     """One signal off its baseline: ``strength`` in residual standard deviations, ``level`` and ``healthy`` in its unit,
-    ``risen_h`` for how long (0 if unknown), ``trend`` above 0 where it still rises."""
+    ``risen_h`` for how long (0 if unknown) and ``since_ns`` since when, ``trend`` above 0 where it still rises.
+
+    ``kind`` says what of it is off: its level, its relation to the other signals, or its spread.
+    """
 
     tag: str
     strength: float
@@ -29,13 +35,17 @@ class Departure:
     risen_h: float = 0.0
     trend: float = 0.0
     above: str = ""
+    since_ns: int = 0
+    kind: Kind = "level"
 
 
 def reasons(departures: Sequence[Departure]) -> tuple[Reason, ...]:
     """The notable departures, strongest first; shares are of the squared strength of all, so they sum to 1 at most."""
     total = sum(d.strength**2 for d in departures)
     notable = sorted((d for d in departures if abs(d.strength) >= NOTABLE), key=lambda d: (-abs(d.strength), d.tag))
-    return tuple(Reason(d.tag, round(d.strength**2 / total, 4), _sentence(d)) for d in notable[:REASONS_MAX])
+    return tuple(
+        Reason(d.tag, round(d.strength**2 / total, 4), _sentence(d), d.since_ns) for d in notable[:REASONS_MAX]
+    )
 
 
 def spoken(tag: str) -> tuple[str, str]:
@@ -59,7 +69,15 @@ def _sentence(departure: Departure) -> str:
     digits = 0 if abs(departure.healthy) >= 100.0 else 1 if abs(departure.healthy) >= 3.0 else 2
     above = f" above {spoken(departure.above)[0].removesuffix(' temperature')}" if departure.above else ""
     unit = f" {unit}" if unit else ""
-    words = f"{name} {departure.level:.{digits}f}{unit}{above}, was {departure.healthy:.{digits}f} when healthy"
+    if departure.kind == "level":
+        words = f"{name} {departure.level:.{digits}f}{unit}{above}, was {departure.healthy:.{digits}f} when healthy"
+    elif departure.kind == "relation":
+        words = f"{name} {departure.level:.{digits}f}{unit} does not go with the other signals as when healthy"
+    else:
+        how = "varies more than" if departure.strength > 0.0 else "varies less than"
+        words = f"{name} {how} when healthy"
+    if 0.0 < departure.risen_h < 1.0:
+        words += f"; for {max(60.0 * departure.risen_h, 1.0):.0f} min"
     if departure.risen_h >= 1.0:
         still = departure.trend * departure.strength > 0.0
         motion = ("rising" if departure.strength > 0.0 else "falling") if still else "off its baseline"
