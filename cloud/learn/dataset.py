@@ -22,6 +22,8 @@ from cloud.store.replay import Extent, blocks_of, extents
 from edge.errors import ConfigError, StoreError
 from edge.features.tracker import FeatureSpec
 
+__all__ = ["DataSet", "Exclusion", "Life", "fleet_of", "make", "summary"]
+
 Array = NDArray[np.float64]
 
 
