@@ -350,7 +350,7 @@ class Gateway:
         for asset, judge in self._judges.items():
             if asset in self._verdicts and self._verdicts[asset].bundle != judge.bundle:
                 self._mark({asset: judge})
-            mono_ns = self._clock.mono_ns()
+            mono_ns, bundle = self._clock.mono_ns(), judge.bundle
             judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
             if judged is not None and self._book is not None:
                 seen = replace(judged, mono_ns=mono_ns, first_ns=judge.first_ns, polls=judge.polls)
@@ -358,6 +358,8 @@ class Gateway:
                 self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
                 for north in self._norths:
                     north.judge(verdict)
+            if judge.bundle != bundle:  # It broke while it was asked, and the one before it counts again.
+                self._mark({asset: judge})
 
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""

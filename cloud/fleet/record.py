@@ -22,6 +22,8 @@ READ_EVERY_S = 1.0
 READ_S_MAX = 0.1
 """At once: what there is to read comes in by and by, and pages are served meanwhile."""
 SAVE_EVERY_S = 600.0
+SCORED_FOR_S = 10.0
+"""Of a fleet of a thousand all at once takes a while, and nobody waits for the very last word on it."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,14 @@ class Records:
     ) -> None:
         self._reader, self._predictions, self._now_ns = reader, predictions, now_ns
         self.outcomes = outcomes
+        self._scored: dict[tuple[str, str], Scored] = {}
+        self._scored_s = -SCORED_FOR_S
+
+    @property
+    def read(self) -> float:
+        """The share (0..1) of all blocks that were read."""
+        done, total = self._predictions.progress()
+        return min(done / total, 1.0) if total else 1.0
 
     def of(self, gateway: str, asset: str) -> AssetRecord:
         now_ns = self._now_ns()
@@ -87,24 +97,30 @@ class Records:
         )  # fmt: skip
 
     def scores(self) -> dict[tuple[str, str], Scored]:
-        """By gateway and asset, of every one that was judged."""
+        """By gateway and asset, of every one that was judged; counted again now and then."""
+        if time.monotonic() - self._scored_s < SCORED_FOR_S:
+            return self._scored
         now_ns = self._now_ns()
         told: dict[tuple[str, str], list[Outcome]] = {}
         for one in self.outcomes.newest():
             told.setdefault((one.gateway, one.asset), []).append(one)
-        return {
+        self._scored = {
             key: score(self._predictions.of(*key).track, told.get(key, ()), now_ns)
             for key in self._predictions.assets()
         }
+        self._scored_s = time.monotonic()
+        return self._scored
+
+    def recount(self) -> None:
+        """Somebody has told something: scores are counted again when they are next asked for."""
+        self._scored_s = -SCORED_FOR_S
 
     def track_records(self, gateway: str) -> list[TrackRecord]:
         """What a gateway's panel shows of how often it was right, of the assets of which there is something to say."""
-        now_ns = self._now_ns()
         found = []
-        for owner, asset in self._predictions.assets():
+        for (owner, asset), scored in self.scores().items():
             if owner == gateway:
-                told = self.outcomes.newest(gateway, asset)
-                one = score(self._predictions.of(gateway, asset).track, told, now_ns).score
+                one = scored.score
                 if one.failures or one.false_alarms:
                     found.append(TrackRecord(
                         asset=asset, hits=one.hits, misses=one.misses, false_alarms=one.false_alarms,

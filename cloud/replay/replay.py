@@ -28,6 +28,7 @@ WAIT_BLOCKS = 8
 _NO_CHECKPOINT = "the checkpoint where its judge began is not here"
 _NO_POLLS = "polls that its judge had observed are not here"
 _EXCEPTION = "some of its signals are kept by exception: what was unchanged is in no block"
+_OTHER_BUNDLE = "its judge had gone over to another bundle, and the checkpoint of that is not here"
 _OLD = "made by a release that did not say what its judge had observed"
 _GAP = "a verdict before it is not here, and each leaves its mark on the judge"
 _THINNED = "polls before it were thinned by the gateway"
@@ -182,6 +183,8 @@ class _Again:
             return _EXCEPTION
         if self._judge is None:
             return self._why
+        if self._judge.bundle != verdict.bundle:
+            return _OTHER_BUNDLE
         if self._judge.polls > verdict.polls or (self._judge.polls and self._judge.first_ns != verdict.first_ns):
             return _NO_CHECKPOINT
         return ""

@@ -20,6 +20,7 @@ from cloud.dispatch.show import Shown
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Overview, Raised, overview
+from cloud.fleet.plain import by_bundle
 from cloud.fleet.record import AssetRecord, Records
 from cloud.store.reader import Reader
 from cloud.web import drawings, words
@@ -90,7 +91,15 @@ class Pages:
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
-        return self._page("fleet.html", view=seen, rollouts=await asyncio.to_thread(self._rollouts))
+        bundles, whole = by_bundle((await asyncio.to_thread(self._records.scores)).values())
+        return self._page(
+            "fleet.html",
+            view=seen,
+            fleet=whole,
+            bundles=bundles,
+            read=self._records.read,
+            rollouts=await asyncio.to_thread(self._rollouts),
+        )
 
     async def asset(self, request: Request) -> Response:
         return await self.asset_page(request, "", {})

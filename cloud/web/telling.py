@@ -124,6 +124,7 @@ class Telling:
 
     def _write(self, gateway: str, asset: str, told: Told, number: int, revision: int, person: str) -> Outcome:
         outcomes, now_ns = self._records.outcomes, self._now_ns()
+        self._records.recount()
         if not number:
             return outcomes.tell(gateway, asset, told, by=person, now_ns=now_ns)
         before = next((one for one in outcomes.newest(gateway, asset) if one.number == number), None)

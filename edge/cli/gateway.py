@@ -176,7 +176,10 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         counts = f"{unit['period_ms'] / 1000:>9g}{unit['polls']:>9}{unit['failures']:>8}"
         lines.append(f"{name:28}{unit['line']:14}{counts}  {unit['detail'] or 'good'}")
     lines.append(f"{'MACHINE':28}{'URGENCY':14}{'LIFE LEFT h':>17}  WHY")
-    lines += [f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}" for v in answer["verdicts"]]
+    for v in answer["verdicts"]:
+        lines.append(f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}")
+        if v.get("seal"):
+            lines.append(f"    sealed as no. {v['number']:,}, {v['seal'][:16]}")
     lines += _bundle_lines(answer.get("bundles", {}))
     if answer["alarms"]:
         lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")

@@ -246,7 +246,7 @@ def cross_validated(rule: Rule, cuts: Cuts) -> Trial:
 
 def first_alarm(bearing: Bearing) -> int | None:
     """The snapshot (from 0) at which the gateway's own anomaly alarm came; None where it never did."""
-    mind = SelfLearned("bearing")
+    mind = SelfLearned("bearing", period_ms=int(SNAPSHOT_S * 1000))
     names = [n for n in bearing.columns if not n.endswith("_mean")]
     for i in range(len(bearing.columns["h_rms"])):
         at_ns = int(i * SNAPSHOT_S * 1e9)

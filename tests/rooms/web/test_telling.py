@@ -276,7 +276,7 @@ def test_the_gateway_is_told_how_often_it_was_right(tmp_path: Path) -> None:
 
     async def story(told: Told) -> None:
         proposed = (await told.client.get(API)).json()["proposed"]
-        while not proposed:
+        while not proposed:  # it is read in the background
             await asyncio.sleep(0.05)
             proposed = (await told.client.get(API)).json()["proposed"]
         assert [(one["state"], one["worst"]) for one in proposed] == [("proposed", "CRITICAL")]
