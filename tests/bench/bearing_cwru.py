@@ -271,10 +271,16 @@ def held_out(recordings: Sequence[Recording], *, quiet: bool) -> Iterator[tuple[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="recordings to learn from")
+    home = os.environ.get("BABBITT_DATA")
+    parser.add_argument(
+        "--train", type=Path, default=Path(home) / "cwru" if home else None, metavar="DIR",
+        help="recordings to learn from (default: cwru in BABBITT_DATA)",
+    )  # fmt: skip
     parser.add_argument("--test", type=Path, metavar="DIR", help="recordings to be asked about")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the tables")
     arguments = parser.parse_args()
+    if arguments.train is None:
+        parser.error("name a folder of recordings by --train, or set BABBITT_DATA")
     quiet = arguments.json
     train = read(arguments.train)
     if not quiet:
