@@ -149,7 +149,7 @@ class _Again:
             self._judge, self._why = None, f"its judge cannot be made here: {error}"
             return True
         if self._judge is not None and judge.polls and judge.first_ns == self._judge.first_ns and not self._doubt:
-            if not self._observe(boot, judge.polls) and can_wait:
+            if not self._observe(boot, judge.polls, judge.last_ns) and can_wait:
                 return False
             is_equal = self._judge.checkpoint() == checkpoint.state
             self._found.states_equal += is_equal
@@ -198,13 +198,15 @@ class _Again:
                 if self._polls[0][0] == boot and self._polls[0][1].mono_ns > verdict.first_ns:
                     return False
                 self._polls.popleft()
-        return self._observe(boot, verdict.polls)
+        return self._observe(boot, verdict.polls, verdict.mono_ns)
 
-    def _observe(self, boot: str, polls: int) -> bool:
-        assert self._judge is not None
-        while self._judge.polls < polls and self._polls and self._polls[0][0] == boot:
-            self._judge.observe(self._polls.popleft()[1])
-        return self._judge.polls == polls
+    def _observe(self, boot: str, polls: int, until_ns: int) -> bool:
+        """Observe up to as many ``polls``; one after ``until_ns`` cannot have been among them, others are missing."""
+        judge, waiting = self._judge, self._polls
+        assert judge is not None
+        while judge.polls < polls and waiting and waiting[0][0] == boot and waiting[0][1].mono_ns <= until_ns:
+            judge.observe(waiting.popleft()[1])
+        return judge.polls == polls
 
     def _compare(self, verdict: Verdict) -> None:
         judge, found = self._judge, self._found
