@@ -40,6 +40,10 @@ def check(
     suspicious  good, but a sentinel, out of any range, or 0 where nothing is ever 0
     bad         no value, and why: bus, device, decode
 
+    Each signal gets a score of 0 to 100: missing reads, too slow, coarse, frozen, scattering, checked by no other
+    sensor; and each asset what its sensors are good enough for: monitoring, anomaly detection, prediction, with what
+    the next level lacks. More reads know more: --reads 60 also judges the scatter.
+
     A gateway may go on running beside it where its lines allow that (TCP, brokers); a serial line belongs to one
     program at a time, and check says which one has it. Exit code 1 if a tag is bad, or a device is not the one
     that its profile describes.

@@ -7,7 +7,7 @@ exception: a line that cannot be opened makes its tags bad, with the reason and,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,9 @@ import msgspec
 from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
 from edge.commission.holder import held_words
 from edge.commission.identify import identity_of, probed
+from edge.commission.maturity import maturities
 from edge.commission.plausible import all_zero, suspicion
+from edge.commission.quality import grade
 from edge.config.broker import Broker
 from edge.config.lines import AnyLine, PolledLine, PushedLine
 from edge.config.site import Site
@@ -32,6 +34,7 @@ LATE_PERIODS = 10
 
 Say = Callable[[str], None]
 Entries = Sequence[tuple[Asset, Unit]]
+Twins = Mapping[str, Sequence[str]]
 
 
 def _nothing(words: str) -> None:
@@ -60,7 +63,10 @@ async def dry_run(site: Site, trial: Trial) -> SiteFound:
         if entries:
             work.append(_timed(site, line, entries, trial))
     lines = await asyncio.gather(*work)
-    return SiteFound(site=str(site.path), gateway=site.file.gateway.id, at_ns=at_ns, lines=tuple(lines))
+    return SiteFound(
+        site=str(site.path), gateway=site.file.gateway.id, at_ns=at_ns, lines=tuple(lines),
+        assets=maturities(site, tuple(lines)),
+    )  # fmt: skip
 
 
 async def _timed(site: Site, line: AnyLine, entries: Entries, trial: Trial) -> LineFound:
@@ -112,7 +118,7 @@ async def _asked(
     proof = await probed(driver, unit.unit, profile) if response_ms else None
     identity = await identity_of(driver, unit.unit) if response_ms else {}
     count = len(profile.point)
-    tags = _judged(profile.point, reads, [read_ns] * count, [0.0] * count, unit.period_ms / 1000)
+    tags = _judged(profile.point, reads, [read_ns] * count, [0.0] * count, unit.period_ms / 1000, _twins(site, asset))
     found = UnitFound(
         asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products, tags=tags,
         reads=trial.reads, response_ms=tuple(response_ms), identity=identity,
@@ -175,7 +181,9 @@ async def _pushed(site: Site, line: PushedLine, entries: Entries, trial: Trial) 
         if running.done():
             running.result()  # A source lasts until it is cancelled: whatever ended it is a fault of ours.
         units = [
-            _overheard(asset, unit, profile, ear.heard[i], _why_silent(source, i, patience_s), trial.clock.wall_ns())
+            _overheard(
+                site, asset, unit, profile, ear.heard[i], _why_silent(source, i, patience_s), trial.clock.wall_ns()
+            )
             for i, ((asset, unit), profile) in enumerate(zip(entries, profiles, strict=True))
         ]
     finally:
@@ -192,8 +200,15 @@ def _why_silent(source: Source, subject: int, patience_s: float) -> str:
     return source.trouble(subject) or f"nothing came within {patience_s:g} s; make the device speak, or listen longer"
 
 
+def _twins(site: Site, asset: Asset) -> Twins:
+    """For each redundant sensor those that measure the same."""
+    groups = [group.tags for group in (*site.classes[asset.class_].redundant, *asset.redundant)]
+    return {tag: tuple(other for other in group if other != tag) for group in groups for tag in group}
+
+
 def _overheard(
-    asset: Asset, unit: Unit, profile: Any, heard: dict[int, tuple[Answer, int, int]], silent: str, now_ns: int
+    site: Site, asset: Asset, unit: Unit, profile: Any, heard: dict[int, tuple[Answer, int, int]], silent: str,
+    now_ns: int,
 ) -> UnitFound:  # fmt: skip
     missing = (Answer(None, Quality.BAD_BUS, silent), now_ns, now_ns)
     rows = [heard.get(place, missing) for place in range(len(profile.point))]
@@ -201,17 +216,20 @@ def _overheard(
     ages_s = [(came_ns - at_ns) / 1e9 for _, at_ns, came_ns in rows]
     return UnitFound(
         asset=asset.id, unit=unit.unit, at=unit.at, profile=unit.profile, products=profile.device.products,
-        tags=_judged(profile.point, [answers], [at_ns for _, at_ns, _ in rows], ages_s, unit.period_ms / 1000),
+        tags=_judged(
+            profile.point, [answers], [at_ns for _, at_ns, _ in rows], ages_s, unit.period_ms / 1000,
+            _twins(site, asset),
+        ),
     )  # fmt: skip
 
 
 def _silent(site: Site, asset: Asset, unit: Unit, words: str, now_ns: int) -> UnitFound:
-    return _overheard(asset, unit, site.profiles[unit.profile], {}, words, now_ns)
+    return _overheard(site, asset, unit, site.profiles[unit.profile], {}, words, now_ns)
 
 
 def _judged(
     points: Sequence[Any], reads: Sequence[Sequence[Answer]], at_ns: Sequence[int], age_s: Sequence[float],
-    period_s: float,
+    period_s: float, twins: Twins,
 ) -> tuple[TagFound, ...]:  # fmt: skip
     """Each of ``points`` by the last of its ``reads``; what failed only before is told too."""
     last = reads[-1]
@@ -226,6 +244,10 @@ def _judged(
         found.append(TagFound(
             tag=point.tag, title=point.title, value=answer.value, unit=point.unit, decimals=point.decimals,
             quality=answer.quality, at_ns=at_ns[i], age_s=age_s[i], mark=mark, words=words, bad_reads=len(bad),
+            grade=grade(
+                point, [None if read[i].quality.is_bad else read[i].value for read in reads], mark,
+                period_s=period_s, checked_by=twins.get(point.tag, ()),
+            ),
         ))  # fmt: skip
     return tuple(found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 from edge.contract.types import Quality, Value
@@ -11,12 +12,44 @@ from edge.line_counts import UnitCounts
 Mark = Literal["ok", "suspicious", "bad"]
 
 
+class Maturity(StrEnum):
+    """What an asset's signals are good enough for; each level needs the one before."""
+
+    NONE = "nothing yet"
+    MONITORING = "monitoring"
+    ANOMALY = "anomaly detection"
+    PREDICTION = "prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """How good a signal is, 0 to 100, and what it lost points for, the most first."""
+
+    points: int
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AssetFound:
+    """``reached`` is what the asset's signals allow, ``lacks`` what the ``next`` level still asks of them.
+
+    ``first`` says what must pass before the reached level means anything. ``next`` is None at the top.
+    """
+
+    asset: str
+    name: str
+    reached: Maturity
+    next: Maturity | None
+    lacks: tuple[str, ...]
+    first: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class TagFound:
     """One tag, once. ``at_ns`` is when the value was true at its source, ``age_s`` how old it was when it came.
 
     ``words`` say why it is suspicious or bad; they are empty where it is ok. ``bad_reads`` of the unit's reads gave it
-    no value.
+    no value. ``grade`` is None for what is no sensor's: counters, switches, text.
     """
 
     tag: str
@@ -30,6 +63,7 @@ class TagFound:
     mark: Mark
     words: str = ""
     bad_reads: int = 0
+    grade: Grade | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +115,7 @@ class SiteFound:
     gateway: str
     at_ns: int
     lines: tuple[LineFound, ...]
+    assets: tuple[AssetFound, ...] = ()
 
     def tags(self) -> list[tuple[LineFound, UnitFound, TagFound]]:
         return [(line, unit, tag) for line in self.lines for unit in line.units for tag in unit.tags]

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from edge.commission.findings import LineFound, Mark, SiteFound, TagFound, UnitFound
+from edge.commission.findings import AssetFound, LineFound, Mark, Maturity, SiteFound, TagFound, UnitFound
 from edge.commission.picture import response_bars, share_ring, wiring
+from edge.commission.quality import JUDGE_BY, PREDICT_FROM
 from edge.commission.show import (
     accepted,
     age_words,
@@ -28,7 +29,8 @@ _SIGN = {"ok": "✓", "suspicious": "?", "bad": "✕"}
 def report_html(found: SiteFound, *, version: str) -> str:
     """The page. Everything that came from a file or a bus is escaped."""
     body = "\n".join([
-        _head(found, version), _overview(found), _to_do(found), *(_line(line) for line in found.lines), _signatures(),
+        _head(found, version), _overview(found), _to_do(found), _good_for(found),
+        *(_line(line) for line in found.lines), _signatures(),
     ])  # fmt: skip
     title = escape(f"Acceptance report {found.gateway} {clock_words(found.at_ns)}")
     return (
@@ -78,6 +80,40 @@ def _to_do(found: SiteFound) -> str:
         "<section><h2>To look at</h2><table><thead><tr><th>Verdict</th><th>Where</th><th>Why</th>"
         f'<th class="box">Settled</th></tr></thead><tbody>{body}</tbody></table></section>'
     )
+
+
+def _good_for(found: SiteFound) -> str:
+    """What each asset's sensors allow: monitoring first, prediction last."""
+    if not found.assets:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(a.name or a.asset)}</td><td>{_steps(a.reached)}</td><td>{escape(a.first)}</td>"
+        f"<td>{_lacks(a)}</td></tr>"
+        for a in found.assets
+    )
+    return (
+        "<section><h2>What the sensors are good for</h2><table><thead><tr><th>Asset</th><th>Good enough for</th>"
+        f"<th>When</th><th>What the next level lacks</th></tr></thead><tbody>{rows}</tbody></table>"
+        f'<p class="facts">Each signal has a score of 0 to 100 below, with what it lost points for: from {JUDGE_BY} on '
+        f"it can be judged by, from {PREDICT_FROM} on predicted from.</p></section>"
+    )
+
+
+def _steps(reached: Maturity) -> str:
+    """The levels in order, those that are reached filled."""
+    levels = [level for level in Maturity if level is not Maturity.NONE]
+    at = levels.index(reached) if reached in levels else -1
+    return "".join(
+        f'<span class="level{" reached" if i <= at else ""}">{"✓ " if i <= at else ""}{escape(level)}</span>'
+        for i, level in enumerate(levels)
+    )
+
+
+def _lacks(asset: AssetFound) -> str:
+    if asset.next is None:
+        return "nothing"
+    items = "".join(f"<li>{escape(words)}</li>" for words in asset.lacks)
+    return f'{escape(asset.next)}: <ul class="lacks">{items}</ul>'
 
 
 def _troubles(found: SiteFound) -> Iterator[tuple[Mark, str, str]]:
@@ -174,7 +210,8 @@ def _unit(unit: UnitFound) -> str:
         f"<article><h3>{escape(unit.name)}<small>{escape(', '.join(unit.products))}, profile {escape(unit.profile)}"
         f'</small></h3><ul class="facts">{items}</ul>'
         '<table><thead><tr><th>Tag</th><th>Meaning</th><th class="number">Value</th><th>Unit</th><th>Quality</th>'
-        f"<th>Time (UTC)</th><th>Age</th><th>Verdict</th></tr></thead><tbody>{rows}</tbody></table></article>"
+        "<th>Time (UTC)</th><th>Age</th><th>Score</th><th>Verdict</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table></article>"
     )
 
 
@@ -186,8 +223,15 @@ def _tag(tag: TagFound) -> str:
         f'<td class="number">{escape(shown(tag))}</td><td>{escape(unit_words(tag.unit))}</td>'
         f'<td class="time">{escape(quality)}</td>'
         f'<td class="time">{clock_words(tag.at_ns)}</td><td class="time">{age_words(tag.age_s)}</td>'
-        f"<td>{_badge(tag.mark)}{words}</td></tr>"
+        f"<td>{_score(tag)}</td><td>{_badge(tag.mark)}{words}</td></tr>"
     )
+
+
+def _score(tag: TagFound) -> str:
+    if tag.grade is None:
+        return ""
+    lost = "; ".join(tag.grade.reasons)
+    return f'<b>{tag.grade.points}</b><span class="lost">{escape(lost)}</span>'
 
 
 def _badge(mark: Mark, words: str = "") -> str:

@@ -91,13 +91,28 @@ def table(found: SiteFound, *, only_trouble: bool = False) -> Iterator[str]:
             rows = [tag for tag in unit.tags if not (only_trouble and tag.mark == "ok")]
             if not rows:
                 continue
-            yield f"    {'TAG':{width}}  {'VALUE':>14} {'UNIT':8} {'TIME (UTC)':19}  {'AGE':>6}  VERDICT"
+            yield f"    {'TAG':{width}}  {'VALUE':>14} {'UNIT':8} {'TIME (UTC)':19}  {'AGE':>6} {'SCORE':>5}  VERDICT"
             for tag in rows:
                 yield (
                     f"    {tag.tag:{width}}  {shown(tag):>14} {unit_words(tag.unit):8} {clock_words(tag.at_ns)}  "
-                    f"{age_words(tag.age_s):>6}  {tag.mark}{': ' + tag.words if tag.words else ''}"
+                    f"{age_words(tag.age_s):>6} {graded(tag):>5}  {tag.mark}{': ' + tag.words if tag.words else ''}"
                 )
+    yield from maturity_words(found)
     yield summary(found)
+
+
+def graded(tag: TagFound) -> str:
+    """Its points, or a dash for what is no sensor's."""
+    return "–" if tag.grade is None else str(tag.grade.points)
+
+
+def maturity_words(found: SiteFound) -> Iterator[str]:
+    """What each asset's sensors are good enough for, and what the next level asks."""
+    for asset in found.assets:
+        first = f" ({asset.first})" if asset.first else ""
+        yield f"{asset.name or asset.asset}: good enough for {asset.reached}{first}"
+        if asset.next is not None:
+            yield f"  for {asset.next} it lacks {'; '.join(asset.lacks)}"
 
 
 def summary(found: SiteFound) -> str:
