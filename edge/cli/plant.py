@@ -19,7 +19,8 @@ from edge.local_socket import ask
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 FAULT_NAMES = (
-    "wear", "unbalance", "sensor_drift", "stuck_sensor", "dead_unit", "noisy_line", "late_replies", "repair",
+    "wear", "unbalance", "lubrication", "cavitation", "sensor_drift", "stuck_sensor", "dead_unit", "noisy_line",
+    "late_replies", "repair",
 )  # fmt: skip
 
 
@@ -67,6 +68,9 @@ def run(config: Path) -> None:
 @click.argument("kind", type=click.Choice(FAULT_NAMES))
 @click.option("--life-h", type=float, help="wear: hours of the hour meter to failure (drawn if not given).")
 @click.option("--mm-s", type=float, help="unbalance: velocity that it adds at the reference speed, mm/s RMS [4].")
+@click.option(
+    "--full-h", type=float, help="lubrication, cavitation: running hours until it is at its worst [300, 200]."
+)
 @click.option("--tag", help="sensor_drift, stuck_sensor: which sensor.")
 @click.option("--rate", type=float, help="sensor_drift: how much in an hour of machine time, in the sensor's unit.")
 @click.option("--probability", type=float, help="noisy_line: share of replies that are spoilt, 0 to 1 [0.1].")
@@ -80,6 +84,7 @@ def fault(config: Path, asset: str, kind: str, **options: Any) -> None:
     Examples:
       babbitt plant fault site.toml spindle-1 wear --life-h 300
       babbitt plant fault site.toml pump-1 unbalance --mm-s 5
+      babbitt plant fault site.toml pump-1 cavitation --full-h 100
       babbitt plant fault site.toml pump-1 sensor_drift --tag bearing_temperature_c --rate 0.2
       babbitt plant fault site.toml pump-1 stuck_sensor --tag flow_m3_h
       babbitt plant fault site.toml extruder-1 dead_unit

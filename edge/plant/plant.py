@@ -214,6 +214,17 @@ def _unbalance(station: Station, mm_s: float = 4.0) -> None:
     _machine(station).unbalance(_within("mm_s", mm_s, 0.0, 100.0))
 
 
+def _lubrication(station: Station, full_h: float = 300.0) -> None:
+    _machine(station).starve(_within("full_h", full_h, 0.1, 1e6))
+
+
+def _cavitation(station: Station, full_h: float = 200.0) -> None:
+    machine = _machine(station)
+    if not isinstance(machine, machines.Pump):
+        raise BabbittError("fault", f"a {machine.model} cannot cavitate", "pumps do")
+    machine.cavitate(_within("full_h", full_h, 0.1, 1e6))
+
+
 def _sensor_drift(station: Station, tag: str, rate: float) -> None:
     _machine(station).drift_sensor(tag, _within("rate", rate, -1e6, 1e6))
 
@@ -249,6 +260,8 @@ def _within(name: str, value: float, low: float, high: float) -> float:
 FAULTS: dict[str, Callable[..., None]] = {
     "wear": _wear,
     "unbalance": _unbalance,
+    "lubrication": _lubrication,
+    "cavitation": _cavitation,
     "sensor_drift": _sensor_drift,
     "stuck_sensor": _stuck_sensor,
     "dead_unit": _dead_unit,
