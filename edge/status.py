@@ -9,12 +9,15 @@ from typing import Any
 
 import msgspec
 
-from edge.contract.types import Alarm, Verdict
+from edge.contract.types import Alarm, Verdict, failure_chance
 
 
 def of_verdict(verdict: Verdict) -> dict[str, Any]:
-    """A verdict with ``words``: the note where there is one, else the first reason."""
-    words = verdict.note or "; ".join(reason.words for reason in verdict.reasons[:1])
+    """A verdict with ``words``: the chance of a failure before the next stop, and the note or else the first reason."""
+    why = verdict.note or "; ".join(reason.words for reason in verdict.reasons[:1])
+    chance = failure_chance(verdict)
+    before_stop = f"{chance} to fail before the stop in {verdict.stop_h:.0f} h" if chance else ""
+    words = "; ".join(filter(None, (before_stop, why)))
     return {**_plain(verdict), "words": words}
 
 

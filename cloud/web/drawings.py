@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cloud.fleet.record import AssetRecord
-from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, Verdict
+from edge.contract.types import URGENCY_CRITICAL_BELOW_H, URGENCY_WARNING_BELOW_H, SurvivalPoint, Verdict
 
 ZONE = 100.0
 LIFE_END_H = 672.0
@@ -52,6 +53,9 @@ def curve(healths: Sequence[float], *, width: float = 120.0, height: float = 32.
     )
 
 
+_STOPS_SHOWN = 4.0
+
+
 @dataclass(frozen=True, slots=True)
 class SurvivalLine:
     """A verdict's survival curve from 1 at the top, on 300 by 48: ``last`` survive to ``end_h``, where the line ends at
@@ -65,10 +69,13 @@ class SurvivalLine:
 
 
 def survival_line(verdict: Verdict | None, *, width: float = 300.0, height: float = 48.0) -> SurvivalLine | None:
-    """None without a curve. The axis runs to the curve's end, or to a stop that is not far beyond."""
+    """None without a curve. Around a planned stop the axis shows the nearer future, else all that the curve tells."""
     if verdict is None or len(verdict.survival) < 2:
         return None
-    points, stop_h = verdict.survival, verdict.stop_h
+    points: Sequence[SurvivalPoint] = verdict.survival
+    stop_h = verdict.stop_h
+    if stop_h is not None and stop_h > 0.0:
+        points = _until(points, _STOPS_SHOWN * stop_h)
     end_h = points[-1].at_h
     shown_h = max(end_h, stop_h if stop_h is not None and stop_h < 2.0 * end_h else 0.0)
     if not 0.0 < shown_h < math.inf:
@@ -132,3 +139,13 @@ def timeline(record: AssetRecord) -> Timeline | None:
         for one in record.outcomes
     ]
     return Timeline(from_ns, to_ns, tuple(marks))
+
+
+def _until(points: Sequence[SurvivalPoint], end_h: float) -> Sequence[SurvivalPoint]:
+    """The curve up to ``end_h``, where it is cut on the line between its points."""
+    for i, (before, after) in enumerate(pairwise(points), 1):
+        if after.at_h > end_h:
+            share = (end_h - before.at_h) / (after.at_h - before.at_h)
+            cut = before.survives + share * (after.survives - before.survives)
+            return [*points[:i], SurvivalPoint(end_h, cut)]
+    return points

@@ -117,7 +117,8 @@ class Prior:
     def _aged(self, hour_h: float, zone: Zone | None) -> Outlook:
         parts = self._now(hour_h, zone)
         hours = [remaining_h(parts, share) for share in SHARES]
-        life = Life(rul_h=hours[len(SHARES) // 2], low_h=hours[0], high_h=hours[-1])
+        low_h, rul_h, high_h = (_two_digits(h) for h in (hours[0], hours[len(SHARES) // 2], hours[-1]))
+        life = Life(rul_h=rul_h, low_h=low_h, high_h=high_h)
         return Outlook(life, curve(hours, SHARES), self._words(life, zone))
 
     def _words(self, life: Life, zone: Zone | None) -> str:
@@ -164,3 +165,8 @@ class Prior:
 
     def restore(self, kept: Mapping[str, Any]) -> None:
         self.hour_h, self._mean_mm_s = kept["hour"], kept["mean_mm_s"]
+
+
+def _two_digits(hours: float) -> float:
+    """More digits than two would promise what a law of ageing cannot keep."""
+    return float(f"{hours:.1e}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from edge.config.site import load_site, profiles_root
 from edge.errors import ConfigError
 
-DEMO = (profiles_root() / "sites/demo.toml").read_text(encoding="utf-8")
+DEMO = re.sub(r"(?m)^(stop|nameplate).*\n", "", (profiles_root() / "sites/demo.toml").read_text(encoding="utf-8"))
+"""The demo's site without papers and stops."""
 PUMP = 'class = "centrifugal_pump"\n'
 
 

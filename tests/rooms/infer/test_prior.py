@@ -59,6 +59,7 @@ def test_a_new_bearing_lives_about_its_papers() -> None:
     life = outlook.life
     assert life.rul_h == pytest.approx(3.51 * 2400.0, rel=0.1)
     assert life.low_h < 2400.0 < life.rul_h < life.high_h
+    assert life.rul_h % 100.0 == 0.0, "two digits: no more is known"
     assert "ISO 281 bearing life" in outlook.words
     assert "physics alone" in outlook.words
 

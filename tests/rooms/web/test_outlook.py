@@ -73,5 +73,9 @@ def test_the_line_falls_from_the_top_and_marks_a_stop_within_reach() -> None:
     far = survival_line(with_stop(5000.0, None))
     assert far is not None
     assert far.stop_x is None
+    near = survival_line(with_stop(5.0, 0.01))
+    assert near is not None
+    assert (near.end_h, near.stop_x) == (20.0, 75.0)
+    assert near.last == pytest.approx(0.95 - 0.45 / 12.0)
     assert survival_line(verdict()) is None
     assert survival_line(None) is None
