@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from cloud.backtest.report import lines_of, span, stamp
+from cloud.backtest.report import headline, lines_of, span, stamp
 from cloud.backtest.run import Backtest, Tested
 from cloud.backtest.score import HOUR_NS
 
@@ -26,7 +26,7 @@ _STYLE = """
 --score:#b591e8;--bad:#ff6b62;--good:#5ccb82;--wolf:#ffb545;--late:#c98a66}}
 body{margin:2rem auto;max-width:1200px;padding:0 1rem;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .3rem}
-pre{overflow-x:auto;font-size:13px;line-height:1.45}p.key span{margin-right:1.2em;white-space:nowrap}
+pre{white-space:pre-wrap;font-size:13px;line-height:1.45}p.key span{margin-right:1.2em;white-space:nowrap}
 svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--ink)}svg .dim{fill:var(--dim)}
 .strip{fill:none;stroke:var(--line)}.signal{stroke:var(--signal);fill:none}.score{stroke:var(--score);fill:none}
 .limit{stroke:var(--dim);stroke-dasharray:4 3}.failure{stroke:var(--bad);stroke-width:2}
@@ -47,7 +47,8 @@ def page(found: Backtest) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>Back-test</title><style>{_STYLE}</style><h1>Back-test: what would have been caught</h1>"
-        f'<p class="key">{key}</p>{pictures}<h2>In words</h2><pre>{words}</pre></html>\n'
+        f'<p>{escape(headline(found))}</p><p class="key">{key}</p>{pictures}'
+        f"<h2>In words</h2><pre>{words}</pre></html>\n"
     )
 
 
@@ -79,7 +80,9 @@ def _picture(one: Tested) -> str:
     parts.append(f'<line class="limit" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts += _failures(one, x, bottom)
     parts += _axis(x, bottom)
-    return "".join([*parts, "</svg>"])
+    more = len(one.tags) - len(tags)
+    left_out = f"<p>{more} more signals are not drawn.</p>" if more > 0 else ""
+    return "".join([*parts, "</svg>", left_out])
 
 
 class _Scale:

@@ -34,6 +34,20 @@ def span(hours: float) -> str:
     return f"{60.0 * hours:.0f} min" if size * 60.0 >= 2.0 else f"{3600.0 * hours:.0f} s"
 
 
+def headline(found: Backtest) -> str:
+    """The outcome in one sentence."""
+    tally, saved, money = found.tally, found.saved, found.prices.currency
+    if not tally.judged:
+        count = len(tally.events)
+        return f"{count} alarm{'s' if count != 1 else ''}, and no failure is known to hold them against."
+    caught, late, missed = (tally.count(how) for how in ("caught", "late", "missed"))
+    return (
+        f"Of {tally.judged} failures {caught} would have been caught in time, {late} late, {missed} missed;"
+        f" {len(tally.wolf)} alarms cried wolf. Against running to failure that saves"
+        f" {saved.amount:,.0f} {money} ({saved.low:,.0f} to {saved.high:,.0f})."
+    )
+
+
 def lines_of(found: Backtest) -> Iterator[str]:
     """The whole report, line by line."""
     for note in found.notes:
@@ -41,6 +55,8 @@ def lines_of(found: Backtest) -> Iterator[str]:
     for one in found.assets:
         yield ""
         yield from _asset(one)
+    yield ""
+    yield headline(found)
     yield ""
     yield from _table(found)
     yield ""

@@ -20,7 +20,7 @@ from cloud.learn.figures import Outcome
 from cloud.learn.fleet import Fleet
 from cloud.learn.predict import anomaly_of, outcome_of
 from cloud.learn.split import FAILURES_MIN, FIRST_STORED, WIDEN_MAX, healthy, seen, widened, widenings
-from cloud.learn.train import COVERAGE, EDGES_H, LEVELS
+from cloud.learn.train import COVERAGE, EDGES_H, LEVELS, NO_END
 from edge.contract.bundle import Inner, Interval, TrainedBundle, life_score
 from edge.errors import BundleError
 
@@ -119,7 +119,8 @@ def _replaced(
         new = calibrate(score, actual, part.machine, coverage=COVERAGE, edges=edges)
     except ValueError:
         return old, within, 0
-    return new, places(score, actual, part.machine, new, LEVELS), part.machines
+    ends = score < NO_END
+    return new, places(score[ends], actual[ends], part.machine[ends], new, LEVELS), part.machines
 
 
 def _threshold(bundle: TrainedBundle, calm: Fleet) -> tuple[float, list[str]]:

@@ -137,6 +137,7 @@ def test_a_history_with_a_known_truth(tmp_path: Path) -> None:
     assert html.count('class="failure"') == 3
     assert 'class="good"' in html
     assert 'class="wolf"' in html
+    assert "Of 3 failures 2 would have been caught in time, 0 late, 1 missed; 1 alarms cried wolf." in html
     assert "http" not in html, "the page needs nothing else"
 
 
