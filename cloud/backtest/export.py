@@ -90,7 +90,7 @@ def read_export(path: Path, reading: Reading | None = None) -> Export:
     timed = at_ns != NONE
     if not timed.all():
         first = rows[int(np.argmin(timed))][time]
-        notes.append(f"{int((~timed).sum())} rows have no time that can be read ({first!r} is the first): left out")
+        notes.append(f"rows without a time that can be read: {int((~timed).sum())} (first {first!r}), left out")
     names = [row[asset].strip() or "?" for row in rows] if asset is not None else [_stem(path)] * len(rows)
     decimal_comma = has_decimal_comma(rows, time)
     failure = _failure_column(where, header, reading.failure)
@@ -175,7 +175,7 @@ def _numbers(
             notes.append(f"column {header[i]!r} is text: left out")
             continue
         if none:
-            notes.append(f"column {header[i]!r} has {none} cells without a number: taken as bad readings")
+            notes.append(f"column {header[i]!r}, cells without a number: {none}, taken as bad readings")
         found[header[i] or f"column {i + 1}"] = numbers
     return found
 
@@ -197,7 +197,7 @@ def _long_tracks(
     cells = [number_of(row[value], decimal_comma=decimal_comma) for row in rows]
     none = sum(cell is None for cell in cells)
     if none:
-        notes.append(f"{none} values are no numbers: taken as not read")
+        notes.append(f"values that are no numbers: {none}, taken as not read")
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for row, name, at, is_timed, cell in zip(rows, names, at_ns.tolist(), timed.tolist(), cells, strict=True):
         if is_timed:
@@ -218,7 +218,7 @@ def _long_tracks(
                 columns[column] = numbers
         tracks.append(Track(name, stamps, columns, None, partial=True))
     if twice:
-        notes.append(f"{twice} values have the tag and time of another: the last one counts")
+        notes.append(f"values with the tag and time of another: {twice}, the last one counts")
     return tracks
 
 
@@ -227,13 +227,13 @@ def _in_order(track: Track, notes: list[str]) -> Track:
     backwards = int((np.diff(track.at_ns) < 0).sum())
     if backwards:
         notes.append(
-            f"{track.asset}: times go back at {backwards} places: sorted (a clock, or daylight saving: --zone)"
+            f"{track.asset}: places where times go back: {backwards}, sorted (a clock, or daylight saving: --zone)"
         )
     order = np.argsort(track.at_ns, kind="stable")
     at_ns = track.at_ns[order]
     last = np.append(np.diff(at_ns) > 0, True) if len(at_ns) else np.zeros(0, bool)
     if not last.all():
-        notes.append(f"{track.asset}: {int((~last).sum())} rows have the time of another: the last one counts")
+        notes.append(f"{track.asset}: rows with the time of another: {int((~last).sum())}, the last one counts")
     keep = order[last]
     return Track(
         track.asset, track.at_ns[keep], {name: numbers[keep] for name, numbers in track.columns.items()},

@@ -38,14 +38,17 @@ def headline(found: Backtest) -> str:
     """The outcome in one sentence."""
     tally, saved, money = found.tally, found.saved, found.prices.currency
     if not tally.judged:
-        count = len(tally.events)
-        return f"{count} alarm{'s' if count != 1 else ''}, and no failure is known to hold them against."
+        return f"{counted(len(tally.events), 'alarm')}, and no failure is known to hold them against."
     caught, late, missed = (tally.count(how) for how in ("caught", "late", "missed"))
     return (
-        f"Of {tally.judged} failures {caught} would have been caught in time, {late} late, {missed} missed;"
-        f" {len(tally.wolf)} alarms cried wolf. Against running to failure that saves"
+        f"Of {counted(tally.judged, 'failure')} {caught} would have been caught in time, {late} late, {missed} missed;"
+        f" {counted(len(tally.wolf), 'alarm')} cried wolf. Against running to failure that saves"
         f" {saved.amount:,.0f} {money} ({saved.low:,.0f} to {saved.high:,.0f})."
     )
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def lines_of(found: Backtest) -> Iterator[str]:
@@ -67,7 +70,7 @@ def _asset(one: Tested) -> Iterator[str]:
     at_ns, gaps = one.track.at_ns, one.track.gaps()
     days = (int(at_ns[-1]) - int(at_ns[0])) / HOUR_NS
     longest = max((end - begin for begin, end in gaps), default=0) / HOUR_NS
-    holes = f", {len(gaps)} gaps (the longest {span(longest)})" if gaps else ""
+    holes = f", {counted(len(gaps), 'gap')} (the longest {span(longest)})" if gaps else ""
     yield (
         f"{one.track.asset}: {stamp(int(at_ns[0]))} to {stamp(int(at_ns[-1]))} UTC ({span(days)}), {len(at_ns):,} rows,"
         f" one every {span(one.track.period_ns / HOUR_NS)}{holes}"
@@ -111,8 +114,7 @@ def _table(found: Backtest) -> Iterator[str]:
     yield _row("Babbitt", found.tally, found.saved)
     yield _row("limit at 3 sd on every signal", found.rival, found.rival_saved)
     if found.tally.judged:
-        events = len(found.tally.events)
-        name = f"{events} alarm{'s' if events != 1 else ''} at random moments"
+        name = f"{counted(len(found.tally.events), 'alarm')} at random moments"
         missed = found.tally.judged - found.chance
         yield f"{name:{_WIDTH}}{found.chance:>8.1f}{'-':>6}{missed:>8.1f}{'-':>6}{'-':>10}   -"
     if found.time_based is not None:
@@ -120,7 +122,7 @@ def _table(found: Backtest) -> Iterator[str]:
         name = f"replace every {span(timed.every_h)} (best in hindsight)"
         yield (
             f"{name:{_WIDTH}}{timed.caught:>8}{'-':>6}{timed.missed:>8}{'-':>6}{'-':>10}   {timed.saved:,.0f},"
-            f" for {timed.replaced} replacements"
+            f" for {counted(timed.replaced, 'replacement')}"
         )
     yield f"{'run to failure':{_WIDTH}}{0:>8}{0:>6}{found.tally.judged:>8}{0:>6}{'-':>10}   0"
 
@@ -145,10 +147,9 @@ def _basis(found: Backtest) -> Iterator[str]:
         f"Prices: an unplanned stop {prices.unplanned_h:g} h, a planned one {prices.planned_h:g} h, at"
         f" {prices.downtime:,.0f} {money} an hour; an event that cried wolf {prices.false_alarm:,.0f} {money}."
     )
-    n = found.tally.judged
     yield (
-        f"The range holds 90 %: what {n} failure{'s' if n != 1 else ''} in {found.tally.days:,.1f} judged days can tell"
-        " of the next as many. Nothing of Babbitt's was set on these files; the rival's replacement interval was."
+        f"The range holds 90 %: what {counted(found.tally.judged, 'failure')} in {found.tally.days:,.1f} judged days"
+        " can tell of the next as many. Nothing of Babbitt's was set on these files; the rival's replacement interval was."
     )
 
 

@@ -158,7 +158,7 @@ def _place(at_ns: NDArray[np.int64], local: Sequence[tuple[int, dt.datetime]], w
         at_ns[i] = before = here
     notes = [f"times carry no zone and are taken as {zone}'s"]
     if repeated:
-        notes.append(f"{repeated} times are in the hour that daylight saving repeats: read as its second time round")
+        notes.append(f"times in the hour that daylight saving repeats: {repeated}, read as its second time round")
     if skipped:
-        notes.append(f"{skipped} times are in an hour that daylight saving leaves out: the zone may be another")
+        notes.append(f"times in an hour that daylight saving leaves out: {skipped}, the zone may be another")
     return notes

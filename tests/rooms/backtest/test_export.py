@@ -73,10 +73,10 @@ def test_disorder_repeats_and_numbers_that_are_none_are_said_with_counts(tmp_pat
     assert track.at_ns.tolist() == plain.at_ns.tolist()
     assert np.flatnonzero(np.isnan(track.columns["VIB DE [mm/s]"])).tolist() == [3]
     said = "\n".join(export.notes)
-    assert "1 rows have no time that can be read ('not yet' is the first)" in said
-    assert "has 1 cells without a number" in said
-    assert "times go back at 2 places" in said
-    assert "1 rows have the time of another" in said
+    assert "rows without a time that can be read: 1 (first 'not yet')" in said
+    assert "cells without a number: 1" in said
+    assert "places where times go back: 2" in said
+    assert "rows with the time of another: 1" in said
 
 
 def test_a_column_of_machines_makes_a_track_each(tmp_path: Path) -> None:

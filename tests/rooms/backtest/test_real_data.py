@@ -52,7 +52,7 @@ def test_a_machines_temperature(data_dir: Path, tmp_path: Path) -> None:
     found = told(export, "--failures", failures)
     ours = found["babbitt"]
     assert ours["caught"] + ours["late"] + ours["missed"] + ours["unjudged"] == len(labels)
-    assert any("rows have the time of another" in note for note in found["notes"])
+    assert any("rows with the time of another" in note for note in found["notes"])
 
 
 def test_a_water_loop_second_by_second(data_dir: Path) -> None:
