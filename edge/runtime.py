@@ -256,6 +256,7 @@ class Gateway:
                 judge.restore(state)
         self._mark(judges)
         self._site = site
+        self._seats.change(site)
         self._desk.change([watched(site, asset) for asset in site.file.asset])
         self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
         self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
@@ -406,8 +407,7 @@ class Gateway:
         """A judge for each asset ``but`` some. Models and their runtime are loaded only where there is judging."""
         from edge.infer import load_judges
 
-        self._seats.change(site)
-        return load_judges(site, self._seats.bundle_for, but)
+        return load_judges(site, partial(self._seats.bundle_for, site=site), but)
 
     def _make_uplink(self, link: Link) -> Uplink:
         from edge.uplink import Uplink

@@ -117,12 +117,13 @@ class Seats:
         self._site = site
         self._taken = {}
 
-    def bundle_for(self, asset: str) -> Bundle | None:
-        """What judges ``asset``; None where its class names no bundle.
+    def bundle_for(self, asset: str, site: Site | None = None) -> Bundle | None:
+        """What judges ``asset``; None where its class names no bundle. ``site``: one that does not run yet.
 
         Raises ``BundleError`` where what is configured cannot be used and nothing good was kept.
         """
-        asset_class = self._site.classes[next(one.class_ for one in self._site.file.asset if one.id == asset)]
+        site = site or self._site
+        asset_class = _class_of(site, asset)
         self.trouble.pop(asset, None)
         seat = self.judging.seat(asset)
         if seat.bundle:
@@ -131,7 +132,7 @@ class Seats:
             except BundleError as error:
                 self._say(asset, f"what the cloud gave is lost, the configured bundle judges: {error}")
                 self.update(partial(Judging.seated, asset=asset, seat=_CONFIGURED))
-        return self._configured(asset, asset_class) if asset_class.bundle else None
+        return self._configured(site, asset, asset_class) if asset_class.bundle else None
 
     def of(self, bundle: str, asset_class: str) -> Bundle:
         """The bundle with this hash, read once for all assets of a class. Raises ``BundleError``."""
@@ -142,10 +143,10 @@ class Seats:
 
     def named(self, bundle: str, asset: str) -> Bundle | None:
         """The bundle with this hash for ``asset``; where that is empty what is configured. Raises ``BundleError``."""
-        asset_class = self._site.classes[next(one.class_ for one in self._site.file.asset if one.id == asset)]
+        asset_class = _class_of(self._site, asset)
         if bundle:
             return self.of(bundle, asset_class.id)
-        return self._configured(asset, asset_class) if asset_class.bundle else None
+        return self._configured(self._site, asset, asset_class) if asset_class.bundle else None
 
     def update(self, change: Callable[[Judging], Judging]) -> None:
         """What ``change`` makes of it holds from now on, and at every start. Raises ``StoreError``: nothing did."""
@@ -165,9 +166,9 @@ class Seats:
         self._taken = {key: bundle for key, bundle in self._taken.items() if key[0] in wanted}
         self.shelf.sweep(wanted)
 
-    def _configured(self, asset: str, asset_class: AssetClass) -> Bundle:
-        folder = self._site.bundle(asset_class.bundle)
-        key = ("", asset_class.id)
+    def _configured(self, site: Site, asset: str, asset_class: AssetClass) -> Bundle:
+        folder = site.bundle(asset_class.bundle)
+        key = (str(folder), asset_class.id)
         if key in self._taken:
             return self._taken[key]
         try:
@@ -207,3 +208,7 @@ class Seats:
         except (OSError, msgspec.DecodeError) as error:
             log.error("%s cannot be read, assets are judged as configured: %s", path, error)
             return Judging()
+
+
+def _class_of(site: Site, asset: str) -> AssetClass:
+    return site.classes[next(one.class_ for one in site.file.asset if one.id == asset)]
