@@ -87,7 +87,11 @@ def read(folder: Path, rate_hz: float | None = None) -> list[Recording]:
     if not index.is_file():
         sys.exit(f"{index}: no such file (--train and --test name folders with index.csv and the .npz it lists)")
     with index.open(encoding="utf-8") as lines:
-        found = [_recording(folder, row) for row in csv.DictReader(lines)]
+        rows = csv.DictReader(lines)
+        missing = {"name", "fault", "diameter_mil", "load_hp"} - set(rows.fieldnames or ())
+        if missing:
+            sys.exit(f"{index}: has no column {', '.join(sorted(missing))}")
+        found = [_recording(folder, row) for row in rows]
     if not found:
         sys.exit(f"{index}: lists no recording")
     wanted_hz = rate_hz or min(r.rate_hz for r in found)
@@ -98,15 +102,17 @@ def _recording(folder: Path, row: dict[str, str]) -> Recording:
     path = folder / f"{row['name'].replace('@', 'at')}.npz"
     try:
         with np.load(path) as data:
-            sensors = {s: data[s].astype(np.float64) for s in SENSORS if s in data.files and data[s].size}
+            sensors = {s: data[s].astype(np.float64) for s in SENSORS if s in data.files}
             rate_hz, rpm = float(data["fs_hz"]), float(data["rpm"])
+        load = int(float(row["load_hp"]))
     except (OSError, KeyError, ValueError) as error:
         sys.exit(f"{path}: cannot be read: {error}")
+    sensors = {s: x for s, x in sensors.items() if x.size >= SECONDS * rate_hz and np.isfinite(x).all()}
     if not sensors:
-        sys.exit(f"{path}: has neither of {', '.join(SENSORS)}")
+        sys.exit(f"{path}: neither of {', '.join(SENSORS)} has {SECONDS:g} s of numbers")
     if row["fault"] not in PLACES:
         sys.exit(f"{folder / 'index.csv'}: {row['name']}: fault {row['fault']!r} is none of {', '.join(PLACES)}")
-    return Recording(row["name"], row["fault"], row["diameter_mil"], int(float(row["load_hp"])), rate_hz, rpm, sensors)
+    return Recording(row["name"], row["fault"], row["diameter_mil"], load, rate_hz, rpm, sensors)
 
 
 def _resampled(recording: Recording, rate_hz: float) -> Recording:
