@@ -14,10 +14,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 
 from cloud.learn.fleet import Fleet
+from cloud.learn.gate import agree
 from cloud.learn.tflite import Dense, export_float, export_int8, run
 from edge.contract.bundle import Scaling
 
 Array = NDArray[np.float64]
+
+_REPRODUCED_ALIKE = 0.5
+"""How far int8 and float may be apart (RMS) in each number that they reproduce, in spreads of the feature."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,11 @@ def fit_detector(
     layers = fit_layers(rows, rows, hidden=hidden, epochs=40, alpha=1e-3, seed=seed)
     # Inputs reach the limit when it matters most, however healthy the rows were that it learned from.
     extremes = np.vstack([rows, np.full((1, rows.shape[1]), limit), np.full((1, rows.shape[1]), -limit)])
-    int8 = export_int8(layers, extremes, name)
-    errors = reconstruction_error(int8, scaling.apply(calibration.features))
-    return Detector(f"{name}.int8.tflite", int8, export_float(layers, name), scaling, margin * float(errors.max()))
+    float32, int8 = export_float(layers, name), export_int8(layers, extremes, name)
+    held_out = scaling.apply(calibration.features)
+    agree(float32, int8, held_out, gate=_REPRODUCED_ALIKE, where=name)
+    errors = reconstruction_error(int8, held_out)
+    return Detector(f"{name}.int8.tflite", int8, float32, scaling, margin * float(errors.max()))
 
 
 def fit_layers(

@@ -1,8 +1,9 @@
 """From a simulated fleet to a bundle: life model, novelty model, calibrated interval, figures, manifest.
 
-Machines are split into three parts that share none: the models learn from the first, intervals and thresholds are set
-on the second, every figure is measured on the third. The same command gives the same hashes: seeds are fixed and linear
-algebra runs on one thread. int8 models that differ from their float originals by more than the gate are refused.
+The life model is a student of boosted trees (``teacher``, ``student``); the detectors are autoencoders. Machines are
+split into three parts that share none: the models learn from the first, intervals and thresholds are set on the second,
+every figure is measured on the third. The same command gives the same hashes: seeds are fixed and linear algebra runs
+on one thread. int8 models that differ from their float originals by more than the gate are refused.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cloud.learn.conformal import calibrate, places
-from cloud.learn.detector import Detector, centre_and_spread, fit_detector, fit_layers
+from cloud.learn.detector import Detector, centre_and_spread, fit_detector
 from cloud.learn.figures import Outcome, life_figures, novelty_figures
 from cloud.learn.fleet import Fleet, Kind, Recipe
+from cloud.learn.gate import agree
 from cloud.learn.split import FIRST_STORED, Law, Split, healthy, imputed, seen, widened, widenings
+from cloud.learn.student import Schooling, distil
+from cloud.learn.teacher import fit_teacher
 from cloud.learn.tflite import export_float, export_int8, run
 from edge.contract.bundle import Inner, Interval, Scaling, life_score, tempered
 from edge.errors import BundleError
@@ -36,6 +40,9 @@ EDGES_H = (0.0, 10.0, 24.0, 48.0, 90.0, 168.0, 300.0, 500.0, 750.0, RUL_CAP_H)
 """Ranges of predicted life with an interval of their own."""
 QUIET = (0.25, 0.5)
 """Between these shares of the novelty threshold the life model's word begins to count (``tempered``)."""
+SCHOOLING = Schooling(hidden=(48, 24), members=3, epochs=60, batch=200, trust=0.2, noise=0.0, decay=1e-4)
+AGREE = 0.02
+"""How far int8 and float may be apart (RMS), of life score and health, on machines held out."""
 SCORE_GATE = 0.004
 """How much the int8 life model's RMSE may exceed the float one's, in life score (1.0 is the whole scale)."""
 MACHINES_MIN = 80
@@ -147,9 +154,11 @@ def _life(fitting: Fleet, calibration: Fleet, novelty: Detector, *, seed: int, w
     scaling = Scaling(*centre_and_spread(fitting.features), limit=4.0)
     rows = scaling.apply(fitting.features)
     target = np.column_stack([life_score(fitting.rul_h, RUL_CAP_H), 1.0 - fitting.wear])
-    layers = fit_layers(rows, target, hidden=(32, 16), epochs=60, alpha=1e-3, seed=seed)
+    teacher = fit_teacher(rows, target, seed=seed, assets=fitting.machine)
+    layers = distil(teacher, rows, target, seed=seed, schooling=SCHOOLING)
     float32, int8 = export_float(layers, "life"), export_int8(layers, rows, "life")
     held_out = scaling.apply(calibration.features)
+    agree(float32, int8, held_out, gate=AGREE, within=(0.0, 1.0), where=where)
     actual = life_score(calibration.rul_h, RUL_CAP_H)
     anomaly = novelty.scores(calibration)["int8"] / novelty.threshold
     answer = run(int8, held_out)
