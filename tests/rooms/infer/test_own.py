@@ -154,6 +154,17 @@ def test_a_restart_changes_no_bit(tmp_path: Path) -> None:
     assert fed(second, 40, 4.0, start=30) == fed(whole, 40, 4.0, start=30)
 
 
+@pytest.mark.parametrize("hour_meter", ["hour_meter_h", ""])
+def test_whoever_has_the_readings_judges_again_to_the_bit(tmp_path: Path, hour_meter: str) -> None:
+    own = {**LIFE, "hour_meter": hour_meter}
+    bundle = bundle_of(tmp_path, own, export_int8(LAYERS, CALIBRATION, "own"))
+    first = Judge("asset-1", asset_class("centrifugal_pump"), bundle, 200)
+    fed(first, 30, 3.0)
+    second = Judge.resumed(first.checkpoint(), lambda _: bundle)
+    assert fed(second, 40, 4.0, start=30) == fed(first, 40, 4.0, start=30)
+    assert json.loads(second.checkpoint())["state"]["mind"] == json.loads(first.checkpoint())["state"]["mind"]
+
+
 def test_state_of_another_bundle_is_not_taken_over(tmp_path: Path) -> None:
     first = judge(tmp_path / "a", LIFE, export_float(LAYERS, "own"))
     fed(first, 30, 3.0)
