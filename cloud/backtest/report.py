@@ -149,7 +149,8 @@ def _basis(found: Backtest) -> Iterator[str]:
     )
     yield (
         f"The range holds 90 %: what {counted(found.tally.judged, 'failure')} in {found.tally.days:,.1f} judged days"
-        " can tell of the next as many. Nothing of Babbitt's was set on these files; the rival's replacement interval was."
+        " can tell of the next as many. Nothing of Babbitt's was set on these files; the interval at which the rival"
+        " replaces was."
     )
 
 
