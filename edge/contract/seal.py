@@ -66,21 +66,17 @@ class Link:
         """Where to go on after an end without warning."""
         return replace(self, number=self.number + LEAP)
 
-    def state(self, *, clean: bool = False) -> bytes:
-        """For the journal; ``clean`` where no verdict can follow before the next start."""
-        return json.dumps([self.number, self.seal, clean]).encode()
-
     @classmethod
-    def resumed(cls, state: bytes) -> Link | None:
-        """The end that a former run kept, with a leap where that ended without warning; None for no such state."""
-        try:
-            number, seal, clean = json.loads(state)
-        except (ValueError, TypeError):
-            return None
-        if type(number) is not int or not isinstance(seal, str) or not 0 <= number <= NUMBER_MAX:
-            return None
-        link = cls(number, seal)
-        return link if clean is True or number == 0 else link.leapt()
+    def resumed(cls, found: object, *, clean: bool) -> Link | None:
+        """The end ``[number, seal]`` that a former run kept, with a leap where that did not end ``clean``.
+
+        None for what is no such end.
+        """
+        match found:
+            case [int(number), str(seal)] if 0 <= number <= NUMBER_MAX and not isinstance(number, bool):
+                link = cls(number, seal)
+                return link if clean or number == 0 else link.leapt()
+        return None
 
 
 def _exact(verdict: Verdict) -> Verdict:

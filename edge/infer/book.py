@@ -6,11 +6,14 @@ chain goes on from the last verdict that there is, beyond every number that was 
 
 from __future__ import annotations
 
+import json
 import logging
 
 from edge.contract.seal import Link, genesis
 from edge.contract.types import CHECKPOINT_CHARS_MAX, Checkpoint, Verdict
 from edge.ports import Journal
+
+_NAME = "seals"
 
 log = logging.getLogger("babbitt.infer")
 
@@ -21,13 +24,19 @@ class Book:
     def __init__(self, journal: Journal, gateway: str) -> None:
         self._journal, self._gateway = journal, gateway
         self._links: dict[str, Link] = {}
+        self._kept: dict[str, str] = {}
+        """Each end as JSON: all are kept in one state, since each state is a page to write, each second."""
+        for asset, link in _former(journal).items():
+            self._go_on(asset, link)
 
     def enter(self, verdict: Verdict) -> Verdict:
         """The verdict, numbered and sealed, as it goes to the journal."""
-        link = self._links.get(verdict.asset) or self._resumed(verdict.asset)
+        link = self._links.get(verdict.asset) or Link(
+            0, genesis(self._gateway, self._journal.epoch, verdict.asset)
+        )  # fmt: skip
         made = link.sealed(verdict)
-        link = self._links[verdict.asset] = link.after(made)
-        self._journal.record(made, kept=(_name(verdict.asset), link.state()))
+        self._go_on(verdict.asset, link.after(made))
+        self._journal.record(made, kept=(_NAME, self._state(clean=False)))
         return made
 
     def mark(self, asset: str, at_ns: int, checkpoint: str) -> None:
@@ -39,19 +48,25 @@ class Book:
 
     def close(self) -> None:
         """No verdict follows: the next start goes on with the very next number."""
-        for asset, link in self._links.items():
-            self._journal.keep(_name(asset), link.state(clean=True))
+        self._journal.keep(_NAME, self._state(clean=True))
 
-    def _resumed(self, asset: str) -> Link:
-        state = self._journal.kept(_name(asset))
-        begun = Link(0, genesis(self._gateway, self._journal.epoch, asset))
-        if state is None:
-            return begun
-        link = Link.resumed(state)
-        if link is None:
-            log.error("where the sealed verdicts of %s ended is not known any more: they begin again, openly", asset)
-        return link or begun
+    def _go_on(self, asset: str, link: Link) -> None:
+        self._links[asset] = link
+        self._kept[asset] = f'{json.dumps(asset)}:[{link.number},"{link.seal}"]'
+
+    def _state(self, *, clean: bool) -> bytes:
+        return f'{{"clean":{"true" if clean else "false"},"ends":{{{",".join(self._kept.values())}}}}}'.encode()
 
 
-def _name(asset: str) -> str:
-    return f"seal/{asset}"
+def _former(journal: Journal) -> dict[str, Link]:
+    """Where a former run ended, by asset; what is not known any more begins again, openly."""
+    state = journal.kept(_NAME)
+    if state is None:
+        return {}
+    try:
+        found = json.loads(state)
+        ends = {asset: Link.resumed(end, clean=found["clean"] is True) for asset, end in found["ends"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        log.error("where the sealed verdicts ended is not known any more, they begin again: %r", error)
+        return {}
+    return {asset: link for asset, link in ends.items() if link is not None}

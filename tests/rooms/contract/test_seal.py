@@ -77,8 +77,8 @@ def test_one_that_was_taken_out_or_put_in_shows() -> None:
 def test_a_clean_end_goes_on_with_the_next_number_and_any_other_leaps() -> None:
     first, second = chain([JUDGED] * 2)
     end = BEGUN.after(first)
-    assert Link.resumed(end.state(clean=True)) == end
-    again = Link.resumed(end.state())
+    assert Link.resumed([1, first.seal], clean=True) == end
+    again = Link.resumed([1, first.seal], clean=False)
     assert again is not None
     assert (again.number, again.seal) == (1 + LEAP, first.seal)
     leapt = again.sealed(JUDGED)
@@ -87,9 +87,9 @@ def test_a_clean_end_goes_on_with_the_next_number_and_any_other_leaps() -> None:
     assert not BEGUN.after(second).holds(leapt), "never as if the lost one had been"
 
 
-@pytest.mark.parametrize("state", [b"", b"nonsense", b"[1]", b'["1","x",true]', b'[-1,"x",true]', b"{}", b"\xff"])
-def test_a_state_that_is_none_is_not_believed(state: bytes) -> None:
-    assert Link.resumed(state) is None
+@pytest.mark.parametrize("found", [None, 7, "1", [], [1], ["1", "x"], [-1, "x"], [True, "x"], [1, "x", 2], [2**63, ""]])
+def test_an_end_that_is_none_is_not_believed(found: object) -> None:
+    assert Link.resumed(found, clean=True) is None
 
 
 def test_a_whole_number_from_the_judge_is_sealed_as_the_block_gives_it_back() -> None:

@@ -90,10 +90,10 @@ def test_a_state_that_the_disk_altered_begins_the_chain_again_and_says_so(
     book.close()
     journal.close()
     with sqlite3.connect(tmp_path / "store.db") as db:
-        assert db.execute("UPDATE state SET data = ? WHERE name = 'seal/pump-1'", (b"\0" * 90,)).rowcount == 1
+        assert db.execute("UPDATE state SET data = ? WHERE name = 'seals'", (b"\0" * 90,)).rowcount == 1
     journal = opened(tmp_path, clock)
     again = Book(journal, "gw-1").enter(judged())
     journal.commit()
-    assert "seal/pump-1 was altered" in caplog.text
+    assert "seals was altered" in caplog.text
     assert again.number == 1
     assert holds(journal, durable(journal)) == [True, False], "the receiver sees that it began again"
