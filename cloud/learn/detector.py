@@ -38,6 +38,11 @@ class Detector:
         rows = self.scaling.apply(fleet.features)
         return {"float": reconstruction_error(self.float32, rows), "int8": reconstruction_error(self.int8, rows)}
 
+    def highest(self, fleet: Fleet) -> list[float]:
+        """The highest int8 score of each machine, ascending."""
+        scores = self.scores(fleet)["int8"]
+        return sorted(float(scores[fleet.machine == machine].max()) for machine in np.unique(fleet.machine))
+
     def simple(self, fleet: Fleet) -> Array:
         """The trivial detector to beat: root mean square of the scaled features."""
         rows = self.scaling.apply(fleet.features).astype(np.float64)

@@ -114,7 +114,8 @@ def learn(
             "inner": life.inner.as_json(),
         },
         # Above the worst of n healthy machines the next one is with a chance of 1 in n + 1: they are exchangeable.
-        "novelty": novelty.as_json() | {"false_alarms_per_machine": 1.0 / (calm.machines + 1)},
+        "novelty": novelty.as_json()
+        | {"false_alarms_per_machine": 1.0 / (calm.machines + 1), "healthy": novelty.highest(calm)},
         "familiar": familiar.as_json(),
         "trained_on": {
             "machines": {"fitting": fitting.machines, "calibration": calibration.machines, "test": test.machines},

@@ -109,11 +109,15 @@ class Ages:
 
 @dataclass(frozen=True)
 class Detector:
-    """An autoencoder: what it cannot reproduce is unlike its training. ``threshold`` of the root mean square error."""
+    """An autoencoder: what it cannot reproduce is unlike its training. ``threshold`` of the root mean square error.
+
+    ``healthy`` are the highest errors of machines that it was calibrated on, one each; bundles from before have none.
+    """
 
     model: str
     scaling: Scaling
     threshold: float
+    healthy: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -399,7 +403,12 @@ def _scaling(data: Mapping[str, Any], size: int) -> Scaling:
 
 
 def _detector(data: Mapping[str, Any], size: int) -> Detector:
-    return Detector(str(data["model"]), _scaling(data["scaling"], size), _positive(data["threshold"]))
+    return Detector(
+        str(data["model"]),
+        _scaling(data["scaling"], size),
+        _positive(data["threshold"]),
+        tuple(_vector(data.get("healthy", [])).tolist()),
+    )
 
 
 def _interval(data: Mapping[str, Any]) -> Interval:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Collection
 from typing import Any
 
 PERIOD_S = 3600.0
@@ -23,6 +24,11 @@ PERIOD_POLLS = 30
 KEPT_MAX = 1000
 SPENT = 1.5
 _WEEK_S = 7.0 * 24.0 * PERIOD_S
+
+
+def p_value(healthy: Collection[float], score: float) -> float | None:
+    """How likely a healthy one scores so high: (1 + those of ``healthy`` that do) / (n + 1); None where n is 0."""
+    return (1 + sum(each >= score for each in healthy)) / (len(healthy) + 1) if healthy else None
 
 
 class AlarmBudget:
@@ -64,9 +70,7 @@ class AlarmBudget:
 
     def p_value(self, score: float) -> float | None:
         """How likely a healthy period reaches ``score``, at most; None before the first. Never below 1 / (n + 1)."""
-        if not self._maxima:
-            return None
-        return (1 + sum(healthy >= score for healthy in self._maxima)) / (len(self._maxima) + 1)
+        return p_value(self._maxima, score)
 
     def take(self, score: float, elapsed_s: float, *, stands: bool) -> bool:
         """One poll's ``score``, ``elapsed_s`` after the one before, and whether an alarm ``stands`` by it.
@@ -86,6 +90,12 @@ class AlarmBudget:
             self._weigh()
         self._highest = max(self._highest, score)
         return ended
+
+    def forgive(self) -> None:
+        """What was raised was right: the asset was repaired, and has spent nothing."""
+        self._raised.clear()
+        self._stands = False
+        self._weigh()
 
     def _close(self) -> None:
         if not self._standing_before:

@@ -285,4 +285,4 @@ def _mind(asset_class: AssetClass, bundle: Bundle | None, period_ms: int, units:
     if isinstance(bundle, OwnBundle):
         return Own(bundle, dict(units))
     assert isinstance(bundle, TrainedBundle)
-    return Prognosis(bundle)
+    return Prognosis(bundle, period_ms=period_ms, alarms_per_week=asset_class.anomaly_alarms_per_week)

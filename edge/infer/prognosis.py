@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from edge.contract.bundle import Detector, TrainedBundle, hours_of, tempered
 from edge.errors import BundleError
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
+from edge.infer.budget import AlarmBudget, p_value
 from edge.infer.curve import within
 from edge.infer.doubt import Doubt
 from edge.infer.engine import Engine
 from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
 from edge.infer.settle import SettledAnomaly, SettledHealth, SettledLife
+from edge.infer.watch import Watch
 from edge.infer.words import Departure, listed, reasons
 
 _SILENT_MAX_H = 12.0
@@ -57,7 +59,7 @@ class _Distance:
 class Prognosis:
     """One asset, one bundle. Raises ``BundleError`` where the bundle's features are not what this code computes."""
 
-    def __init__(self, bundle: TrainedBundle) -> None:
+    def __init__(self, bundle: TrainedBundle, *, period_ms: int = 1000, alarms_per_week: float = 1.0) -> None:
         where = f"bundle {bundle.asset_class}"
         try:
             spec = FeatureSpec.from_json(bundle.features)
@@ -75,6 +77,9 @@ class Prognosis:
         self.ages = bundle.ages
         self._tracker = FeatureTracker(spec)
         self._doubt = Doubt(spec)
+        self._watch = Watch(period_ms / 1000.0)
+        self._budget = AlarmBudget(alarms_per_week, period_ms / 1000.0)
+        self._since_ns = [0] * len(spec.signals)
         self._stalled_polls = 0
         self._hourless_polls = 0
         self._renew()
@@ -86,9 +91,13 @@ class Prognosis:
         self._settled_strange = SettledAnomaly(raise_after=0.0, clear_after=_CLEAR_AFTER_H)
         self._renewals = self._tracker.renewals
 
-    def observe(self, values: Mapping[str, object], _read_ns: int, _mono_ns: int, /) -> None:
+    def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         hour = number(values.get(self._spec.hour_meter))
         stepped = self._tracker.update(values, hour)
+        self._watch.poll(mono_ns)
+        if stepped:
+            risen = zip(self._since_ns, self._tracker.risen_h().tolist(), strict=True)
+            self._since_ns = [(since or read_ns) if risen_h > 0.0 else 0 for since, risen_h in risen]
         self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)
         self._stalled_polls = 0 if stepped else min(self._stalled_polls + 1, _STALLED_POLLS)
 
@@ -107,27 +116,36 @@ class Prognosis:
         tracker = self._tracker
         assert tracker.hour_h is not None
         if tracker.renewals != self._renewals:
+            self._budget.forgive()
             self._renew()
         features = self._doubt.filled(tracker, self._bundle.familiar.scaling, self._strangeness.reproduced)
         hour = tracker.hour_h
-        anomaly = self._novelty.of(features)
+        novelty = self._novelty.of(features)
+        anomaly = novelty / self._budget.limit
+        anomalous = self._settled_anomaly.settle(anomaly, hour)
+        self._budget.take(novelty, self._watch.passed_s(), stands=anomalous)
         opinion = Opinion(
             anomaly=anomaly,
-            anomalous=self._settled_anomaly.settle(anomaly, hour),
+            anomalous=anomalous,
+            anomaly_p=self._p_value(novelty),
             reasons=reasons(self._departures()),
         )
         if self._settled_strange.settle(self._strangeness.of(features), hour):
             # Unbalance, or a sensor that drifts: what the life model says of it would be a guess.
             self._settled_life, self._settled_health = SettledLife(), SettledHealth()
             note = f"{NOT_ENOUGH}: {_UNFAMILIAR}"
-            return replace(opinion, health=100.0 / max(1.0, anomaly), note=note, departs=True)
-        return self._judged(opinion, features, hour)
+            return replace(opinion, health=100.0 / max(1.0, novelty), note=note, departs=True)
+        return self._judged(opinion, features, hour, novelty)
 
-    def _judged(self, opinion: Opinion, features: NDArray[np.float32], hour: float) -> Opinion:
+    def _p_value(self, novelty: float) -> float | None:
+        """Among the healthy machines of the bundle; among this asset's own quiet hours where those are more."""
+        fleet = [highest / self._bundle.novelty.threshold for highest in self._bundle.novelty.healthy]
+        return self._budget.p_value(novelty) if self._budget.periods > len(fleet) else p_value(fleet, novelty)
+
+    def _judged(self, opinion: Opinion, features: NDArray[np.float32], hour: float, novelty: float) -> Opinion:
         """``opinion`` with life and health, by the life model."""
-        assert opinion.anomaly is not None
         score, health = (float(x) for x in self._life.run(self._bundle.life_scaling.apply(features)))
-        score = float(tempered(np.array(score), np.array(opinion.anomaly), self._bundle.quiet))
+        score = float(tempered(np.array(score), np.array(novelty), self._bundle.quiet))
         outside = "; ".join(filter(None, (self._doubt.words, self._outside(features))))
         early = health >= self._bundle.established_below
         answer = self._interval(score, early=early, widen=bool(outside))
@@ -200,6 +218,7 @@ class Prognosis:
                 Departure(
                     tag=signal.tag, strength=float(means[0, i] / spread[i]), level=float(level), healthy=float(was),
                     risen_h=float(risen_h[i]), trend=float(means[0, i] - means[-1, i]), above=signal.minus,
+                    since_ns=self._since_ns[i],
                 )
             )  # fmt: skip
         return found
@@ -213,6 +232,9 @@ class Prognosis:
             "life": asdict(self._settled_life),
             "health": asdict(self._settled_health),
             "anomaly": asdict(self._settled_anomaly),
+            "budget": self._budget.kept(),
+            "watch": self._watch.kept(),
+            "since": self._since_ns,
             "strange": asdict(self._settled_strange),
         }
 
@@ -229,4 +251,9 @@ class Prognosis:
             self._settled_health = SettledHealth(**kept["health"])
             self._settled_anomaly = SettledAnomaly(**kept["anomaly"])
             self._settled_strange = SettledAnomaly(**kept["strange"])
+            if "budget" in kept:
+                self._budget.restore(kept["budget"])
+        if "watch" in kept:
+            self._watch.restore(kept["watch"])
+            self._since_ns = [int(since) for since in kept["since"]]
         return True

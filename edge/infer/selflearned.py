@@ -21,6 +21,7 @@ from edge.infer.lasting import Lasting
 from edge.infer.opinion import NOT_ENOUGH, Opinion
 from edge.infer.shifts import LIMIT as SUDDEN_LIMIT
 from edge.infer.shifts import Shifts
+from edge.infer.watch import Watch
 from edge.infer.words import Departure, reasons
 
 Array = NDArray[np.float64]
@@ -28,7 +29,6 @@ Array = NDArray[np.float64]
 LEARN_POLLS = 240
 _TAGS_MAX = 128
 _GIVEN_SHARE = 0.9
-_GAP_POLLS = 10.0
 
 
 class SelfLearned:
@@ -49,14 +49,15 @@ class SelfLearned:
         self._shifts: Shifts | None = None
         self._lasting: Lasting | None = None
         self._budgets = tuple(AlarmBudget(alarms_per_week / 2.0, self._period_s) for _ in range(2))
-        self._mono_ns = 0
+        self._watch = Watch(self._period_s)
         self._read_ns = 0
 
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         row = {tag: x for tag, value in values.items() if (x := number(value)) is not None}
         if not row:
             return
-        elapsed_s = self._elapsed_s(mono_ns)
+        self._watch.poll(mono_ns)
+        elapsed_s = self._watch.passed_s()
         self._read_ns = read_ns
         if not self._ready:
             self._learned.append(dict(list(row.items())[:_TAGS_MAX]))
@@ -115,12 +116,6 @@ class SelfLearned:
         both = [budget.p_value(score) for score, budget in zip(scores, self._budgets, strict=True)]
         known = [p for p in both if p is not None]
         return min(2.0 * min(known), 1.0) if known else None
-
-    def _elapsed_s(self, mono_ns: int) -> float:
-        """Time watched since the poll before; a restart or a stop is worth one poll."""
-        elapsed_s = (mono_ns - self._mono_ns) / 1e9
-        self._mono_ns = mono_ns
-        return elapsed_s if 0.0 <= elapsed_s <= _GAP_POLLS * self._period_s else self._period_s
 
     def _learn(self) -> None:
         names = [tag for tag in sorted({tag for row in self._learned for tag in row}) if self._is_evidence(tag)]
@@ -182,7 +177,8 @@ class SelfLearned:
             "shifts": self._shifts.kept() if self._shifts is not None else None,
             "lasting": self._lasting.kept() if self._lasting is not None else None,
             "budgets": [budget.kept() for budget in self._budgets],
-            "clock": [self._mono_ns, self._read_ns],
+            "watch": self._watch.kept(),
+            "read_ns": self._read_ns,
         }
 
     def restore(self, kept: dict[str, Any]) -> bool:
@@ -196,5 +192,6 @@ class SelfLearned:
             self._lasting.restore(kept["lasting"])
         for budget, each in zip(self._budgets, kept["budgets"], strict=True):
             budget.restore(each)
-        self._mono_ns, self._read_ns = (int(x) for x in kept["clock"])
+        self._watch.restore(kept["watch"])
+        self._read_ns = int(kept["read_ns"])
         return True

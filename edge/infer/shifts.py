@@ -1,7 +1,7 @@
 """Which channels of an asset have shifted off their level, incrementally, poll by poll.
 
-Averages of three lengths are held against a reference that follows slowly while nothing is amiss, and stands still for
-a channel that has shifted, while its yardstick grows as the channel wanders by itself. The distance is in healthy
+Averages of two lengths are held against a reference that follows slowly while nothing is amiss, and stands still for a
+channel that has shifted, while its yardstick grows as the channel wanders by itself. The distance is in healthy
 standard deviations of exactly this difference, corrected for how few independent looks they rest on (``wander``). A
 shift is over once it has gone back most of its way: what is left then is followed as the new habit.
 """
@@ -22,6 +22,8 @@ from edge.infer.wander import distance_as_rare, looks, noise, slope, wander
 Array = NDArray[np.float64]
 
 FOLLOW_POLLS = 150.0
+HOLD_POLLS = 600.0
+"""A shift that has stood for so long slowly becomes the habit: what is off for days is told by ``lasting``."""
 LIMIT = 3.5
 """Normal deviates that are as rare as a score of 1."""
 KEEP = 0.3
@@ -133,7 +135,8 @@ class Shifts:
 
     def _follow(self, given: NDArray[np.bool_], at_ns: int) -> None:
         shifted = self.shifted
-        self._averages.follow(np.where(shifted | ~given, 0.0, 1.0 / FOLLOW_POLLS))
+        held = np.where(self._age > HOLD_POLLS, 0.1, 0.0)
+        self._averages.follow(np.where(given, np.where(shifted, held, 1.0) / FOLLOW_POLLS, 0.0))
         self._age = np.where(shifted, self._age + 1.0, np.maximum(self._age - _SETTLES, 0.0))
         self.since_ns = np.where(shifted, np.where(self.since_ns == 0.0, float(at_ns), self.since_ns), 0.0)
 

@@ -272,3 +272,28 @@ def test_observing_and_judging_cost_little() -> None:
         verdict_s.append(time.thread_time() - between)
     assert np.median(observe_s) < 200e-6
     assert np.quantile(verdict_s, 0.99) < 5e-3
+
+
+def test_an_anomaly_comes_with_its_p_value_and_its_reasons_with_their_beginning() -> None:
+    """Of n healthy machines of the bundle none scored so high: 1 / (n + 1), and no less can be said."""
+    highest = (0.5, 0.6, 0.7, 0.8)
+    trained = bundle("cnc_spindle")
+    novelty = dataclasses.replace(trained.novelty, healthy=tuple(x * trained.novelty.threshold for x in highest))
+    asset = watched("cnc_spindle", 5, life_h=350.0, onset_h=140.0)
+    asset.judge = Judge("asset-1", asset_class("cnc_spindle"), dataclasses.replace(trained, novelty=novelty), PERIOD_MS)
+    worn = list(asset.verdicts(until_h=330.0))[-1]
+    assert worn.anomalous
+    assert worn.anomaly_p == 1 / (len(highest) + 1)
+    assert all(0 < reason.since_ns < asset.polls * PERIOD_NS for reason in worn.reasons)
+
+
+def test_after_a_repair_the_next_fault_is_no_spent_budget() -> None:
+    asset = watched("centrifugal_pump", 4, life_h=300.0, onset_h=120.0)
+    list(asset.verdicts(until_h=380.0))
+    asset.machine.repair()
+    list(asset.verdicts(until_h=asset.machine.hour_meter_h + 24.0))
+    asset.machine.begin_wear()
+    again = list(asset.verdicts())
+    first = next(v for v in again if v.anomalous)
+    assert first.anomaly is not None
+    assert first.anomaly < 1.5
