@@ -13,13 +13,15 @@ from edge.contract.types import Asset, Batch, Value
 from edge.features.held import Held
 from edge.features.tracker import FeatureSpec, FeatureTracker, number
 
+_MINUTE_NS = 60 * 10**9
+
 
 @dataclass(frozen=True)
 class Followed:
     """What following gave: ``features`` [rows, features], ``at_ns`` [rows] (wall time of the poll that closed the
     step) and ``hour_h`` [rows], operating hours since the first poll, which never fall: where a meter was replaced they
     go on; ``risen_h`` [rows] is for how long some signal has stood off its baseline. ``clock_ns`` and ``clock_h``
-    [polls] are wall time and hours of every poll with an hour, to date what was told.
+    [minutes] are wall time and hours of the last poll of each minute, and of the first one, to date what was told.
 
     ``learned``: share of the baseline. ``repeated`` polls came twice. ``ended``: why the history ends before its last
     ``after_end`` polls, empty where it does not. ``by_exception`` are signals of which only changes are kept.
@@ -102,10 +104,16 @@ class Follower:
         if hour is not None and hour >= 0.0:
             self._hours += max(hour - self._meter, 0.0) if self._meter >= 0.0 else 0.0
             self._meter = hour
-            self._clock.append((batch.read_ns, self._hours))
+            self._date(batch.read_ns)
         if self.tracker.update(values, hour) and self.tracker.ready:
             self._rows.append(self.tracker.vector())
             self._row_times.append((batch.read_ns, self._hours, float(self.tracker.risen_h().max())))
+
+    def _date(self, read_ns: int) -> None:
+        """Once a minute is enough to date what people told: a year of polls a second would not fit in memory."""
+        if len(self._clock) > 1 and self._clock[-1][0] // _MINUTE_NS == read_ns // _MINUTE_NS:
+            self._clock.pop()
+        self._clock.append((read_ns, self._hours))
 
     def result(self) -> Followed:
         size = len(self.spec.names)

@@ -10,9 +10,10 @@ import pytest
 
 from cloud.learn.dataset import DataSet, fleet_of, make
 from cloud.learn.fleet import KINDS
+from cloud.learn.follow import follow
 from cloud.learn.outcomes import Kind, Told, digest_of, read_outcomes
 from cloud.store.reader import Reader
-from cloud.store.replay import upto
+from cloud.store.replay import blocks_of, extents, upto
 from edge.config.asset_class import load_asset_class
 from edge.contract.types import Batch, Quality
 from edge.errors import ConfigError, StoreError
@@ -181,6 +182,20 @@ def test_a_unit_that_changes_ends_the_history(tmp_path: Path) -> None:
     assert excluded.count == len(batches) - 120
     assert "vibration_mm_s changed its unit from mm/s to in/s" in excluded.words
     assert data.lives[0].at_ns[-1] <= batches[119].read_ns
+
+
+def test_polls_a_second_are_dated_once_a_minute(tmp_path: Path) -> None:
+    """A year of them would not fit in memory; what people tell is not known to the second."""
+    seconds = [
+        replace(batch, read_ns=START_NS + i * 10**9, mono_ns=START_NS + i * 10**9)
+        for i, (batch, _) in enumerate(polls(Pump("pump-2", seed=5, hours=150.0)))
+    ]
+    fill(tmp_path, seconds, [introduced("pump-2")])
+    reader = Reader(tmp_path)
+    (extent,) = extents(reader)
+    found = follow("pump-2", SPEC, [block for _, block in blocks_of(reader, extent) if block])
+    assert ((found.clock_ns - START_NS) // 10**9).tolist() == [0, 59, 119, 149]
+    assert len(found.features) > 50
 
 
 def test_signals_that_are_kept_by_exception_are_said(tmp_path: Path) -> None:
