@@ -22,7 +22,8 @@ def run(where: str, folder: Path, bundles: Path, *, as_json: bool) -> bool:
     gateway, _, asset = where.partition("/")
     if not database(folder).exists():
         raise StoreError(str(folder), "holds no store", "name the folder that `babbitt cloud serve` was given")
-    shelf = Shelf(bundles)
+    # What was promoted from here lies here.
+    shelf = Shelf(bundles, folder / "bundles")
     reader = Reader(folder)
     try:
         if reader.asset(gateway, asset) is None:

@@ -148,7 +148,7 @@ class _Again:
         except (ValueError, BundleError) as error:
             self._judge, self._why = None, f"its judge cannot be made here: {error}"
             return True
-        if self._judge is not None and judge.polls and judge.first_ns == self._judge.first_ns and not self._doubt:
+        if self._judge is not None and judge.polls and not self._doubt and _goes_on(judge, self._judge):
             if not self._observe(boot, judge.polls, judge.last_ns) and can_wait:
                 return False
             is_equal = self._judge.checkpoint() == checkpoint.state
@@ -229,6 +229,11 @@ class _Again:
             here = asdict(made) if made is not None else {}
             fields = {name: (value, here.get(name)) for name, value in asdict(said).items() if value != here.get(name)}
             found.first_difference = Difference(verdict.number, verdict.at_ns, fields)
+
+
+def _goes_on(later: Judge, earlier: Judge) -> bool:
+    """Whether the one is the other, some polls later; a judge that went over to another bundle is not."""
+    return (later.bundle, later.first_ns) == (earlier.bundle, earlier.first_ns)
 
 
 def _is_before(poll: tuple[str, Batch], boot: str, last_ns: int) -> bool:

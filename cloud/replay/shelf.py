@@ -1,4 +1,4 @@
-"""Bundles by their hash, from a folder with one in each of its folders."""
+"""Bundles by their hash, from folders with one in each of their folders."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FOLDERS_MAX = 10_000
 class Shelf:
     """Raises ``BundleError`` for a folder that cannot be read; bundles are verified as they are asked for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: Path) -> None:
         self._folder = folder
         self._loaded: dict[str, Bundle] = {}
         try:
-            manifests = sorted(folder.rglob("manifest.json"))[:FOLDERS_MAX]
+            manifests = [path for one in (*more, folder) for path in sorted(one.rglob("manifest.json"))[:FOLDERS_MAX]]
         except OSError as error:
             raise BundleError(str(folder), f"cannot be read: {error.strerror}", "name it with --bundles") from error
         self._found = {hash_: path.parent for path in manifests if (hash_ := _claimed(path))}

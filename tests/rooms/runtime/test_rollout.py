@@ -123,6 +123,10 @@ def test_from_the_command_line_to_the_verdicts_and_back(hall: Hall) -> None:
     ]  # fmt: skip
 
     hall.stop_gateway()
+    again = json.loads(babbitt("cloud", "replay", "demo-gateway/spindle-1", "--data", str(hall.folder / "cloud"),
+                               "--bundles", str(signed.SHIPPED), "--json"))  # fmt: skip
+    assert again["equal"] > 0
+    assert again["different"] == 0
     records = [record for block in hall.blocks() for record in block.records]
     steps = [str(r.step) for r in records if isinstance(r, BundleChange) and (r.asset, r.bundle) == ("spindle-1", new)]
     # Each is told again at the start after the kill, which may have taken what was told just before it.
