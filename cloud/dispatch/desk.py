@@ -74,11 +74,11 @@ class Desk:
     def _desired(self, gateway: str) -> Desired:
         rollouts = self._rollouts.all()
         reached = {
-            rollout.number: {(m.gateway, m.asset) for m in self._rollouts.members(rollout.number)}
+            rollout.number: {(m.gateway, m.asset) for m in self._rollouts.members(rollout.number, gateway=gateway)}
             for rollout in rollouts
             if rollout.state == State.ROLLING
         }
-        machines = {m.asset: m.asset_class for m in self._reader.machines() if m.gateway == gateway}
+        machines = {m.asset: m.asset_class for m in self._reader.machines(gateway)}
         return wanted(
             gateway, machines, rollouts, lambda number, machine: machine in reached[number],
             issued_ns=self._rollouts.changed_ns(), now_ns=self._now_ns(), records=tuple(self._records(gateway)),

@@ -21,6 +21,7 @@ VERDICTS_AT_ONCE_MAX = 5000
 CHANGES_MAX = 64
 BASELINE_S_MAX = 7 * 86_400.0
 ANSWERS_S = 60.0
+REST = 20.0
 SELF = "the cloud"
 
 Answered = Callable[[str, str], Mapping[str, Answers]]
@@ -45,13 +46,17 @@ class RolloutWatch:
         self._answers: dict[int, tuple[int, Answers, Answers]] = {}
 
     async def run(self, every_s: float = LOOK_S) -> None:
-        """Look, again and again, until cancelled. A file that takes nothing now is tried again."""
+        """Look, again and again, until cancelled. A file that takes nothing now is tried again.
+
+        A large fleet takes long to look at: it is looked at the less often.
+        """
         while True:
+            began_s = time.monotonic()
             try:
                 await asyncio.to_thread(self.look)
             except StoreError as error:
                 log.warning("rollouts stand still: %s", error)
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(max(every_s, REST * (time.monotonic() - began_s)))
 
     def look(self) -> None:
         """Once, at the newest rollout of each class, whatever became of it."""

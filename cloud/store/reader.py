@@ -105,9 +105,11 @@ class Reader:
         rows = self._all(_VERDICTS, {"asset": asset, "from_ns": from_ns, "to_ns": to_ns, "apart_ns": apart_ns})
         return [VerdictRow(*row) for row in rows]
 
-    def machines(self) -> list[MachineRow]:
-        """Every asset with its class; those whose gateway has not told it yet are left out."""
-        return [MachineRow(*row) for row in self._all(_MACHINES)]
+    def machines(self, gateway: str | None = None) -> list[MachineRow]:
+        """Every asset with its class, or those of one gateway; what has not been told yet is left out."""
+        own = " AND asset.gateway = (SELECT id FROM gateway WHERE gateway = ?)" if gateway is not None else ""
+        rows = self._all(f"{_MACHINES}{own} ORDER BY gateway.gateway, asset.asset", (gateway,) if own else ())
+        return [MachineRow(*row) for row in rows]
 
     def judged(self, asset: int, after_ns: int, *, limit: int) -> list[JudgedRow]:
         """Of the verdicts after that time, oldest first, what a comparison of bundles needs."""
@@ -192,7 +194,7 @@ class Reader:
 _MACHINES = (
     "SELECT asset.id, gateway.gateway, asset.asset, json_extract(record, '$.asset_class') AS class, last_seen_ns"
     " FROM asset JOIN gateway ON gateway.id = asset.gateway JOIN glance ON glance.asset = asset.id"
-    " WHERE class IS NOT NULL ORDER BY gateway.gateway, asset.asset"
+    " WHERE class IS NOT NULL"
 )
 _BUNDLE_CHANGES = "SELECT record FROM bundle_change WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
 _JUDGED = (

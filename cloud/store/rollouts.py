@@ -167,8 +167,12 @@ class Rollouts:
         rows = self._rows("SELECT * FROM rollout WHERE number = ?", (number,))
         return _rollout(rows[0]) if rows else None
 
-    def members(self, number: int) -> list[Member]:
-        rows = self._rows("SELECT * FROM member WHERE number = ? ORDER BY stage, gateway, asset", (number,))
+    def members(self, number: int, *, gateway: str | None = None) -> list[Member]:
+        """The machines that a rollout has reached, of one gateway or of all."""
+        rows = self._rows(
+            "SELECT * FROM member WHERE number = ? AND gateway = coalesce(?, gateway) ORDER BY stage, gateway, asset",
+            (number, gateway),
+        )
         return [Member(*row) for row in rows]
 
     def history(self, *, limit: int = 50) -> list[Line]:
