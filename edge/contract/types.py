@@ -426,6 +426,8 @@ class BundleStep(StrEnum):
 class BundleChange:
     """A step of the ``bundle`` with this hash at an asset, in rollout ``number``; told again at each start.
 
+    Number 0 and no hash: it is about the configured one, which was refused at a start.
+
     ``watched``: it judges beside ``former``, which is the configured bundle where that is empty. ``counts``: its
     verdicts are the asset's. ``kept``: its trial ended well. ``rolled back``, ``withdrawn`` (by the cloud) and
     ``refused``: ``former`` judges. ``words`` say why, ``verdicts`` how many were compared.

@@ -73,6 +73,8 @@ class Bundles:
 
     def _tell_again(self) -> None:
         judging = self._seats.judging
+        for asset, words in self._seats.trouble.items():
+            self._tell_step(asset, BundleStep.REFUSED, "", self._judges()[asset].bundle, 0, 0, words)
         for ended in {(one.asset, one.bundle, one.number): one for one in judging.ended}.values():
             self._tell_step(
                 ended.asset, ended.step, ended.bundle, judging.seat(ended.asset).bundle, ended.number, 0, ended.why

@@ -326,6 +326,17 @@ def test_what_is_not_to_be_trusted_is_refused_in_words_and_changes_nothing(
     assert len(gateway.told) == 1
 
 
+def test_a_configured_one_that_is_refused_at_a_start_is_told_to_the_cloud(gateway: Gateway) -> None:
+    (gateway.folder / "own/bundles/cnc_spindle/signature.json").unlink()
+    gateway.kill()
+    assert gateway.poll().bundle == gateway.configured
+    assert [(told.step, told.bundle, told.former) for told in gateway.told] == [
+        (BundleStep.REFUSED, "", gateway.configured)
+    ]
+    assert "is not signed" in gateway.told[0].words
+    assert gateway.room.status()["assets"]["asset-1"]["trouble"]
+
+
 def test_one_for_more_signals_than_the_machine_has_is_refused(tmp_path: Path) -> None:
     odd = (
         SITE
