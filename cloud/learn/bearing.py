@@ -26,7 +26,7 @@ VARIANTS = ((0.0, 4.0), (0.5, 0.0), (0.5, 4.0), (0.7, 4.0), (0.85, 4.0), (0.8, 0
 _PATH_HZ = 500.0
 """A path's gain is drawn anew at each so many hertz."""
 _GAIN_SD = 0.1
-DISGUISED = (0.0, 0.6)
+DISGUISED = (0.0, 0.6, 0.8)
 """How much of the amplitude is noise where a snapshot is given the spectrum of another damaged bearing."""
 _LEVEL_HZ = 250.0
 _SENSOR_LOST = 0.15

@@ -26,6 +26,7 @@ from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
 from edge.features.tracker import number
 from edge.infer.coverage import Coverage
+from edge.infer.habits import Habits
 from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
 from edge.infer.prior import Prior
 from edge.infer.rival import Rival
@@ -70,6 +71,8 @@ class Judge:
         self._prior = self._make_prior()
         self._make_snapshots = partial(Snapshots, service)
         self._snapshots = self._make_snapshots()
+        self._make_habits = partial(Habits, spec)
+        self._habits = self._make_habits()
         self._mind = self._make_mind()
         self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
@@ -91,6 +94,8 @@ class Judge:
         self._counting(lambda: self._mind.doubt(doubted))
         self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
         self._prior.observe(values)
+        if not self.bundle:
+            self._habits.observe(values, batch.read_ns, batch.mono_ns)
         if self._rival is not None:
             self._rival.doubt(doubted)
             self._rival.observe(values, batch.read_ns, batch.mono_ns)
@@ -123,6 +128,9 @@ class Judge:
                 anomaly_p=opinion.anomaly_p,
                 note=f"{NOT_ENOUGH}: only {100.0 * coverage:.0f} % of the expected readings were good",
             )
+        if not self.bundle:
+            # A bundle knows how its signals follow speed and load; without one each regime has its habits.
+            opinion = self._habits.completed(opinion)
         if self._sensors.machine:
             opinion = replace(opinion, departs=True)
         opinion = self._prior.completed(opinion, at_ns, self._mind.ages)
@@ -204,6 +212,7 @@ class Judge:
             "mind": self._mind.kept(),
             "sensors": self._sensors.kept(),
             "prior": self._prior.kept(),
+            **({"habits": kept} if (kept := self._habits.kept()) else {}),
             **({"snapshots": kept} if (kept := self._snapshots.kept()) else {}),
         }
 
@@ -256,6 +265,8 @@ class Judge:
             self._observed = bool(kept["observed"])
             if "prior" in kept:
                 self._prior.restore(kept["prior"])
+            if "habits" in kept:
+                self._habits.restore(kept["habits"])
             if "snapshots" in kept:
                 self._snapshots.restore(kept["snapshots"])
             if self._rival is not None:
@@ -264,7 +275,7 @@ class Judge:
         except (ValueError, KeyError, TypeError, AttributeError):
             # Half of it may have been taken over: better a new mind than one that was put together.
             self._mind, self._sensors, self._prior = self._make_mind(), self._make_watch(), self._make_prior()
-            self._snapshots = self._make_snapshots()
+            self._snapshots, self._habits = self._make_snapshots(), self._make_habits()
             return False
         return True
 
