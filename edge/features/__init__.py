@@ -3,7 +3,7 @@
 ``describe`` makes named features of one snapshot of vibration, from its ``waveform`` statistics and one ``spectrum``
 (velocity, bands, ``envelope``), in the ``units`` that were declared; ``comb`` and ``fault`` tell which part of a
 ``bearing`` is damaged, ``severity`` in which zone the velocity lies, and ``inputs`` are a description as a model takes
-it. ``hourly`` and ``duty`` follow temperature, load and operating hours, ``regime`` a signal against its own regime of
+it. ``slow`` and ``duty`` follow temperature, load and operating hours, ``regime`` a signal against its own regime of
 speed and load.
 
 ``baseline`` learns what a healthy asset looks like under its

@@ -11,10 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.features.hourly import HOUR_NS, HourlyWindow
+from edge.features.slow import HOUR_NS, SlowSignal
 from edge.features.tracker import number
 
 _VERSION = 1
+_STEP_H = 4
+
+
+def _week() -> SlowSignal:
+    """A week in steps of four hours: its trend is as plain as by the hour, and the state a quarter."""
+    return SlowSignal(step_h=_STEP_H)
 
 
 @dataclass
@@ -23,8 +29,8 @@ class Duty:
 
     gap_max_s: float = 60.0
     operating_h: float = 0.0
-    load: HourlyWindow = field(default_factory=HourlyWindow)
-    temperature: HourlyWindow = field(default_factory=HourlyWindow)
+    load: SlowSignal = field(default_factory=_week)
+    temperature: SlowSignal = field(default_factory=_week)
     _last_ns: int = -1
     _ran: bool = False
 
@@ -59,7 +65,7 @@ class Duty:
 
     def restore(self, kept: Mapping[str, Any]) -> bool:
         """Continue from ``kept``; False, with nothing changed, where it is damaged or another version's."""
-        load, temperature = HourlyWindow(), HourlyWindow()
+        load, temperature = _week(), _week()
         try:
             hours, last_ns = number(kept["operating_h"]), int(kept["last_ns"])
             fits = kept["version"] == _VERSION and load.restore(kept["load"])

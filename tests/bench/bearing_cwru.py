@@ -6,7 +6,8 @@ answer, and the figure is over seconds; a recording's own answer is the vote of 
 
 With --test the model learns from --train alone and is asked about --test; no label of --test is used but to count.
 Without it, whole loads and whole fault sizes are held out in turn, never parts of a recording. Healthy recordings are
-so few that they are split in time there: the first 55 % teach, the last 40 % ask. All settings were chosen that way.
+so few that they are split in time there: the first 55 % teach, the last 40 % ask. All settings were chosen that way, on
+these seconds and on the same made weaker.
 
     python tests/bench/bearing_cwru.py --train data/cwru
     python tests/bench/bearing_cwru.py --train data/cwru --test data/cwru_test

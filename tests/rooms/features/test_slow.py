@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.features.duty import Duty
-from edge.features.hourly import HOUR_NS, HourlyWindow
+from edge.features.slow import HOUR_NS, SlowSignal
 
 START_NS = 1_790_000_000_000_000_000 // HOUR_NS * HOUR_NS
 
 
-def warming(
-    window: HourlyWindow, *, hours: int, per_day: float = 0.5, polls_an_hour: int = 4, start_h: int = 0
-) -> None:
+def warming(window: SlowSignal, *, hours: int, per_day: float = 0.5, polls_an_hour: int = 4, start_h: int = 0) -> None:
     """60 °C, warmer by ``per_day`` each day, with a daily swing of 3 K."""
     for i in range(hours * polls_an_hour):
         h = start_h + i / polls_an_hour
@@ -28,7 +26,7 @@ def warming(
 
 
 def test_the_slope_of_seven_days() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     warming(window, hours=168, per_day=0.5)
     assert window.slope_per_day == pytest.approx(0.5, abs=0.15)
     assert window.mean == pytest.approx(60.0 + 0.5 * 3.5, abs=0.05)
@@ -37,14 +35,14 @@ def test_the_slope_of_seven_days() -> None:
 
 
 def test_a_straight_line_is_found_exactly() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     for h in range(168):
         window.update(40.0 + 0.25 * h, START_NS + h * HOUR_NS)
     assert window.slope_per_day == pytest.approx(6.0, rel=1e-9)
 
 
 def test_only_the_last_week_counts() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     warming(window, hours=24 * 30, per_day=0.0)
     window.update(500.0, START_NS - 2 * HOUR_NS)
     assert window.peak == pytest.approx(63.0, abs=0.01)
@@ -57,7 +55,7 @@ def test_only_the_last_week_counts() -> None:
 @pytest.mark.parametrize("polls_an_hour", [1, 4, 60])
 def test_the_pace_of_polling_does_not_bend_the_mean(polls_an_hour: int) -> None:
     """Half of the week is polled so often, half once an hour."""
-    window = HourlyWindow()
+    window = SlowSignal()
     for h in range(168):
         for i in range(polls_an_hour if h < 84 else 1):
             window.update(50.0 if h < 84 else 70.0, START_NS + h * HOUR_NS + i * HOUR_NS // polls_an_hour)
@@ -66,7 +64,7 @@ def test_the_pace_of_polling_does_not_bend_the_mean(polls_an_hour: int) -> None:
 
 
 def test_gaps_leave_the_slope_where_it_was() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     for h in range(168):
         if not 40 <= h < 110:
             window.update(40.0 + 0.1 * h, START_NS + h * HOUR_NS)
@@ -74,8 +72,20 @@ def test_gaps_leave_the_slope_where_it_was() -> None:
     assert window.covered == pytest.approx(98 / 168)
 
 
+def test_longer_steps_say_the_same_from_less() -> None:
+    hourly, sparse = SlowSignal(), SlowSignal(step_h=4)
+    for window in (hourly, sparse):
+        warming(window, hours=168, per_day=0.5)
+    assert sparse.slope_per_day == pytest.approx(hourly.slope_per_day, abs=0.05)
+    assert sparse.mean == pytest.approx(hourly.mean, abs=0.1)
+    assert sparse.peak == hourly.peak
+    assert sparse.covered == 1.0
+    assert len(json.dumps(sparse.kept())) < 4_000
+    assert not hourly.restore(sparse.kept())
+
+
 def test_too_little_has_no_slope() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     assert (window.mean, window.peak, window.variance, window.slope_per_day) == (None, None, None, None)
     warming(window, hours=60)
     assert window.slope_per_day is None
@@ -83,7 +93,7 @@ def test_too_little_has_no_slope() -> None:
 
 
 def test_a_stuck_sensor_has_no_trend() -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     warming(window, hours=100)
     for h in range(100, 130):
         window.update(61.5, START_NS + h * HOUR_NS)
@@ -95,7 +105,7 @@ def test_a_stuck_sensor_has_no_trend() -> None:
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf, "hot", True])
 def test_a_bad_reading_changes_nothing(bad: Any) -> None:
-    window = HourlyWindow()
+    window = SlowSignal()
     warming(window, hours=100)
     before = window.kept()
     window.update(bad, START_NS + 100 * HOUR_NS)
@@ -161,5 +171,5 @@ def test_damaged_state_is_refused_and_changes_nothing() -> None:
         fresh = Duty()
         assert not fresh.restore(kept | damage)
         assert fresh.kept() == Duty().kept()
-    assert not HourlyWindow(24).restore(HourlyWindow(48).kept())
+    assert not SlowSignal(24).restore(SlowSignal(48).kept())
     assert Duty().restore(kept)

@@ -1,8 +1,8 @@
-"""What a slow signal did in the last days, hour by hour: mean, spread, peak and slope from a bounded state.
+"""What a slow signal did in the last days, step by step: mean, spread, peak and slope from a bounded state.
 
-Each hour weighs the same however often it was read, so a faster poll or a gap does not bend the trend. It survives
-readings that are no numbers (skipped), gaps (hours that are missing are missing), late readings (they go to their own
-hour) and a signal that no longer moves: what it was stands, its slope is not given.
+Each step, an hour or some, weighs the same however often it was read, so that a faster poll or a gap does not bend the
+trend. It survives readings that are no numbers (skipped), gaps (steps that are missing are missing), late readings
+(they go to their own step) and a signal that no longer moves: what it was stands, its slope is not given.
 """
 
 from __future__ import annotations
@@ -23,31 +23,33 @@ _STUCK_H = 24.0
 _VERSION = 1
 
 
-class HourlyWindow:
-    """One signal over the last ``hours``. ``update`` takes a reading; ``kept`` and ``restore`` continue bit-equal."""
+class SlowSignal:
+    """One signal over the last ``hours``, in steps of ``step_h``. ``update`` takes a reading; ``kept`` and ``restore``
+    continue bit-equal."""
 
-    def __init__(self, hours: int = WEEK_H) -> None:
-        assert hours > 0
-        self._hours = hours
+    def __init__(self, hours: int = WEEK_H, *, step_h: int = 1) -> None:
+        assert step_h > 0
+        assert hours % step_h == 0
+        self._step_h, self._steps = step_h, hours // step_h
         self._newest = -1
-        self._of = np.full(hours, -1, dtype=np.int64)
-        self._count = np.zeros(hours)
-        self._sum = np.zeros(hours)
-        self._squares = np.zeros(hours)
-        self._peak = np.full(hours, -math.inf)
+        self._of = np.full(self._steps, -1, dtype=np.int64)
+        self._count = np.zeros(self._steps)
+        self._sum = np.zeros(self._steps)
+        self._squares = np.zeros(self._steps)
+        self._peak = np.full(self._steps, -math.inf)
         self._last = math.nan
         self._moved_ns = self._last_ns = -1
 
     def update(self, value: object, at_ns: int) -> None:
         """Take one reading; what is no finite number, or older than the window, changes nothing."""
-        x, hour = number(value), at_ns // HOUR_NS
-        if x is None or at_ns < 0 or hour <= self._newest - self._hours:
+        x, step = number(value), at_ns // (HOUR_NS * self._step_h)
+        if x is None or at_ns < 0 or step <= self._newest - self._steps:
             return
-        slot = hour % self._hours
-        if self._of[slot] != hour:
-            self._of[slot], self._count[slot], self._sum[slot], self._squares[slot] = hour, 0.0, 0.0, 0.0
+        slot = step % self._steps
+        if self._of[slot] != step:
+            self._of[slot], self._count[slot], self._sum[slot], self._squares[slot] = step, 0.0, 0.0, 0.0
             self._peak[slot] = -math.inf
-        self._newest = max(self._newest, hour)
+        self._newest = max(self._newest, step)
         self._count[slot] += 1.0
         self._sum[slot] += x
         self._squares[slot] += x * x
@@ -59,13 +61,13 @@ class HourlyWindow:
 
     def _given(self) -> NDArray[np.intp]:
         """Slots with readings of the window, oldest first."""
-        there = np.flatnonzero((self._count > 0.0) & (self._of > self._newest - self._hours))
+        there = np.flatnonzero((self._count > 0.0) & (self._of > self._newest - self._steps))
         return there[np.argsort(self._of[there])]
 
     @property
     def covered(self) -> float:
-        """Share (0..1) of the window's hours that have a reading."""
-        return len(self._given()) / self._hours
+        """Share (0..1) of the window's steps that have a reading."""
+        return len(self._given()) / self._steps
 
     @property
     def unchanged_h(self) -> float:
@@ -74,13 +76,13 @@ class HourlyWindow:
 
     @property
     def mean(self) -> float | None:
-        """Mean of the hourly means; None before the first reading."""
+        """Mean of the steps' means; None before the first reading."""
         there = self._given()
         return float(np.mean(self._sum[there] / self._count[there])) if len(there) else None
 
     @property
     def variance(self) -> float | None:
-        """Of all readings about the mean, hours weighing the same: within hours and between them."""
+        """Of all readings about the mean, steps weighing the same: within steps and between them."""
         there = self._given()
         if not len(there):
             return None
@@ -95,25 +97,30 @@ class HourlyWindow:
 
     @property
     def slope_per_day(self) -> float | None:
-        """Least squares through the hourly means, in the signal's unit a day.
+        """Least squares through the steps' means, in the signal's unit a day.
 
         None with fewer than 24 hours of readings or less than three days between first and last, and where the signal
         has not moved for a day: a stuck sensor has no trend.
         """
         there = self._given()
-        at = self._of[there].astype(np.float64)
-        if len(there) < _SLOPE_HOURS_MIN or at[-1] - at[0] < _SLOPE_SPAN_MIN_H or self.unchanged_h >= _STUCK_H:
+        at = self._of[there] * float(self._step_h)
+        if (
+            len(there) * self._step_h < _SLOPE_HOURS_MIN
+            or at[-1] - at[0] < _SLOPE_SPAN_MIN_H
+            or self.unchanged_h >= _STUCK_H
+        ):
             return None
         means = self._sum[there] / self._count[there]
         at -= at.mean()
         return 24.0 * float(np.sum(at * (means - means.mean())) / np.sum(at * at))
 
     def kept(self) -> dict[str, Any]:
-        """What a restart needs, as plain JSON data; a few kilobytes."""
+        """What a restart needs, as plain JSON data; some 70 bytes a step."""
         there = self._given()
         return {
-            "version": _VERSION, "hours": self._hours, "newest": self._newest, "moved_ns": self._moved_ns,
-            "last_ns": self._last_ns, "last": None if math.isnan(self._last) else self._last,
+            "version": _VERSION, "steps": [self._steps, self._step_h], "newest": self._newest,
+            "moved_ns": self._moved_ns, "last_ns": self._last_ns,
+            "last": None if math.isnan(self._last) else self._last,
             "rows": [
                 [int(self._of[i]), float(self._count[i]), float(self._sum[i]), float(self._squares[i]),
                  float(self._peak[i])] for i in there
@@ -122,16 +129,17 @@ class HourlyWindow:
 
     def restore(self, kept: Mapping[str, Any]) -> bool:
         """Continue from ``kept``; False, with nothing changed, where it is another window's or damaged."""
-        fresh = HourlyWindow(self._hours)
+        fresh = SlowSignal(self._steps * self._step_h, step_h=self._step_h)
         try:
-            if kept["version"] != _VERSION or kept["hours"] != self._hours or len(kept["rows"]) > self._hours:
+            fits = kept["version"] == _VERSION and kept["steps"] == [self._steps, self._step_h]
+            if not fits or len(kept["rows"]) > self._steps:
                 return False
-            for hour, count, total, squares, peak in kept["rows"]:
+            for step, count, total, squares, peak in kept["rows"]:
                 row = [float(x) for x in (count, total, squares, peak)]
                 if not all(map(math.isfinite, row)) or row[0] < 1.0:
                     return False
-                slot = int(hour) % self._hours
-                fresh._of[slot] = int(hour)
+                slot = int(step) % self._steps
+                fresh._of[slot] = int(step)
                 fresh._count[slot], fresh._sum[slot], fresh._squares[slot], fresh._peak[slot] = row
             fresh._newest, fresh._moved_ns = int(kept["newest"]), int(kept["moved_ns"])
             fresh._last_ns = int(kept["last_ns"])
