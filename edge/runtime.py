@@ -488,6 +488,7 @@ class Gateway:
             "clock": status.of_clock(self._watch.now),
             "units": [status.of_unit(unit) for unit in self._poller.status()],
             "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
+            "worked": {asset: judge.worked for asset, judge in self._judges.items()},
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "ledger": await self._on_disk(self._journal.totals),
             "losses": asdict(self._journal.losses()),

@@ -180,6 +180,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{v['asset']:28}{v['urgency']:14}{_life(v):>17}  {v['words']}")
         if v.get("seal"):
             lines.append(f"    sealed as no. {v['number']:,}, {v['seal'][:16]}")
+        lines += _worked_lines(answer.get("worked", {}).get(v["asset"], {}))
     lines += _bundle_lines(answer.get("bundles", {}))
     if answer["alarms"]:
         lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")
@@ -187,6 +188,21 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
     return lines
+
+
+def _worked_lines(worked: dict[str, float]) -> list[str]:
+    """How long a machine ran since it is watched, and its last week; nothing before it ran."""
+    if not worked.get("operating_h"):
+        return []
+    week = []
+    if "load_mean" in worked:
+        week.append(f"load {worked['load_mean']:.0f} ± {worked['load_variance'] ** 0.5:.0f}")
+    if "temperature_mean_c" in worked:
+        slope = worked.get("temperature_slope_c_per_day")
+        trend = f", {round(slope, 1) + 0.0:+.1f} a day" if slope is not None else ""
+        week.append(f"{worked['temperature_mean_c']:.1f} °C, peak {worked['temperature_peak_c']:.1f}{trend}")
+    ran = f"    ran {worked['operating_h']:,.1f} h since it is watched"
+    return [f"{ran}; last week: {'; '.join(week)}" if week else ran]
 
 
 def _clock_lines(clock: dict[str, Any]) -> list[str]:

@@ -34,6 +34,7 @@ from edge.infer.selflearned import SelfLearned
 from edge.infer.sensors.spec import SensorSpec, spec_of
 from edge.infer.sensors.watch import SensorWatch
 from edge.infer.snapshots import Snapshots
+from edge.infer.worked import Worked
 from edge.ports import Standing
 
 COVERAGE_MIN = 0.5
@@ -73,6 +74,8 @@ class Judge:
         self._snapshots = self._make_snapshots()
         self._make_habits = partial(Habits, spec)
         self._habits = self._make_habits()
+        self._make_worked = partial(Worked, spec, asset_class.speed)
+        self._worked = self._make_worked()
         self._mind = self._make_mind()
         self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
@@ -94,6 +97,7 @@ class Judge:
         self._counting(lambda: self._mind.doubt(doubted))
         self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
         self._prior.observe(values)
+        self._worked.observe(values, batch.read_ns, batch.mono_ns)
         if not self.bundle:
             self._habits.observe(values, batch.read_ns, batch.mono_ns)
         if self._rival is not None:
@@ -108,6 +112,11 @@ class Judge:
         """
         assert wave.asset == self.asset_id
         self._snapshots.observe(wave, number(self._held.values.get(self._class.speed)))
+
+    @property
+    def worked(self) -> dict[str, float]:
+        """Its operating hours since it is watched, and its last week's load and temperature, by name."""
+        return self._worked.features()
 
     def verdict(self, at_ns: int, *, mono_ns: int) -> Verdict | None:
         """What is thought of the asset at wall time ``at_ns``; None before its first batch.
@@ -212,6 +221,7 @@ class Judge:
             "mind": self._mind.kept(),
             "sensors": self._sensors.kept(),
             "prior": self._prior.kept(),
+            "worked": self._worked.kept(),
             **({"habits": kept} if (kept := self._habits.kept()) else {}),
             **({"snapshots": kept} if (kept := self._snapshots.kept()) else {}),
         }
@@ -265,6 +275,8 @@ class Judge:
             self._observed = bool(kept["observed"])
             if "prior" in kept:
                 self._prior.restore(kept["prior"])
+            if "worked" in kept:
+                self._worked.restore(kept["worked"])
             if "habits" in kept:
                 self._habits.restore(kept["habits"])
             if "snapshots" in kept:
@@ -276,6 +288,7 @@ class Judge:
             # Half of it may have been taken over: better a new mind than one that was put together.
             self._mind, self._sensors, self._prior = self._make_mind(), self._make_watch(), self._make_prior()
             self._snapshots, self._habits = self._make_snapshots(), self._make_habits()
+            self._worked = self._make_worked()
             return False
         return True
 

@@ -62,3 +62,16 @@ def test_a_sparkplug_node_shows_whether_it_is_up_and_what_it_had_to_drop() -> No
     assert "sparkplug plant/gw-1   up   told 1,234 values" in lines
     lines = status_lines(answer(north={"sparkplug": {**way, "detail": "waits for host scada", "dropped": 7}}))
     assert "sparkplug plant/gw-1   waits for host scada   told 1,234 values   dropped 7" in lines
+
+
+def test_how_a_machine_ran_stands_under_its_verdict() -> None:
+    ran = {
+        "operating_h": 1234.56, "load_mean": 50.1, "load_variance": 49.9, "temperature_mean_c": 60.0,
+        "temperature_peak_c": 71.2, "temperature_slope_c_per_day": -0.01,
+    }  # fmt: skip
+    asset = VERDICT["asset"]
+    lines = status_lines(answer(verdicts=[VERDICT], worked={asset: ran}))
+    week = "last week: load 50 ± 7; 60.0 °C, peak 71.2, +0.0 a day"
+    assert lines[-1] == f"    ran 1,234.6 h since it is watched; {week}"
+    assert status_lines(answer(verdicts=[VERDICT], worked={asset: {"operating_h": 0.5}}))[-1].endswith("is watched")
+    assert status_lines(answer(verdicts=[VERDICT], worked={asset: {}})) == status_lines(answer(verdicts=[VERDICT]))
