@@ -166,12 +166,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         f"\n{result['subset']}: {result['judged_on']}",
         f"  {result['factors']} factors; seeds 1 to {result['seeds']}, mean ± sd",
-        f"  {'':16}{'RMSE clipped':>16}{'NASA clipped':>16}{'RMSE raw':>16}{'NASA raw':>16}",
+        f"  {'':16}{'RMSE clipped':>20}{'NASA clipped':>20}{'RMSE raw':>20}{'NASA raw':>20}",
     ]
     for name in MODELS:
         keys = [f"{name}_{key}" for key in ("rmse_clipped", "nasa_clipped", "rmse_raw", "nasa_raw")]
-        cells = (f"{mean[k]:.2f} ± {sd[k]:.2f}" if "rmse" in k else f"{mean[k]:.0f} ± {sd[k]:.0f}" for k in keys)
-        lines.append(f"  {name.replace('_', ' '):16}" + "".join(f"{cell:>16}" for cell in cells))
+        cells = (f"{mean[k]:.2f} ± {sd[k]:.2f}" if "rmse" in k else f"{mean[k]:.4g} ± {sd[k]:.2g}" for k in keys)
+        lines.append(f"  {name.replace('_', ' '):16}" + "".join(f"{cell:>20}" for cell in cells))
     thirds = ", ".join(f"{mean[f'coverage_third_{i}']:.3f} ± {sd[f'coverage_third_{i}']:.3f}" for i in (1, 2, 3))
     lines.append(
         f"  90 % interval: covers {mean['coverage_90']:.3f} ± {sd['coverage_90']:.3f}, by third of RUL {thirds};"
