@@ -124,7 +124,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         desk = Desk(reader, rollouts, settings.data, partial(sender_of, identity), records=records.track_records)
         pages = Pages(reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing)
         api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
-        app = application(receiver, desk, pages, api, Telling(reader, records, people, pages.asset_page))
+        telling = Telling(reader, records, people, pages.asset_page, on_told=partial(touch, hub))
+        app = application(receiver, desk, pages, api, telling)
         server = _Server(_loaded(_uvicorn_config(app, settings)))
         watching: list[asyncio.Task[None]] = []
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")

@@ -30,6 +30,7 @@ CONFIDENCE = 0.9
 _Z = 1.6448536269514722
 """The standard normal's 95 % point: nine in ten lie between it and its negative."""
 _HOUR_NS = 3600 * 10**9
+_MINUTE_NS = 60 * 10**9
 _HORIZON_NS = int(HORIZON_H * _HOUR_NS)
 _SOUND = (Kind.FALSE_ALARM, Kind.INSPECTED_OK)
 
@@ -126,7 +127,9 @@ def score(track: Track, told: Sequence[Outcome], now_ns: int) -> Scored:
     life_from_ns = 0
     for outcome in stands:
         if outcome.kind is Kind.FAILURE:
-            place = _foretold(track.episodes, outcome.at_ns, life_from_ns)
+            place = _answered(track.episodes, outcome)
+            if place is None:
+                place = _foretold(track.episodes, outcome.at_ns, life_from_ns)
             board.failed(outcome.at_ns, life_from_ns, track.episodes[place] if place is not None else None)
             taken |= {place} if place is not None else set()
         if outcome.kind in (Kind.FAILURE, Kind.REPLACED_HEALTHY):
@@ -197,6 +200,14 @@ class _Board:
         return self.by_bundle.setdefault(bundle, Score())
 
 
+def _answered(episodes: Sequence[Episode], outcome: Outcome) -> int | None:
+    """The episode that a person names as the one which the failure followed; a time is told to the minute."""
+    for place, episode in enumerate(episodes):
+        if outcome.alarm_ns == episode.from_ns and episode.from_ns < outcome.at_ns + _MINUTE_NS:
+            return place
+    return None
+
+
 def _foretold(episodes: Sequence[Episode], at_ns: int, life_from_ns: int) -> int | None:
     """The first episode of this life that began before a failure and was not over by a week."""
     for place, episode in enumerate(episodes):
@@ -212,7 +223,7 @@ def _lead_h(track: Track, episode: Episode, at_ns: int, life_from_ns: int) -> fl
     if episode.from_ns < life_from_ns:
         from_ns, from_h = life_from_ns, track.samples.meter_at(life_from_ns)
     else:
-        from_ns, from_h = episode.from_ns, episode.from_h
+        from_ns, from_h = min(episode.from_ns, at_ns), episode.from_h
     lead_h = track.samples.meter_at(at_ns) - from_h
     return (at_ns - from_ns) / _HOUR_NS if math.isnan(lead_h) else max(lead_h, 0.0)
 

@@ -40,9 +40,11 @@ class Telling:
 
     def __init__(
         self, reader: Reader, records: Records, people: People | None, show: ShowPage, *,
-        now_ns: Callable[[], int] = time.time_ns,
+        on_told: Callable[[str, str], None] = lambda _gateway, _asset: None, now_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
-        self._reader, self._records, self._people, self._show, self._now_ns = reader, records, people, show, now_ns
+        """``on_told`` learns, in the loop, of which gateway's asset something was told."""
+        self._reader, self._records, self._people, self._show = reader, records, people, show
+        self._on_told, self._now_ns = on_told, now_ns
 
     async def listed(self, request: Request) -> Response:
         gateway, asset = _place(request)
@@ -114,13 +116,15 @@ class Telling:
         told, number, revision = told_of(fields)
         try:
             self._people.writes(person)
-            return await asyncio.to_thread(self._write, gateway, asset, told, number, revision, person)
+            made = await asyncio.to_thread(self._write, gateway, asset, told, number, revision, person)
         except TooOftenError as error:
             raise _RefusedError(429, f"that is {error}", {"Retry-After": str(error.retry_after_s)}) from error
         except NotTakenError as error:
             raise _RefusedError(409 if error.hint else 400, error.problem) from error
         except StoreError as error:
             raise _RefusedError(503, f"it could not be kept: {error.problem}") from error
+        self._on_told(gateway, asset)
+        return made
 
     def _write(self, gateway: str, asset: str, told: Told, number: int, revision: int, person: str) -> Outcome:
         outcomes, now_ns = self._records.outcomes, self._now_ns()

@@ -203,3 +203,13 @@ def test_a_clock_that_was_years_ahead_does_not_end_the_samples() -> None:
     history = track(*HEALTHY, judged(1e6, 900.0), *QUIET)
     assert history.samples.at_ns[-1] == QUIET[-1].at_ns
     assert list(history.samples.at_ns) == sorted(history.samples.at_ns)
+
+
+def test_a_failure_told_to_the_minute_answers_the_alarm_that_it_names() -> None:
+    """The alarm was raised forty seconds into the minute that the person tells."""
+    history = track(*HEALTHY, judged(200.0 + 40.0 / 3600.0, 30.0))
+    (proposal,) = score(history, [], at(201.0)).proposals
+    named = replace(told(200.0), alarm_ns=proposal.at_ns)
+    assert counts(score(history, [named], at(201.0))) == (1, 0, 0, 0, 0)
+    assert score(history, [named], at(201.0)).score.lead_h == [0.0]
+    assert counts(score(history, [told(200.0)], at(201.0)))[:2] == (0, 1)
