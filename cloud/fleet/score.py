@@ -1,10 +1,10 @@
 """How often it was right: what people say became of a machine, set against what its gateway had sealed before.
 
 Definitions. An *alarm episode* is as ``cloud.fleet.track`` has it. A *failure* is one that a person stands by. It is a
-**hit** where an episode that began before it was still open, or had its last alarm at most ``HORIZON_H`` (a week, what
-WARNING means) before it; its *lead time* is from the episode's beginning, or from the end of the life before where the
-episode is older than that. It is a **miss** where the machine was judged in that week and no such episode was there,
-and counts for nothing where it was not judged at all.
+**hit** where it answers an episode by name, or where one that began before it was still open, or had its last alarm at
+most ``HORIZON_H`` (a week, what WARNING means) before it; its *lead time* is from the episode's beginning, or from the
+end of the life before where the episode is older than that. It is a **miss** where the machine was judged in that week
+and no such episode was there, and counts for nothing where it was not judged at all.
 
 An episode without a failure is a **false alarm** where a person said so (a false alarm, or inspected and found sound),
 or where nobody told of anything within ``HORIZON_H`` after it had ended. It counts for nothing (*open*) while it lasts,
