@@ -1,10 +1,9 @@
 """Alarm budgets over long healthy histories: how many alarms of anomaly a week, where at most so many were asked for?
 
-Assets, all healthy for the whole time:
-- the simulated spindle, pump and extruder of `babbitt plant`, a reading a minute, judged without a bundle;
-- the same by the bundles that ship with the product, a reading every five minutes, a verdict each;
-- autoregressive signals (correlation 0.95 from poll to poll, heavy tails) under three regimes of load, a reading a
-  minute, and the same with a level that drifts by three standard deviations in the time, as a season does.
+Assets, all healthy for the whole time, each read every five minutes, with a verdict every time:
+- the simulated spindle, pump and extruder of `babbitt plant`, judged without a bundle, and by the shipped bundles;
+- autoregressive signals (correlation 0.95 from poll to poll, heavy tails) under three regimes of load, and the same
+  with a level that drifts by three in the time, as a season does.
 
 An alarm is a verdict that becomes anomalous. The first week is the one in which nothing is proven yet and is counted
 apart. The rival is a fixed limit: what the mind without a bundle would raise by its limit of design alone. Each kind of
@@ -34,6 +33,7 @@ from edge.plant.machines import MACHINES
 SEEDS = (0, 1, 2, 3, 4)
 PROFILES = Path(__file__).resolve().parents[2] / "firmware_profiles"
 MODEL_OF = {"cnc_spindle": "spindle", "centrifugal_pump": "pump", "extruder_drive": "extruder"}
+POLL_S = 300
 WEEK_S = 7 * 24 * 3600
 UNLIMITED = 1e9
 """A budget that is never spent, so that the limit stays where it is by design."""
@@ -43,11 +43,11 @@ Rows = Callable[[int, int], Iterator[Row]]
 """Readings by seed and number of polls."""
 
 
-def plant(model: str, poll_s: float) -> Rows:
+def plant(model: str) -> Rows:
     def rows(seed: int, polls: int) -> Iterator[Row]:
         machine = MACHINES[model](seed + 4000)
         for _ in range(polls):
-            machine.step(poll_s / 3600.0)
+            machine.step(POLL_S / 3600.0)
             yield machine.signals()
 
     return rows
@@ -67,14 +67,14 @@ def autoregressive(drift: float) -> Rows:
     return rows
 
 
-def alarms(mind: Mind, rows: Iterator[Row], poll_s: int, weeks: int) -> list[int]:
+def alarms(mind: Mind, rows: Iterator[Row], weeks: int) -> list[int]:
     """How many began in each week."""
     began, stood = [0] * weeks, False
     for i, row in enumerate(rows):
-        at_ns = (i + 1) * poll_s * 1_000_000_000
+        at_ns = (i + 1) * POLL_S * 1_000_000_000
         mind.observe(row, at_ns, at_ns)
         stands = mind.opine().anomalous
-        began[min(i * poll_s // WEEK_S, weeks - 1)] += stands and not stood
+        began[min(i * POLL_S // WEEK_S, weeks - 1)] += stands and not stood
         stood = stands
     return began
 
@@ -82,7 +82,7 @@ def alarms(mind: Mind, rows: Iterator[Row], poll_s: int, weeks: int) -> list[int
 def prognosis(name: str, budget: float) -> Mind:
     bundle = load_bundle(PROFILES / "bundles" / name, asset_class=name)
     assert isinstance(bundle, TrainedBundle)
-    return Prognosis(bundle, period_ms=300_000, alarms_per_week=budget)
+    return Prognosis(bundle, period_ms=1000 * POLL_S, alarms_per_week=budget)
 
 
 def main() -> None:
@@ -94,22 +94,22 @@ def main() -> None:
     if args.weeks < 2:
         parser.error("--weeks: 2 at least")
 
-    def self_learned(poll_s: int, budget: float) -> Mind:
-        return SelfLearned("bench", period_ms=1000 * poll_s, alarms_per_week=budget)
+    def self_learned(budget: float) -> Mind:
+        return SelfLearned("bench", period_ms=1000 * POLL_S, alarms_per_week=budget)
 
-    kinds: dict[str, tuple[Rows, int, Callable[[], Mind]]] = {}
+    kinds: dict[str, tuple[Rows, Callable[[], Mind]]] = {}
     for name, model in MODEL_OF.items():
-        kinds[model] = (plant(model, 60.0), 60, lambda: self_learned(60, args.budget))
-        kinds[f"{model}, bundle"] = (plant(model, 300.0), 300, partial(prognosis, name, args.budget))
+        kinds[model] = (plant(model), lambda: self_learned(args.budget))
+        kinds[f"{model}, bundle"] = (plant(model), partial(prognosis, name, args.budget))
     for name, drift in (("autoregressive", 0.0), ("autoregressive, drifting", 3.0)):
-        kinds[name] = (autoregressive(drift), 60, lambda: self_learned(60, args.budget))
-        kinds[f"{name}, fixed limit"] = (autoregressive(drift), 60, lambda: self_learned(60, UNLIMITED))
+        kinds[name] = (autoregressive(drift), lambda: self_learned(args.budget))
+        kinds[f"{name}, fixed limit"] = (autoregressive(drift), lambda: self_learned(UNLIMITED))
     table: dict[str, dict[str, float]] = {}
-    for name, (rows, poll_s, mind) in kinds.items():
+    for name, (rows, mind) in kinds.items():
         firsts, later = [], []
         for seed in SEEDS:
             print(f"\r{name}: seed {seed}   \033[K", end="", file=sys.stderr, flush=True)
-            weekly = alarms(mind(), rows(seed, args.weeks * WEEK_S // poll_s), poll_s, args.weeks)
+            weekly = alarms(mind(), rows(seed, args.weeks * WEEK_S // POLL_S), args.weeks)
             firsts.append(weekly[0])
             later.append(sum(weekly[1:]) / (args.weeks - 1))
         table[name] = {"first": float(np.mean(firsts)), "mean": float(np.mean(later)), "sd": float(np.std(later))}
