@@ -17,8 +17,9 @@ Rivals, on the same hourly means: a fixed threshold on each sensor's own mean (4
 conditions and signals together, limits of T2 and Q from the learned hours, where the sensor with more than half of the
 contribution to Q drifts, and otherwise the machine is at fault. That one has no robust distance: see the spillover.
 
-The settings in edge/infer/sensors were chosen on seeds below 30000 (--seed 1000 shows them at it); what is printed by
-default is of seeds from 50000 on, which nobody looked at before. It takes some four minutes on two cores.
+The settings in edge/infer/sensors were chosen on seeds below 60000 (--seed 1000 shows them at it). What is printed by
+default is of seeds from 80000 on, at which nobody looked before: those from 50000 on had been meant for that, gave 0.90
+of the drifts right, showed what was wrong, and were development from then on. Some four minutes on two free cores.
 """
 
 from __future__ import annotations
@@ -316,7 +317,7 @@ def run(case: Case) -> Called:
         if watch.learned == 1.0 and math.isinf(learned_h):
             learned_h = machine.clock_h
             rivals.learn()
-        if machine.clock_h >= learned_h + BEGINS_H and math.isinf(begun_h):
+        if machine.running and machine.clock_h >= learned_h + BEGINS_H and math.isinf(begun_h):
             begun_h = machine.clock_h
             case.begin(machine)
             machine.make_other_products(mix)
@@ -478,7 +479,9 @@ def show(redundant: dict[str, dict[str, float]], called: list[Called], *, years:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=50_000, help="first seed [50000: evaluation; 1000: development]")
+    parser.add_argument(
+        "--seed", type=int, default=80_000, help="first seed [80000: evaluation; 1000, 50000: development]"
+    )
     parser.add_argument("--cases", type=int, default=240, help="machines of the second table [240]")
     parser.add_argument("--runs", type=int, default=10, help="drifting thermometers of the first [10]")
     parser.add_argument("--years", type=int, default=20, help="years of three healthy ones [20]")

@@ -17,13 +17,14 @@ from edge.infer.sensors.charts import Cusum
 from edge.infer.sensors.isolate import ABOUT_AS_WELL, FAR_BETTER, Evidence, explains, isolate, rivals, shift_of
 from edge.infer.sensors.model import Model, is_outside
 from edge.infer.sensors.spec import SensorSpec
-from edge.infer.sensors.suspicion import Suspicion
+from edge.infer.sensors.suspicion import Manner, Suspicion
 from edge.infer.sensors.swapped import BLOCKS, exchanged, fits, pairs_of
 
 Array = NDArray[np.float64]
 
 _SLOW_BLOCKS, _FAST_BLOCKS = 8.0, 2.0
 _STALE_BLOCKS = 8
+_FOLLOWED_BLOCKS = 4
 _NEAR_SD, _NEAR_BLOCKS = 3.0, 4
 _MATERIAL, _MATERIAL_RATIO = 0.01, 0.03
 
@@ -66,7 +67,6 @@ class Follower:
         self._know()
         self._tags = (*(self._spec.signals[i].tag for i in model.signals), *("" for _ in model.balances))
         self._inexact = frozenset(range(n, n + len(self._spec.conditions)))
-        self._ups = {t for c in self._spec.couplings for t, way in c.moves if way > 0 and t in self._spec.early}
 
     def _know(self) -> None:
         """How well the averages are known, under the conditions that they were taken under."""
@@ -81,9 +81,9 @@ class Follower:
         """
         rows = self._inside(rows)
         plain, given = self._block(rows)
-        if not given.any():
-            return []
         self._known = known
+        if not given.any():
+            return self._judged() if self._condition_is_suspect() else []
         others = [self._block(np.array([exchanged(self._spec, row, pair) for row in rows]))[0] for pair in self._pairs]
         mean = plain if self._swapped is None else others[self._swapped]
         self._average(mean, given, [plain if k == self._swapped else other for k, other in enumerate(others)])
@@ -93,10 +93,21 @@ class Follower:
             self._charts[i].update(float(mean[i] / (self._model.sd[i] * math.sqrt(self._model.memory[i]))))
         if self._rearranged(plain, others):
             return self._exchange_calls()
+        return self._judged()
+
+    def _condition_is_suspect(self) -> bool:
+        """A condition's sensor that drifts on leaves what was learned: that speaks for the suspicion, not against."""
+        suspects = set(self.suspicion.suspects)
+        return bool(suspects) and suspects <= self._inexact and self.suspicion.blocks >= _FOLLOWED_BLOCKS
+
+    def _judged(self) -> list[Call]:
         finding = isolate(self._evidence(fast=False), self._spec.couplings)
         called = self.suspicion.take(
-            finding, lambda s: explains(self._evidence(fast=False), s, finding.sensors), self._shift, self._is_early
-        )  # fmt: skip
+            finding,
+            lambda s: explains(self._evidence(fast=False), s, finding.sensors),
+            self._shift,
+            self._manner,
+        )
         return [self._call(j) for j in called if self._is_material(j)]
 
     def _inside(self, rows: Array) -> Array:
@@ -143,8 +154,14 @@ class Follower:
     def _shift(self, sensor: int) -> float:
         return shift_of(self._evidence(fast=True, but=sensor), sensor)[0]
 
-    def _is_early(self, sensor: int, shift: float) -> bool:
-        return shift > 0.0 and self._spec.tags[sensor] in self._ups
+    def _manner(self, sensor: int, shift: float) -> Manner:
+        """How the residual that ``sensor`` shifts most looks beside the faults of the machine."""
+        effect = self._model.signature[:, sensor] / self._model.sd
+        row = int(np.abs(effect).argmax())
+        tag, way = self._tags[row], 1 if effect[row] * shift > 0.0 else -1
+        if not any((tag, way) in coupling.moves for coupling in self._spec.couplings):
+            return Manner.ALIEN
+        return Manner.EARLY if way > 0 and tag in self._spec.early else Manner.COUPLED
 
     def _is_material(self, sensor: int) -> bool:
         share = _MATERIAL_RATIO if self._is_ratio(sensor) else _MATERIAL
@@ -245,7 +262,7 @@ class Follower:
                 "balances": list(model.balances),
                 "baseline": model.baseline.flat().tolist(), "sd": model.sd.tolist(), "memory": model.memory.tolist(),
                 "correlation": model.correlation.tolist(), "signature": model.signature.tolist(),
-                "leverage": model.leverage.tolist(), "blocks": model.blocks,
+                "blocks": model.blocks,
             },
             "averages": [self._slow.tolist(), self._fast.tolist(), self._stale.tolist(), self._levels.tolist()],
             "conditions": self._conditions.tolist(),
@@ -265,7 +282,7 @@ class Follower:
         model = Model(
             signals, conditions, balances, baseline, np.array(m["sd"]), np.array(m["memory"]),
             np.array(m["correlation"]), np.array(m["signature"]),
-            np.array(m["leverage"]).reshape(len(conditions), len(conditions)), m["blocks"],
+            m["blocks"],
         )  # fmt: skip
         follower = Follower(spec, model)
         follower._slow, follower._fast, follower._stale, follower._levels = (np.array(a) for a in kept["averages"])

@@ -35,8 +35,7 @@ class Model:
     """``signals``, ``conditions`` and ``balances`` are positions in the spec's; residuals follow signals, balances.
 
     ``sd`` [residuals] is that of a block's mean, ``memory`` [residuals] how many blocks count as one independent one,
-    ``correlation`` [residuals, residuals] that of residuals, ``leverage`` [conditions, conditions] the inverse of the
-    learned conditions' covariance, in units of the baseline's scale, ``signature`` [residuals, sensors] what a shift of
+    ``correlation`` [residuals, residuals] that of residuals, ``signature`` [residuals, sensors] what a shift of
     each sensor (ratios for logarithmic signals, else in its own unit) does to each residual.
     """
 
@@ -48,16 +47,17 @@ class Model:
     memory: Array
     correlation: Array
     signature: Array
-    leverage: Array
     blocks: int
 
     def covariance(self, averaged_blocks: float, conditions: Array) -> Array:
         """Of an average that is worth so many blocks, under ``conditions`` on average: [residuals, residuals].
 
         The further they are from those of the learned rows, the less is known of what they do to the signals.
+        Correlated conditions count as independent: a sensor of theirs that drifts leaves their relation, and must be
+        found.
         """
         off = (conditions - self.baseline.centre) / self.baseline.scale
-        learned = (1.0 + float(off @ self.leverage @ off)) / self.blocks
+        learned = (1.0 + float(off @ off)) / self.blocks
         variance = self.sd**2 * self.memory * (1.0 / averaged_blocks + learned)
         sd = np.sqrt(variance + self._floor**2)
         return np.asarray(self.correlation * np.outer(sd, sd), dtype=np.float64)
@@ -118,8 +118,7 @@ def learn(spec: SensorSpec, rows: Array, levels: Mapping[str, float], block: int
             sd[column] = np.hypot(sd[column], _SEASON_C * np.sqrt(len(rows) / block) / 2.0)
     return Model(
         signals, conditions, balances, baseline, sd, memory, _correlation(residuals),
-        _signature(spec, signals, conditions, balances, baseline, levels), _leverage(baseline, rows[:, under]),
-        max(len(rows) // block, 2),
+        _signature(spec, signals, conditions, balances, baseline, levels), max(len(rows) // block, 2),
     )  # fmt: skip
 
 
@@ -158,11 +157,6 @@ def _correlation(residuals: Array) -> Array:
     found = (z.T @ z) / len(z)
     scale = np.sqrt(np.maximum(np.diag(found), 1e-9))
     return np.asarray((1.0 - _SHRINK) * found / np.outer(scale, scale) + _SHRINK * np.eye(len(scale)))
-
-
-def _leverage(baseline: Baseline, conditions: Array) -> Array:
-    z = (conditions - baseline.centre) / baseline.scale
-    return np.asarray(np.linalg.inv(z.T @ z / len(z) + 1e-6 * np.eye(z.shape[1])))
 
 
 def _signature(

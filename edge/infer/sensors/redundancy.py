@@ -22,7 +22,7 @@ _GUARDED_FROM = 8
 _LAGS, _MEMORY_MAX = 5, 10.0
 _GIVEN_MIN = 0.7
 _SMOOTHING = 0.125
-_FAR = 7.0
+_FAR = 6.0
 """Standard deviations of the averaged bias, with what the learned offset leaves uncertain, before a member loses."""
 _MATERIAL = 0.0075
 """A bias below three quarters of a percent of the reading is within what two good sensors of one class may differ."""
