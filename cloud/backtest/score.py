@@ -1,9 +1,10 @@
 """What alarms were worth: which failure each announced, how long before, and which announced nothing.
 
-Alarms of an asset that follow each other within ``together_h`` are one event: one call to look at the machine. An event
-counts by its beginning alone: an alarm that always stands announces nothing. Of a failure, an event is in time from
-``horizon_h`` to ``lead_h`` before it, late until its end; every other event cried wolf. What is raised within
-``together_h`` after a failure belongs to the repair.
+Alarms of an asset that follow each other within ``together_h`` are one event: one call to look at the machine; an alarm
+of another kind that is raised later than that is news, and another event. An event counts by its beginning alone: an
+alarm that always stands announces nothing. Of a failure, an event is in time from ``horizon_h`` to ``lead_h`` before
+it, late until its end; every other event cried wolf. What is raised within ``together_h`` after a failure belongs to
+the repair.
 """
 
 from __future__ import annotations
@@ -75,13 +76,17 @@ def events_of(alarms: Sequence[Alarmed], failures: Sequence[Failure], terms: Ter
     apart_ns = round(terms.together_h * HOUR_NS)
     ends = np.array(sorted(failure.end_ns for failure in failures), np.int64)
     found: list[Event] = []
+    raised_ns = 0
     for alarm in sorted(alarms, key=lambda alarm: alarm.since_ns):
         before = int(np.searchsorted(ends, alarm.since_ns, "left"))
         if before and alarm.since_ns - ends[before - 1] <= apart_ns and not _in_failure(alarm, failures):
             continue
         last = found[-1] if found else None
         same_life = last is not None and int(np.searchsorted(ends, last.since_ns, "left")) == before
-        if last is not None and same_life and (last.until_ns is None or alarm.since_ns - last.until_ns <= apart_ns):
+        is_near = last is not None and (last.until_ns is None or alarm.since_ns - last.until_ns <= apart_ns)
+        is_news = last is not None and alarm.rule not in last.rules and alarm.since_ns - raised_ns > apart_ns
+        raised_ns = alarm.since_ns
+        if last is not None and same_life and is_near and not is_news:
             until_ns = None if None in (last.until_ns, alarm.until_ns) else max(last.until_ns or 0, alarm.until_ns or 0)
             rules = tuple(dict.fromkeys((*last.rules, alarm.rule)))
             found[-1] = Event(last.since_ns, until_ns, rules, last.sentence)

@@ -66,6 +66,13 @@ def test_alarms_near_each_other_are_one_event_and_a_failure_ends_it() -> None:
     assert len(found.wolf) == 1
 
 
+def test_a_life_that_runs_short_is_news_where_an_anomaly_has_stood_for_long() -> None:
+    alarms = [alarm(300.0, 1000.0), alarm(900.0, 1000.0, "rul_warning"), alarm(910.0, 1000.0, "rul_critical")]
+    found = tally(alarms, [Failure("a", h(1000.0), h(1000.0))], TERMS, from_ns=0, to_ns=h(1100.0))
+    assert [event.rules for event in found.events] == [("anomaly",), ("rul_warning", "rul_critical")]
+    assert (found.fates[0].how, found.fates[0].lead_h, len(found.wolf)) == ("caught", 100.0, 1)
+
+
 def test_a_failure_while_it_learns_is_not_judged() -> None:
     failures = [Failure("a", h(5.0), h(5.0)), Failure("a", h(500.0), h(500.0))]
     found = tally([], failures, TERMS, from_ns=h(10.0), to_ns=h(600.0))
