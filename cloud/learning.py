@@ -122,6 +122,7 @@ def compare(*, champion: Path, challenger: Path, data: Path, outcomes: Path | No
 @click.argument("exports", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--class", "asset_class", default="generic", show_default=True, help="What kind of machine it is.")
 @click.option("--bundle", type=click.Path(file_okay=False, path_type=Path), help="Another bundle than the class's own.")
+@click.option("--alarms-per-week", type=click.FloatRange(0.01, 1000), help="Anomalies a healthy machine may raise.")
 @click.option("--map", "maps", multiple=True, metavar="COLUMN=TAG", help="Set a guess right; COLUMN= leaves it out.")
 @click.option("--failures", type=_PATH, help="CSV with `at` (and `asset`, `end`) of what failed when.")
 @click.option("--failure-column", default="", help="Column that is 1 while the machine fails.")
@@ -149,6 +150,7 @@ def backtest(
     exports: tuple[Path, ...],
     asset_class: str,
     bundle: Path | None,
+    alarms_per_week: float | None,
     maps: tuple[str, ...],
     failures: Path | None,
     failure_column: str,
@@ -185,7 +187,8 @@ def backtest(
 
     command.backtest(
         exports, reading=Reading(time, asset_column, failure_column, time_format, zone, day_first),
-        asset_class=asset_class, bundle=bundle, maps=maps, failures=failures,
+        asset_class=asset_class, bundle=bundle, alarms_per_week=alarms_per_week, maps=maps,
+        failures=failures,
         terms=Terms(lead_h, horizon_h, together_h),
         prices=Prices(downtime_cost, false_alarm_cost, downtime_h, planned_h, currency), as_json=as_json, html=html,
     )  # fmt: skip

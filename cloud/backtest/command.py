@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+import msgspec
 
 from cloud.backtest.export import Export, Reading, read_export
 from cloud.backtest.failures import Failure, of_column, of_file
@@ -44,6 +45,7 @@ def backtest(
     reading: Reading,
     asset_class: str,
     bundle: Path | None,
+    alarms_per_week: float | None,
     maps: Sequence[str],
     failures: Path | None,
     terms: Terms,
@@ -53,6 +55,8 @@ def backtest(
 ) -> None:
     """Read, replay, report. Raises ``BabbittError`` for what a person must put right."""
     its_class, its_bundle = class_of(asset_class, bundle)
+    if alarms_per_week is not None:
+        its_class = msgspec.structs.replace(its_class, anomaly_alarms_per_week=alarms_per_week)
     given = parse_maps(maps)
     exports = [read_export(path, reading) for path in paths]
     found = _failures(exports, failures, reading)

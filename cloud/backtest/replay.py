@@ -20,7 +20,7 @@ from edge.infer.judge import Judge
 Array = NDArray[np.float64]
 
 ROWS_MAX = 200_000
-"""More rows of an asset are thinned evenly: a gateway's judge takes a tenth of a millisecond for each."""
+"""More rows of an asset are thinned evenly: a gateway's judge takes a third of a millisecond for each."""
 _HOUR_NS = 3600 * 10**9
 _EACH = 256
 

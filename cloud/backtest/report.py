@@ -141,7 +141,8 @@ def _basis(found: Backtest) -> Iterator[str]:
     money = prices.currency
     yield (
         f"An alarm is in time from {span(terms.horizon_h)} to {span(terms.lead_h)} before a failure; alarms within"
-        f" {span(terms.together_h)} of each other are one event."
+        f" {span(terms.together_h)} of each other are one event. A healthy machine may raise an anomaly"
+        f" {found.alarms_per_week:g} times a week."
     )
     yield (
         f"Prices: an unplanned stop {prices.unplanned_h:g} h, a planned one {prices.planned_h:g} h, at"
@@ -160,6 +161,7 @@ def as_json(found: Backtest) -> dict[str, Any]:
         "notes": list(found.notes),
         "terms": asdict(found.terms),
         "prices": asdict(found.prices),
+        "alarms_per_week": found.alarms_per_week,
         "babbitt": _counts(found.tally, found.saved),
         "fixed_threshold": _counts(found.rival, found.rival_saved),
         "time_based": None if found.time_based is None else asdict(found.time_based),

@@ -42,6 +42,7 @@ class Backtest:
     notes: tuple[str, ...]
     terms: Terms
     prices: Prices
+    alarms_per_week: float
     tally: Tally
     rival: Tally
     saved: Saved
@@ -75,7 +76,8 @@ def run(
         tested.append(_tested(track, tags, said, mine, asset_class, bundle, terms, each))
     every, rival = joined([one.tally for one in tested]), joined([one.rival for one in tested])
     return Backtest(
-        tuple(tested), tuple(note for export in exports for note in export.notes), terms, prices, every, rival,
+        tuple(tested), tuple(note for export in exports for note in export.notes), terms, prices,
+        asset_class.anomaly_alarms_per_week, every, rival,
         saved_by(every, prices), saved_by(rival, prices), _time_based(tested, prices),
         by_chance([one.tally for one in tested], terms),
     )  # fmt: skip

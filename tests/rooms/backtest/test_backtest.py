@@ -186,6 +186,13 @@ def test_the_same_export_gives_the_same_answer(tmp_path: Path) -> None:
     assert asked(export) == asked(export)
 
 
+def test_a_budget_of_alarms_is_handed_to_the_judge(tmp_path: Path) -> None:
+    export = wide(tmp_path / "pump-7.csv", stamps(3000, every_min=60.0), humming(3000))
+    few, many = (asked(export, "--alarms-per-week", budget) for budget in ("0.05", "20"))
+    assert (few["alarms_per_week"], many["alarms_per_week"]) == (0.05, 20.0)
+    assert few["babbitt"]["cried_wolf"] < many["babbitt"]["cried_wolf"]
+
+
 def test_an_unknown_class_and_a_machine_that_stands_twice_are_refused(tmp_path: Path) -> None:
     export = wide(tmp_path / "pump-7.csv", stamps(50), humming(50))
     unknown = CliRunner().invoke(cloud, ["backtest", str(export), "--class", "toaster"])
