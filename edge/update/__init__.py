@@ -1,7 +1,7 @@
 """What runs, changed as a trial: configurations and bundles, kept if they hold, else gone back from by itself.
 
 Configurations: ``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
-Bundles: ``orders`` is pure; ``shelf`` and ``seats`` are what lies on disk; ``bundles`` is the room.
+Bundles: ``orders`` and ``telling`` are pure; ``shelf`` and ``seats`` are what lies on disk; ``bundles`` is the room.
 """
 
 from edge.update.bundles import Bundles

@@ -16,27 +16,23 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
-from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
-from edge.contract.bundle import FILE_BYTES_MAX, MANIFEST
 from edge.contract.desired import Desired, Offer
-from edge.contract.signature import SIGNATURE
 from edge.contract.types import BundleChange, BundleStep
 from edge.errors import BundleError, StoreError
 from edge.ports import Clock, Desk, Judged, LinkDown
+from edge.update.fetch import fetch
 from edge.update.orders import Back, Begin, End, orders
 from edge.update.seats import ENDED_MAX, FORMER_MAX, Ended, Judging, Seat, Seats, Trial
+from edge.update.telling import WORDS_MAX, as_it_stands, changed, status_of
 
 TICK_S = 0.5
 TRIALS_MAX = 32
 """At a time: each takes a quarter of a megabyte beside what counts. The others wait for their turn."""
-SIGNATURE_BYTES_MAX = 4096
-WORDS_MAX = 300
-SIZE_MAX = 16 * 1024 * 1024
 
 log = logging.getLogger("babbitt.update")
 
@@ -63,30 +59,15 @@ class Bundles:
 
         What was told last may have gone with the power before it was durable: how things stand is told again.
         """
-        self._tell_again()
+        running = {asset: judge.bundle for asset, judge in self._judges().items()}
+        for change in as_it_stands(self._seats.judging, self._seats.trouble, running, self._clock.wall_ns()):
+            self._tell(change)
         for asset, seat in self._seats.judging.seats.items():
             if seat.trial is not None and asset in self._judges():
                 try:
                     self._judges()[asset].face(self._beside(asset, seat.trial))
                 except BundleError as error:
                     log.error("%s: the trial of %s cannot go on: %s", asset, seat.trial.bundle[:12], error)
-
-    def _tell_again(self) -> None:
-        judging = self._seats.judging
-        for asset, words in self._seats.trouble.items():
-            self._tell_step(asset, BundleStep.REFUSED, "", self._judges()[asset].bundle, 0, 0, words)
-        for ended in {(one.asset, one.bundle, one.number): one for one in judging.ended}.values():
-            self._tell_step(
-                ended.asset, ended.step, ended.bundle, judging.seat(ended.asset).bundle, ended.number, 0, ended.why
-            )
-        for asset, seat in judging.seats.items():
-            if (trial := seat.trial) is not None:
-                step = BundleStep.WATCHED if trial.phase == "watched" else BundleStep.COUNTS
-                self._tell_step(asset, step, trial.bundle, trial.former, trial.number, 0, trial.why)
-            elif seat.bundle and seat.number:
-                self._tell_step(
-                    asset, BundleStep.KEPT, seat.bundle, (seat.former or ("",))[-1], seat.number, 0, seat.why
-                )
 
     async def run(self) -> None:
         """Ask what is wanted, carry it out, watch what is on trial, until cancelled."""
@@ -106,30 +87,13 @@ class Bundles:
 
     def status(self) -> dict[str, Any]:
         """For a person who asks the gateway."""
-        return {
-            "detail": self._detail,
-            "assets": {asset: self._status(asset, judge) for asset, judge in self._judges().items()},
-            "given_up": [
-                {"asset": e.asset, "bundle": e.bundle, "at": e.at, "why": e.why} for e in self._latest_ended()
-            ],
+        seats = self._seats
+        assets = {
+            asset: status_of(judge, seats.judging.seat(asset), seats.trouble.get(asset, ""))
+            for asset, judge in self._judges().items()
         }
-
-    def _status(self, asset: str, judge: Judged) -> dict[str, Any]:
-        seat = self._seats.judging.seat(asset)
-        told: dict[str, Any] = {
-            "bundle": judge.bundle, "since": seat.at, "why": self._seats.trouble.get(asset) or seat.why, "trial": None,
-            "trouble": asset in self._seats.trouble,
-        }  # fmt: skip
-        if seat.trial is not None and (standing := judge.standing(seat.trial.watch_s)) is not None:
-            trial = seat.trial
-            told["trial"] = {
-                "bundle": trial.bundle, "phase": trial.phase, "watch_s": trial.watch_s, "rollout": trial.number,
-                "stage": trial.stage, "stages": trial.stages, "by": trial.by, "why": trial.why, **asdict(standing),
-            }  # fmt: skip
-        return told
-
-    def _latest_ended(self) -> tuple[Ended, ...]:
-        return self._seats.judging.ended[-3:]
+        given_up = [{"asset": e.asset, "bundle": e.bundle, "at": e.at, "why": e.why} for e in seats.judging.ended[-3:]]
+        return {"detail": self._detail, "assets": assets, "given_up": given_up}
 
     # What is wanted.
 
@@ -180,7 +144,8 @@ class Bundles:
             watch_s=offer.watch_s, by=offer.by, why=offer.why, stage=offer.stage, stages=offer.stages,
         )  # fmt: skip
         try:
-            await self._fetch(offer)
+            if self._desk is not None:
+                await fetch(offer, self._seats.shelf, self._desk, self._on_disk)
             rival = await self._on_disk(partial(self._beside, asset, trial))
         except LinkDown as down:
             self._detail = f"bundle {offer.bundle[:12]} has not come: {down}"
@@ -195,25 +160,6 @@ class Bundles:
         if await self._note(lambda judging: judging.seated(asset, replace(seat, trial=trial))):
             judge.face(rival)
             self._say(asset, BundleStep.WATCHED, trial, 0, f"rollout {offer.number} by {offer.by}: {offer.why}")
-
-    async def _fetch(self, offer: Offer) -> None:
-        """Have the bundle on the shelf. What has come stays there for the next try.
-
-        Raises ``LinkDown``, ``BundleError`` or ``StoreError``.
-        """
-        shelf, desk, name = self._seats.shelf, self._desk, offer.bundle
-        if await self._on_disk(partial(shelf.holds, name, offer.asset_class)):
-            return
-        assert desk is not None
-        if offer.size > SIZE_MAX:
-            raise BundleError(name[:16], f"{offer.size} bytes, where {SIZE_MAX} are the most", "train a smaller one")
-        manifest = await desk.file(name, MANIFEST, bytes_max=FILE_BYTES_MAX)
-        for listed in await self._on_disk(partial(shelf.missing, name, manifest)):
-            data = await desk.file(name, listed.name, bytes_max=listed.size)
-            await self._on_disk(partial(shelf.put, name, listed, data))
-        signature = await desk.file(name, SIGNATURE, bytes_max=SIGNATURE_BYTES_MAX)
-        await self._on_disk(partial(shelf.sign, name, signature))
-        await self._on_disk(partial(shelf.place, name, offer.asset_class))
 
     def _beside(self, asset: str, trial: Trial) -> Any:
         """What judges beside in a trial as it stands. Raises ``BundleError``. Touches the disk."""
@@ -330,14 +276,8 @@ class Bundles:
 
     def _say(self, asset: str, step: BundleStep, trial: Trial, verdicts: int, words: str) -> None:
         log.warning("%s: bundle %s %s: %s", asset, trial.bundle[:12], step.value, words)
-        self._tell_step(asset, step, trial.bundle, trial.former, trial.number, verdicts, words)
-
-    def _tell_step(
-        self, asset: str, step: BundleStep, bundle: str, former: str, number: int, verdicts: int, words: str
-    ) -> None:
-        self._tell(BundleChange(
-            asset=asset, at_ns=self._clock.wall_ns(), bundle=bundle, former=former, step=step, number=number,
-            verdicts=verdicts, words=words[:WORDS_MAX],
+        self._tell(changed(
+            asset, self._clock.wall_ns(), step, trial.bundle, trial.former, trial.number, words, verdicts=verdicts
         ))  # fmt: skip
 
     def _now(self) -> str:

@@ -1,0 +1,37 @@
+"""Having an offered bundle come, file by file, onto the shelf."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from edge.contract.bundle import FILE_BYTES_MAX, MANIFEST
+from edge.contract.desired import Offer
+from edge.contract.signature import SIGNATURE
+from edge.errors import BundleError
+from edge.ports import Desk
+from edge.update.shelf import Shelf
+
+SIZE_MAX = 16 * 1024 * 1024
+SIGNATURE_BYTES_MAX = 4096
+
+
+async def fetch(offer: Offer, shelf: Shelf, desk: Desk, on_disk: Callable[[Callable[[], Any]], Awaitable[Any]]) -> None:
+    """Returns once it is there, whole and to be trusted. What has come stays for the next try, if this one is cut.
+
+    The manifest comes first: it is the bundle's hash that was offered, and says which files there are, how large, with
+    which digests. The signature comes last. Raises ``LinkDown``, ``BundleError`` or ``StoreError``.
+    """
+    name = offer.bundle
+    if await on_disk(partial(shelf.holds, name, offer.asset_class)):
+        return
+    if offer.size > SIZE_MAX:
+        raise BundleError(name[:16], f"{offer.size} bytes, where {SIZE_MAX} are the most", "train a smaller one")
+    manifest = await desk.file(name, MANIFEST, bytes_max=FILE_BYTES_MAX)
+    for listed in await on_disk(partial(shelf.missing, name, manifest)):
+        data = await desk.file(name, listed.name, bytes_max=listed.size)
+        await on_disk(partial(shelf.put, name, listed, data))
+    signature = await desk.file(name, SIGNATURE, bytes_max=SIGNATURE_BYTES_MAX)
+    await on_disk(partial(shelf.sign, name, signature))
+    await on_disk(partial(shelf.place, name, offer.asset_class))
