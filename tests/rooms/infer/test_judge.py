@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
 from itertools import groupby
@@ -287,13 +288,11 @@ def test_an_anomaly_comes_with_its_p_value_and_its_reasons_with_their_beginning(
     assert all(0 < reason.since_ns < asset.polls * PERIOD_NS for reason in worn.reasons)
 
 
-def test_after_a_repair_the_next_fault_is_no_spent_budget() -> None:
+def test_after_a_repair_the_alarm_was_right_and_has_spent_nothing() -> None:
     asset = watched("centrifugal_pump", 4, life_h=300.0, onset_h=120.0)
-    list(asset.verdicts(until_h=380.0))
+    assert list(asset.verdicts(until_h=380.0))[-1].anomalous
+    assert json.loads(asset.judge.state())["mind"]["budget"]["raised"]
     asset.machine.repair()
-    list(asset.verdicts(until_h=asset.machine.hour_meter_h + 24.0))
-    asset.machine.begin_wear()
-    again = list(asset.verdicts())
-    first = next(v for v in again if v.anomalous)
-    assert first.anomaly is not None
-    assert first.anomaly < 1.5
+    assert not list(asset.verdicts(until_h=asset.machine.hour_meter_h + 24.0))[-1].anomalous
+    budget = json.loads(asset.judge.state())["mind"]["budget"]
+    assert (budget["raised"], budget["limit"]) == ([], 1.0)
