@@ -208,7 +208,7 @@ class Judge:
             return call()
 
     def state(self) -> bytes:
-        """Everything that a restart needs; a few kilobytes."""
+        """Everything that a restart needs; some tens of kilobytes."""
         rival = {"rival": self._rival.kept()} if self._rival is not None else {}
         return json.dumps({**self._kept(), **rival}, separators=(",", ":")).encode()
 

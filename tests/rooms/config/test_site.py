@@ -67,6 +67,27 @@ def report(rest: str) -> str:
         ("period_ms = 100", rate("nix_*"), "asset[0].unit[0].rate[0].tags", "'nix_*'", "its tags: vibration_mm_s"),
         ("period_ms = 100", rate("*", "vib*"), "asset[0].unit[0].rate[1].tags", "'vibration_mm_s'", "rate[0]"),
         ("period_ms = 100", report("deadband = -1"), "asset[0].unit[0].report[0].deadband", "-1", "0"),
+        (
+            'class = "cnc_spindle"',
+            'class = "cnc_spindle"\nredundant = [{ tags = ["power_kw", "powr_kw"] }]',
+            "asset[0].redundant[0].tags",
+            "'powr_kw'",
+            "power_kw",
+        ),
+        (
+            'class = "cnc_spindle"',
+            'class = "cnc_spindle"\nredundant = [{ tags = ["power_kw", "power_kw"] }]',
+            "asset[0].redundant[0].tags",
+            "stands twice",
+            "once",
+        ),
+        (
+            'class = "cnc_spindle"',
+            'class = "cnc_spindle"\nbalance = [{ id = "heat", terms = { "power_kw * rise_k" = 1.0 } }]',
+            "asset[0].balance[0].terms",
+            "'rise_k'",
+            "power_kw",
+        ),
         ("period_ms = 100", report("heartbeat_s = 5"), "asset[0].unit[0].report[0]", "neither", "give one"),
         (
             "period_ms = 100",

@@ -300,6 +300,51 @@ class TestMachineFaults:
         machine.step(5.0)
         assert machine.signals()["torque_nm"] == said
 
+    @pytest.mark.parametrize("model", MACHINES.values())
+    def test_a_dry_bearing_is_hot_loud_and_takes_power_the_more_the_longer(self, model: type[Machine]) -> None:
+        def told(hours: float, *, dry: bool) -> dict[str, float]:
+            machine = model(7)
+            if dry:
+                machine.starve(100.0)
+            for _ in range(int(hours)):
+                machine.step(1.0)
+            return {tag: float(v) for tag, v in machine.signals().items() if isinstance(v, float)}
+
+        good, half, full = told(120.0, dry=False), told(50.0, dry=True), told(120.0, dry=True)
+        assert full["bearing_temperature_c"] > good["bearing_temperature_c"] + 10.0
+        assert full["acceleration_rms_g"] == pytest.approx(2.2 * good["acceleration_rms_g"], rel=0.01)
+        assert full["power_kw"] == pytest.approx(1.08 * good["power_kw"], rel=0.01)
+        assert full["vibration_mm_s"] == good["vibration_mm_s"]
+        assert half["acceleration_rms_g"] < full["acceleration_rms_g"]
+
+    def test_a_cavitating_pump_loses_flow_and_head_and_hammers_until_it_is_repaired(self) -> None:
+        good, bad = Pump(8), Pump(8)
+        bad.cavitate(50.0)
+        for _ in range(60):
+            good.step(1.0)
+            bad.step(1.0)
+        assert list(bad.faults) == ["cavitation"]
+        up, down = ("acceleration_rms_g", "vibration_mm_s", "crest_factor"), ("flow_m3_h", "suction_pressure_bar")
+        values = good.signals(), bad.signals()
+        assert all(float(values[1][tag] or 0) > float(values[0][tag] or 0) for tag in up)
+        assert all(float(values[1][tag] or 0) < float(values[0][tag] or 0) for tag in down)
+        bad.repair()
+        assert bad.faults == ()
+
+    def test_other_products_and_another_season_are_no_fault(self) -> None:
+        usual, other = Pump(9), Pump(9)
+        other.make_other_products(0.9)
+        other.turn_season(1.0)
+        for machine in (usual, other):
+            for _ in range(48):
+                machine.step(1.0)
+        assert other.faults == ()
+        assert float(other.signals()["load_percent"] or 0) < float(usual.signals()["load_percent"] or 0)
+        warmer = float(other.signals()["ambient_temperature_c"] or 0) - float(
+            usual.signals()["ambient_temperature_c"] or 0
+        )
+        assert warmer == pytest.approx(2.0, abs=0.3)
+
     def test_repair_ends_all_and_the_hour_meter_goes_on(self) -> None:
         machine = Spindle(6, life_h=50.0)
         machine.begin_wear()
