@@ -54,7 +54,7 @@ FAULT_WORDS = {
 }
 BASIS_WORDS = {
     "bundle": "models trained on machines of its class",
-    "prior": "physics alone, no machine like it has failed yet",
+    "prior": "physics and its age, not its condition",
 }
 STEP_WORDS = {
     BundleStep.WATCHED: "on trial beside it", BundleStep.COUNTS: "judges, on trial still", BundleStep.KEPT: "kept",
