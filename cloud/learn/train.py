@@ -40,7 +40,7 @@ EDGES_H = (0.0, 10.0, 24.0, 48.0, 90.0, 168.0, 300.0, 500.0, 750.0, RUL_CAP_H)
 """Ranges of predicted life with an interval of their own."""
 QUIET = (0.25, 0.5)
 """Between these shares of the novelty threshold the life model's word begins to count (``tempered``)."""
-SCHOOLING = Schooling(hidden=(48, 24), members=3, epochs=60, batch=200, trust=0.2, noise=0.0, decay=1e-4)
+SCHOOLING = Schooling(hidden=(32, 16), members=3, epochs=60, batch=200, trust=0.2, noise=0.0, decay=1e-4)
 AGREE = 0.02
 """How far int8 and float may be apart (RMS), of life score and health, on machines held out."""
 SCORE_GATE = 0.004
