@@ -26,6 +26,10 @@ from edge.features.baseline import Baseline, fit
 
 Array = NDArray[np.float64]
 
+NUMBER_MAX = 1e30
+"""No signal is as large: it is a double whose words were read in the wrong order. Squares and fourth powers of what is
+smaller are still numbers."""
+
 _STATE_VERSION = 1
 _RENEWED_AFTER_H, _RENEWED_AFTER_STEPS = 6.0, 4
 _CLEARLY_WORN, _QUIET = 6.0, 3.0
@@ -101,10 +105,10 @@ class FeatureSpec:
 
 
 def number(value: object) -> float | None:
-    """``value`` as a finite float; None for anything else, also for booleans and text."""
+    """``value`` as a float that can be a reading; None for anything else, also for booleans and text."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if -NUMBER_MAX <= value <= NUMBER_MAX else None
 
 
 class FeatureTracker:

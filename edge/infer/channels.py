@@ -83,8 +83,11 @@ def _relations(z: Array) -> tuple[Array, NDArray[np.intp]]:
         return none
     moves = (z - smoothed(z, _DETREND_TAU))[len(z) // 10 :, held]
     size = np.maximum(moves.std(axis=0), 1e-9)
-    correlation = (1.0 - _RIDGE) * np.corrcoef((moves / size).T) + _RIDGE * np.eye(len(held))
-    precision = np.linalg.inv(np.nan_to_num(correlation))
+    alone = np.eye(len(held))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moving = np.corrcoef((moves / size).T)
+    # What did not move at all has no correlation, not even with itself: it stands alone.
+    precision = np.linalg.inv((1.0 - _RIDGE) * np.where(np.isnan(moving), alone, moving) + _RIDGE * alone)
     explained = np.flatnonzero(1.0 - 1.0 / np.diag(precision) > _EXPLAINED)
     if explained.size == 0:
         return none

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edge.contract.bundle import Detector, TrainedBundle, hours_of, tempered
 from edge.errors import BundleError
-from edge.features.tracker import FeatureSpec, FeatureTracker, number
+from edge.features.tracker import NUMBER_MAX, FeatureSpec, FeatureTracker, number
 from edge.infer.budget import AlarmBudget, p_value
 from edge.infer.curve import within
 from edge.infer.doubt import Doubt
@@ -32,6 +32,7 @@ _SILENT_MAX_H = 12.0
 _STALLED_POLLS = 20
 """So many polls without a step while a signal is missing: then it is said, not waited for."""
 _WIDEN = 1.5
+_LOG_MAX = math.log(NUMBER_MAX)
 _RAISE_AFTER_H, _CLEAR_AFTER_H = 4.0, 12.0
 
 _UNFAMILIAR = "it departs from healthy in a way that the life model was not trained on"
@@ -213,7 +214,8 @@ class Prognosis:
             if i in self._doubt.signals:
                 continue
             now = healthy[i] + means[0, i]
-            level, was = (math.exp(now), math.exp(healthy[i])) if signal.log else (now, healthy[i])
+            # A condition that was read wildly explains away more than a float can hold.
+            level, was = (math.exp(min(now, _LOG_MAX)), math.exp(healthy[i])) if signal.log else (now, healthy[i])
             found.append(
                 Departure(
                     tag=signal.tag, strength=float(means[0, i] / spread[i]), level=float(level), healthy=float(was),

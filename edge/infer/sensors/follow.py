@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge.contract.types import SensorFault
 from edge.features.baseline import Baseline
+from edge.features.tracker import NUMBER_MAX
 from edge.infer.sensors import words
 from edge.infer.sensors.charts import Cusum
 from edge.infer.sensors.isolate import ABOUT_AS_WELL, FAR_BETTER, Evidence, explains, isolate, rivals, shift_of
@@ -27,6 +28,7 @@ _STALE_BLOCKS = 8
 _FOLLOWED_BLOCKS = 4
 _NEAR_SD, _NEAR_BLOCKS = 3.0, 4
 _MATERIAL, _MATERIAL_RATIO = 0.01, 0.03
+_LOG_MAX = math.log(NUMBER_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class Follower:
     def offset(self, sensor: int) -> tuple[float, str]:
         """How far ``sensor`` reads off, in its unit, and the sentence that says so."""
         shift, level = self._shift(sensor), float(self._levels[sensor])
-        offset = level * -math.expm1(-shift) if self._is_ratio(sensor) else shift
+        offset = level * -math.expm1(min(-shift, _LOG_MAX)) if self._is_ratio(sensor) else shift
         tag = self._spec.tags[sensor]
         said = words.drifting(tag, self._spec.unit(tag), offset, level, "all other sensors", self._rival(sensor))
         return offset, said
