@@ -37,6 +37,7 @@ _KEY = (
     ("wolf", "■", "cried wolf"), ("score", "━", "anomaly score, its limit dashed"), ("dim", "▒", "still learning"),
     ("dim", "▨", "nothing was read"),
 )  # fmt: skip
+_COLOUR = {"late": "late", "unjudged": "learn"}
 
 
 def page(found: Backtest) -> str:
@@ -145,7 +146,7 @@ def _events(one: Tested, x: _Scale) -> Iterator[str]:
     how = {id(fate.event): fate.how for fate in one.tally.fates if fate.event is not None}
     wolves = {id(event) for event in one.tally.wolf}
     for event in one.tally.events:
-        name = "wolf" if id(event) in wolves else "late" if how.get(id(event)) == "late" else "good"
+        name = "wolf" if id(event) in wolves else _COLOUR.get(how.get(id(event), ""), "good")
         begin, end = x(event.since_ns), x(event.until_ns if event.until_ns is not None else x.last_ns)
         yield (
             f'<rect class="{name}" x="{begin:.1f}" y="12" width="{max(end - begin, 3.0):.1f}" height="20">'
@@ -155,6 +156,8 @@ def _events(one: Tested, x: _Scale) -> Iterator[str]:
 
 def _failures(one: Tested, x: _Scale, bottom: int) -> Iterator[str]:
     for fate in one.tally.fates:
+        if fate.failure.end_ns < x.first_ns or fate.failure.at_ns > x.last_ns:
+            continue
         at, end = x(fate.failure.at_ns), x(fate.failure.end_ns)
         yield f'<rect class="failing" x="{at:.1f}" y="0" width="{end - at:.1f}" height="{bottom}"/>'
         yield (

@@ -85,7 +85,7 @@ def _asset(one: Tested) -> Iterator[str]:
     if not one.failures:
         yield "  no failure is known: nothing can be caught or missed, and whether alarms cried wolf is for you to say"
     for fate in one.tally.fates:
-        yield f"  {_fate(fate)}"
+        yield f"  {_fate(fate, int(at_ns[0]), int(at_ns[-1]))}"
     what = "cried wolf" if one.failures else "alarm"
     for event in one.tally.wolf[:WOLVES_SHOWN_MAX]:
         yield f"  {what:12}{_event(event)}"
@@ -93,10 +93,15 @@ def _asset(one: Tested) -> Iterator[str]:
         yield f"  {what:12}{len(one.tally.wolf) - WOLVES_SHOWN_MAX} more times"
 
 
-def _fate(fate: Fate) -> str:
+def _fate(fate: Fate, first_ns: int, last_ns: int) -> str:
     at = stamp(fate.failure.at_ns)
     if fate.how == "unjudged":
-        return f"unjudged    failure of {at}: it came while the judge was still learning"
+        why = "it came while the judge was still learning"
+        if fate.failure.at_ns > last_ns:
+            why = f"the export ends too early for it, at {stamp(last_ns)}"
+        elif fate.failure.at_ns < first_ns:
+            why = f"the export begins after it, at {stamp(first_ns)}"
+        return f"unjudged    failure of {at}: {why}"
     if fate.event is None or fate.lead_h is None:
         return f"MISSED      failure of {at}"
     when = f"{span(fate.lead_h)} before" if fate.lead_h >= 0.0 else f"{span(-fate.lead_h)} after its beginning"
@@ -141,8 +146,8 @@ def _basis(found: Backtest) -> Iterator[str]:
     money = prices.currency
     yield (
         f"An alarm is in time from {span(terms.horizon_h)} to {span(terms.lead_h)} before a failure; alarms within"
-        f" {span(terms.together_h)} of each other are one event. A healthy machine may raise an anomaly"
-        f" {found.alarms_per_week:g} times a week."
+        f" {span(terms.together_h)} of each other are one event. A healthy machine may raise"
+        f" {found.alarms_per_week:g} anomal{'y' if found.alarms_per_week == 1.0 else 'ies'} a week."
     )
     yield (
         f"Prices: an unplanned stop {prices.unplanned_h:g} h, a planned one {prices.planned_h:g} h, at"

@@ -122,6 +122,7 @@ def _time_based(tested: Sequence[Tested], prices: Prices) -> TimeBased | None:
         for fate in one.tally.fates:
             if fate.how != "unjudged":
                 lives.append((fate.failure.at_ns - begin_ns) / HOUR_NS)
-            begin_ns = fate.failure.end_ns
+            if fate.how != "unjudged" or fate.failure.at_ns <= int(one.track.at_ns[-1]):
+                begin_ns = fate.failure.end_ns
         running.append(max(int(one.track.at_ns[-1]) - begin_ns, 0) / HOUR_NS)
     return time_based(lives, running, prices)

@@ -4,7 +4,8 @@ Alarms of an asset that follow each other within ``together_h`` are one event: o
 of another kind that is raised later than that is news, and another event. An event counts by its beginning alone: an
 alarm that always stands announces nothing. Of a failure, an event is in time from ``horizon_h`` to ``lead_h`` before
 it, late until its end; every other event cried wolf. What is raised within ``together_h`` after a failure belongs to
-the repair.
+the repair. A failure is not judged where no alarm could have been in time for it: before judging began, or long after
+the last row.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One failure: caught, late, missed, or unjudged (it came while the judge was still learning).
+    """One failure: caught, late, missed, or unjudged (before the judge had learned, or after the last row).
 
     ``lead_h`` is from the event's beginning to the failure, negative where that was after it.
     """
@@ -116,6 +117,9 @@ def tally(
             begin_ns = max(begin_ns, before_ns + 1)
         mine = [i for i, event in enumerate(events) if begin_ns <= event.since_ns <= failure.end_ns]
         taken.update(mine)
+        if failure.at_ns - round(max(terms.lead_h, terms.together_h) * HOUR_NS) > to_ns:
+            fates.append(Fate(failure, "unjudged", None, events[mine[0]] if mine else None))
+            continue
         fates.append(_fate(failure, [events[i] for i in mine], terms))
         before_ns = failure.end_ns
     wolf = tuple(event for i, event in enumerate(events) if i not in taken)

@@ -122,4 +122,6 @@ class Entry:
             title = self.meaning.title or self.tag
             return f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
         limit = f"{limit_of(self.rule):g}"
-        return self.rule.sentence.format(name=self.name, value=value, unit=self.meaning.unit, limit=limit)
+        # A signal may have no unit, as in an export: no space is left in its place.
+        shape = self.rule.sentence if self.meaning.unit else self.rule.sentence.replace(" {unit}", "")
+        return shape.format(name=self.name, value=value, unit=self.meaning.unit, limit=limit)

@@ -56,6 +56,15 @@ def test_an_alarm_that_always_stands_announces_nothing() -> None:
     assert (found.count("missed"), len(found.wolf)) == (1, 1)
 
 
+def test_a_failure_that_the_export_does_not_reach_is_neither_missed_nor_are_its_alarms_wolves() -> None:
+    failed = [Failure("a", h(1000.0), h(1000.0))]
+    for end_h, how in ((975.0, "unjudged"), (977.0, "missed")):
+        found = tally([], failed, TERMS, from_ns=0, to_ns=h(end_h))
+        assert [fate.how for fate in found.fates] == [how]
+    found = tally([alarm(700.0)], failed, TERMS, from_ns=0, to_ns=h(800.0))
+    assert (found.judged, len(found.wolf)) == (0, 0)
+
+
 def test_alarms_near_each_other_are_one_event_and_a_failure_ends_it() -> None:
     alarms = [alarm(800.0, 810.0), alarm(820.0, 990.0, "rul_warning"), alarm(995.0, 1002.0), alarm(1030.0, 1031.0)]
     found = tally(alarms, [Failure("a", h(1000.0), h(1000.0))], TERMS, from_ns=0, to_ns=h(1100.0))
