@@ -5,6 +5,7 @@ Whether the model runs, and takes and gives what the file says, is not found her
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,12 @@ def packed(model: Path, description: Path) -> Packed:
     except Unfit as error:
         raise BundleError(str(description), str(error), _HINT) from error
     manifest = {"asset_class": asset_class, "created_by": created_by, "own": told}
-    return Packed(manifest, {model.name: _read(model)}, own)
+    return Packed(manifest, {_plain(model.name): _read(model)}, own)
+
+
+def _plain(name: str) -> str:
+    """A bundle's files are named in addresses and on any disk: ``Pump (2).tflite`` becomes ``Pump_2_.tflite``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[-128:].lstrip("._-")
 
 
 def _read(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,7 +31,10 @@ from edge.errors import BundleError
 FORMAT = 1
 MANIFEST = "manifest.json"
 FILE_BYTES_MAX = 4 * 1024 * 1024
+BUNDLE_BYTES_MAX = 16 * 1024 * 1024
+"""Of all files of one that comes from elsewhere."""
 _FILES_MAX = 16
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _FEATURES_MAX = 1024
 
 Array = NDArray[np.float64]
@@ -272,11 +276,18 @@ def read_listing(data: bytes, bundle: str) -> tuple[Listed, ...]:
         listed = tuple(Listed(str(name), int(e["bytes"]), str(e["sha256"])) for name, e in manifest["files"].items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(bundle[:16], f"what was sent is no manifest: {error!r}", hint) from error
-    if not 0 < len(listed) <= _FILES_MAX or any(Path(one.name).name != one.name for one in listed):
+    if not 0 < len(listed) <= _FILES_MAX or not all(_is_file(one.name) for one in listed):
         raise BundleError(bundle[:16], "its manifest lists what is no file of a bundle", hint)
     if any(not 0 <= one.size <= FILE_BYTES_MAX for one in listed):
         raise BundleError(bundle[:16], f"a file of more than {FILE_BYTES_MAX} bytes", hint)
+    if sum(one.size for one in listed) > BUNDLE_BYTES_MAX:
+        raise BundleError(bundle[:16], f"more than {BUNDLE_BYTES_MAX} bytes together", "train a smaller one")
     return listed
+
+
+def _is_file(name: str) -> bool:
+    """Whether it may name a model's file: no path leads out of the folder, any disk and any address takes it."""
+    return _FILE_NAME.fullmatch(name) is not None and name not in (MANIFEST, SIGNATURE)
 
 
 def load_bundle(folder: Path, *, asset_class: str | None = None) -> Bundle:
@@ -345,8 +356,7 @@ def _read_files(folder: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
         raise BundleError(str(folder), "the manifest lists no files", "train it again")
     files: dict[str, bytes] = {}
     for name, entry in listed.items():
-        # A name is a name: no path may lead out of the folder.
-        if Path(name).name != name or not isinstance(entry, dict):
+        if not _is_file(name) or not isinstance(entry, dict):
             raise BundleError(str(folder), f"{name!r} is no file of a bundle", "train it again")
         data = _read(folder / name)
         if hashlib.sha256(data).hexdigest() != entry.get("sha256"):

@@ -21,7 +21,9 @@ BYTES_MAX = 1024 * 1024
 OFFERS_MAX = 256
 ASSETS_MAX = 4096
 WORDS_MAX = 300
-_HASH = re.compile(r"^[0-9a-f]{64}$")
+_HASH = re.compile(r"[0-9a-f]{64}")
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character, which JSON may hold and no file."""
 _WHOLE_MAX = 2**63 - 1
 
 Json = Any
@@ -166,13 +168,13 @@ class _Fields:
 
     def text(self, name: str) -> str:
         value = self._found.get(name)
-        if not isinstance(value, str) or len(value) > WORDS_MAX:
+        if not isinstance(value, str) or len(value) > WORDS_MAX or _HALF.search(value):
             raise ValueError(f"{self._where}.{name}: not a text of up to {WORDS_MAX} characters")
         return value
 
     def hash(self, name: str) -> str:
         value = self._found.get(name)
-        if not isinstance(value, str) or not _HASH.match(value):
+        if not isinstance(value, str) or not _HASH.fullmatch(value):
             raise ValueError(f"{self._where}.{name}: not 64 hex digits")
         return value
 

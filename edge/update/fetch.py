@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from edge.contract.bundle import FILE_BYTES_MAX, MANIFEST
+from edge.contract.bundle import BUNDLE_BYTES_MAX, FILE_BYTES_MAX, MANIFEST
 from edge.contract.desired import Offer
 from edge.contract.signature import SIGNATURE
 from edge.errors import BundleError
 from edge.ports import Desk
 from edge.update.shelf import Shelf
 
-SIZE_MAX = 16 * 1024 * 1024
 SIGNATURE_BYTES_MAX = 4096
 
 
@@ -26,8 +25,9 @@ async def fetch(offer: Offer, shelf: Shelf, desk: Desk, on_disk: Callable[[Calla
     name = offer.bundle
     if await on_disk(partial(shelf.holds, name, offer.asset_class)):
         return
-    if offer.size > SIZE_MAX:
-        raise BundleError(name[:16], f"{offer.size} bytes, where {SIZE_MAX} are the most", "train a smaller one")
+    if offer.size > BUNDLE_BYTES_MAX:
+        problem = f"{offer.size} bytes, where {BUNDLE_BYTES_MAX} are the most"
+        raise BundleError(name[:16], problem, "train a smaller one")
     manifest = await desk.file(name, MANIFEST, bytes_max=FILE_BYTES_MAX)
     for listed in await on_disk(partial(shelf.missing, name, manifest)):
         data = await desk.file(name, listed.name, bytes_max=listed.size)

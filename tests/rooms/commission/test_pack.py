@@ -132,3 +132,11 @@ def test_a_missing_file_and_a_name_of_something_else_are_said(tmp_path: Path) ->
     assert "none.toml: cannot be read: No such file" in str(missing.exception)
     named = pack(tmp_path, MODELS["float"], name="manifest.json")
     assert "not a .tflite file" in str(named.exception)
+
+
+@pytest.mark.parametrize("name", ["Pump \u00fcber 40 (2).tflite", "x" * 240 + ".tflite", "-.tflite"])
+def test_a_name_that_no_address_takes_is_made_plain(tmp_path: Path, name: str) -> None:
+    result = pack(tmp_path, MODELS["float"], name=name)
+    assert result.exit_code == 0, result.output
+    (made,) = load_bundle(tmp_path / "bundle").files
+    assert made.endswith("tflite")

@@ -23,6 +23,7 @@ from edge.contract.bundle import (
     load_bundle,
     load_trained,
     manifest_hash,
+    read_listing,
     save_bundle,
     tempered,
 )
@@ -194,3 +195,23 @@ def test_what_works_on_the_parts_of_a_bundle_takes_no_model_of_somebody_else(tmp
     assert load_bundle(tmp_path).tags == ("power_kw",)
     with pytest.raises(BundleError, match="a customer's own model"):
         load_trained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["..", ".", "", "a/b", "a\\b", "a\0b", "a\nb", "a?b", "\ud800", "x" * 300, "manifest.json", "signature.json"],
+)
+def test_what_no_disk_or_address_takes_names_no_file(folder: Path, name: str) -> None:
+    entry = {"bytes": 3, "sha256": "00" * 32}
+    offered = {"files": {name: entry}}
+    with pytest.raises(BundleError, match="no file of a bundle"):
+        read_listing(json.dumps(offered).encode(), manifest_hash(offered))
+    rewritten(folder, lambda manifest: manifest["files"].update({name: entry}))
+    with pytest.raises(BundleError, match="no file of a bundle"):
+        load_bundle(folder)
+
+
+def test_files_that_are_small_alone_may_be_too_large_together() -> None:
+    offered = {"files": {f"{i}.tflite": {"bytes": 4 * 1024 * 1024, "sha256": "00" * 32} for i in range(5)}}
+    with pytest.raises(BundleError, match="together"):
+        read_listing(json.dumps(offered).encode(), manifest_hash(offered))

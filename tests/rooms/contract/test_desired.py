@@ -38,6 +38,7 @@ def test_what_a_later_version_adds_is_passed_over() -> None:
         ("number", -1, "offer.number"), ("number", True, "offer.number"), ("bundle", "AB" * 32, "offer.bundle"),
         ("bundle", "ab", "offer.bundle"), ("watch_s", "1", "offer.watch_s"), ("assets", [1], "offer.assets"),
         ("assets", "spindle-1", "offer.assets"), ("why", "x" * 301, "offer.why"), ("size", 2**70, "offer.size"),
+        ("bundle", "ab" * 32 + "\n", "offer.bundle"), ("why", "\ud800", "offer.why"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_named(field: str, value: Any, said: str) -> None:
