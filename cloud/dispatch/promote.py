@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -118,11 +119,14 @@ def _copy(folder: Path, to: Path, names: Sequence[str]) -> int:
 
 
 def shares(text: str) -> tuple[float, ...]:
-    """``10%,50%,100%`` as shares. Raises ``ConfigError``."""
+    """``10%,50%,100%`` as shares from 0 to 1. Raises ``ConfigError``."""
     try:
-        return tuple(float(part.strip().removesuffix("%")) / 100.0 for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError("--stages", f"{text!r} is no list of percentages", "for example 10%,50%,100%") from error
+        found = tuple(float(part.strip().removesuffix("%")) / 100.0 for part in text.split(","))
+    except ValueError:
+        found = (math.nan,)
+    if not all(0.0 <= share <= 1.0 for share in found):
+        raise ConfigError("promote", f"{text!r} is no list of percentages from 0 to 100", "for example 10%,50%,100%")
+    return found
 
 
 def seconds(text: str) -> float:

@@ -41,8 +41,11 @@ class Tokens:
 
     def owner(self, token: str, claimed: str = "") -> str | None:
         """Whom ``token`` belongs to, or None; ``claimed`` is asked first. In constant time for each that is known."""
+        return self.owner_of(digest_of(token), claimed)
+
+    def owner_of(self, digest: str, claimed: str = "") -> str | None:
+        """As ``owner``, by the token's digest: whoever keeps that instead of the token learns of a withdrawn one."""
         self._refresh()
-        digest = digest_of(token)
         for gateway in (claimed, *self._digests):
             if any(hmac.compare_digest(digest, known) for known in self._digests.get(gateway, ())):
                 return gateway

@@ -1,7 +1,8 @@
 """Who may write on the pages: people with a token, known by a cookie once they have entered it. Reading needs none.
 
-The cookie names a session in this process's memory: it goes with the browser's window, with ``SESSION_S``, or with the
-server. It is never sent from another site (``SameSite=Strict``), and each form carries the session's own word besides.
+The cookie names a session in this process's memory: it goes with the browser's window, with ``SESSION_S``, with the
+server, or with the token. It is never sent from another site (``SameSite=Strict``), and each form carries the session's
+own word besides.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cloud.ingest.tokens import Tokens
+from cloud.ingest.tokens import Tokens, digest_of
 
 COOKIE = "babbitt_person"
 SESSION_S = 12 * 3600.0
@@ -29,9 +30,10 @@ _KEYS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """``word`` stands in every form of this session."""
+    """``word`` stands in every form of this session; it ends with the token whose ``digest`` it was opened by."""
 
     person: str
+    digest: str
     word: str
     until_s: float
 
@@ -65,11 +67,13 @@ class People:
     def session(self, request: Request) -> Session | None:
         """Of the request's cookie; None where there is none that holds."""
         found = self._sessions.get(request.cookies.get(COOKIE, ""))
-        return found if found is not None and found.until_s > self._monotonic_s() else None
+        if found is None or found.until_s <= self._monotonic_s():
+            return None
+        return found if self._tokens.owner_of(found.digest, found.person) == found.person else None
 
-    def sign_in(self, person: str, response: Response, *, secure: bool) -> None:
-        name = secrets.token_urlsafe(32)
-        self._sessions[name] = Session(person, secrets.token_urlsafe(24), self._monotonic_s() + SESSION_S)
+    def sign_in(self, person: str, token: str, response: Response, *, secure: bool) -> None:
+        name, word = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+        self._sessions[name] = Session(person, digest_of(token), word, self._monotonic_s() + SESSION_S)
         while len(self._sessions) > SESSIONS_MAX:
             self._sessions.popitem(last=False)
         response.set_cookie(COOKIE, name, httponly=True, samesite="strict", secure=secure, path="/")

@@ -83,7 +83,8 @@ class Telling:
         try:
             people = self._writable(request)
             fields = await _form(request)
-            person = _tried(people, fields.get("token", "").strip(), request)
+            token = fields.get("token", "").strip()
+            person = _tried(people, token, request)
             if person is None:
                 raise _RefusedError(403, "that is nobody's token; see `babbitt cloud person`")
         except _RefusedError as refused:
@@ -92,7 +93,7 @@ class Telling:
             page.headers.update(refused.headers)
             return page
         answer = _back(request)
-        people.sign_in(person, answer, secure=request.url.scheme == "https")
+        people.sign_in(person, token, answer, secure=request.url.scheme == "https")
         return answer
 
     async def sign_out(self, request: Request) -> Response:
@@ -168,6 +169,8 @@ class Telling:
 
 def told_of(fields: Mapping[str, Any]) -> tuple[Told, int, int]:
     """What a form or an object says, and the number and revision that it corrects, 0 for a new one."""
+    if any("\ud800" <= letter <= "\udfff" for letter in str(fields.get("words") or "")):
+        raise _RefusedError(400, "`words` holds half of a character, which cannot be kept")
     number, revision = _whole(fields, "number") or 0, _whole(fields, "revision") or 0
     state = str(fields.get("state") or (State.CORRECTED if number else State.CONFIRMED))
     kind = str(fields.get("kind") or "")
@@ -275,16 +278,20 @@ def _whole(fields: Mapping[str, Any], name: str) -> int | None:
     return int(text)
 
 
+_DIGITS_MAX = 24
+
+
 def _number(fields: Mapping[str, Any], name: str) -> float | None:
     found = fields.get(name)
     if found in (None, ""):
         return None
     try:
-        figure = math.nan if isinstance(found, bool) else float(str(found).replace(",", "")[:40])
-    except ValueError:
+        figure = math.nan if isinstance(found, bool) or len(str(found)) > _DIGITS_MAX else float(found)
+    except (TypeError, ValueError):
         figure = math.nan
     if not math.isfinite(figure):
-        raise _RefusedError(400, f"`{name}` wants a number, found {str(found)[:40]!r}")
+        # A comma is a decimal point to some and a mark of thousands to others: money is not guessed at.
+        raise _RefusedError(400, f"`{name}` wants a number such as 8400 or 6.5, found {str(found)[:40]!r}")
     return figure
 
 

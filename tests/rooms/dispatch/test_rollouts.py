@@ -318,3 +318,9 @@ def test_a_desk_is_handed_what_it_tells_of_track_records(fleet: Fleet) -> None:
     record = TrackRecord("spindle-0", 4, 1, 2, 0.8, 60.5, "foretold 4 of 5")
     desk = Desk(fleet.reader, fleet.rollouts, fleet.data, lambda _: GATEWAY, records=lambda _: [record])
     assert desk._desired(GATEWAY).records == (record,)
+
+
+@pytest.mark.parametrize("text", ["nan%", "-5%", "101%", "", "10%,", "some", "inf%"])
+def test_a_share_is_a_percentage_or_nothing(text: str) -> None:
+    with pytest.raises(ConfigError, match="percentages from 0 to 100"):
+        shares(text)

@@ -12,9 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from cloud.ingest.tokens import PEOPLE_HINT, Tokens, make
 from cloud.web.people import SESSION_S, TRIES_PER_MIN, WRITES_PER_MIN, People
+from cloud.web.telling import told_of
 from edge.contract.desired import parse_desired
 from edge.contract.seal import Link, genesis
 from edge.contract.types import Record
@@ -117,6 +120,9 @@ def test_by_json_with_the_history_of_corrections(tmp_path: Path) -> None:
         ({"cost": -1}, 400, "cost"),
         ({"cost": "much"}, 400, "`cost` wants a number"),
         ({"cost": True}, 400, "`cost` wants a number"),
+        ({"cost": "1,5"}, 400, "`cost` wants a number"),
+        ({"cost": "1.234,50"}, 400, "`cost` wants a number"),
+        ({"cost": "9" * 41}, 400, "`cost` wants a number"),
         ({"downtime_h": "nan"}, 400, "downtime_h"),
         ({"words": "x" * 2001}, 400, "words"),
         ({"words": "x" * 20_000}, 413, "16 kB"),
@@ -135,6 +141,11 @@ def test_what_cannot_be_is_refused_in_words(tmp_path: Path, change: dict[str, An
         assert (await told.client.get(API)).json()["history"] == []
 
     tell(tmp_path, story)
+
+
+def test_half_of_a_character_is_refused_before_it_reaches_the_file() -> None:
+    with pytest.raises(Exception, match="half of a character"):
+        told_of({**FAILURE, "words": "\ud83d"})
 
 
 def test_only_a_persons_token_counts_and_only_as_json(tmp_path: Path) -> None:
@@ -165,7 +176,7 @@ def test_by_form_without_a_script(tmp_path: Path) -> None:
         assert "samesite=strict" in cookie
         assert told.token not in signed.headers["Set-Cookie"]
         assert "You write as <b>ada</b>" in await told.page()
-        made = await told.form(cost="8,400", downtime_h="6.5", words="outer race <spalled>")
+        made = await told.form(cost="8400", downtime_h="6.5", words="outer race <spalled>")
         assert made.status_code == 303
         page = await told.page()
         assert "outer race &lt;spalled&gt;" in page
@@ -187,7 +198,7 @@ def test_what_was_typed_stays_where_it_is_wrong(tmp_path: Path) -> None:
         await told.sign_in()
         answer = await told.form(cost="a lot", words="the seal leaked")
         assert answer.status_code == 400
-        assert "`cost` wants a number, found &#39;a lot&#39;" in answer.text
+        assert "`cost` wants a number such as 8400 or 6.5, found &#39;a lot&#39;" in answer.text
         assert "the seal leaked" in answer.text
         assert 'value="a lot"' in answer.text
 
@@ -224,22 +235,36 @@ def test_wrong_tokens_and_too_many_writes_are_slowed_down(tmp_path: Path) -> Non
     tell(tmp_path, story)
 
 
-def test_a_session_ends_and_the_file_of_people_is_checked(tmp_path: Path) -> None:
-    now_s = 0.0
-    path = tmp_path / "people"
-    make(path, "ada")
-    people = People(Tokens(path, hint=PEOPLE_HINT), monotonic_s=lambda: now_s)
-    from starlette.requests import Request
-    from starlette.responses import Response
-
+def signed_in(people: People, token: str) -> Request:
+    """A later request of whoever signed in with ``token``."""
     answer = Response()
-    people.sign_in("ada", answer, secure=True)
+    people.sign_in("ada", token, answer, secure=True)
     cookie = answer.headers["Set-Cookie"].partition(";")[0]
     assert "Secure" in answer.headers["Set-Cookie"]
-    request = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+    return Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+
+
+def test_a_token_that_is_withdrawn_ends_what_it_had_opened(tmp_path: Path) -> None:
+    path = tmp_path / "people"
+    token = make(path, "ada")
+    people = People(Tokens(path, hint=PEOPLE_HINT))
+    request = signed_in(people, token)
+    make(path, "bob")
     found = people.session(request)
     assert found is not None
     assert found.person == "ada"
+    path.write_text("".join(line for line in path.read_text().splitlines(keepends=True) if "ada" not in line))
+    assert people.session(request) is None
+    make(path, "ada")
+    assert people.session(request) is None
+
+
+def test_a_session_ends_after_its_time(tmp_path: Path) -> None:
+    now_s = 0.0
+    token = make(tmp_path / "people", "ada")
+    people = People(Tokens(tmp_path / "people", hint=PEOPLE_HINT), monotonic_s=lambda: now_s)
+    request = signed_in(people, token)
+    assert people.session(request) is not None
     now_s = SESSION_S + 1
     assert people.session(request) is None
 
