@@ -125,8 +125,8 @@ def person(name: str, people: Path, out: Path | None) -> None:
     The token is shown once; only its hash is kept. It is entered once on a machine's page, or sent with JSON:
 
     \b
-      curl -H "Authorization: Bearer TOKEN" -H "Content-Type: application/json" \
-        -d '{"kind": "failure", "at": "2026-11-29T05:30Z", "cost": 8400, "words": "outer race spalled"}' \
+      curl -H "Authorization: Bearer TOKEN" -H "Content-Type: application/json" \\
+        -d '{"kind": "failure", "at": "2026-11-29T05:30Z", "cost": 8400, "words": "outer race spalled"}' \\
         http://127.0.0.1:8555/api/v1/assets/gateway-1/spindle-1/outcomes
 
     A running server takes it at once. To withdraw one, delete its line from the file.
@@ -202,23 +202,23 @@ def score_(*, data: Path, as_json: bool) -> None:
 @cloud.command()
 @click.argument("asset", metavar="GATEWAY/ASSET")
 @click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
-@click.option(
-    "--bundles", default="firmware_profiles/bundles", show_default=True, type=_PATH, help="Folder with bundles in it."
-)
+@click.option("--bundles", type=_PATH, help="Folder with bundles in it; the shipped ones by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one JSON object.")
-def replay(*, asset: str, data: Path, bundles: Path, as_json: bool) -> None:
+def replay(*, asset: str, data: Path, bundles: Path | None, as_json: bool) -> None:
     """Judge an asset's stored readings again, with the gateway's own judge, and compare to the bit.
 
     \b
     Example, also while the server runs:
-      babbitt cloud replay gateway-1/spindle-1 --data var/cloud --bundles firmware_profiles/bundles
+      babbitt cloud replay gateway-1/spindle-1 --data var/cloud --bundles own/bundles
 
-    Each verdict names the bundle that made it, by its hash; that bundle has to be there. A verdict that cannot be
-    replayed is counted with the reason. One that comes out otherwise is shown, and this exits with 1.
+    Each verdict names the bundle that made it, by its hash; that bundle has to be there, or to have been
+    promoted from here. A verdict that cannot be replayed is counted with the reason. One that comes out otherwise is
+    shown, and this exits with 1.
     """
     from cloud.replay.command import run
+    from edge.config.site import profiles_root
 
-    if not run(asset, data, bundles, as_json=as_json):
+    if not run(asset, data, bundles or profiles_root() / "bundles", as_json=as_json):
         raise SystemExit(1)
 
 
