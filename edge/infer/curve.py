@@ -14,7 +14,8 @@ from edge.infer.opinion import Life
 SHARES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 """Of machines that have failed: where the curve has its points."""
 _TAIL = 0.05
-_AT_CAP = 0.99
+_AT_CAP = 0.9
+"""Share of the cap from where a life is as good as capped: those of healthy machines come to lie a little below it."""
 _NS_PER_H = 3_600_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

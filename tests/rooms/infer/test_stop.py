@@ -55,13 +55,15 @@ def test_beyond_the_cap_nothing_is_known_and_beyond_the_curve_nearly_all_have_fa
     levels, places = (0.1, 0.5, 0.9), (-0.6, 0.0, 0.7)
     near = within(Life(100.0, 50.0, 200.0), 1000.0, levels, places)
     assert failed_by(near, 5000.0) == pytest.approx(0.95)
-    far = within(Life(900.0, 400.0, 1000.0), 1000.0, levels, places)
+    far = within(Life(850.0, 400.0, 1000.0), 1000.0, levels, places)
     assert far[-1].survives == pytest.approx(0.1)
-    assert failed_by(far, 930.0) == pytest.approx(0.5 + 0.4 * 30.0 / (far[-1].at_h - 900.0), abs=0.01)
+    assert failed_by(far, 880.0) == pytest.approx(0.5 + 0.4 * 30.0 / (far[-1].at_h - 850.0), abs=0.01)
     assert failed_by(far, 999.0) is None
     farther = within(Life(995.0, 700.0, 1000.0), 1000.0, levels, places)
     assert farther[-1].at_h == pytest.approx(995.0)
     assert farther[-1].survives == 0.5
+    healthy = within(Life(935.0, 720.0, 966.0), 1000.0, levels, places)
+    assert failed_by(healthy, 1700.0) is None
     safe = within(Life(1000.0, 995.0, 1000.0), 1000.0, levels, places)
     assert failed_by(safe, 500.0) == pytest.approx(0.05 * 500.0 / 995.0)
 
