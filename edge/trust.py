@@ -35,7 +35,10 @@ class Trust:
         key = self._keys.get(signature.key)
         if key is None:
             trusted = ", ".join(sorted(self._keys)) or "none"
-            hint = f"trusted: {trusted}; to take it, name its public key in `gateway.bundle_keys`"
+            hint = (
+                f"trusted: {trusted}; to take it, put its public key into `keys` of the site's profiles,"
+                " or name it in `gateway.bundle_keys`"
+            )
             raise BundleError(where, f"signed by key {signature.key}, which this gateway does not trust", hint)
         if not is_signed(key, signed_message(bundle), signature.signature):
             raise BundleError(where, "its signature is false: it was altered", "copy the whole bundle again")

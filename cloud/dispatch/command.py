@@ -34,9 +34,9 @@ def make(file: Path, public: Path | None, as_json: bool) -> None:
       babbitt cloud key make ~/keys/plant.pem
       babbitt cloud sign bundles/cnc_spindle --key ~/keys/plant.pem
 
-    Copy the public half into `keys/` of the site's own profiles, or name it in the site file:
-      [gateway]
-      bundle_keys = ["plant.pub"]
+    Copy the public half into `keys/` of the site's own profiles (`profiles = "profiles"` in its site file): it is then
+    trusted beside the key of the shipped bundles. `gateway.bundle_keys` names the only ones to trust instead; a gateway
+    that is to judge with shipped bundles too needs their key there as well.
 
     Keep FILE where only people who release bundles can read it, with a copy: nothing replaces a lost one.
     """

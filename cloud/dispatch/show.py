@@ -33,7 +33,7 @@ def summary(members: Sequence[Member]) -> str:
 def table(rollouts: Sequence[tuple[Rollout, Sequence[Member]]], *, machines: bool) -> list[str]:
     """A line a rollout, and where ``machines`` one for each that it has reached."""
     if not rollouts:
-        return ["no bundle was promoted yet: gateways judge with what their own profiles name"]
+        return ["no rollout is under way or in force: gateways judge with what their own profiles name"]
     lines = [f"{'NO':>3}  {'CLASS':20}{'BUNDLE':14}{'STATE':13}{'STAGE':9}{'PROMOTED':18}{'BY':12}MACHINES"]
     for rollout, members in rollouts:
         stage = f"{rollout.stage}/{len(rollout.stages)} {rollout.stages[rollout.stage - 1]:.0%}"

@@ -39,7 +39,8 @@ class Gateway(Strict, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(
             description="Files of public keys (PEM) whose bundles it takes, relative to the site file. By default those"
-            " in `keys` among the shipped profiles and in the site's own: `*.pub`."
+            " in `keys` among the shipped profiles and in the site's own: `*.pub`. Where any is named, no other counts:"
+            " not even the one of the shipped bundles."
         ),
     ] = ()
     clock: Annotated[
@@ -197,4 +198,9 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
-    profiles: Annotated[str, Meta(description="A folder of your own with `devices/` and `assets/`.")] = ""
+    profiles: Annotated[
+        str,
+        Meta(
+            description="A folder of your own with those of `devices/`, `assets/`, `bundles/`, `keys/` that you need."
+        ),
+    ] = ""
