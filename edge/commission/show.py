@@ -93,9 +93,10 @@ def table(found: SiteFound, *, only_trouble: bool = False) -> Iterator[str]:
                 continue
             yield f"    {'TAG':{width}}  {'VALUE':>14} {'UNIT':8} {'TIME (UTC)':19}  {'AGE':>6} {'SCORE':>5}  VERDICT"
             for tag in rows:
+                words = "bus: the line cannot be opened" if line.trouble and line.trouble in tag.words else tag.words
                 yield (
                     f"    {tag.tag:{width}}  {shown(tag):>14} {unit_words(tag.unit):8} {clock_words(tag.at_ns)}  "
-                    f"{age_words(tag.age_s):>6} {graded(tag):>5}  {tag.mark}{': ' + tag.words if tag.words else ''}"
+                    f"{age_words(tag.age_s):>6} {graded(tag):>5}  {tag.mark}{': ' + words if words else ''}"
                 )
     yield from maturity_words(found)
     yield summary(found)
