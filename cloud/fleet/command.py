@@ -37,8 +37,9 @@ def verify(folder: Path, *, as_json: bool) -> bool:
         click.echo(json.dumps([plain_chain(chain) for chain in chains]))
     else:
         _table(
-            ("asset", "journal", "sealed", "linked", "declared", "broken", "last no.", "last seal"), map(_row, chains)
-        )
+            ("asset", "journal", "sealed", "linked", "declared", "broken", "last no.", "last seal"), map(_row, chains),
+            names=2,
+        )  # fmt: skip
         for chain in chains:
             for found in chain.breaks:
                 at = datetime.fromtimestamp(found.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -107,12 +108,16 @@ def _score_row(name: str, one: Score) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], echo: Callable[[str], None] = click.echo) -> None:
+def _table(
+    head: tuple[str, ...], rows: Iterable[tuple[str, ...]], echo: Callable[[str], None] = click.echo, *, names: int = 1
+) -> None:
+    """The first ``names`` columns are words, the others numbers."""
     table = [head, *rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     for row in table:
         echo(
             "  ".join(
-                cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+                cell.ljust(w) if i < names else cell.rjust(w)
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
         )
