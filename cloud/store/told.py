@@ -58,7 +58,7 @@ def tell(connection: sqlite3.Connection, names: Names, one: Stored) -> None:
 
 def _verdict(connection: sqlite3.Connection, asset: int, one: Stored, told: Verdict) -> None:
     text = as_json(told)
-    numbers = (told.health, told.anomaly, told.rul_h, told.rul_low_h, told.rul_high_h)
+    numbers = (told.health, told.anomaly, *told.life_by_condition)
     connection.execute(
         "INSERT OR REPLACE INTO verdict VALUES (?,?,?,?,?,?,?,?,?)",
         (asset, told.at_ns, str(told.urgency), *numbers, text),

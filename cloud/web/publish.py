@@ -76,6 +76,6 @@ def points(series: list[Series], verdicts: list[Verdict]) -> dict[str, Any]:
 
 
 def verdict_point(verdict: Verdict) -> dict[str, Any]:
-    numbers = (verdict.rul_h, verdict.rul_low_h, verdict.rul_high_h, verdict.health)
+    numbers = (*verdict.life_by_condition, verdict.health)
     rul, low, high, health = (v if v is not None and math.isfinite(v) else None for v in numbers)
     return {"t": verdict.at_ns // MS_NS, "rul": rul, "low": low, "high": high, "health": health}

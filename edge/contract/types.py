@@ -207,6 +207,14 @@ class Verdict:
     first_ns: int = field(default=0, repr=False)
     polls: int = field(default=0, repr=False)
 
+    @property
+    def life_by_condition(self) -> tuple[float | None, float | None, float | None]:
+        """Life and its ends in hours where they rest on the machine's condition: what a chart of it draws.
+
+        A life by age and papers alone stands on another scale, a hundred times as long, and moves by the clock only.
+        """
+        return (None,) * 3 if self.basis == "prior" else (self.rul_h, self.rul_low_h, self.rul_high_h)
+
 
 def failure_chance(verdict: Verdict) -> str:
     """The chance of a failure before the next planned stop: "12 %", or "" where none is known.

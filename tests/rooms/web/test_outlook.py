@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from cloud.web.drawings import survival_line
+from cloud.web.publish import verdict_point
 from edge.contract.types import SurvivalPoint, Urgency, Verdict, failure_chance
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, Sender
 from tests.rooms.web.test_pages import now_block, tell, verdict
@@ -79,3 +80,12 @@ def test_the_line_falls_from_the_top_and_marks_a_stop_within_reach() -> None:
     assert near.last == pytest.approx(0.95 - 0.45 / 12.0)
     assert survival_line(verdict()) is None
     assert survival_line(None) is None
+
+
+def test_a_life_by_age_alone_is_not_drawn_beside_those_by_condition() -> None:
+    told = verdict()
+    assert verdict_point(told)["rul"] == told.rul_h
+    assert verdict_point(replace(told, basis="bundle"))["low"] == told.rul_low_h
+    aged = verdict_point(replace(told, basis="prior"))
+    assert (aged["rul"], aged["low"], aged["high"]) == (None, None, None)
+    assert aged["health"] == told.health
