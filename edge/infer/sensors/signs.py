@@ -15,7 +15,8 @@ from edge.contract.types import SensorFault
 
 LEARN_POLLS = 200
 _SETTLED = 20
-_RATE = 1.0 / 100.0
+_FULL_POLLS = 100
+_RATE = 1.0 / _FULL_POLLS
 """Shares and scatter are exponential means over some 100 polls."""
 _STUCK_RUNS, _STUCK_LEAST = 6.0, 30
 """Stuck: the same value for so many times the longest run that was usual, and for so many polls at least."""
@@ -29,7 +30,7 @@ has spikes too at first: those must stand twice as long, and a stuck sensor stoo
 _HELD = {"stuck": 0, "spiking": 2 * _HELD_POLLS}
 
 
-@dataclass
+@dataclass(slots=True)
 class Signs:
     """One sensor. ``update`` takes a poll's value; ``fault`` is the sign that stands, None where none does."""
 
@@ -90,22 +91,25 @@ class Signs:
 
     def _count_spike(self, value: float) -> None:
         """The middle of the last three is a spike where it stands far from both of its neighbours, which agree."""
-        out = min(abs(self.last - self.before), abs(self.last - value))
+        step, out = abs(value - self.last), abs(self.last - self.before)
+        out = min(out, step)
         scale = self._usual_step()
         spiked = scale > 0.0 and out > _SPIKE * scale and abs(value - self.before) < _BACK * scale
         self.spikes += _RATE * (spiked - self.spikes)
-        self.level += max(_RATE, 1.0 / self.polls) * (abs(value) - self.level)
+        self.level += (_RATE if self.polls >= _FULL_POLLS else 1.0 / self.polls) * (abs(value) - self.level)
         if self.polls > 1:
-            step = abs(value - self.last)
-            self.grain = min(self.grain, step) if step > 0.0 else self.grain
+            if 0.0 < step < self.grain:
+                self.grain = step
             # A jump, to a spike or back, is no scatter: it counts as eight usual steps at most.
-            step = min(step, _SPIKE * scale) if self.polls > _SETTLED else step
-            rate = max(_RATE, 1.0 / (self.polls - 1))
-            self.step += rate * (step - self.step)
+            if self.polls > _SETTLED and step > _SPIKE * scale:
+                step = _SPIKE * scale
+            self.step += (_RATE if self.polls > _FULL_POLLS else 1.0 / (self.polls - 1)) * (step - self.step)
 
     def _usual_step(self) -> float:
-        grown = self.level / self.level_usual if self.level_usual > 0.0 else 1.0
-        return max(self.step_usual or self.step, self.grain if math.isfinite(self.grain) else 0.0) * max(1.0, grown)
+        step = self.step_usual or self.step
+        if step < self.grain < math.inf:
+            step = self.grain
+        return step * (self.level / self.level_usual) if 0.0 < self.level_usual < self.level else step
 
     def _learn(self) -> None:
         self.run_usual = max(self.run_usual, self.run)
@@ -118,18 +122,21 @@ class Signs:
         if self.changes < 5 or self.step_usual == 0.0:
             # It hardly ever moved: a set-point or a constant, of which nothing can be said.
             return ""
-        pinned = max(self.at_high, self.at_low)
+        pinned = max(self.at_low, self.at_high)
         if (
-            pinned > max(_CLIPPED, _CLIPPED_USUAL * self.pinned_usual)
+            pinned > _CLIPPED
+            and pinned > _CLIPPED_USUAL * self.pinned_usual
             and self.visits >= _VISITS
             and self.run_usual < 10
         ):
             return SensorFault.CLIPPED
-        if self.run >= max(_STUCK_LEAST, _STUCK_RUNS * self.run_usual):
+        if self.run >= _STUCK_LEAST and self.run >= _STUCK_RUNS * self.run_usual:
             return SensorFault.STUCK
-        if self.step > _NOISY * self._usual_step():
+        # Asked for little first: a usual step is never less than that of its learning.
+        if self.step > _NOISY * self.step_usual and self.step > _NOISY * self._usual_step():
             return SensorFault.NOISY
-        return SensorFault.SPIKING if self.spikes > max(_SPIKING, 3.0 * self.spikes_usual) else ""
+        is_spiking = self.spikes > _SPIKING and self.spikes > 3.0 * self.spikes_usual
+        return SensorFault.SPIKING if is_spiking else ""
 
     def _settle(self, sign: str) -> None:
         if sign and sign == self.suspect:

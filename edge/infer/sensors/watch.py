@@ -108,12 +108,12 @@ class SensorWatch:
             return
         self._singles.observe(fresh, read_ns)
         self._settle_singles()
-        usable = {tag: value for tag, value in held.items() if not self._is_wild(tag)}
+        usable = {tag: value for tag, value in held.items() if not self._is_wild(tag)} if self._standing else held
         row = row_of(self.spec, usable)
         raw = np.array([np.nan if (x := number(usable.get(t))) is None else x for t in self.spec.tags])
         for values, total, count in ((row, self._sum, self._count), (raw, self._raw_sum, self._raw_count)):
             given = np.isfinite(values)
-            total[given] += values[given]
+            np.add(total, values, out=total, where=given)
             count += given
         if self._hours.at - self._opened_h >= STEP_H:
             self._close_step(read_ns)

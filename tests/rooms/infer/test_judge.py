@@ -256,21 +256,23 @@ def test_state_of_another_class_is_refused() -> None:
     assert not judge("cnc_spindle").restore(asset.judge.state())
 
 
-def test_a_poll_and_its_verdict_cost_little() -> None:
-    """Of this thread's own time: what else the machine does is not the judge's. ``tests/bench/inference.py`` has the
-    figures; this holds the bound that a tick must not pass on the slowest machine that tests run on."""
+def test_observing_and_judging_cost_little() -> None:
+    """Of this thread's own time: what else the machine does is not the judge's."""
     asset = watched("cnc_spindle", 8)
     list(asset.verdicts(until_h=150.0))
-    tick_s = []
+    observe_s, verdict_s = [], []
     for _ in range(300):
         asset.machine.step(1.4)
         asset.polls += 1
         taken = batch(asset.machine.signals(), asset.polls)
         start = time.thread_time()
         asset.judge.observe(taken)
+        between = time.thread_time()
         asset.verdict()
-        tick_s.append(time.thread_time() - start)
-    assert np.quantile(tick_s, 0.99) < 5e-3
+        observe_s.append(between - start)
+        verdict_s.append(time.thread_time() - between)
+    assert np.median(observe_s) < 200e-6
+    assert np.quantile(verdict_s, 0.99) < 5e-3
 
 
 def test_an_anomaly_comes_with_its_p_value_and_its_reasons_with_their_beginning() -> None:
