@@ -1,7 +1,7 @@
-"""A gateway's blocks once more in the order in which it sealed them: what it read, as its judges saw it.
+"""A gateway's blocks once more in the order in which it sealed them, with true times: what is learned from.
 
-Blocks arrive in any order, live ones before a backlog; numbers within a stream are the order of sealing. A reader holds
-a page of blocks at a time, however long the history.
+``cloud.store.sequence`` reads them, a few at a time, however long the history; here it is told how much there is of
+each journal, also as an earlier run has seen it, and times are put right as they are known today.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from cloud.store.clock import corrected_block
 from cloud.store.clocks import settings_of
 from cloud.store.reader import Reader
-from edge.contract.block import Block, decode_block, peek
-from edge.errors import BlockError
-
-PAGE = 64
+from cloud.store.sequence import Journal, in_order
+from edge.contract.block import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +51,19 @@ def upto(reader: Reader, gateway: str, epoch: str, last_seq: int) -> Extent | No
 
 def blocks_of(reader: Reader, extent: Extent) -> Iterator[tuple[int, Block | None]]:
     """Number and block, in order, with times as they are known today; None for one that was altered in the store."""
-    after = 0
-    while True:
-        with reader.snapshot() as connection:
-            rows = connection.execute(_PAGE, (extent.stream, after, extent.last_seq, PAGE)).fetchall()
-        for seq, data, gateway in rows:
-            yield seq, _opened(reader, data, gateway)
-        if len(rows) < PAGE:
-            return
-        after = rows[-1][0]
-
-
-def _opened(reader: Reader, data: bytes, gateway: int) -> Block | None:
-    try:
-        digest = peek(data).dictionary
-        block = decode_block(data, reader.dictionary(digest) if digest else {})
-    except BlockError:
-        return None
+    journal = Journal(extent.stream, extent.gateway, extent.epoch, through=extent.last_seq, last=extent.last_seq)
     with reader.snapshot() as connection:
-        settings = settings_of(connection, gateway, block.header.boot)
-    return corrected_block(block, settings)
+        (gateway,) = connection.execute("SELECT gateway FROM stream WHERE id=?", (extent.stream,)).fetchone()
+    for step in in_order(reader, journal, 0):
+        if step.block is not None:
+            yield step.seq, _timed(reader, step.block, gateway)
+        elif step.hole == "altered":
+            yield step.seq, None
+
+
+def _timed(reader: Reader, block: Block, gateway: int) -> Block:
+    with reader.snapshot() as connection:
+        return corrected_block(block, settings_of(connection, gateway, block.header.boot))
 
 
 _HELD = "max(seq), count(*), stream.removed_blocks FROM block JOIN stream ON stream.id = block.stream"
@@ -83,8 +74,4 @@ GROUP BY stream.id ORDER BY gateway.gateway, stream.id
 _UPTO = """
 SELECT stream.id, (SELECT count(*) FROM block WHERE block.stream = stream.id AND seq <= ?), stream.removed_blocks
 FROM stream JOIN gateway ON gateway.id = stream.gateway WHERE gateway.gateway = ? AND epoch = ?
-"""
-_PAGE = """
-SELECT seq, bytes, stream.gateway FROM block JOIN stream ON stream.id = block.stream
-WHERE block.stream = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
 """

@@ -16,6 +16,7 @@ import hashlib
 import json
 import math
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ class Detector:
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(ABC):
     """A verified bundle. ``files`` holds the models' bytes by the manifest's names; ``hash`` names it in verdicts."""
 
     asset_class: str
@@ -135,14 +136,14 @@ class Bundle:
     manifest: Mapping[str, Any]
 
     @property
+    @abstractmethod
     def tags(self) -> tuple[str, ...]:
         """Every tag that must be readable, the hour meter last where there is one."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def hour_meter(self) -> str:
         """The tag of operating hours, empty where the clock's hours count."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from cloud.store.reader import Reader
-from cloud.store.replay import PAGE, blocks_of, extents, upto
+from cloud.store.replay import blocks_of, extents, upto
+from cloud.store.sequence import READ_AT_ONCE
 from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, START_NS, telemetry
@@ -22,7 +23,7 @@ def kept(folder: Path, seqs: list[int]) -> Reader:
 
 
 def test_blocks_come_in_the_order_of_sealing_page_after_page(tmp_path: Path) -> None:
-    count = PAGE + 3
+    count = READ_AT_ONCE + 3
     reader = kept(tmp_path, [count, *range(1, count)])
     (extent,) = extents(reader)
     assert (extent.gateway, extent.epoch, extent.last_seq, extent.blocks, extent.missing) == (
