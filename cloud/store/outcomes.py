@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import threading
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from edge.errors import BabbittError, StoreError
+from cloud.store.beside import Beside
+from edge.errors import BabbittError
 
 APPLICATION_ID = 0x4241424F  # "BABO"
 VERSION = 1
-BUSY_TIMEOUT_MS = 2000
 WORDS_CHARS_MAX = 2000
 BY_CHARS_MAX = 64
 COST_MAX = 1e12
@@ -124,36 +123,12 @@ class Outcomes:
 
     def __init__(self, folder: Path) -> None:
         """Opens, or makes, ``outcomes.sqlite3`` in the store's folder. Raises ``StoreError``."""
-        self._lock = threading.Lock()
-        self._path = folder / "outcomes.sqlite3"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            self._open()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                str(self._path), f"cannot be opened: {error}", "name another folder with --data"
-            ) from error
-
-    def _open(self) -> None:
-        db = self._connection
-        db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        (mark,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if (mark != APPLICATION_ID and tables) or version > VERSION:
-            db.close()
-            what = "has a newer version" if mark == APPLICATION_ID else "is another program's file"
-            raise StoreError(str(self._path), f"{what}; left untouched", "name another folder with --data")
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        if not tables:
-            marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
-            db.executescript(f"BEGIN IMMEDIATE; {marks} {_TABLES} COMMIT;")
+        self._file = Beside(
+            folder / "outcomes.sqlite3", application_id=APPLICATION_ID, version=VERSION, tables=_TABLES
+        )  # fmt: skip
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def tell(self, gateway: str, asset: str, told: Told, *, by: str, now_ns: int) -> Outcome:
         """Write down what ``by`` tells of an asset, once it is safe on the disk. Raises ``NotTakenError``."""
@@ -166,7 +141,7 @@ class Outcomes:
     def newest(self, gateway: str | None = None, asset: str | None = None) -> list[Outcome]:
         """The newest revision of each outcome of an asset (or of all), those that happened last first."""
         where, values = _of(gateway, asset)
-        rows = self._all(
+        rows = self._file.rows(
             f"SELECT {_COLUMNS}, max(revision) FROM outcome {where} GROUP BY number ORDER BY at_ns DESC, number DESC",
             values,
         )
@@ -175,7 +150,7 @@ class Outcomes:
     def history(self, gateway: str | None = None, asset: str | None = None) -> list[Outcome]:
         """Every revision ever told, oldest first."""
         where, values = _of(gateway, asset)
-        return [_outcome(row) for row in self._all(f"SELECT {_COLUMNS} FROM outcome {where} {_ORDER}", values)]
+        return [_outcome(row) for row in self._file.rows(f"SELECT {_COLUMNS} FROM outcome {where} {_ORDER}", values)]
 
     def _write(
         self, gateway: str, asset: str, before: Outcome | None, told: Told, *, by: str, now_ns: int
@@ -183,36 +158,24 @@ class Outcomes:
         where = f"{gateway}/{asset}"
         if refusal := told.refusal(now_ns) or ("" if 0 < len(by) <= BY_CHARS_MAX else "it names nobody who tells"):
             raise NotTakenError(where, refusal)
-        with self._lock:
-            db = self._connection
+        with self._file.changing() as db:
+            (count,) = db.execute(
+                "SELECT count(*) FROM outcome WHERE gateway=? AND asset=?", (gateway, asset)
+            ).fetchone()
+            if count >= PER_ASSET_MAX:
+                raise NotTakenError(where, f"has {count:,} entries already, which is the most")
+            (last,) = db.execute("SELECT coalesce(max(number), 0) FROM outcome").fetchone()
+            number, revision = (last + 1, 1) if before is None else (before.number, before.revision + 1)
+            made = Outcome(
+                number, revision, gateway, asset, told.at_ns, told.kind, told.state, told.cost, told.downtime_h,
+                told.words, told.alarm_ns, by, now_ns,
+            )  # fmt: skip
             try:
-                db.execute("BEGIN IMMEDIATE")
-                (count,) = db.execute(
-                    "SELECT count(*) FROM outcome WHERE gateway=? AND asset=?", (gateway, asset)
-                ).fetchone()
-                if count >= PER_ASSET_MAX:
-                    raise NotTakenError(where, f"has {count:,} entries already, which is the most")
-                (last,) = db.execute("SELECT coalesce(max(number), 0) FROM outcome").fetchone()
-                number, revision = (last + 1, 1) if before is None else (before.number, before.revision + 1)
-                made = Outcome(
-                    number, revision, gateway, asset, told.at_ns, told.kind, told.state, told.cost, told.downtime_h,
-                    told.words, told.alarm_ns, by, now_ns,
-                )  # fmt: skip
                 db.execute(f"INSERT INTO outcome({_COLUMNS}) VALUES ({_MARKS})", _row(made))
-                db.execute("COMMIT")
             except sqlite3.IntegrityError as error:
                 hint = "look at it again, then correct what stands there now"
                 raise NotTakenError(where, "somebody has corrected it meanwhile", hint) from error
-            except sqlite3.Error as error:
-                raise StoreError(str(self._path), f"cannot be written: {error}", "is the disk in order?") from error
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
         return made
-
-    def _all(self, sql: str, values: tuple[str, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
 
 
 _NAMES = (

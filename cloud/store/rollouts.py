@@ -6,8 +6,6 @@ works beside a running server; each change is one transaction, with its line in 
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -17,12 +15,11 @@ from typing import Any
 
 import msgspec
 
-from edge.errors import StoreError
+from cloud.store.beside import Beside
 
 FILE = "rollouts.sqlite3"
 APPLICATION_ID = 0x42414252  # "BABR"
 VERSION = 1
-BUSY_TIMEOUT_MS = 5000
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rollout(
@@ -121,55 +118,29 @@ class Rollouts:
     """Safe for threads: one connection behind a lock. Raises ``StoreError`` for a file that cannot be used."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / FILE
-        self._lock = threading.RLock()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-            (mark,) = self._connection.execute("PRAGMA application_id").fetchone()
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if (mark, version) not in ((0, 0), (APPLICATION_ID, VERSION)):
-                hint = "name another folder with --data" if mark != APPLICATION_ID else "update this program"
-                raise StoreError(str(path), "is another program's or a later version's file", hint)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            marks = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {marks} COMMIT;")
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(str(path), f"cannot be opened: {error}", "name another folder with --data") from error
+        self._file = Beside(folder / FILE, application_id=APPLICATION_ID, version=VERSION, tables=_TABLES)
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Several changes as one. Raises ``StoreError`` where the file takes none now: then nothing has changed."""
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise StoreError(FILE, f"takes no change: {error}", "try again; is its disk full?") from error
+        with self._file.changing():
+            yield
 
     def all(self, *, asset_class: str | None = None) -> list[Rollout]:
         """The newest first."""
         where, values = ("WHERE asset_class = ?", (asset_class,)) if asset_class else ("", ())
-        return [_rollout(row) for row in self._rows(f"SELECT * FROM rollout {where} ORDER BY number DESC", values)]
+        return [_rollout(row) for row in self._file.rows(f"SELECT * FROM rollout {where} ORDER BY number DESC", values)]
 
     def get(self, number: int) -> Rollout | None:
-        rows = self._rows("SELECT * FROM rollout WHERE number = ?", (number,))
+        rows = self._file.rows("SELECT * FROM rollout WHERE number = ?", (number,))
         return _rollout(rows[0]) if rows else None
 
     def members(self, number: int, *, gateway: str | None = None) -> list[Member]:
         """The machines that a rollout has reached, of one gateway or of all."""
-        rows = self._rows(
+        rows = self._file.rows(
             "SELECT * FROM member WHERE number = ? AND gateway = coalesce(?, gateway) ORDER BY stage, gateway, asset",
             (number, gateway),
         )
@@ -177,46 +148,40 @@ class Rollouts:
 
     def history(self, *, limit: int = 50) -> list[Line]:
         """The newest first."""
-        rows = self._rows("SELECT number, at_ns, what, by, why FROM history ORDER BY id DESC LIMIT ?", (limit,))
+        rows = self._file.rows("SELECT number, at_ns, what, by, why FROM history ORDER BY id DESC LIMIT ?", (limit,))
         return [Line(*row) for row in rows]
 
     def changed_ns(self) -> int:
         """When anything was decided last: no two decisions have the same."""
-        return int(self._rows("SELECT coalesce(max(at_ns), 0) FROM history", ())[0][0])
+        return int(self._file.rows("SELECT coalesce(max(at_ns), 0) FROM history", ())[0][0])
 
     def add(self, rollout: Rollout) -> int:
         """Enter a rollout, inside ``changing``; its number is given here."""
-        (number,) = self._rows("SELECT coalesce(max(number), 0) + 1 FROM rollout", ())[0]
-        self._connection.execute(f"INSERT INTO rollout VALUES ({_marks(Rollout)})", _row(rollout, number))
+        (number,) = self._file.rows("SELECT coalesce(max(number), 0) + 1 FROM rollout", ())[0]
+        self._file.write(f"INSERT INTO rollout VALUES ({_marks(Rollout)})", _row(rollout, number))
         return int(number)
 
     def settle(self, number: int, *, state: State, stage: int, stage_ns: int, note: str = "") -> None:
         """Where a rollout stands, inside ``changing``."""
-        self._connection.execute(
+        self._file.write(
             "UPDATE rollout SET state = ?, stage = ?, stage_ns = ?, note = ? WHERE number = ?",
             (str(state), stage, stage_ns, note, number),
         )
 
     def reach(self, members: Sequence[Member]) -> None:
         """Machines that a rollout reaches from now on, inside ``changing``; those that it has stay as they are."""
-        self._connection.executemany(
-            f"INSERT OR IGNORE INTO member VALUES ({_marks(Member)})", [_row(member) for member in members]
-        )
+        self._file.write(f"INSERT OR IGNORE INTO member VALUES ({_marks(Member)})", *map(_row, members))
 
     def told(self, member: Member) -> None:
         """What became of a machine, inside ``changing``."""
-        self._connection.execute(f"REPLACE INTO member VALUES ({_marks(Member)})", _row(member))
+        self._file.write(f"REPLACE INTO member VALUES ({_marks(Member)})", _row(member))
 
     def write(self, number: int, at_ns: int, what: str, by: str, why: str) -> None:
         """A line of the history, inside ``changing``. Its time is made later than any before."""
         at_ns = max(at_ns, self.changed_ns() + 1)
-        self._connection.execute(
+        self._file.write(
             "INSERT INTO history(number, at_ns, what, by, why) VALUES (?,?,?,?,?)", (number, at_ns, what, by, why)
         )
-
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
 
 
 def _marks(cls: type[Any]) -> str:
