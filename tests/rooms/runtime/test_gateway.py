@@ -90,7 +90,7 @@ def test_a_judge_that_breaks_stops_neither_polls_nor_the_journal(
     site = load_site(lonely_site(tmp_path))
     gateway = Gateway(site)
     asset = site.file.asset[0]
-    gateway._judges = {asset.id: BrokenJudge(asset.id, site.classes[asset.class_], None, 20)}
+    gateway.judging.judges = {asset.id: BrokenJudge(asset.id, site.classes[asset.class_], None, 20)}
     asyncio.run(run_until(gateway, lambda: gateway._restarts["infer"] >= 1 and polls_of(gateway) >= 30))
     assert gateway._restarts["poll"] == 0
     assert "infer broke and starts again" in caplog.text

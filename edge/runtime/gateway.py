@@ -1,4 +1,4 @@
-"""Builds every room and hands each what it needs. The only module that knows them all; it decides nothing.
+"""The rooms of one running gateway.
 
 One reading's way is in ``Gateway._deliver``: alarm and lamp first (no disk and no network between a fault and the
 lamp), then the journal, less what is unchanged, then what the judges will see. What the uplink sends is already
@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import random
-import signal
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,14 +26,16 @@ from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Site
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
-from edge.described import deadbands_of, introduction, judged_by, shown, signals, watched
+from edge.described import deadbands_of, introduction, shown, signals, watched
 from edge.drivers import make_driver, make_source
-from edge.errors import BabbittError, BrokenStoreError, StoreError
+from edge.errors import StoreError
 from edge.journal import ByException, open_journal
-from edge.local_socket import Handler, answering
+from edge.local_socket import Handler
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
 from edge.ports import Journal, Link, North
+from edge.runtime.judging import Judging
+from edge.runtime.norths import Norths
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
@@ -43,7 +43,6 @@ from edge.update import BUNDLES, Bundles, Seats, Shelf, TrackRecords, Trials, us
 
 if TYPE_CHECKING:
     from edge.infer import Judge
-    from edge.infer.book import Book
     from edge.uplink import HttpLink, Uplink
 
 log = logging.getLogger("babbitt.gateway")
@@ -52,64 +51,10 @@ T = TypeVar("T")
 
 PANEL_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
-JUDGE_TICK_S = 0.1
-CHECKPOINT_EVERY_S = 86_400.0
-UNJUDGED_MAX = 10_000
-"""Polls that wait for the judges while their room starts again; the oldest then count as missing."""
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
-BREAKS_APART_S_MIN = 60.0
-"""Stores that break in shorter time than that are the disk's: a person must act."""
 DISK_WORKERS = 2
 """One commits while one reads what to send. Each costs an arena of memory."""
-
-
-async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
-    """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first.
-
-    A store that breaks on the way was set aside: the gateway starts anew by itself, unless it was to end, or its disk
-    breaks every one.
-    """
-    broken_s = -math.inf
-    stop = _stopped_by_signal()
-    running = [site]
-    while True:
-        try:
-            return await _run_once(running, ready, stop)
-        except BrokenStoreError as error:
-            now_s = time.monotonic()
-            if stop.is_set() or now_s - broken_s < BREAKS_APART_S_MIN:
-                raise
-            broken_s = now_s
-            log.error("starting again with a new store: %s", error)
-
-
-def _stopped_by_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM, whichever store is open by then, or none."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
-
-
-async def _run_once(running: list[Site], ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
-    """Run the last of ``running``; what is kept while it runs follows it there."""
-    site = running[-1]
-    gateway = Gateway(site)
-    try:
-        async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
-            await gateway.run(ready, stop)
-    except* BabbittError as errors:
-        raise _first(errors) from None
-    finally:
-        running.append(gateway.trials.kept)
-        gateway.close()
-
-
-def _first(errors: BaseExceptionGroup[BabbittError]) -> BabbittError:
-    """Of errors that came up through task groups the first: a person mends one at a time."""
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 class Gateway:
@@ -122,21 +67,19 @@ class Gateway:
         self._started_ns = self._clock.mono_ns()
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._verdicts: dict[str, Verdict] = {}
-        self._unjudged: deque[Batch] = deque(maxlen=UNJUDGED_MAX)
         self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
         folder = _folder(site)
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
-        self._judges = self._make_judges(site) if file.gateway.inference else {}
+        self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
         self._link = _link(site) if file.uplink is not None else None
-        self._norths = self._make_norths()
+        self._norths = Norths(self._make_norths)
         self._serving: list[asyncio.Task[None]] = []
         self._group: asyncio.TaskGroup | None = None
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
-        self._book = _book(self._journal, file.gateway.id) if self._judges else None
+        self.judging.keep_in(self._journal, file.gateway.id)
         self._records = TrackRecords(self._journal)
         self._desk = AlarmDesk([watched(site, asset) for asset in file.asset])
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
@@ -159,20 +102,20 @@ class Gateway:
         """Poll until ``stop``, then commit, give the uplink a moment, and end."""
         asyncio.get_running_loop().set_default_executor(LookupThreads())
         self._introduce(self._site, known={})
-        self._mark(self._judges)
-        for north in self._norths:
-            await north.open()
+        self.judging.mark(self.judging.judges)
+        await self._norths.open()
         async with asyncio.TaskGroup() as group:
             watching = [
                 self._room(group, name, task)
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("panel", self._show_forever), ("update", self.trials.run),
-                    *([("infer", self._judge_forever), ("bundles", self._bundles.run)] if self._judges else []),
+                    *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
                 )
             ]  # fmt: skip
-            self._serving = [self._room(group, north.name, north.run) for north in self._norths]
             self._group = group
+            for north in self._norths.all:
+                self._serve(north)
             keeping = [self._room(group, "commit", self._commit_forever)]
             if self._uplink is not None:
                 keeping.append(self._room(group, "uplink", self._uplink.run))
@@ -183,8 +126,7 @@ class Gateway:
             log.info("stopping")
             await _ended([*watching, *self._serving])
             self._keep()
-            if self._book is not None:
-                self._book.close()
+            self.judging.close()
             await self._on_disk(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
@@ -214,33 +156,19 @@ class Gateway:
 
         Raises ``BabbittError``, and then no part of it runs.
         """
-        judges: dict[str, Judge] = {}
-        if self._judges:
-            # Loading a model takes a while, in which the lines are polled.
-            judges = await self._on_disk(partial(self._make_judges, site, but=self._judged_the_same(site)))
-        renews = bool(self._norths) and shown(site) != shown(self._site)
+        # Loading a model takes a while, in which the lines are polled.
+        judges = await self._on_disk(partial(self.judging.made_for, self._site, site))
+        renews = bool(self._norths.all) and shown(site) != shown(self._site)
         await self._poller.change(site, lambda: self._take_over(site, judges, renews=renews))
         if renews:
-            await self._renew_norths()
+            # Before it returns, so that whoever judges what follows does not judge this.
+            await _ended(self._serving)
+            self._serving = []
+            await self._norths.renew(self._serve)
 
-    async def _renew_norths(self) -> None:
-        """Before it returns, so that whoever judges what follows does not judge this."""
+    def _serve(self, north: North) -> None:
         assert self._group is not None
-        await _ended(self._serving)
-        self._serving = []
-        for north in self._make_norths():
-            try:
-                await north.open()
-            except BabbittError as error:
-                log.error("%s is not served until the gateway is started again: %s", north.name, error)
-                continue
-            self._norths.append(north)
-            self._serving.append(self._room(self._group, north.name, north.run))
-
-    def _judged_the_same(self, site: Site) -> set[str]:
-        """Machines whose judge may stay."""
-        before = {asset.id: judged_by(self._site, asset) for asset in self._site.file.asset}
-        return {asset.id for asset in site.file.asset if before.get(asset.id) == judged_by(site, asset)}
+        self._serving.append(self._room(self._group, north.name, north.run))
 
     def _take_over(self, site: Site, judges: dict[str, Judge], *, renews: bool) -> None:
         """Between the last reading of the old and the first of the new: everyone else learns of it.
@@ -248,20 +176,13 @@ class Gateway:
         What other systems see is built for one site: where that ``renews``, their servers start anew afterwards.
         """
         before = {asset.id: introduction(self._site, asset) for asset in self._site.file.asset}
-        stays = {asset.id for asset in site.file.asset}
         self._keep()
-        for name, judge in judges.items():
-            state = self._journal.kept(f"judge/{name}")
-            if state is not None:
-                judge.restore(state)
-        self._mark(judges)
+        self.judging.take_over(site, judges)
         self._site = site
         self._seats.change(site)
         self._desk.change([watched(site, asset) for asset in site.file.asset])
         self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
-        self._judges = {**{asset: judge for asset, judge in self._judges.items() if asset in stays}, **judges}
-        self._verdicts = {asset: verdict for asset, verdict in self._verdicts.items() if asset in stays}
-        self._norths = [] if renews else self._norths
+        self._norths.all = [] if renews else self._norths.all
         self._introduce(site, known=before)
 
     def _deliver(self, batch: Batch) -> None:
@@ -272,18 +193,15 @@ class Gateway:
             # Whatever breaks before it: what was read is kept.
             self._kept.append(batch)
         self.trials.observe(batch)
-        if batch.asset in self._judges:
-            self._unjudged.append(batch)
-        for north in self._norths:
-            north.deliver(batch)
+        self.judging.observe(batch)
+        self._norths.deliver(batch)
 
     def _announce(self, alarms: list[Alarm]) -> None:
         """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
         for alarm in alarms:
             log.info("alarm %s %s: %s", alarm.state.value, alarm.asset, alarm.sentence)
             self._journal.record(alarm, lane=Lane.URGENT)
-            for north in self._norths:
-                north.announce(alarm)
+            self._norths.announce(alarm)
         if alarms:
             self._lamp.set()
             self._urgent.set()
@@ -323,44 +241,9 @@ class Gateway:
         if self._uplink is not None:
             self._uplink.nudge()
 
-    async def _judge_forever(self) -> None:
-        """Hand the judges what was read and ask for verdicts. A judge that breaks stops neither polls nor lamps."""
-        interval_ns = self._site.file.gateway.verdict_interval_ms * 1_000_000
-        due_ns = self._clock.mono_ns() + interval_ns
-        marked_ns = self._clock.mono_ns()
-        while True:
-            await self._clock.sleep(JUDGE_TICK_S)
-            while self._unjudged:
-                batch = self._unjudged.popleft()
-                if batch.asset in self._judges:
-                    self._judges[batch.asset].observe(batch)
-            if self._clock.mono_ns() >= due_ns:
-                due_ns += interval_ns * (1 + (self._clock.mono_ns() - due_ns) // interval_ns)
-                self._ask_judges()
-            if self._clock.mono_ns() - marked_ns > CHECKPOINT_EVERY_S * 1e9:
-                marked_ns = self._clock.mono_ns()
-                self._mark(self._judges)
-
-    def _mark(self, judges: Mapping[str, Judge]) -> None:
-        """Whoever replays the verdicts begins where a judge stands now."""
-        if self._book is not None:
-            for asset, judge in judges.items():
-                self._book.mark(asset, self._clock.wall_ns(), judge.checkpoint())
-
-    def _ask_judges(self) -> None:
-        for asset, judge in self._judges.items():
-            if asset in self._verdicts and self._verdicts[asset].bundle != judge.bundle:
-                self._mark({asset: judge})
-            mono_ns, bundle = self._clock.mono_ns(), judge.bundle
-            judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
-            if judged is not None and self._book is not None:
-                seen = replace(judged, mono_ns=mono_ns, first_ns=judge.first_ns, polls=judge.polls)
-                verdict = self._verdicts[judged.asset] = self._book.enter(seen)
-                self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
-                for north in self._norths:
-                    north.judge(verdict)
-            if judge.bundle != bundle:  # It broke while it was asked, and the one before it counts again.
-                self._mark({asset: judge})
+    def _judged(self, verdict: Verdict) -> None:
+        self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
+        self._norths.judge(verdict)
 
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""
@@ -389,8 +272,7 @@ class Gateway:
     def _keep(self) -> None:
         self._journal.keep("alarm", self._desk.state())
         self._journal.keep("clock", self._watch.state())
-        for asset, judge in self._judges.items():
-            self._journal.keep(f"judge/{asset}", judge.state())
+        self.judging.keep()
 
     def _restore(self) -> None:
         self._watch.restore(self._journal.kept("clock") or b"")
@@ -398,16 +280,7 @@ class Gateway:
         state = self._journal.kept("alarm")
         if state is not None:
             self._desk.restore(state)
-        for asset, judge in self._judges.items():
-            state = self._journal.kept(f"judge/{asset}")
-            if state is not None:
-                judge.restore(state)
-
-    def _make_judges(self, site: Site, but: Collection[str] = ()) -> dict[str, Judge]:
-        """A judge for each asset ``but`` some. Models and their runtime are loaded only where there is judging."""
-        from edge.infer import load_judges
-
-        return load_judges(site, partial(self._seats.bundle_for, site=site), but)
+        self.judging.restore()
 
     def _make_uplink(self, link: Link) -> Uplink:
         from edge.uplink import Uplink
@@ -420,7 +293,7 @@ class Gateway:
         uplink = self._site.file.uplink
         return Bundles(
             self._seats, self._link.desk() if self._link is not None else None, clock=self._clock, workers=self._disk,
-            interval_s=uplink.ask_interval_s if uplink is not None else 0.0, judges=lambda: self._judges,
+            interval_s=uplink.ask_interval_s if uplink is not None else 0.0, judges=lambda: self.judging.judges,
             classes=lambda: {asset.id: asset.class_ for asset in self._site.file.asset},
             signals=lambda asset: signals(self._site, asset), tell=self._journal.record,
         )  # fmt: skip
@@ -457,7 +330,7 @@ class Gateway:
     def _view(self) -> Any:
         return compose(
             PanelState(
-                alarms=self._desk.standing(), verdicts=self._verdicts, names=self._desk.names(),
+                alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
                 stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
                 backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
                 records=self._records.by_asset(self._bundles.desired),
@@ -487,13 +360,13 @@ class Gateway:
             },
             "clock": status.of_clock(self._watch.now),
             "units": [status.of_unit(unit) for unit in self._poller.status()],
-            "verdicts": [status.of_verdict(verdict) for verdict in self._verdicts.values()],
-            "worked": {asset: judge.worked for asset, judge in self._judges.items()},
+            "verdicts": [status.of_verdict(verdict) for verdict in self.judging.verdicts.values()],
+            "worked": self.judging.worked(),
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "ledger": await self._on_disk(self._journal.totals),
             "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
-            "north": {north.name: north.status() for north in self._norths},
+            "north": {north.name: north.status() for north in self._norths.all},
             "restarts": dict(self._restarts),
             "configuration": self.trials.brief(),
             "bundles": self._bundles.status(),
@@ -538,9 +411,3 @@ def _link(site: Site) -> HttpLink:
     assert site.file.uplink is not None
     token_file = site.resolve(site.file.uplink.token_file)
     return HttpLink(site.file.uplink, token_file=token_file, gateway=site.file.gateway.id)
-
-
-def _book(journal: Journal, gateway: str) -> Book:
-    from edge.infer.book import Book
-
-    return Book(journal, gateway)

@@ -1,0 +1,10 @@
+"""Builds every room and hands each what it needs. The only place that knows them all; it decides nothing.
+
+``start`` runs a gateway until a signal; ``gateway`` is the rooms of one; ``judging`` and ``norths`` hold those of which
+there may be many.
+"""
+
+from edge.runtime.gateway import Gateway
+from edge.runtime.start import run
+
+__all__ = ["Gateway", "run"]
