@@ -14,6 +14,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from edge.contract.block import Block
+from edge.contract.commands import Outcome
 from edge.contract.types import (
     CHECKPOINT_CHARS_MAX,
     Alarm,
@@ -95,6 +96,11 @@ def _check_record(record: Record) -> None:
             _check_number("period in ms", record.period_ms, 1, PERIOD_MS_MAX)
         case Alarm():
             _check_name("rule", record.rule)
+            _check_number("repeats", record.repeats, 0, COUNT_MAX)
+        case Outcome():
+            _check_name("tag", record.tag)
+            _check_number("order", record.order, 0, TIME_NS_MAX)
+            _check_number("number", record.number, 0, TIME_NS_MAX)
         case Dropped():
             _check_name("tag", record.tag)
             _check_number("count", record.count, 0, COUNT_MAX)

@@ -30,6 +30,7 @@ from cloud.store.rows import (
 )  # fmt: skip
 from cloud.store.schema import database, open_for_reading
 from edge.contract.block import Block, Dictionary, decode_block, peek
+from edge.contract.commands import Outcome
 from edge.contract.types import Alarm, AlarmState, Asset, BundleChange, Quality, Verdict
 
 _STANDING = (str(AlarmState.UNACKNOWLEDGED), str(AlarmState.ACKNOWLEDGED), str(AlarmState.RETURNED))
@@ -120,6 +121,14 @@ class Reader:
         rows = self._all(_BUNDLE_CHANGES, (asset, limit))
         return [msgspec.json.decode(row[0], type=BundleChange) for row in rows]
 
+    def outcomes(self, asset: int, *, limit: int) -> list[Outcome]:
+        """The latest steps with commands and contracts at an asset, newest first."""
+        return [msgspec.json.decode(row[0], type=Outcome) for row in self._all(_OUTCOMES, (asset, limit))]
+
+    def outcomes_of(self, command: str) -> list[Outcome]:
+        """Every step with the command of this id, the oldest first."""
+        return [msgspec.json.decode(row[0], type=Outcome) for row in self._all(_OUTCOMES_OF, (command,))]
+
     def opened(self, ids: Sequence[int]) -> list[Block]:
         """These blocks, by id, opened. Raises ``BlockError`` where one was altered."""
         data = [row[0] for row in self._all(_BYTES, (json.dumps(list(ids)),))]
@@ -196,6 +205,8 @@ _MACHINES = (
     " FROM asset JOIN gateway ON gateway.id = asset.gateway JOIN glance ON glance.asset = asset.id"
     " WHERE class IS NOT NULL"
 )
+_OUTCOMES = "SELECT record FROM outcome WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
+_OUTCOMES_OF = "SELECT record FROM outcome WHERE command = ? ORDER BY stream, seq, place"
 _BUNDLE_CHANGES = "SELECT record FROM bundle_change WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
 _JUDGED = (
     "SELECT at_ns, json_extract(record, '$.bundle'), rul_h IS NULL, json_extract(record, '$.anomalous')"

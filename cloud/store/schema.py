@@ -96,6 +96,14 @@ CREATE TABLE IF NOT EXISTS bundle_change(
     asset INTEGER NOT NULL, stream INTEGER NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, record TEXT NOT NULL,
     PRIMARY KEY(asset, stream, seq, place)
 ) STRICT, WITHOUT ROWID;
+-- What came of commands, in the gateway's own order: an audit. `command` is empty for what concerns a contract alone.
+CREATE TABLE IF NOT EXISTS outcome(
+    stream INTEGER NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, asset INTEGER NOT NULL,
+    command TEXT NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY(stream, seq, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS outcome_of_command ON outcome(command, stream, seq, place);
+CREATE INDEX IF NOT EXISTS outcome_of_asset ON outcome(asset, stream, seq, place);
 """
 """Derived tables that a store of this version may lack: none of its blocks says anything that would be in them."""
 
@@ -208,10 +216,9 @@ INSERT INTO progress VALUES (1, 0);
 )
 
 DERIVED_TABLES = (
-    "glance", "span", "latest", "verdict", "alarm", "alarm_change", "bundle_change", "waveform", "dropped", "ledger",
-    "held", "minute",
-    "hour", "clock", "untrusted", "unsettled", "dirty", "derived", "derived_part", "progress",
-    *CHUNK_TABLES,
+    "glance", "span", "latest", "verdict", "alarm", "alarm_change", "bundle_change", "outcome", "waveform", "dropped",
+    "ledger", "held", "minute", "hour", "clock", "untrusted", "unsettled", "dirty", "derived", "derived_part",
+    "progress", *CHUNK_TABLES,
 )  # fmt: skip
 
 

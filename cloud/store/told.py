@@ -14,6 +14,7 @@ import msgspec
 
 from cloud.store import healths
 from cloud.store.stored import Names, Stored
+from edge.contract.commands import Outcome
 from edge.contract.types import Alarm, Asset, BundleChange, LedgerRow, Verdict
 
 _NEWEST = """
@@ -54,6 +55,10 @@ def tell(connection: sqlite3.Connection, names: Names, one: Stored) -> None:
             case BundleChange():
                 step = (names.asset(one.gateway, record.asset), one.stream, one.seq, place, as_json(record))
                 connection.execute("INSERT OR REPLACE INTO bundle_change VALUES (?,?,?,?,?)", step)
+            case Outcome():
+                asset = names.asset(one.gateway, record.asset)
+                found = (one.stream, one.seq, place, asset, record.command, as_json(record))
+                connection.execute("INSERT OR REPLACE INTO outcome VALUES (?,?,?,?,?,?)", found)
 
 
 def _verdict(connection: sqlite3.Connection, asset: int, one: Stored, told: Verdict) -> None:
@@ -88,6 +93,6 @@ def _number(figure: float | None) -> float | None:
     return figure if figure is not None and math.isfinite(figure) else None
 
 
-def as_json(record: Asset | Verdict | Alarm | LedgerRow | BundleChange) -> str:
+def as_json(record: Asset | Verdict | Alarm | LedgerRow | BundleChange | Outcome) -> str:
     """A record as JSON. A number that is not finite becomes null, so a verdict has to be ``finite`` before."""
     return msgspec.json.encode(record).decode()

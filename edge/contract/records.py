@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from edge.contract import waveform
+from edge.contract.commands import Outcome
 from edge.contract.types import (
     Alarm,
     Asset,
@@ -38,11 +39,13 @@ from edge.errors import BlockError
 _TYPES: dict[str, type[Any]] = {
     "asset": Asset, "verdict": Verdict, "alarm": Alarm, "dropped": Dropped, "ledger": LedgerRow, "clock": ClockSet,
     "waveform": Waveform, "checkpoint": Checkpoint, "bundle": BundleChange,
+    "outcome": Outcome,
 }  # fmt: skip
 _NAMES = {cls: name for name, cls in _TYPES.items()}
 _PARTS = (Reason, SensorState, SurvivalPoint, Tag)
 _FIELDS = {cls: tuple(field.name for field in fields(cls)) for cls in (*_TYPES.values(), *_PARTS)}
 _LATER = {
+    Alarm: ("latched", "held", "until_ns", "by", "why", "group", "first", "repeats"),
     Reason: ("since_ns",),
     Tag: ("period_ms", "heartbeat_ms"),
     Verdict: (

@@ -12,6 +12,8 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.contract.commands import Outcome
+
 Value = float | int | bool | str | None
 """One reading's value. None where, and only where, the quality is bad."""
 
@@ -253,9 +255,29 @@ class AlarmState(StrEnum):
         return self in (AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED)
 
 
+class Held(StrEnum):
+    """Why an alarm is kept from people although it may be active: a state of its own beside ``AlarmState``.
+
+    Shelved by an operator, for a time or once; suppressed by design, as its process is in a state in which it means
+    nothing; out of service, until somebody puts it back (ISA-18.2 states G, H and I).
+    """
+
+    NOT = ""
+    SHELVED = "shelved"
+    SUPPRESSED = "suppressed"
+    OUT_OF_SERVICE = "out of service"
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One alarm after one change of its state. ``asset`` and ``rule`` together name it; ``since_ns`` is its raising."""
+    """One alarm after one change of its state. ``asset`` and ``rule`` together name it; ``since_ns`` is its raising.
+
+    The rest came later, and is left out where it is as by default. A ``latched`` one stays, although its condition is
+    gone, until somebody resets it. ``held``, until ``until_ns`` where that is not 0: it calls nobody, and its state
+    goes on beneath. ``by`` and ``why``: who acknowledged, shelved or reset it last, in what words. ``group`` is that of
+    alarms with one likely cause, of which the ``first`` is marked. ``repeats`` counts how often it was announced again
+    because nobody had acknowledged it.
+    """
 
     asset: str
     rule: str
@@ -268,6 +290,14 @@ class Alarm:
     sentence: str
     cause: str = ""
     action: str = ""
+    latched: bool = field(default=False, repr=False)
+    held: Held = field(default=Held.NOT, repr=False)
+    until_ns: int = field(default=0, repr=False)
+    by: str = field(default="", repr=False)
+    why: str = field(default="", repr=False)
+    group: str = field(default="", repr=False)
+    first: bool = field(default=False, repr=False)
+    repeats: int = field(default=0, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,7 +481,7 @@ class BundleChange:
     words: str
 
 
-Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform | Checkpoint | BundleChange
+Record = Asset | Verdict | Alarm | Dropped | LedgerRow | ClockSet | Waveform | Checkpoint | BundleChange | Outcome
 """What travels in a block beside readings."""
 
 

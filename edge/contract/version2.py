@@ -21,6 +21,7 @@ from edge.errors import BlockError
 VERSION = 2
 RECORDS = frozenset((
     "asset", "verdict", "alarm", "dropped", "ledger", "clock", "waveform", "checkpoint", "bundle",
+    "outcome",
 ))  # fmt: skip
 _TELEMETRY, _THINNED, _NAMED, _COMPRESSED = 1, 2, 4, 8
 _LISTS = ("schemas", "groups", "texts", "scales", "records")

@@ -30,6 +30,7 @@ from edge.described import deadbands_of, introduction, shown, signals, watched
 from edge.drivers import make_driver, make_source
 from edge.errors import StoreError
 from edge.journal import ByException, open_journal
+from edge.latest import Latest
 from edge.local_socket import Handler
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
@@ -67,6 +68,7 @@ class Gateway:
         self._started_ns = self._clock.mono_ns()
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self.latest = Latest()
         self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
         folder = _folder(site)
@@ -180,6 +182,7 @@ class Gateway:
         self.judging.take_over(site, judges)
         self._site = site
         self._seats.change(site)
+        self.latest.clear()
         self._desk.change([watched(site, asset) for asset in site.file.asset])
         self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
         self._norths.all = [] if renews else self._norths.all
@@ -192,6 +195,7 @@ class Gateway:
         finally:
             # Whatever breaks before it: what was read is kept.
             self._kept.append(batch)
+        self.latest.observe(batch)
         self.trials.observe(batch)
         self.judging.observe(batch)
         self._norths.deliver(batch)

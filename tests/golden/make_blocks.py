@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edge.contract.block import VERSION, Block, Dictionary, encode_block, pack_dictionary
+from edge.contract.commands import CommandStep, Outcome
 from edge.contract.types import (
     Alarm,
     AlarmState,
@@ -29,6 +30,7 @@ from edge.contract.types import (
     Cause,
     ClockSet,
     Dropped,
+    Held,
     Key,
     Lane,
     LedgerRow,
@@ -142,6 +144,27 @@ def bundle_changes() -> list[Record]:
     ]
 
 
+def the_floor() -> list[Record]:
+    """What people do: alarms that were shelved, latched and grouped, and an audited setpoint."""
+    held = Alarm(
+        "pump-1", "flow_low", "flow_m3_h", Priority.LOW, AlarmState.UNACKNOWLEDGED, START_NS, START_NS + 5, 41.5,
+        "Flow is low.", held=Held.SHELVED, until_ns=START_NS + 3600 * 10**9, by="ada", why="valve is being exchanged",
+    )  # fmt: skip
+    latched = Alarm(
+        "pump-1", "vibration_trip", "vibration_mm_s", Priority.HIGH, AlarmState.RETURNED, START_NS, START_NS + 6, 8.0,
+        "Vibration was in zone D.", latched=True, group="bearing", first=True, repeats=2,
+    )  # fmt: skip
+    asked = Outcome(
+        "pump-1", START_NS, "ef" * 32, 7, "ab" * 32, "speed_setpoint_rpm", CommandStep.WRITING, 2700.0, 2950.0, None,
+        "ada", "two people approved it", 1, "12" * 32,
+    )  # fmt: skip
+    done = Outcome(
+        "pump-1", START_NS + 1, "ef" * 32, 7, "ab" * 32, "speed_setpoint_rpm", CommandStep.ROLLED_BACK, 2700.0, 2950.0,
+        2950.0, "gateway", "vibration_mm_s > 7.1", 2, "34" * 32,
+    )  # fmt: skip
+    return [held, latched, asked, done]
+
+
 def snapshots() -> list[Record]:
     """Every type of sample, smooth and rough, with what is easily lost."""
     wave = [round(3000 * math.sin(i / 9)) for i in range(300)]
@@ -176,6 +199,7 @@ BLOCKS: dict[str, Golden] = {
     "empty": Golden(),
     "snapshots": Golden(records=snapshots()),
     "bundle-changes": Golden(records=bundle_changes()),
+    "the-floor": Golden(records=the_floor()),
     "named": Golden(batches=every_kind(), records=every_record(), named=[*wide(), *every_kind()]),
     "partly-named": Golden(batches=every_kind(), named=every_kind()[:3]),
     "one-poll": Golden(batches=every_kind()[:1], named=every_kind()),

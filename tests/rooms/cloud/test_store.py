@@ -22,6 +22,7 @@ from cloud.store.rebuild import rebuild
 from cloud.store.schema import DERIVED_TABLES, open_for_writing
 from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block
+from edge.contract.commands import CommandStep, Outcome
 from edge.contract.types import (
     Alarm,
     AlarmState,
@@ -150,6 +151,10 @@ def history() -> list[bytes]:
         "ok",
     )
     counts = BundleChange("spindle-1", START_NS + 9, "ab" * 32, "cd" * 32, BundleStep.COUNTS, 3, 20, "no worse")
+    step = Outcome(
+        "spindle-1", START_NS + 9, "ef" * 32, 7, "ab" * 32, "speed_rpm", CommandStep.EXECUTED, 2700.0, 2950.0,
+        2700.0, "ada", "as asked",
+    )  # fmt: skip
     lost = Dropped("spindle-1", "vibration_mm_s", Cause.POWER, 3, START_NS, START_NS + 9)
     bad = [batch(90 + i, None, bad=Quality.BAD_BUS) for i in range(5)]
     return [
@@ -157,7 +162,7 @@ def history() -> list[bytes]:
         *(telemetry(seq) for seq in range(2, 19)),
         block(19, bad, [verdict]),
         block(20, records=[raised, lost]),
-        block(21, [batch(900, 5.5)], [cleared, counts]),
+        block(21, [batch(900, 5.5)], [cleared, counts, step]),
     ]
 
 

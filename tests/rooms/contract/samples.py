@@ -14,6 +14,7 @@ import zstandard
 from hypothesis import strategies as st
 
 from edge.contract.block import Dictionary, encode_block
+from edge.contract.commands import CommandStep, Outcome
 from edge.contract.types import (
     Alarm,
     AlarmState,
@@ -25,6 +26,7 @@ from edge.contract.types import (
     Checkpoint,
     ClockSet,
     Dropped,
+    Held,
     Key,
     Lane,
     LedgerRow,
@@ -112,7 +114,11 @@ records: st.SearchStrategy[Record] = st.one_of(
     verdicts,
     st.builds(
         Alarm, texts, texts, texts, st.sampled_from(Priority), st.sampled_from(AlarmState), int64, int64, _numbers,
-        texts, texts, texts,
+        texts, texts, texts, st.booleans(), st.sampled_from(Held), int64, texts, texts, texts, st.booleans(), int64,
+    ),
+    st.builds(
+        Outcome, texts, int64, texts, int64, texts, texts, st.sampled_from(CommandStep), _numbers, _numbers, _numbers,
+        texts, texts, int64, texts,
     ),
     st.builds(Dropped, texts, texts, st.sampled_from(Cause), _counts, int64, int64),
     st.builds(LedgerRow, texts, texts, int64, *[_counts] * 14),

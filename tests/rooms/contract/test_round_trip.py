@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.contract.block import claimed_key, decode_block, pack_dictionary, peek
+from edge.contract.commands import Outcome
 from edge.contract.types import (
     Alarm,
     Asset,
@@ -117,6 +118,7 @@ def test_a_decoder_written_from_the_readme_agrees(
 NAMES = {
     Asset: "asset", Verdict: "verdict", Alarm: "alarm", Dropped: "dropped", LedgerRow: "ledger", ClockSet: "clock",
     Waveform: "waveform", Checkpoint: "checkpoint", BundleChange: "bundle",
+    Outcome: "outcome",
 }  # fmt: skip
 
 

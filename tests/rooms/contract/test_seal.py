@@ -7,12 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 
 from edge.contract.block import decode_block, encode_block
-from edge.contract.seal import LEAP, Link, canonical, genesis, seal_of
+from edge.contract.commands import Command, CommandStep, Outcome, Signed, signed_message
+from edge.contract.seal import LEAP, Link, canonical, genesis, genesis_of_audit, seal_of
 from edge.contract.types import Key, Lane, Reason, Urgency, Verdict
 from tests.rooms.contract.samples import BOOT, KEY, verdicts
 
@@ -105,3 +107,32 @@ def test_any_verdict_has_the_same_seal_on_both_sides_of_the_wire(verdict: Verdic
     (arrived,) = decode_block(data).records
     assert isinstance(arrived, Verdict)
     assert seal_of(BEGUN.seal, arrived) == arrived.seal == made.seal
+
+
+def test_outcomes_of_a_gateway_are_chained_in_the_same_way() -> None:
+    step = Outcome(
+        "pump-1", 1, "ef" * 32, 7, "ab" * 32, "speed_rpm", CommandStep.WRITING, 2700, 2950.0, None, "ada", "approved"
+    )  # fmt: skip
+    begun = Link(0, genesis_of_audit("gw-1", EPOCH))
+    first = begun.sealed(step)
+    second = begun.after(first).sealed(replace(step, step=CommandStep.EXECUTED, read_back=2700.0))
+    assert begun.holds(first)
+    assert begun.after(first).holds(second)
+    assert canonical(first) == canonical(replace(first, value=2700.0))
+    assert not begun.holds(replace(first, by="eve"))
+    assert not begun.holds(second)
+
+
+def test_what_is_signed_of_a_command_is_every_field_but_the_signatures() -> None:
+    command = Command("gw-1", 7, "ab" * 32, "pump-1", "speed_rpm", 2700.0, 10, 20, "ada", "saves 8 %")
+    assert signed_message(command) == (
+        b"babbitt command v1\n"
+        b'{"asset":"pump-1","by":"ada","contract":"' + b"ab" * 32 + b'","expires_ns":20,"gateway":"gw-1",'
+        b'"issued_ns":10,"order":7,"tag":"speed_rpm","value":2700.0,"why":"saves 8 %"}\n'
+    )
+    assert replace(command, signed=(Signed("00" * 8, 11, "sig"),)).id == command.id
+    changes: list[dict[str, Any]] = [
+        {"gateway": "gw-2"}, {"order": 8}, {"contract": "cd" * 32}, {"asset": "pump-2"}, {"tag": "flow"},
+        {"value": 2701.0}, {"issued_ns": 11}, {"expires_ns": 21}, {"by": "eve"}, {"why": ""},
+    ]  # fmt: skip
+    assert len({command.id, *(replace(command, **change).id for change in changes)}) == 11
