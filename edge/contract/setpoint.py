@@ -1,0 +1,269 @@
+"""A setpoint contract: what may be written to one tag of one machine, as data that an engineer signs.
+
+One TOML file a contract, ``contracts/ID.toml``; its name among machines is the SHA-256 of the file's bytes, which is
+what is signed, so no two readings of it can differ. ``edge/contract/README.md`` says what each key means.
+
+Nothing is taken that is unknown, missing, of another type or out of range, and every such thing is told at once, not
+the first alone. Whether gateway, asset, tags and bounds fit a site is ``edge.config.setpoint``'s to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.contract.expression import TEXT_MAX, ExpressionError, parse_expression
+from edge.contract.setpoint_file import Fields, tables_of
+from edge.contract.signature import fingerprint
+from edge.contract.terms import Expression, TagRef
+from edge.errors import ConfigError
+
+BYTES_MAX = 16 * 1024
+CONDITIONS_MAX = 16
+REGRETS_MAX = 8
+PERSONS_MAX = 16
+DAY_S = 86_400.0
+LIFE_MAX_NS = 5 * 366 * 86_400 * 1_000_000_000
+"""Longer than this nobody can answer for a machine."""
+ID = r"[a-z0-9][a-z0-9_-]{0,62}"
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}"
+_TAG = r"[a-z][a-z0-9_]{0,62}"
+_FIGURE_MAX = 1e15
+
+
+class Mode(StrEnum):
+    """What a command in order leads to: a line in the audit; a line for the operator, who alone acts; a write once
+    enough others have approved; a write at once.
+    """
+
+    SHADOW = "shadow"
+    ADVISE = "advise"
+    APPROVE = "approve"
+    AUTO = "auto"
+
+    @property
+    def writes(self) -> bool:
+        return self in (Mode.APPROVE, Mode.AUTO)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whoever may ``command``, ``approve`` or both, by an Ed25519 public key of 32 bytes."""
+
+    name: str
+    key: bytes
+    may: frozenset[str]
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Regret:
+    """A figure that must not get worse: while it is watched, the mean of ``tag`` over the last ``over_s`` against that
+    over as long before the write. ``percent`` of that worse, ``up`` or ``down``, is regretted: rolled back.
+    """
+
+    tag: TagRef
+    worse: str
+    percent: float
+    over_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetpointContract:
+    """``low`` to ``high`` (both allowed) of ``tag``, in ``unit``, under the conditions that follow.
+
+    One write changes it by at most ``step_max``, all writes within any minute by at most ``rate_per_min`` together,
+    and from one to the next ``dwell_s`` pass. A write is done when, within ``settle_s``, it reads back within
+    ``tolerance``. Every ``precondition`` must hold before: one that cannot be told (None) refuses as a false one does.
+    For ``watch_s`` after it an ``abort`` that holds rolls back, and so does one that could not be told for ``blind_s``.
+    In all conditions a reading older than ``fresh_s`` is not known.
+
+    ``approvals`` are wanted in mode ``approve`` besides whoever gave the command, each of another key. It holds from
+    ``valid_from_ns`` until before ``expires_ns``. Of one ``id`` the highest ``version`` counts, and no lower one again.
+    ``hash`` (64 hex digits) names it, byte for byte.
+    """
+
+    hash: str
+    id: str
+    version: int
+    why: str
+    gateway: str
+    asset: str
+    tag: str
+    unit: str
+    low: float
+    high: float
+    step_max: float
+    rate_per_min: float
+    dwell_s: float
+    tolerance: float
+    settle_s: float
+    fresh_s: float
+    precondition: tuple[Expression, ...]
+    abort: tuple[Expression, ...]
+    blind_s: float
+    watch_s: float
+    regret: tuple[Regret, ...]
+    mode: Mode
+    approvals: int
+    valid_from_ns: int
+    expires_ns: int
+    person: tuple[Person, ...]
+
+    @property
+    def needs(self) -> tuple[TagRef, ...]:
+        """Every tag that it asks about, with its asset, each once: in conditions, in regrets, and its own."""
+        told = [ref for expression in (*self.precondition, *self.abort) for ref in expression.tags]
+        told += [regret.tag for regret in self.regret]
+        return tuple(dict.fromkeys([TagRef(self.tag, self.asset), *(ref.at(self.asset) for ref in told)]))
+
+    def person_of(self, key: str) -> Person | None:
+        """Whose key has this fingerprint."""
+        return next((person for person in self.person if person.fingerprint == key), None)
+
+
+def contract_hash(data: bytes) -> str:
+    """How machines call the contract whose file holds ``data``: 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse_contract(data: bytes, *, where: str) -> SetpointContract:
+    """The contract in a file's bytes. Raises ``ConfigError`` with the first of what ``read_contract`` finds."""
+    contract, problems = read_contract(data, where=where)
+    if contract is None:
+        raise problems[0]
+    return contract
+
+
+def read_contract(data: bytes, *, where: str) -> tuple[SetpointContract | None, list[ConfigError]]:
+    """The contract, or everything that is wrong with it. ``where`` is the file's name in what is said."""
+    if len(data) > BYTES_MAX:
+        return None, [ConfigError(where, f"has {len(data):,} bytes", f"a contract has at most {BYTES_MAX:,}")]
+    try:
+        fields = Fields(tables_of(data, where), where=where)
+    except ConfigError as error:
+        return None, [error]
+    contract = _contract(fields, contract_hash(data))
+    _check(contract, fields)
+    return (None, fields.problems) if fields.problems else (contract, [])
+
+
+def _contract(fields: Fields, found: str) -> SetpointContract:
+    contract = SetpointContract(
+        hash=found,
+        id=fields.text("id", ID, "a-z, 0-9, - and _, as the file is named"),
+        version=fields.whole("version", 1, 10**9, 1),
+        why=fields.text("why", r"[^\x00-\x1f\x7f]{0,300}", "a line of up to 300 characters", ""),
+        gateway=fields.text("gateway", _NAME, "`gateway.id` of the site"),
+        asset=fields.text("asset", _NAME, "the id of an asset of the site"),
+        tag=fields.text("tag", _TAG, "a writable tag of the asset"),
+        unit=fields.text("unit", r"[^\x00-\x1f\x7f]{0,20}", "the tag's unit as its profile has it"),
+        low=fields.real("low", -_FIGURE_MAX, _FIGURE_MAX),
+        high=fields.real("high", -_FIGURE_MAX, _FIGURE_MAX),
+        step_max=fields.real("step_max", 0, _FIGURE_MAX, above=True),
+        rate_per_min=fields.real("rate_per_min", 0, _FIGURE_MAX, above=True),
+        dwell_s=fields.real("dwell_s", 0, 30 * DAY_S),
+        tolerance=fields.real("tolerance", 0, _FIGURE_MAX),
+        settle_s=fields.real("settle_s", 0, 600, above=True),
+        fresh_s=fields.real("fresh_s", 0, 3600, 10.0, above=True),
+        precondition=_conditions(fields, "precondition"),
+        abort=_conditions(fields, "abort"),
+        blind_s=fields.real("blind_s", 0, 3600, 10.0, above=True),
+        watch_s=fields.real("watch_s", 0, 7 * DAY_S, 0.0),
+        regret=tuple(_regret(entry) for entry in fields.tables("regret", REGRETS_MAX)),
+        mode=Mode(fields.choice("mode", tuple(Mode))),
+        approvals=fields.whole("approvals", 0, PERSONS_MAX, 0),
+        valid_from_ns=fields.moment("valid_from"),
+        expires_ns=fields.moment("expires"),
+        person=tuple(_person(entry) for entry in fields.tables("person", PERSONS_MAX)),
+    )
+    fields.nothing_else()
+    return contract
+
+
+def _conditions(fields: Fields, name: str) -> tuple[Expression, ...]:
+    found = []
+    for i, text in enumerate(fields.texts(name, CONDITIONS_MAX, TEXT_MAX)):
+        try:
+            found.append(parse_expression(text))
+        except ExpressionError as error:
+            fields.wrong(f"{name}[{i}]", str(error))
+    return tuple(found)
+
+
+def _regret(fields: Fields) -> Regret:
+    asset, _, tag = fields.text("tag", rf"({_NAME}\.)?{_TAG}", "`tag` or `asset.tag`").rpartition(".")
+    found = Regret(
+        TagRef(tag, asset), fields.choice("worse", ("up", "down")), fields.real("percent", 0, 1000, above=True),
+        fields.real("over_s", 1, DAY_S, 60.0),
+    )  # fmt: skip
+    fields.nothing_else()
+    return found
+
+
+def _person(fields: Fields) -> Person:
+    name = fields.text("name", r"[^\x00-\x1f\x7f]{1,60}", "what people call them, up to 60 characters")
+    found = Person(name, fields.key("key"), frozenset(fields.texts("may", 2, 10, least=1)))
+    if found.may - {"command", "approve"}:
+        fields.wrong("may", f"found {', '.join(sorted(found.may))}", '"command", "approve" or both')
+    fields.nothing_else()
+    return found
+
+
+def _check(contract: SetpointContract, fields: Fields) -> None:
+    """What single keys cannot tell. Figures that could not be read are NaN, of which nothing here is said."""
+    low, high = contract.low, contract.high
+    if low >= high:
+        fields.wrong("low", f"found {low:g}, `high` is {high:g}", "low < high")
+    if contract.step_max > contract.rate_per_min:
+        fields.wrong(
+            "step_max", f"found {contract.step_max:g}, `rate_per_min` is {contract.rate_per_min:g}",
+            "a step larger than a minute's change could never be made",
+        )  # fmt: skip
+    if contract.tolerance >= contract.step_max:
+        fields.wrong(
+            "tolerance", f"found {contract.tolerance:g}, `step_max` is {contract.step_max:g}",
+            "what reads back within less than a step proves that it was written",
+        )  # fmt: skip
+    if contract.expires_ns <= contract.valid_from_ns:
+        fields.wrong("expires", "is not after `valid_from`", "it holds from the one until before the other")
+    elif contract.expires_ns - contract.valid_from_ns > LIFE_MAX_NS:
+        fields.wrong("expires", "is more than five years after `valid_from`", "sign it anew when its time is over")
+    if contract.watch_s == 0 and (contract.abort or contract.regret):
+        fields.wrong("watch_s", "found 0 with `abort` or `regret`", "say for how many seconds they are watched")
+    if TagRef(contract.tag, contract.asset) in [regret.tag.at(contract.asset) for regret in contract.regret]:
+        fields.wrong("regret", f"names {contract.tag}, which is what is written", "name a figure that follows from it")
+    _check_persons(contract, fields)
+
+
+def _check_persons(contract: SetpointContract, fields: Fields) -> None:
+    for what, found in (
+        ("name", Counter(p.name for p in contract.person)), ("key", Counter(p.fingerprint for p in contract.person)),
+    ):  # fmt: skip
+        twice = [value for value, count in found.items() if value and count > 1]
+        if twice:
+            fields.wrong(f"person.{what}", f"{twice[0]!r} stands twice", "two approvals are those of two people")
+    if any(problem.problem.startswith("`person") for problem in fields.problems):
+        return
+    commanders = [p for p in contract.person if "command" in p.may]
+    approvers = {p.name for p in contract.person if "approve" in p.may}
+    if not commanders:
+        fields.wrong("person", "nobody may command", 'give at least one of them `may = ["command"]`')
+    if contract.mode is Mode.APPROVE and contract.approvals < 1:
+        fields.wrong("approvals", f"found {contract.approvals} in mode approve", "1 or more; mode auto asks nobody")
+    if contract.mode is Mode.AUTO and contract.approvals:
+        fields.wrong(
+            "approvals", f"found {contract.approvals} in mode auto", "mode approve waits for them; or leave out"
+        )
+    for person in commanders:
+        others = approvers - {person.name}
+        if len(others) < contract.approvals:
+            fields.wrong(
+                "approvals", f"found {contract.approvals}, but besides {person.name} only {len(others)} may approve",
+                "whoever gives a command does not approve it: name more persons, or want fewer approvals",
+            )  # fmt: skip
