@@ -1,4 +1,4 @@
-"""What the cloud wants of one gateway, as JSON that the gateway asks for: bundles to try, bundles to give up, records.
+"""What the cloud wants of one gateway, as JSON that the gateway asks for: bundles, contracts, commands, and the rest.
 
 It says what should be, not what to do, so that a gateway that was away for a month needs the last word alone. The
 gateway decides: a bundle is tried beside the one that judges, and taken only where it does no worse. ``issued_ns``
@@ -10,24 +10,31 @@ Keys that this version does not know are passed over; what it knows is checked t
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from edge.contract.commands import Command
+from edge.contract.downlink import (
+    ACKNOWLEDGED_MAX,
+    COMMANDS_MAX,
+    CONTRACTS_MAX,
+    Acknowledged,
+    Configuration,
+    ContractDocument,
+    WithdrawnCommand,
+    WithdrawnContract,
+    acknowledged_of,
+    commands_of,
+    configuration_of,
+    document_of,
+    withdrawn_command_of,
+    withdrawn_contract_of,
+)
+from edge.contract.fields import WORDS_MAX, Fields
 
 FORMAT = 1
-BYTES_MAX = 1024 * 1024
+BYTES_MAX = 2 * 1024 * 1024
 OFFERS_MAX = 256
 ASSETS_MAX = 4096
-WORDS_MAX = 300
-_HASH = re.compile(r"[0-9a-f]{64}")
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a character, which JSON may hold and no file."""
-_WHOLE_MAX = 2**63 - 1
-
-Json = Any
-"""What the json module gives: checked field by field before it is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,23 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """All that is wanted of ``gateway``; at most one offer for each asset."""
+    """All that is wanted of ``gateway``; at most one offer for each asset.
+
+    ``commands`` are those of which nothing final is known yet, in their order, each with all signatures so far.
+    ``contracts`` are those in force, ``withdrawn_*`` what is so no longer and may be held there.
+    """
 
     gateway: str
     issued_ns: int
     offers: tuple[Offer, ...] = ()
     withdrawn: tuple[Withdrawn, ...] = ()
     records: tuple[TrackRecord, ...] = ()
+    commands: tuple[Command, ...] = ()
+    withdrawn_commands: tuple[WithdrawnCommand, ...] = ()
+    contracts: tuple[ContractDocument, ...] = ()
+    withdrawn_contracts: tuple[WithdrawnContract, ...] = ()
+    configuration: Configuration | None = None
+    acknowledged: tuple[Acknowledged, ...] = ()
 
 
 def pack_desired(desired: Desired) -> bytes:
@@ -103,83 +120,50 @@ def parse_desired(data: bytes) -> Desired:
         found = json.loads(data)
     except RecursionError as error:
         raise ValueError("not JSON that anybody meant") from error
-    whole = _Fields(found, "desired")
+    whole = Fields(found, "desired")
     if whole.whole("format") != FORMAT:
         raise ValueError(f"format {whole.whole('format')}, this version reads {FORMAT}")
-    offers = tuple(_offer(_Fields(entry, "offer")) for entry in whole.entries("offers", OFFERS_MAX))
+    offers = tuple(_offer(one) for one in whole.each("offers", OFFERS_MAX))
     wanted = [asset for offer in offers for asset in offer.assets]
     if len(set(wanted)) != len(wanted):
         raise ValueError("two bundles are offered for one asset")
+    gateway, configuration = whole.text("gateway"), whole.maybe("configuration")
     return Desired(
-        gateway=whole.text("gateway"),
+        gateway=gateway,
         issued_ns=whole.whole("issued_ns"),
         offers=offers,
-        withdrawn=tuple(_withdrawn(_Fields(entry, "withdrawn")) for entry in whole.entries("withdrawn", OFFERS_MAX)),
-        records=tuple(_record(_Fields(entry, "record")) for entry in whole.entries("records", ASSETS_MAX)),
+        withdrawn=tuple(_withdrawn(one) for one in whole.each("withdrawn", OFFERS_MAX)),
+        records=tuple(_record(one) for one in whole.each("records", ASSETS_MAX)),
+        commands=commands_of(whole, gateway),
+        withdrawn_commands=tuple(withdrawn_command_of(one) for one in whole.each("withdrawn_commands", COMMANDS_MAX)),
+        contracts=tuple(document_of(one) for one in whole.each("contracts", CONTRACTS_MAX)),
+        withdrawn_contracts=tuple(
+            withdrawn_contract_of(one) for one in whole.each("withdrawn_contracts", CONTRACTS_MAX)
+        ),
+        configuration=configuration_of(configuration) if configuration is not None else None,
+        acknowledged=tuple(acknowledged_of(one) for one in whole.each("acknowledged", ACKNOWLEDGED_MAX)),
     )
 
 
-def _offer(fields: _Fields) -> Offer:
+def _offer(fields: Fields) -> Offer:
     assets = fields.entries("assets", ASSETS_MAX)
     if not all(isinstance(asset, str) and 0 < len(asset) <= WORDS_MAX for asset in assets):
-        raise ValueError("offer.assets: not all are names")
+        raise ValueError("offers.assets: not all are names")
     return Offer(
-        number=fields.whole("number"), asset_class=fields.text("asset_class"), bundle=fields.hash("bundle"),
+        number=fields.whole("number"), asset_class=fields.text("asset_class"), bundle=fields.hex("bundle"),
         size=fields.whole("size"), assets=tuple(assets), stage=fields.whole("stage"), stages=fields.whole("stages"),
         watch_s=fields.real("watch_s"), expires_ns=fields.whole("expires_ns"), by=fields.text("by"),
         why=fields.text("why"),
     )  # fmt: skip
 
 
-def _withdrawn(fields: _Fields) -> Withdrawn:
-    return Withdrawn(fields.whole("number"), fields.hash("bundle"), fields.text("why"))
+def _withdrawn(fields: Fields) -> Withdrawn:
+    return Withdrawn(fields.whole("number"), fields.hex("bundle"), fields.text("why"))
 
 
-def _record(fields: _Fields) -> TrackRecord:
+def _record(fields: Fields) -> TrackRecord:
     return TrackRecord(
         asset=fields.text("asset"), hits=fields.whole("hits"), misses=fields.whole("misses"),
         false_alarms=fields.whole("false_alarms"), coverage=fields.maybe_real("coverage"),
         median_lead_h=fields.maybe_real("median_lead_h"), words=fields.text("words"),
     )  # fmt: skip
-
-
-class _Fields:
-    """The fields of one object, each as the type that is wanted. Raises ``ValueError`` naming the field."""
-
-    def __init__(self, found: Json, where: str) -> None:
-        if not isinstance(found, Mapping):
-            raise ValueError(f"{where}: not an object")  # noqa: TRY004 - it is the data that is wrong, not the program
-        self._found, self._where = found, where
-
-    def whole(self, name: str) -> int:
-        value: Json = self._found.get(name)
-        if type(value) is not int or not 0 <= value <= _WHOLE_MAX:
-            raise ValueError(f"{self._where}.{name}: not a whole number from 0 on")
-        return int(value)
-
-    def real(self, name: str) -> float:
-        value: Json = self._found.get(name)
-        if type(value) not in (int, float) or not 0.0 <= value < math.inf:
-            raise ValueError(f"{self._where}.{name}: not a finite number from 0 on")
-        return float(value)
-
-    def maybe_real(self, name: str) -> float | None:
-        return None if self._found.get(name) is None else self.real(name)
-
-    def text(self, name: str) -> str:
-        value = self._found.get(name)
-        if not isinstance(value, str) or len(value) > WORDS_MAX or _HALF.search(value):
-            raise ValueError(f"{self._where}.{name}: not a text of up to {WORDS_MAX} characters")
-        return value
-
-    def hash(self, name: str) -> str:
-        value = self._found.get(name)
-        if not isinstance(value, str) or not _HASH.fullmatch(value):
-            raise ValueError(f"{self._where}.{name}: not 64 hex digits")
-        return value
-
-    def entries(self, name: str, count_max: int) -> list[Json]:
-        value = self._found.get(name, [])
-        if not isinstance(value, list) or len(value) > count_max:
-            raise ValueError(f"{self._where}.{name}: not a list of up to {count_max}")
-        return value

@@ -98,7 +98,7 @@ ANSWERS = [
     (answer(pack_desired(Desired("another", 7))), "meant for gateway 'another'"),
     (answer(b'{"error": "not found"}', "404 Not Found"), "404 Not Found: not found"),
     (answer(b"", "500 Internal Server Error"), "500"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b" " * 1_200_000, "more than 1048576 bytes"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b" " * 2_200_000, "more than 2097152 bytes"),
     (b"HTTP/1.1 304 Not Modified\r\n\r\n", "304"),
     (b"SSH-2.0-OpenSSH\r\n\r\n", "illegal status line"),
 ]
