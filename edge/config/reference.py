@@ -12,6 +12,7 @@ from edge.config.broker import Broker
 from edge.config.lines import Breaker, Line
 from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Tool, Vibration, Winding
 from edge.config.north import North, OpcUaServer, SparkplugNode
+from edge.config.page import Page
 from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
@@ -26,7 +27,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("geometry of a bearing", Geometry),
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
     ("stop of an asset", PlannedStop), ("[panel]", Panel), ("[north]", North),
-    ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[plant]", Plant),
+    ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[page]", Page), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 from edge.config.lines import Line, Name
 from edge.config.nameplate import Nameplate, PlannedStop
 from edge.config.north import North
+from edge.config.page import Page
 from edge.config.profiles.signal import Strict
 from edge.config.sensors import Balance, Redundant
 
@@ -197,6 +198,7 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
     panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
+    page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
     profiles: Annotated[
         str,

@@ -35,6 +35,7 @@ from edge.local_socket import Handler
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
 from edge.ports import Journal, Link, North
+from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
 from edge.runtime.norths import Norths
 from edge.supervise import supervised
@@ -69,6 +70,7 @@ class Gateway:
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.latest = Latest()
+        self._answers = Answers(lambda: self._site, self.latest, self._clock)
         self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
         folder = _folder(site)
@@ -151,7 +153,8 @@ class Gateway:
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
-        return {"status": self.status, "acknowledge": self.acknowledge, "counts": self.counts, **self.trials.commands()}
+        own: dict[str, Handler] = {"status": self.status, "acknowledge": self.acknowledge, "counts": self.counts}
+        return self._answers.over({**own, **self.trials.commands()})
 
     async def _switch(self, site: Site) -> None:
         """Run ``site`` from now on; what is the same in it goes on undisturbed.
