@@ -38,11 +38,11 @@ from cloud.web.api import Api
 from cloud.web.app import application
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
-from cloud.web.patience import PatientProtocol
 from cloud.web.people import People
 from cloud.web.publish import publish, touch
 from cloud.web.telling import Telling
 from edge.errors import ConfigError, LineError
+from edge.http.patience import PatientProtocol
 
 SHUTDOWN_S = 5
 CONNECTIONS_MAX = 1024

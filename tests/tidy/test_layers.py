@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 EDGE_FLOORS: dict[str, int] = {
     "errors": -1, "contract": 0, "features": 0, "physics": 0,
     "config": 1, "ports": 1, "line_counts": -1, "clock": 1, "clock_watch": 2, "latest": 1, "registers": 1,
-    "local_socket": 1, "certificates": 1, "datagrams": 1, "mqtt": 1, "sparkplug": 1, "opcua": 1,
+    "local_socket": 1, "certificates": 1, "datagrams": 1, "mqtt": 1, "sparkplug": 1, "opcua": 1, "http": 1,
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "north": 2, "plant": 2,
     "commission": 2, "update": 2, "trust": 2,
     "status": 2, "supervise": 2, "threads": 2, "described": 3, "runtime": 4, "cli": 5,
@@ -30,6 +30,8 @@ EDGE_FOR_CLOUD_ROOM = {
     "replay": {"contract", "errors", "infer"},  # judges again with the gateway's own judge: there is no second one
     "demo": {"errors", "local_socket"},  # asks the processes that it started
     "cli": {"errors", "config"},
+    "web": {"contract", "features", "physics", "errors", "http"},  # one set of headers and deadlines for all servers
+    "runtime": {"contract", "features", "physics", "errors", "http"},
 }
 # What lies on the ground floor, and what else each side must never load on a gateway without being asked.
 CONTRACT_LIBRARIES = {"numpy", "zstandard"}

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from cloud.runtime import Settings
-from cloud.web.patience import PatientProtocol
+from edge.http.patience import PatientProtocol
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 TIMEOUT_S = 0.4

@@ -1,0 +1,1 @@
+"""What every HTTP server of ours keeps to, the gateway's page and the cloud alike: deadlines and strict headers."""
