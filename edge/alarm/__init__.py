@@ -1,8 +1,11 @@
 """Alarms: rules over readings and verdicts, and the life of each alarm after IEC 62682.
 
-``rules`` and ``states`` are pure; ``desk`` keeps what stands. Nothing here waits for disk, network or inference.
+``rules``, ``states`` and ``holding`` are pure; ``desk`` keeps what stands. Nothing here waits for disk, network or
+inference.
 """
 
-from edge.alarm.desk import AlarmDesk, Watched
+from edge.alarm.desk import AlarmDesk
+from edge.alarm.memory import Moment
+from edge.alarm.place import Watched
 
-__all__ = ["AlarmDesk", "Watched"]
+__all__ = ["AlarmDesk", "Moment", "Watched"]

@@ -2,105 +2,68 @@
 
 It promises: a fault is an alarm within the call that hands in its reading (plus the rule's delay); bad readings neither
 raise nor clear a limit; silence becomes an alarm of its own; a corrected wall clock changes nothing, for delays run on
-the monotonic clock; a restart neither loses an alarm nor raises it twice (``state`` and ``restore``). It touches no
-disk and no network, so that nothing stands between a fault and the lamp.
+the monotonic clock; a restart neither loses an alarm nor raises it twice (``state`` and ``restore``); whatever holds
+an alarm back, its life goes on beneath and is told. It touches no disk and no network, so that nothing stands between
+a fault and the lamp.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
-import msgspec
-
-from edge.alarm import judgement, silence, states
+from edge.alarm import judgement, memory, states
+from edge.alarm.chatter import RANK
 from edge.alarm.entry import Entry
+from edge.alarm.flood import FLOOD_RULE, Flood
+from edge.alarm.holding import FREE, OutOfService, Shelf, Suppression
+from edge.alarm.memory import Moment, Saved
+from edge.alarm.place import Place, Watched
 from edge.alarm.rules import holds, usable
-from edge.config.asset_class import AssetClass, Rule
-from edge.contract.types import Alarm, AlarmState, Batch, Priority, Quality, Tag, Verdict
+from edge.config.alarms import Alarms
+from edge.contract.types import Alarm, AlarmState, Batch, Verdict
 
-log = logging.getLogger(__name__)
+CLOCK_WAIT_NS = 300 * 10**9
+"""Of a shelf whose time left is not known after a restart, the most that it lasts until the clock is set."""
+FLOOD_TOLD_NS = 10 * 10**9
+"""How often a flood that goes on tells how much it holds back."""
 
-STATE_VERSION = 1
-_RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """One asset under watch: its id, its name for people, its class, how often it is polled, and what its tags mean.
-
-    ``tag_period_ms`` gives the period of tags that are polled at another one. Without ``tags`` every tag of the class
-    is taken for given, and sentences carry no units.
-    """
-
-    asset: str
-    name: str
-    asset_class: AssetClass
-    period_ms: int
-    tags: tuple[Tag, ...] = ()
-    tag_period_ms: Mapping[str, int] = field(default_factory=dict)
-
-
-class _Place:
-    """One asset's place on the desk: its alarms and what was last heard of its tags."""
-
-    __slots__ = ("by_tag", "flags", "judged", "limits", "name", "silence", "silent", "watched")
-
-    def __init__(self, watched: Watched) -> None:
-        self.watched = watched
-        asset = watched.asset
-        self.name = watched.name or asset
-        meanings = {tag.tag: tag for tag in watched.tags}
-        rules = [rule for rule in watched.asset_class.rule if rule.tag in meanings or not meanings]
-        self.limits = [Entry.of_rule(asset, self.name, rule, meanings.get(rule.tag)) for rule in rules]
-        self.by_tag: dict[str, list[Entry]] = {}
-        for entry in self.limits:
-            self.by_tag.setdefault(entry.tag, []).append(entry)
-        # A state that this asset does not report cannot hold its limits back.
-        self.flags: dict[str, bool | None] = {
-            rule.enabled_by: None if rule.enabled_by in meanings or not meanings else True
-            for rule in rules
-            if rule.enabled_by
-        }
-        self.judged = judgement.entries(asset, self.name)
-        self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
-        self.silent = silence.entry(asset, self.name)
-
-    def entries(self) -> list[Entry]:
-        return [*self.limits, *self.judged.values(), self.silent]
-
-    def entry(self, rule: str) -> Entry | None:
-        return next((entry for entry in self.entries() if entry.id == rule), None)
-
-    def hear_flags(self, batch: Batch) -> None:
-        for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
-            if tag in self.flags and quality < Quality.BAD_BUS:
-                self.flags[tag] = bool(value)
-
-    def enabled(self, rule: Rule) -> bool | None:
-        return self.flags[rule.enabled_by] if rule.enabled_by else True
+_TOLD_OF_ALARMS = frozenset({FLOOD_RULE, "chattering"})
+"""Alarms about alarms: they begin no flood and do not chatter."""
 
 
 class AlarmDesk:
-    """Keeps every alarm of every asset. Not thread-safe: the runtime calls it from one task."""
+    """Keeps every alarm of every asset. Not thread-safe: the runtime calls it from one task.
 
-    def __init__(self, assets: Sequence[Watched]) -> None:
-        self._places = {watched.asset: _Place(watched) for watched in assets}
+    ``gateway`` names the asset of the alarms that are nobody else's.
+    """
+
+    def __init__(
+        self, assets: Sequence[Watched], *, config: Alarms | None = None, gateway: str = "gateway"
+    ) -> None:  # fmt: skip
+        self.config = config or Alarms()
+        self._places = {watched.asset: Place(watched) for watched in assets}
+        self._flood = Flood(gateway, self.config)
+        self._own = {FLOOD_RULE: self._flood.entry}
+        self._gateway = gateway
+        self._flood_told = (0, 0)
         self._gone: list[Alarm] = []
+        self._standing: dict[tuple[str, str], Entry] = {}
+        self._packed: dict[tuple[str, str], bytes] = {}
+        self._unsure: tuple[Moment, dict[tuple[str, str], int]] | None = None
 
     def change(self, assets: Sequence[Watched]) -> None:
         """Watch ``assets`` from now on. Those that are the same keep all that is known of them.
 
-        Of the others, what stands goes on to stand where a rule of the new ones stands for it; the next ``tick``
+        Of the others, what stands or is held goes on so where a rule of the new ones stands for it; the next ``tick``
         announces the rest as normal.
         """
-        before, standing = self._places, self.standing()
+        before, standing = self._places, [(e.asset, _saved(e)) for e in self._standing.values()]
         same = {watched.asset for watched in assets if self._is_watched(watched)}
-        self._places = {w.asset: before[w.asset] if w.asset in same else _Place(w) for w in assets}
-        for alarm in standing:
-            if alarm.asset not in same:
-                self._take(alarm)
+        self._places = {w.asset: before[w.asset] if w.asset in same else Place(w) for w in assets}
+        for asset, saved in standing:
+            if asset not in same and asset in before:
+                self._take(saved, 0)
 
     def _is_watched(self, watched: Watched) -> bool:
         place = self._places.get(watched.asset)
@@ -120,9 +83,11 @@ class AlarmDesk:
         """Take one poll; return the alarms that changed by it. On the way to the lamp: it formats only what changed."""
         place = self._places[batch.asset]
         place.silence.hear(batch)
+        changes: list[Alarm] = []
         if place.flags:
             place.hear_flags(batch)
-        changes: list[Alarm] = []
+        if place.suppressions:
+            changes += [self._told(entry, batch.read_ns) for entry in place.suppressed()]
         by_tag, mono_ns = place.by_tag, batch.mono_ns
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             for entry in by_tag.get(tag, ()):
@@ -133,7 +98,7 @@ class AlarmDesk:
                 assert rule is not None
                 condition = holds(rule, number, active=entry.is_active, enabled=place.enabled(rule))
                 if entry.step(condition, mono_ns):
-                    changes.append(entry.changed(batch.read_ns))
+                    changes += self._turned(place, entry, batch.read_ns, mono_ns)
         return changes
 
     def judge(self, verdict: Verdict, *, mono_ns: int) -> list[Alarm]:
@@ -146,11 +111,14 @@ class AlarmDesk:
                 entry.tag, entry.value = finding.tag, finding.value
                 entry.sentence, entry.cause, entry.action = finding.sentence, finding.cause, finding.action
             if entry.step(finding.holds, mono_ns):
-                changes.append(entry.changed(verdict.at_ns))
+                changes += self._turned(place, entry, verdict.at_ns, mono_ns)
         return changes
 
     def tick(self, now_ns: int, *, mono_ns: int) -> list[Alarm]:
-        """Let time pass: delays elapse, and assets that fell silent raise ``no_data``. Call it a few times a second."""
+        """Let time pass: delays and shelves elapse, silent assets raise ``no_data``, what nobody answered calls again.
+
+        Call it a few times a second.
+        """
         changes = [replace(alarm, state=AlarmState.NORMAL, at_ns=now_ns) for alarm in self._gone]
         self._gone = []
         for place in self._places.values():
@@ -162,58 +130,228 @@ class AlarmDesk:
                 words = silent.words(place.name)
                 place.silent.tag, place.silent.sentence, place.silent.cause, place.silent.action = words
             if place.silent.step(silent.holds, mono_ns):
-                changes.append(place.silent.changed(now_ns))
-            changes += [entry.changed(now_ns) for entry in place.limits if entry.elapse(mono_ns)]
-            changes += [entry.changed(now_ns) for entry in place.judged.values() if entry.elapse(mono_ns)]
-        return changes
+                changes += self._turned(place, place.silent, now_ns, mono_ns)
+            for entry in (*place.limits, *place.judged.values()):
+                if entry.elapse(mono_ns):
+                    changes += self._turned(place, entry, now_ns, mono_ns)
+        return [*changes, *self._released(now_ns, mono_ns), *self._called_again(now_ns, mono_ns)]
 
-    def acknowledge(self, asset: str, rule: str, now_ns: int) -> list[Alarm]:
-        """An operator has seen it. Empty where there is no such alarm or nothing to acknowledge."""
+    def _turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
+        """What is to be told of an alarm whose life has changed, and of what follows from it."""
+        others: list[Alarm] = []
+        if entry.raised:
+            place.mark_first(entry, mono_ns, within_ns=round(self.config.first_in_group_s * 1e9))
+            free = entry.holding is FREE
+            if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
+                entry.suppress(True, Suppression.CHATTER)
+                others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)
+            elif free and self._flood.takes(entry, mono_ns):
+                entry.suppress(True, Suppression.FLOOD)
+        return [self._tell(entry, entry.changed(at_ns)), *others, *self._flood_turned(at_ns, mono_ns)]
+
+    def _raised_anew(self, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
+        """An alarm about alarms has something new to say."""
+        if not entry.step(True, mono_ns):
+            entry.phase = states.announced_again(entry.phase)
+            return [self._told(entry, at_ns)]
+        return [self._tell(entry, entry.changed(at_ns))]
+
+    def _flood_turned(self, at_ns: int, mono_ns: int) -> list[Alarm]:
+        flood = self._flood
+        turned = flood.active is not flood.entry.is_active and flood.entry.step(flood.active, mono_ns)
+        told_ns, told = self._flood_told
+        if not turned and (not flood.active or told == flood.held or mono_ns - told_ns < FLOOD_TOLD_NS):
+            return []
+        self._flood_told = mono_ns, flood.held
+        flood.tell()
+        return [self._tell(flood.entry, flood.entry.changed(at_ns) if turned else flood.entry.alarm(at_ns))]
+
+    def _released(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
+        """What is held no longer: a shelf's time is over, a flood has passed, what chattered is calm."""
+        self._flood.pass_time(mono_ns)
+        for place in self._places.values():
+            place.chatter.pass_time(mono_ns)
+            if place.chatter.entry.step(bool(place.chatter.names()), mono_ns):
+                yield self._tell(place.chatter.entry, place.chatter.entry.changed(now_ns))
+        for entry in [entry for entry in self._standing.values() if entry.is_held]:
+            held, at = entry.holding.elapsed(mono_ns), self._places.get(entry.asset)
+            if not self._flood.active:
+                held = held.suppressed(Suppression.FLOOD, holds=False)
+            if at is None or not at.chatter.holds(entry):
+                held = held.suppressed(Suppression.CHATTER, holds=False)
+            if at is None or entry.id not in at.suppressions:
+                held = held.suppressed(Suppression.DESIGN, holds=False)
+            if entry.hold(held):
+                entry.called_mono_ns = mono_ns
+                yield self._told(entry, now_ns)
+        yield from self._flood_turned(now_ns, mono_ns)
+        if not self._flood.active:
+            self._flood.held = 0
+
+    def _called_again(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
+        for entry in self._standing.values():
+            if entry.is_active and not entry.is_held:
+                after_s = self._re_alarm_s(entry)
+                if after_s and mono_ns - entry.called_mono_ns >= after_s * 1e9:
+                    entry.repeat(mono_ns)
+                    yield self._told(entry, now_ns)
+
+    def _re_alarm_s(self, entry: Entry) -> float:
+        if entry.phase.life is states.Life.ACKNOWLEDGED:
+            return self.config.re_alarm_acknowledged_s
+        own = entry.rule.re_alarm_s if entry.rule is not None else None
+        return self.config.re_alarm_s if own is None else own
+
+    # What people do. Each is empty where there is no such alarm, or nothing changes by it.
+
+    def acknowledge(self, asset: str, rule: str, now_ns: int, *, by: str = "", why: str = "") -> list[Alarm]:
+        """An operator has seen it."""
+        entry = self._entry(asset, rule)
+        return [self._told(entry, now_ns)] if entry is not None and entry.acknowledge(by, why) else []
+
+    def reset(self, asset: str, rule: str, now_ns: int, *, by: str = "", why: str = "") -> list[Alarm]:
+        """An operator ends a latched alarm, which is acknowledged and whose condition is gone."""
+        entry = self._entry(asset, rule)
+        return [self._told(entry, now_ns)] if entry is not None and entry.reset(by, why) else []
+
+    def shelve(
+        self, asset: str, rule: str, now_ns: int, *, mono_ns: int, by: str, why: str = "", for_s: float | None = None
+    ) -> list[Alarm]:
+        """Shelve it for a time, or (None) until it next returns, in either way no longer than the site allows."""
+        most_s = self.config.shelve_h_max * 3600
+        left_ns = round(min(most_s if for_s is None else for_s, most_s) * 1e9)
+        shelf = Shelf(mono_ns + left_ns, now_ns + left_ns, for_s is None, by, why)
+        return self._hold(asset, rule, now_ns, mono_ns, shelf=shelf)
+
+    def unshelve(self, asset: str, rule: str, now_ns: int, *, mono_ns: int) -> list[Alarm]:
+        return self._hold(asset, rule, now_ns, mono_ns, shelf=None)
+
+    def out_of_service(
+        self, asset: str, rule: str, now_ns: int, *, mono_ns: int, by: str, why: str = ""
+    ) -> list[Alarm]:  # fmt: skip
+        """Take it out of service until somebody puts it back."""
+        return self._hold(asset, rule, now_ns, mono_ns, out=OutOfService(by, why))
+
+    def in_service(self, asset: str, rule: str, now_ns: int, *, mono_ns: int) -> list[Alarm]:
+        return self._hold(asset, rule, now_ns, mono_ns, out=None)
+
+    def _hold(
+        self, asset: str, rule: str, now_ns: int, mono_ns: int, **changes: Shelf | OutOfService | None
+    ) -> list[Alarm]:  # fmt: skip
+        entry = self._entry(asset, rule)
+        if entry is None or not entry.hold(replace(entry.holding, **changes)):  # type: ignore[arg-type]
+            return []
+        entry.called_mono_ns = mono_ns
+        return [self._told(entry, now_ns)]
+
+    def _entry(self, asset: str, rule: str) -> Entry | None:
         place = self._places.get(asset)
-        entry = place.entry(rule) if place is not None else None
-        return [entry.alarm(now_ns)] if entry is not None and entry.acknowledge() else []
+        if place is not None:
+            return place.entry(rule)
+        return self._own.get(rule) if asset == self._gateway else None
+
+    # What stands.
+
+    def find(self, asset: str, rule: str) -> Alarm | None:
+        """One alarm as it stands; None where there can be no such."""
+        entry = self._entry(asset, rule)
+        return entry.alarm(entry.at_ns) if entry is not None else None
 
     def every(self) -> list[Alarm]:
-        """Every alarm that there can be, as it stands: by asset."""
+        """Every alarm of an asset that there can be, as it stands: by asset."""
         return [entry.alarm(entry.at_ns) for place in self._places.values() for entry in place.entries()]
 
     def standing(self) -> list[Alarm]:
-        """Every alarm that is not normal, active ones with their latest value: by priority, then the oldest first."""
-        alarms = [
-            entry.alarm(entry.at_ns)
-            for place in self._places.values()
-            for entry in place.entries()
-            if entry.phase.state is not AlarmState.NORMAL
-        ]
-        return sorted(alarms, key=lambda alarm: (_RANK[alarm.priority], alarm.since_ns))
+        """Every alarm that wants somebody: not normal, not held, active ones with their latest value.
 
-    def state(self) -> bytes:
-        """What a restart needs, as JSON."""
-        return msgspec.json.encode(_State(STATE_VERSION, self.standing()))
+        By priority, then the oldest first.
+        """
+        life = states.Life.NORMAL
+        return _sorted(e for e in self._standing.values() if e.phase.life is not life and not e.is_held)
 
-    def restore(self, state: bytes) -> None:
+    def held(self) -> list[Alarm]:
+        """Every alarm that is held back, whatever its state beneath: by priority, then the oldest first."""
+        return _sorted(entry for entry in self._standing.values() if entry.is_held)
+
+    def _told(self, entry: Entry, at_ns: int) -> Alarm:
+        return self._tell(entry, entry.alarm(at_ns))
+
+    def _tell(self, entry: Entry, alarm: Alarm) -> Alarm:
+        """Note what is told of an alarm for those who ask later, and for a restart."""
+        key = alarm.asset, alarm.rule
+        if entry.is_calm:
+            self._standing.pop(key, None)
+            self._packed.pop(key, None)
+        else:
+            self._standing[key] = entry
+            self._packed[key] = memory.packed(memory.saved(entry, alarm))
+        return alarm
+
+    def state(self, at: Moment = Moment()) -> bytes:  # noqa: B008 frozen
+        """What a restart needs, as JSON: cheap, since each alarm's part is made when it changes."""
+        return memory.joined(at, self._packed.values())
+
+    def restore(self, state: bytes, at: Moment = Moment()) -> None:  # noqa: B008 frozen
         """Continue from ``state``: what stood stands, acknowledged or not, until good readings say otherwise.
 
         What no rule stands for any longer is announced as normal by the next ``tick``, so that nobody waits for it.
-        Bytes that are no state of this version are logged and passed over: conditions that hold then raise anew.
+        Bytes that are no state of a version that is known are logged and passed over: conditions that hold then raise
+        anew. A shelf goes on for what is left of it by a clock that can be believed. Where none can, it lasts five
+        minutes at most: ``clock_set`` within them may prolong it, else the alarm calls again (OPC 10000-9, 5.8.17.1).
         """
-        try:
-            saved = msgspec.json.decode(state, type=_State)
-        except msgspec.DecodeError as error:
-            log.warning("alarms start without memory: their stored state cannot be read: %s", error)
+        found = memory.read(state)
+        if found is None:
             return
-        for alarm in saved.alarms if saved.version == STATE_VERSION else ():
-            self._take(alarm)
+        away_ns = at.since(found.at)
+        left = {}
+        for saved in found.alarms:
+            shelf = saved.holding.shelf
+            if shelf is not None:
+                left_ns = shelf.until_mono_ns - found.at.mono_ns
+                left[saved.alarm.asset, saved.alarm.rule] = left_ns
+                left_ns = min(left_ns, CLOCK_WAIT_NS) if away_ns is None else left_ns - away_ns
+                saved = _with_shelf(saved, replace(shelf, until_mono_ns=at.mono_ns + left_ns))
+            self._take(saved, at.mono_ns - found.at.mono_ns - (away_ns or 0))
+        if away_ns is None and found.at.trusted:
+            self._unsure = found.at, left
 
-    def _take(self, alarm: Alarm) -> None:
-        place = self._places.get(alarm.asset)
-        entry = place.entry(alarm.rule) if place is not None else None
+    def clock_set(self, at: Moment) -> None:
+        """The wall clock can be believed from now on: shelves of a former boot end when they would have."""
+        if self._unsure is None:
+            return
+        former, left = self._unsure
+        self._unsure = None
+        away_ns = at.since(former)
+        for key, left_ns in left.items():
+            entry = self._standing.get(key)
+            if away_ns is not None and entry is not None and entry.holding.shelf is not None:
+                until = at.mono_ns + left_ns - away_ns
+                shelf = replace(entry.holding.shelf, until_mono_ns=until, until_ns=at.wall_ns + left_ns - away_ns)
+                entry.hold(replace(entry.holding, shelf=shelf))
+
+    def _take(self, saved: Saved, later_ns: int) -> None:
+        """Go on with a saved alarm, whose monotonic times are ``later_ns`` more by now."""
+        entry = self._entry(saved.alarm.asset, saved.alarm.rule)
         if entry is None:
-            self._gone.append(alarm)
-        else:
-            entry.restore(alarm)
+            self._standing.pop((saved.alarm.asset, saved.alarm.rule), None)
+            self._packed.pop((saved.alarm.asset, saved.alarm.rule), None)
+            self._gone.append(saved.alarm)
+            return
+        entry.restore(saved.alarm)
+        entry.by, entry.why = saved.by, saved.why
+        entry.raised_mono_ns = entry.called_mono_ns = saved.raised_mono_ns + later_ns
+        entry.hold(saved.holding)
+        self._told(entry, entry.at_ns)
 
 
-class _State(msgspec.Struct, forbid_unknown_fields=True):
-    version: int
-    alarms: list[Alarm]
+def _saved(entry: Entry) -> Saved:
+    return memory.saved(entry, entry.alarm(entry.at_ns))
+
+
+def _with_shelf(saved: Saved, shelf: Shelf) -> Saved:
+    return Saved(saved.alarm, replace(saved.holding, shelf=shelf), saved.by, saved.why, saved.raised_mono_ns)
+
+
+def _sorted(entries: Iterable[Entry]) -> list[Alarm]:
+    alarms = [entry.alarm(entry.at_ns) for entry in entries]
+    return sorted(alarms, key=lambda alarm: (RANK[alarm.priority], alarm.since_ns))

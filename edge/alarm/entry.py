@@ -1,14 +1,15 @@
-"""One alarm on the desk: its rule, its phase, and the words that an operator reads."""
+"""One alarm on the desk: its rule, its life, what holds it back, and the words that an operator reads."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.alarm import states
+from edge.alarm.holding import FREE, Holding, Suppression
 from edge.alarm.rules import limit_of
-from edge.alarm.states import Phase
+from edge.alarm.states import Clears, Life, Phase
 from edge.config.asset_class import Rule
-from edge.contract.types import Alarm, AlarmState, Priority, Tag
+from edge.contract.types import Alarm, Held, Priority, Tag
 
 
 @dataclass(slots=True)
@@ -18,6 +19,9 @@ class Entry:
     ``name`` and ``meaning`` (the tag's unit and decimals) fill the rule's sentence; the others bring ``sentence`` and
     ``ended``, the sentence for an alarm that is no longer active. ``latest`` is what a rule's tag reads now; ``value``,
     what the alarm tells, follows it, but stays for a returned alarm what it was when it returned.
+
+    ``raised`` says that its last change by ``step`` or ``elapse`` was a raising, at ``raised_mono_ns``;
+    ``called_mono_ns`` is when it last called somebody. ``by`` and ``why`` are of who last acknowledged or reset it.
     """
 
     asset: str
@@ -36,8 +40,17 @@ class Entry:
     latest: float | None = None
     value: float | None = None
     phase: Phase = states.CALM
+    clears: Clears = field(default_factory=lambda: states.CLEARS)
+    holding: Holding = FREE
     since_ns: int = 0
     at_ns: int = 0
+    raised: bool = False
+    raised_mono_ns: int = 0
+    called_mono_ns: int = 0
+    by: str = ""
+    why: str = ""
+    first: bool = False
+    repeats: int = 0
 
     @classmethod
     def of_rule(cls, asset: str, name: str, rule: Rule, meaning: Tag | None) -> Entry:
@@ -53,33 +66,85 @@ class Entry:
             meaning=meaning or Tag(tag=rule.tag, unit="", title="", kind="other", decimals=2),
             cause=rule.cause,
             action=rule.action,
+            clears=states.CLEARS_LATCHED if rule.latch else states.CLEARS,
         )
 
     @property
     def is_active(self) -> bool:
-        state = self.phase.state
-        return state is AlarmState.UNACKNOWLEDGED or state is AlarmState.ACKNOWLEDGED
+        """Whether its condition holds: a latched alarm stands without."""
+        life = self.phase.life
+        return life is Life.UNACKNOWLEDGED or life is Life.ACKNOWLEDGED
+
+    @property
+    def is_held(self) -> bool:
+        return self.holding is not FREE
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether there is nothing to tell of it."""
+        return self.phase.life is Life.NORMAL and self.holding is FREE
 
     def step(self, condition: bool | None, mono_ns: int) -> bool:
         """Take what a reading says; whether the state changed."""
-        return self._take(states.step(self.phase, condition, mono_ns, on_ns=self.on_ns, off_ns=self.off_ns))
+        phase = self.phase
+        turned = states.step(phase, condition, mono_ns, on_ns=self.on_ns, off_ns=self.off_ns, clears=self.clears)
+        return turned is not phase and self._take(turned, mono_ns)
 
     def elapse(self, mono_ns: int) -> bool:
         """Let time pass; whether the state changed."""
-        return self._take(states.elapse(self.phase, mono_ns, on_ns=self.on_ns, off_ns=self.off_ns))
+        phase = self.phase
+        turned = states.elapse(phase, mono_ns, on_ns=self.on_ns, off_ns=self.off_ns, clears=self.clears)
+        return turned is not phase and self._take(turned, mono_ns)
 
-    def acknowledge(self) -> bool:
+    def acknowledge(self, by: str = "", why: str = "") -> bool:
         """Whether there was anything to acknowledge."""
-        return self._take(states.acknowledge(self.phase))
+        return self._answer(states.acknowledge(self.phase), by, why)
 
-    def _take(self, phase: Phase) -> bool:
-        changed = phase.state is not self.phase.state
-        self.phase = phase
-        return changed
+    def reset(self, by: str = "", why: str = "") -> bool:
+        """Whether it was latched, acknowledged, and its condition gone."""
+        return self._answer(states.reset(self.phase), by, why)
+
+    def hold(self, holding: Holding) -> bool:
+        """Be held by this from now on; whether that is new. The life beneath goes on."""
+        if holding == self.holding:
+            return False
+        self.holding = holding if holding != FREE else FREE
+        if self.clears is not states.CLEARS_LATCHED:
+            self.clears = states.CLEARS_UNSEEN if self.is_held else states.CLEARS
+        return True
+
+    def suppress(self, holds: bool, why: Suppression = Suppression.DESIGN) -> bool:
+        """Be held back, or no longer, for this reason; whether that is new."""
+        return self.hold(self.holding.suppressed(why, holds=holds))
+
+    def repeat(self, mono_ns: int) -> None:
+        """Call again: nobody has acknowledged it, or it stands for so long that somebody should look again."""
+        self.phase = states.announced_again(self.phase)
+        self.repeats += 1
+        self.called_mono_ns = mono_ns
+
+    def _answer(self, phase: Phase, by: str, why: str) -> bool:
+        if phase is self.phase:
+            return False
+        self.phase, self.by, self.why = phase, by, why
+        return True
+
+    def _take(self, phase: Phase, mono_ns: int) -> bool:
+        before, self.phase = self.phase.life, phase
+        if phase.life is before:
+            return False
+        self.raised = self.is_active
+        if self.raised:
+            self.raised_mono_ns = self.called_mono_ns = mono_ns
+            self.by = self.why = ""
+            self.first, self.repeats = False, 0
+        else:
+            self.hold(self.holding.returned())
+        return True
 
     def changed(self, at_ns: int) -> Alarm:
         """The alarm after its state changed at ``at_ns``: a raising begins a new ``since_ns``."""
-        if self.is_active:
+        if self.raised:
             self.since_ns = at_ns
         if self.rule is not None:
             self.value = self.latest
@@ -90,25 +155,39 @@ class Entry:
         self.at_ns = at_ns
         if self.rule is not None and self.is_active:
             self.value = self.latest
+        life, held = self.phase.life, self.holding.held
+        by, why = self.holding.note if held is not Held.NOT else (self.by, self.why)
         return Alarm(
             asset=self.asset,
             rule=self.id,
             tag=self.tag,
             priority=self.priority,
-            state=self.phase.state,
+            state=life.state,
             since_ns=self.since_ns,
             at_ns=at_ns,
             value=self.value,
             sentence=self._sentence(),
             cause=self.cause,
             action=self.action,
+            latched=life.latched,
+            held=held,
+            until_ns=self.holding.until_ns,
+            by=by,
+            why=why,
+            group=self.rule.group if self.rule is not None else "",
+            first=self.first,
+            repeats=self.repeats,
         )
 
     def restore(self, alarm: Alarm) -> None:
-        """Become what ``alarm`` says, without a running delay."""
-        self.phase = states.steady(Phase(alarm.state))
+        """Become what ``alarm`` says, without a running delay. What holds it is handed in apart."""
+        life = Life.of(alarm.state, latched=alarm.latched and self.clears is states.CLEARS_LATCHED)
+        self.phase = states.steady(Phase(life))
         self.tag, self.value, self.since_ns, self.at_ns = alarm.tag, alarm.value, alarm.since_ns, alarm.at_ns
+        self.first, self.repeats = alarm.first, alarm.repeats
         self.latest = alarm.value
+        if alarm.held is Held.NOT:
+            self.by, self.why = alarm.by, alarm.why
         if self.rule is None:
             if self.is_active:
                 self.sentence = alarm.sentence
@@ -120,7 +199,8 @@ class Entry:
         value = "?" if self.value is None else f"{self.value:.{self.meaning.decimals}f}"
         if not self.is_active:
             title = self.meaning.title or self.tag
-            return f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
+            back = f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
+            return f"{back}; it stays until it is reset" if self.phase.life.latched else back
         limit = f"{limit_of(self.rule):g}"
         # A signal may have no unit, as in an export: no space is left in its place.
         shape = self.rule.sentence if self.meaning.unit else self.rule.sentence.replace(" {unit}", "")

@@ -12,7 +12,9 @@ from edge.config.sensors import Balance, Fault, Redundant
 from edge.contract.types import Priority
 from edge.errors import ConfigError
 
-RESERVED_RULES = frozenset({"no_data", "anomaly", "rul_warning", "rul_critical", "sensor_drifting", "sensor_bad"})
+RESERVED_RULES = frozenset({
+    "no_data", "anomaly", "rul_warning", "rul_critical", "sensor_drifting", "sensor_bad", "chattering", "flood",
+})  # fmt: skip
 """Ids of the alarms that every watched asset has without a rule in a file."""
 
 
@@ -22,6 +24,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     It clears only when the value is back by more than ``deadband`` (in the tag's unit), and raises or clears only after
     the condition has held for the delay. ``sentence`` may use {name}, {value}, {unit} and {limit}. ``enabled_by`` names
     a tag of state without which the limit means nothing: a stopped pump has no flow, and that is no alarm.
+
+    One that may ``latch`` stays after its condition has gone until an operator resets it. ``group`` names alarms with
+    one likely cause, of which the first is marked. ``re_alarm_s``: when it calls again unacknowledged, where that is
+    not as the site has it (0: never).
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]*$")]
@@ -34,6 +40,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     off_delay_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     enabled_by: str = ""
+    latch: bool = False
+    group: str = ""
+    re_alarm_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     cause: str = ""
     action: str = ""
 

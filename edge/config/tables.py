@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from edge.config.alarms import Alarms
 from edge.config.lines import Line, Name
 from edge.config.nameplate import Nameplate, PlannedStop
 from edge.config.north import North
@@ -196,6 +197,7 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     line: Annotated[tuple[Line, ...], Meta(min_length=1, description="The buses.")]
     asset: Annotated[tuple[Asset, ...], Meta(min_length=1, description="The machines and what measures them.")]
     uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
+    alarms: Annotated[Alarms, Meta(description="How the gateway calls people to its alarms.")] = Alarms()
     panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None

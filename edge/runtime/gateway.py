@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge import status
-from edge.alarm import AlarmDesk
+from edge.alarm import AlarmDesk, Moment
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Site
@@ -66,6 +66,7 @@ class Gateway:
         file = site.file
         self._site = site
         self._clock = SystemClock(file.gateway.clock)
+        self._boot = boot_id()
         self._started_ns = self._clock.mono_ns()
         self._restarts: Counter[str] = Counter()
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -85,7 +86,9 @@ class Gateway:
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self.judging.keep_in(self._journal, file.gateway.id)
         self._records = TrackRecords(self._journal)
-        self._desk = AlarmDesk([watched(site, asset) for asset in file.asset])
+        self._desk = AlarmDesk(
+            [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id
+        )
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
@@ -98,7 +101,7 @@ class Gateway:
         self.trials = Trials(
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
-        self._watch = ClockWatch(self._clock, boot=boot_id(), on_set=self._clock_set, on_step=self._clock_stepped)
+        self._watch = ClockWatch(self._clock, boot=self._boot, on_set=self._clock_set, on_step=self._clock_stepped)
         self._bundles.resume()
         self._restore()
 
@@ -204,19 +207,29 @@ class Gateway:
         self._norths.deliver(batch)
 
     def _announce(self, alarms: list[Alarm]) -> None:
-        """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
+        """A changed alarm goes to the lamp at once, and into the journal's urgent lane.
+
+        The desk's state becomes durable with the last of them: a cut between two commits tells a change twice rather
+        than never.
+        """
         for alarm in alarms:
             log.info("alarm %s %s: %s", alarm.state.value, alarm.asset, alarm.sentence)
-            self._journal.record(alarm, lane=Lane.URGENT)
+            kept = ("alarm", self._desk.state(self._moment())) if alarm is alarms[-1] else None
+            self._journal.record(alarm, lane=Lane.URGENT, kept=kept)
             self._norths.announce(alarm)
         if alarms:
             self._lamp.set()
             self._urgent.set()
 
+    def _moment(self) -> Moment:
+        clock = self._clock
+        return Moment(clock.wall_ns(), clock.mono_ns(), clock.trusted(), self._boot)
+
     def _clock_set(self, found: ClockSet) -> None:
         """The receiver corrects what this boot read before; a gateway that dies at once has still told it."""
         self._journal.keep("clock", self._watch.state())
         self._journal.record(found, lane=Lane.URGENT)
+        self._desk.clock_set(self._moment())
         self._urgent.set()
 
     def _clock_stepped(self, step: Step) -> None:
@@ -277,7 +290,7 @@ class Gateway:
                 self._journal.record(replace(told, at_ns=self._clock.wall_ns()))
 
     def _keep(self) -> None:
-        self._journal.keep("alarm", self._desk.state())
+        self._journal.keep("alarm", self._desk.state(self._moment()))
         self._journal.keep("clock", self._watch.state())
         self.judging.keep()
 
@@ -286,7 +299,7 @@ class Gateway:
         self._journal.keep("clock", self._watch.state())
         state = self._journal.kept("alarm")
         if state is not None:
-            self._desk.restore(state)
+            self._desk.restore(state, self._moment())
         self.judging.restore()
 
     def _make_uplink(self, link: Link) -> Uplink:

@@ -6,74 +6,113 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alarm.states import Phase, acknowledge, elapse, steady, step
+from edge.alarm.states import (
+    CLEARS,
+    CLEARS_LATCHED,
+    CLEARS_UNSEEN,
+    Clears,
+    Life,
+    Phase,
+    acknowledge,
+    announced_again,
+    elapse,
+    reset,
+    steady,
+    step,
+)
 from edge.contract.types import AlarmState
 
 S = 10**9
-NORMAL, UNACK, ACK, RETURNED = (
-    AlarmState.NORMAL,
-    AlarmState.UNACKNOWLEDGED,
-    AlarmState.ACKNOWLEDGED,
-    AlarmState.RETURNED,
-)
+NORMAL, UNACK, ACK, RETURNED = Life.NORMAL, Life.UNACKNOWLEDGED, Life.ACKNOWLEDGED, Life.RETURNED
+ISA_18_2 = """
+          raise  clear  clear latching  clear held  acknowledge  reset  re-alarm
+    A     B      A      A               A           A            A      A
+    B     B      D      E               A           C            B      B
+    C     C      A      F               A           C            C      B
+    D     B      D      D               D           A            D      D
+    E     B      E      E               E           F            E      E
+    F     B      F      F               F           F            A      F
+"""
+"""ANSI/ISA-18.2-2016, states A to F of its figure of alarm states; resets after OPC 10000-9, 5.8.5: not before the
+alarm has returned and is acknowledged; re-alarm after 5.8.2: an acknowledged alarm wants to be acknowledged again."""
+
+PART_9 = """
+          ActiveState  AckedState  LatchedState
+    A     inactive     acked       -
+    B     active       unacked     -
+    C     active       acked       -
+    D     inactive     unacked     -
+    E     inactive     unacked     latched
+    F     inactive     acked       latched
+"""
 
 
-@pytest.mark.parametrize(
-    ("before", "raised", "cleared", "acknowledged"),
-    [
-        (NORMAL, UNACK, NORMAL, NORMAL),
-        (UNACK, UNACK, RETURNED, ACK),
-        (ACK, ACK, NORMAL, ACK),
-        (RETURNED, UNACK, RETURNED, NORMAL),
-    ],
-)
-def test_every_transition_of_the_table(
-    before: AlarmState, raised: AlarmState, cleared: AlarmState, acknowledged: AlarmState
-) -> None:
-    phase = Phase(before)
-    assert step(phase, True, 0, on_ns=0, off_ns=0).state is raised
-    assert step(phase, False, 0, on_ns=0, off_ns=0).state is cleared
-    assert acknowledge(phase).state is acknowledged
-    assert step(phase, None, 0, on_ns=0, off_ns=0) == phase
+def table(text: str) -> list[tuple[str, ...]]:
+    return [tuple(line.split()) for line in text.strip().splitlines()[1:]]
+
+
+def clear(phase: Phase, clears: Clears) -> Phase:
+    return step(phase, False, 0, on_ns=0, off_ns=0, clears=clears)
+
+
+@pytest.mark.parametrize("row", table(ISA_18_2), ids=lambda row: row[0])
+def test_every_state_under_every_event_is_as_the_standard_has_it(row: tuple[str, ...]) -> None:
+    phase = Phase(Life(row[0]))
+    got = (
+        step(phase, True, 0, on_ns=0, off_ns=0), clear(phase, CLEARS), clear(phase, CLEARS_LATCHED),
+        clear(phase, CLEARS_UNSEEN), acknowledge(phase), reset(phase), announced_again(phase),
+    )  # fmt: skip
+    assert tuple(after.life.value for after in got) == row[1:]
+    assert step(phase, None, 0, on_ns=0, off_ns=0) == phase, "a reading that says nothing changes nothing"
+
+
+def test_each_state_has_its_names_in_part_9() -> None:
+    for letter, active, acked, latched in table(PART_9):
+        life = Life(letter)
+        assert life.holds is (active == "active")
+        assert life.latched is (latched == "latched")
+        seen = life.state in (AlarmState.NORMAL, AlarmState.ACKNOWLEDGED)
+        assert seen is (acked == "acked")
+        assert Life.of(life.state, latched=life.latched) is life
 
 
 def test_a_spike_shorter_than_the_on_delay_raises_nothing() -> None:
     phase = step(Phase(), True, 0, on_ns=15 * S, off_ns=0)
     phase = elapse(phase, int(14.9 * S), on_ns=15 * S, off_ns=0)
-    assert phase.state is NORMAL
+    assert phase.life is NORMAL
     phase = step(phase, False, int(14.95 * S), on_ns=15 * S, off_ns=0)
-    assert elapse(phase, 3600 * S, on_ns=15 * S, off_ns=0).state is NORMAL
+    assert elapse(phase, 3600 * S, on_ns=15 * S, off_ns=0).life is NORMAL
 
 
 def test_a_condition_that_lasts_the_on_delay_raises_by_time_alone() -> None:
     phase = step(Phase(), True, 0, on_ns=15 * S, off_ns=0)
-    assert elapse(phase, 15 * S, on_ns=15 * S, off_ns=0).state is UNACK
+    assert elapse(phase, 15 * S, on_ns=15 * S, off_ns=0).life is UNACK
 
 
 def test_the_off_delay_holds_a_clearing_back() -> None:
     phase = step(Phase(ACK), False, 0, on_ns=0, off_ns=5 * S)
-    assert phase.state is ACK
+    assert phase.life is ACK
     assert step(phase, True, 4 * S, on_ns=0, off_ns=5 * S) == Phase(ACK)
-    assert step(phase, False, 5 * S, on_ns=0, off_ns=5 * S).state is NORMAL
+    assert step(phase, False, 5 * S, on_ns=0, off_ns=5 * S).life is NORMAL
 
 
 def test_time_alone_turns_nothing_while_the_last_reading_was_bad() -> None:
     phase = step(Phase(), True, 0, on_ns=15 * S, off_ns=0)
     phase = step(phase, None, 5 * S, on_ns=15 * S, off_ns=0)
-    assert elapse(phase, 60 * S, on_ns=15 * S, off_ns=0).state is NORMAL
-    assert step(phase, True, 16 * S, on_ns=15 * S, off_ns=0).state is UNACK
+    assert elapse(phase, 60 * S, on_ns=15 * S, off_ns=0).life is NORMAL
+    assert step(phase, True, 16 * S, on_ns=15 * S, off_ns=0).life is UNACK
     assert step(phase, False, 16 * S, on_ns=15 * S, off_ns=0) == Phase(NORMAL)
 
 
 def test_acknowledging_leaves_a_running_delay_alone() -> None:
     phase = step(Phase(UNACK), False, 0, on_ns=0, off_ns=5 * S)
-    assert elapse(acknowledge(phase), 5 * S, on_ns=0, off_ns=5 * S).state is NORMAL
+    assert elapse(acknowledge(phase), 5 * S, on_ns=0, off_ns=5 * S).life is NORMAL
 
 
 def test_a_gap_in_the_data_begins_a_delay_anew() -> None:
     phase = step(Phase(), True, 0, on_ns=15 * S, off_ns=0)
     phase = step(steady(phase), True, 16 * S, on_ns=15 * S, off_ns=0)
-    assert phase.state is NORMAL
+    assert phase.life is NORMAL
 
 
 Events = st.lists(
@@ -89,22 +128,22 @@ def test_no_history_breaks_the_invariants(events: list[tuple[str, int]], on_ns: 
         before = phase
         if event == "acknowledge":
             phase = acknowledge(phase)
-            assert phase.state in (NORMAL, ACK)
-            assert phase.state.is_active == before.state.is_active, "a person's hand ends no fault"
+            assert phase.life in (NORMAL, ACK)
+            assert phase.life.holds == before.life.holds, "a person's hand ends no fault"
         elif event == "tick":
             phase = elapse(phase, now, on_ns=on_ns, off_ns=off_ns)
         else:
             holds = {"true": True, "false": False, "unknown": None}[event]
             phase = step(phase, holds, now, on_ns=on_ns, off_ns=off_ns)
             if holds is None:
-                assert phase.state is before.state, "a bad reading neither raises nor clears"
-            elif holds == before.state.is_active:
-                assert phase == Phase(before.state), "agreement ends a running delay"
-        if phase.state.is_active and not before.state.is_active:
-            assert phase.state is UNACK, "nothing is raised already acknowledged"
+                assert phase.life is before.life, "a bad reading neither raises nor clears"
+            elif holds == before.life.holds:
+                assert phase == Phase(before.life), "agreement ends a running delay"
+        if phase.life.holds and not before.life.holds:
+            assert phase.life is UNACK, "nothing is raised already acknowledged"
             assert before.turning_ns is None or now - before.turning_ns >= on_ns
         if phase.turning_ns is not None:
-            delay_ns = off_ns if phase.state.is_active else on_ns
+            delay_ns = off_ns if phase.life.holds else on_ns
             assert phase.turning_ns <= now
             assert phase.doubtful or event == "acknowledge" or now - phase.turning_ns < delay_ns
 
@@ -120,4 +159,4 @@ def test_an_alarm_is_raised_exactly_when_its_condition_lasted(steps: list[tuple[
         now += pause
         since = (now if since is None else since) if holds else None
         phase = step(phase, holds, now, on_ns=on_ns, off_ns=0)
-        assert phase.state.is_active == (since is not None and now - since >= on_ns)
+        assert phase.life.holds == (since is not None and now - since >= on_ns)

@@ -1,0 +1,92 @@
+"""One asset's place on the desk: its alarms, and what was last heard of its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from edge.alarm import judgement, silence
+from edge.alarm.chatter import Chatter
+from edge.alarm.entry import Entry
+from edge.config.asset_class import AssetClass, Rule
+from edge.contract.types import Batch, Quality, Tag
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One asset under watch: its id, its name for people, its class, how often it is polled, and what its tags mean.
+
+    ``tag_period_ms`` gives the period of tags that are polled at another one. Without ``tags`` every tag of the class
+    is taken for given, and sentences carry no units.
+    """
+
+    asset: str
+    name: str
+    asset_class: AssetClass
+    period_ms: int
+    tags: tuple[Tag, ...] = ()
+    tag_period_ms: Mapping[str, int] = field(default_factory=dict)
+
+
+class Place:
+    """``suppressions`` say of an alarm whether it is suppressed by design now, None where that is not known."""
+
+    __slots__ = (
+        "_by_id", "_first_ns", "by_tag", "chatter", "flags", "judged", "limits", "name", "silence", "silent",
+        "suppressions", "watched",
+    )  # fmt: skip
+
+    def __init__(self, watched: Watched) -> None:
+        self.watched = watched
+        asset = watched.asset
+        self.name = watched.name or asset
+        meanings = {tag.tag: tag for tag in watched.tags}
+        rules = [rule for rule in watched.asset_class.rule if rule.tag in meanings or not meanings]
+        self.limits = [Entry.of_rule(asset, self.name, rule, meanings.get(rule.tag)) for rule in rules]
+        self.by_tag: dict[str, list[Entry]] = {}
+        for entry in self.limits:
+            self.by_tag.setdefault(entry.tag, []).append(entry)
+        # A state that this asset does not report cannot hold its limits back.
+        self.flags: dict[str, bool | None] = {
+            rule.enabled_by: None if rule.enabled_by in meanings or not meanings else True
+            for rule in rules
+            if rule.enabled_by
+        }
+        self.judged = judgement.entries(asset, self.name)
+        self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
+        self.silent = silence.entry(asset, self.name)
+        self.chatter = Chatter(asset, self.name)
+        self.suppressions: dict[str, Callable[[], bool | None]] = {}
+        self._first_ns: dict[str, int] = {}
+        every = (*self.limits, *self.judged.values(), self.silent, self.chatter.entry)
+        self._by_id = {entry.id: entry for entry in every}
+
+    def entries(self) -> list[Entry]:
+        return list(self._by_id.values())
+
+    def entry(self, rule: str) -> Entry | None:
+        return self._by_id.get(rule)
+
+    def hear_flags(self, batch: Batch) -> None:
+        for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
+            if tag in self.flags and quality < Quality.BAD_BUS:
+                self.flags[tag] = bool(value)
+
+    def enabled(self, rule: Rule) -> bool | None:
+        return self.flags[rule.enabled_by] if rule.enabled_by else True
+
+    def suppressed(self) -> list[Entry]:
+        """Those of which it is new that they are suppressed by design, or no longer."""
+        return [
+            entry for rule, condition in self.suppressions.items()
+            if (holds := condition()) is not None and (entry := self._by_id[rule]).suppress(holds)
+        ]  # fmt: skip
+
+    def mark_first(self, entry: Entry, mono_ns: int, *, within_ns: int) -> None:
+        """Mark an alarm that was raised as the first of its group, if no other was shortly before."""
+        group = entry.rule.group if entry.rule is not None else ""
+        if group:
+            first_ns = self._first_ns.get(group)
+            entry.first = first_ns is None or mono_ns - first_ns > within_ns
+            if entry.first:
+                self._first_ns[group] = mono_ns
