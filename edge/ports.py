@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -251,23 +252,75 @@ class LinkDown(Exception):
         super().__init__(reason)
 
 
+class Pattern(StrEnum):
+    """How a lamp is lit, or how the buzzer sounds: blinking slowly or fast, one short flash, or two of them."""
+
+    OFF = "off"
+    ON = "on"
+    SLOW = "slow"
+    FAST = "fast"
+    FLASH = "flash"
+    DOUBLE = "double"
+
+
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What an operator sees: lamps (``off``, ``on`` or ``blink``) and the display's lines, already cut to its width."""
+    """What an operator sees and hears: lamps, the display's ``lines``, already cut to its width, the buzzer.
 
-    green: str
-    amber: str
-    red: str
+    ``pixels`` is the picture of a display of 128x64 dots, row by row, eight dots a byte, the leftmost its highest bit;
+    empty for other displays. ``lines`` then say the same in words, for whoever asks.
+    """
+
+    green: Pattern
+    amber: Pattern
+    red: Pattern
     lines: tuple[str, ...]
+    blue: Pattern = Pattern.OFF
+    buzzer: Pattern = Pattern.OFF
+    pixels: bytes = b""
+
+
+class Button(StrEnum):
+    """The panel's buttons."""
+
+    ACKNOWLEDGE = "acknowledge"
+    PAGE = "page"
+    SILENCE = "silence"
+    TEST = "test"
+
+
+class Hold(StrEnum):
+    """How a button was pressed: let go soon (``SHORT``) or after two seconds (``LONG``).
+
+    ``DOWN`` comes at two seconds, while it is still down, so that whoever holds it learns that this is enough.
+    """
+
+    SHORT = "short"
+    DOWN = "down"
+    LONG = "long"
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """One press of a button. A contact that stays closed for long is stuck and presses nothing."""
+
+    button: Button
+    hold: Hold = Hold.SHORT
 
 
 class Panel(Protocol):
-    """Lamps and a character display. ``show`` never blocks for long and never raises: a lamp outlives its display."""
+    """Lamps, a buzzer, buttons and a display, whose kind ``display`` says as the site file does.
 
-    columns: int
-    rows: int
+    ``show`` never blocks for long and never raises: a lamp outlives its display. ``listen`` names who is told of
+    presses, on whatever thread they come; it must not block either. ``trouble`` says what of the panel does not work,
+    in a few words each, such as "display missing"; it is empty while all does.
+    """
+
+    display: str
 
     def show(self, view: PanelView) -> None: ...
+    def listen(self, heard: Callable[[Press], None]) -> None: ...
+    def trouble(self) -> tuple[str, ...]: ...
     def close(self) -> None: ...
 
 

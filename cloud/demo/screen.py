@@ -69,9 +69,9 @@ def _floor(status: Mapping[str, Any], cable_whole: bool, tick: int) -> Renderabl
     panel = status.get("panel", {"green": "off", "amber": "off", "red": "off", "lines": []})
     lamps = Text()
     for lamp in ("red", "amber", "green"):
-        lit = panel[lamp] == "on" or (panel[lamp] == "blink" and tick % 2 == 0)
+        lit = panel[lamp] == "on" or (panel[lamp] != "off" and tick % 2 == 0)
         lamps.append("  ⬤  " if lit else "  ○  ", LAMP_STYLE[lamp] if lit else "dim")
-        lamps.append(f"{lamp}{' (blinks)' if panel[lamp] == 'blink' else ''}\n", "" if lit else "dim")
+        lamps.append(f"{lamp}{' (blinks)' if panel[lamp] not in ('on', 'off') else ''}\n", "" if lit else "dim")
     display = Panel(Text("\n".join(panel["lines"]), "black on green"), border_style="green", expand=False)
     uplink = status.get("uplink", {})
     cable = Text.assemble(

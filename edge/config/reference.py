@@ -13,8 +13,9 @@ from edge.config.lines import Breaker, Line
 from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Tool, Vibration, Winding
 from edge.config.north import North, OpcUaServer, SparkplugNode
 from edge.config.page import Page
+from edge.config.panel import Panel
 from edge.config.sensors import Balance, Redundant
-from edge.config.tables import Asset, Gateway, Panel, Plant, Rate, Report, SiteFile, Uplink
+from edge.config.tables import Asset, Gateway, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
 from edge.config.tables import Unit as AssetUnit
 

@@ -76,6 +76,8 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
         folders.insert(0, first)
     _check_unique(path, file)
     _check_brokers(path, file)
+    for key, problem, hint in file.panel.problems():
+        raise ConfigError(str(path), f"`panel.{key}`: {problem}", hint)
     profiles, classes = {}, {}
     for i, asset in enumerate(file.asset):
         if asset.class_ not in classes:

@@ -14,6 +14,7 @@ from edge.config.lines import Line, Name
 from edge.config.nameplate import Nameplate, PlannedStop
 from edge.config.north import North
 from edge.config.page import Page
+from edge.config.panel import Panel
 from edge.config.profiles.signal import Strict
 from edge.config.sensors import Balance, Redundant
 
@@ -148,22 +149,6 @@ class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
     ] = None
 
 
-class Panel(Strict, frozen=True, kw_only=True):
-    """Lamps and display."""
-
-    kind: Annotated[
-        Literal["none", "terminal", "png", "pi"],
-        Meta(description="Nothing, a Raspberry Pi's pins and I2C, drawn to a PNG file, or drawn in the terminal."),
-    ] = "none"
-    columns: Annotated[Literal[16, 20], Meta(description="The display's width.")] = 20
-    rows: Annotated[Literal[2, 4], Meta(description="The display's height.")] = 4
-    png_path: Annotated[str, Meta(description="Where `png` draws, relative to the site file.")] = "panel.png"
-    green_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the green lamp.")] = 17
-    amber_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the amber lamp.")] = 27
-    red_gpio: Annotated[int, Meta(ge=0, le=27, description="BCM pin of the red lamp.")] = 22
-    i2c_address: Annotated[int, Meta(ge=3, le=119, description="The display's address on I2C bus 1.")] = 0x27
-
-
 class Machine(Strict, frozen=True, kw_only=True):
     """What the simulated plant puts behind one asset."""
 
@@ -198,7 +183,7 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     asset: Annotated[tuple[Asset, ...], Meta(min_length=1, description="The machines and what measures them.")]
     uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
     alarms: Annotated[Alarms, Meta(description="How the gateway calls people to its alarms.")] = Alarms()
-    panel: Annotated[Panel, Meta(description="Lamps and display.")] = Panel()
+    panel: Annotated[Panel, Meta(description="Lamps, buttons and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()

@@ -7,24 +7,33 @@ the site asks for and imports no other's libraries.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-from edge.config.tables import Panel as PanelConfig
-from edge.panel.view import PanelState, compose, lamps, stopped
-from edge.ports import Panel, PanelView
+from edge.config.panel import Panel as PanelConfig
+from edge.panel.lamps import lamps
+from edge.panel.state import Advice, Condition, PanelState
+from edge.panel.view import compose, lost, stopped
+from edge.ports import Panel, PanelView, Press
 
-__all__ = ["NoPanel", "PanelState", "compose", "lamps", "make_panel", "stopped"]
+__all__ = ["Advice", "Condition", "NoPanel", "PanelState", "compose", "lamps", "lost", "make_panel", "stopped"]
 
 
 class NoPanel:
     """A gateway without a panel."""
 
-    def __init__(self, columns: int, rows: int) -> None:
-        self.columns, self.rows = columns, rows
+    def __init__(self, display: str) -> None:
+        self.display = display
 
     def show(self, view: PanelView) -> None:
         """Nothing to show it on."""
+
+    def listen(self, heard: Callable[[Press], None]) -> None:
+        """Nothing to press."""
+
+    def trouble(self) -> tuple[str, ...]:
+        return ()
 
     def close(self) -> None:
         """Nothing to close."""
@@ -38,13 +47,13 @@ def make_panel(config: PanelConfig, *, png_path: Path = Path("panel.png"), out: 
     if config.kind == "terminal":
         from edge.panel.terminal import TerminalPanel
 
-        return TerminalPanel(config.columns, config.rows, out if out is not None else sys.stdout)
+        return TerminalPanel(config.display, out if out is not None else sys.stdout)
     if config.kind == "png":
         from edge.panel.png import PngPanel
 
-        return PngPanel(config.columns, config.rows, png_path)
+        return PngPanel(config.display, png_path)
     if config.kind == "pi":
         from edge.panel.pi import PiPanel
 
         return PiPanel(config)
-    return NoPanel(config.columns, config.rows)
+    return NoPanel(config.display)

@@ -52,6 +52,10 @@ class Painter:
             self._wanted = view
             self._changed.notify()
 
+    def trouble(self) -> tuple[str, ...]:
+        """That nothing can be shown, while that is so."""
+        return (f"{self._what} missing",) if self._failing else ()
+
     def close(self) -> None:
         """Paint what waits and end; give up after ``CLOSE_S_MAX`` seconds (the thread is a daemon)."""
         with self._changed:

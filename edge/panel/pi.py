@@ -12,11 +12,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from edge.config.tables import Panel as PanelConfig
+from edge.config.panel import Panel as PanelConfig
 from edge.errors import ConfigError, LineError
+from edge.panel.displays import characters
 from edge.panel.painter import Painter
 from edge.panel.view import stopped
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern, Press
 
 BLINK_S = 0.4
 LOOK_AGAIN_S = 5.0
@@ -38,8 +39,7 @@ class PiPanel:
         connect: Callable[[], Any] | None = None,
         look_again_s: float = LOOK_AGAIN_S,
     ) -> None:
-        self.columns: int = config.columns
-        self.rows: int = config.rows
+        self.display: str = config.display
         self._lamps = _lamps(config, pin_factory)
         self._display = _Display(config, connect, look_again_s)
         self._shown: PanelView | None = None
@@ -54,9 +54,15 @@ class PiPanel:
         self._painter.show(view)
         self._shown = view
 
+    def listen(self, heard: Callable[[Press], None]) -> None:
+        """Its buttons are not read yet."""
+
+    def trouble(self) -> tuple[str, ...]:
+        return self._painter.trouble()
+
     def close(self) -> None:
         """Lamps off, and a display that says that nobody watches."""
-        self.show(stopped(self.columns, self.rows))
+        self.show(stopped(self.display))
         self._painter.close()
         for lamp in self._lamps:
             lamp.close()
@@ -88,13 +94,13 @@ def _lamps(config: PanelConfig, pin_factory: Any) -> list[Any]:
 
 
 def _set(lamp: Any, wanted: str) -> None:
-    """``off``, ``on`` or ``blink`` (by gpiozero's own thread, whose first flash is at once)."""
-    if wanted == "blink":
-        lamp.blink(on_time=BLINK_S, off_time=BLINK_S)
-    elif wanted == "on":
+    """Off, on or blinking (by gpiozero's own thread, whose first flash is at once)."""
+    if wanted == Pattern.OFF:
+        lamp.off()
+    elif wanted == Pattern.ON:
         lamp.on()
     else:
-        lamp.off()
+        lamp.blink(on_time=BLINK_S, off_time=BLINK_S)
 
 
 class _Display:
@@ -109,8 +115,8 @@ class _Display:
             raise ConfigError("panel", "`kind` pi: luma.lcd is not installed", "pip install luma.lcd") from error
         self.error: type[Exception] = luma.core.error.Error
         self._make = luma.lcd.device.hd44780
-        self._connect = connect or (lambda: pcf8574(port=I2C_PORT, address=config.i2c_address))
-        self._size = config.columns, config.rows
+        self._connect = connect or (lambda: pcf8574(port=I2C_PORT, address=config.address))
+        self._size = characters(config.display)
         self._look_again_s = look_again_s
         self._look_at_s = 0.0
         self._device: Any = None

@@ -13,7 +13,7 @@ from luma.core.bitmap_font import embedded_fonts
 from luma.lcd.const import hd44780
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern
 
 DOT, CELL_W, CELL_H = 4, 6, 9
 """A dot's pitch in pixels; a character's in dots, with the gap to the next."""
@@ -120,7 +120,7 @@ def _tower(door: Image.Image, height: int, red: str, amber: str, green: str) -> 
             door = _glow(door, (x0, y + 8, x1, y + lens_h), LIT[name])
             pen = ImageDraw.Draw(door)
         _lens(pen, (x0, y + 6, x1, y + lens_h), LIT[name] if lamp != "off" else DARK[name], lit=lamp != "off")
-        if lamp == "blink":
+        if lamp not in (Pattern.OFF, Pattern.ON):
             _rays(pen, x0, x1, y + 6 + lens_h // 2, LIT[name])
         _box(pen, (x0 - 2, y + lens_h - 1, x1 + 2, y + lens_h + 6), 3, fill=(52, 55, 57))
         y += lens_h + 3

@@ -7,13 +7,14 @@ Pi would. luma.emulator's own devices would bring pygame with 26 MB and a banner
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
 from edge.panel.painter import Painter
 from edge.panel.view import stopped
-from edge.ports import PanelView
+from edge.ports import PanelView, Press
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,13 +25,13 @@ PAUSE_S = 0.2
 class PngPanel:
     """Writes each view to ``path``. Raises ``ConfigError`` where luma.lcd is not installed."""
 
-    def __init__(self, columns: int, rows: int, path: Path) -> None:
+    def __init__(self, display: str, path: Path) -> None:
         try:
             from edge.panel import picture
         except ImportError as error:
             hint = "pip install luma.lcd, or choose another panel"
             raise ConfigError(str(path), f"`panel.kind` png: {error.name} is not installed", hint) from error
-        self.columns, self.rows = columns, rows
+        self.display = display
         self._path = path
         self._draw = picture.draw
         self._painter = Painter(self._paint, what=f"picture {path}", pause_s=PAUSE_S)
@@ -38,9 +39,15 @@ class PngPanel:
     def show(self, view: PanelView) -> None:
         self._painter.show(view)
 
+    def listen(self, heard: Callable[[Press], None]) -> None:
+        """A picture has no buttons."""
+
+    def trouble(self) -> tuple[str, ...]:
+        return self._painter.trouble()
+
     def close(self) -> None:
         """Leave a picture that says that nobody watches."""
-        self.show(stopped(self.columns, self.rows))
+        self.show(stopped(self.display))
         self._painter.close()
 
     def _paint(self, view: PanelView) -> None:

@@ -6,11 +6,13 @@ terminal, a plain line says what changed: a lamp, or a heading that had not been
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TextIO
 
+from edge.panel.displays import characters
 from edge.panel.painter import Painter
 from edge.panel.view import stopped
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern, Press
 
 CSI = "\x1b["
 _LIT = {"red": 196, "amber": 214, "green": 46}
@@ -24,8 +26,9 @@ PAUSE_S = 0.05
 class TerminalPanel:
     """Draws on ``out``, at its top where that is a terminal."""
 
-    def __init__(self, columns: int, rows: int, out: TextIO) -> None:
-        self.columns, self.rows = columns, rows
+    def __init__(self, display: str, out: TextIO) -> None:
+        self.display = display
+        self._columns, self._rows = characters(display)
         self._out = out
         self._drawn = out.isatty()
         self._begun = False
@@ -36,9 +39,15 @@ class TerminalPanel:
     def show(self, view: PanelView) -> None:
         self._painter.show(view)
 
+    def listen(self, heard: Callable[[Press], None]) -> None:
+        """It has no buttons yet."""
+
+    def trouble(self) -> tuple[str, ...]:
+        return self._painter.trouble()
+
     def close(self) -> None:
         """Say that nobody watches, and give the terminal back."""
-        self.show(stopped(self.columns, self.rows))
+        self.show(stopped(self.display))
         self._painter.close()
 
     def _paint(self, view: PanelView) -> None:
@@ -61,7 +70,7 @@ class TerminalPanel:
         return f"panel: green {view.green}, amber {view.amber}, red {view.red}: {words}\n"
 
     def _picture(self, view: PanelView) -> str:
-        tower, screen = _tower(view, self.rows + 2), _screen(view, self.columns)
+        tower, screen = _tower(view, self._rows + 2), _screen(view, self._columns)
         height = len(tower)
         parts = [f"{CSI}?2026h"]
         if not self._begun:
@@ -71,7 +80,7 @@ class TerminalPanel:
         parts.append("\x1b7")
         parts += [f"{CSI}{i + 1};1H {a}  {b}{CSI}K" for i, (a, b) in enumerate(zip(tower, screen, strict=True))]
         parts.append("\x1b8")
-        if view == stopped(self.columns, self.rows):
+        if view == stopped(self.display):
             parts.append(f"\x1b7{CSI}r\x1b8")
         parts.append(f"{CSI}?2026l")
         return "".join(parts)
@@ -83,7 +92,7 @@ def _tower(view: PanelView, height: int) -> list[str]:
     lines = []
     for colour, lamp in (("red", view.red), ("amber", view.amber), ("green", view.green)):
         shade = _DARK[colour] if lamp == "off" else _LIT[colour]
-        blink = f"{CSI}5m" if lamp == "blink" else ""
+        blink = f"{CSI}5m" if lamp not in (Pattern.OFF, Pattern.ON) else ""
         # Lit and dark differ in their pattern too, for those who do not see the colours.
         pattern = "░░░░░░" if lamp == "off" else "██████"
         lines += [f"{blink}{CSI}38;5;{shade};48;5;{_UNLIT}m{pattern}{CSI}0m"] * tall

@@ -7,13 +7,15 @@ show and exactly as wide as the display.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from edge.contract.desired import TrackRecord
 from edge.contract.types import Alarm, AlarmState, Priority, Urgency, Verdict, failure_chance
+from edge.panel.displays import characters
+from edge.panel.lamps import LOST, NO_DATA_RULE, buzzing, lamps, shown_alarms
+from edge.panel.state import PanelState
 from edge.panel.text import count, fitting, heading, hours, terse, to_ascii, wrap
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern
 
 PAGE_S = 2.5
 """How long one page stays."""
@@ -21,30 +23,9 @@ PAGE_S = 2.5
 LINES_MAX = 3
 """How long a text may grow: one page on four rows, three on two."""
 
-NO_DATA_RULE = "no_data"
 _RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 _RANK_OF_URGENCY = {Urgency.CRITICAL: 0, Urgency.WARNING: 1}
 _MARKS = {0: ("CRITICAL", "CRIT"), 1: ("WARNING", "WARN"), 2: ("NOTICE", "NOTE")}
-
-
-@dataclass(frozen=True, slots=True)
-class PanelState:
-    """All that the panel tells of. ``names`` gives every asset by id, in the order to page through.
-
-    ``stale`` holds the assets of which nothing current is known; ``uplink_up`` is None where no uplink is configured;
-    ``elapsed_s`` runs on the monotonic clock and turns the pages; ``acknowledge_hint`` says how to acknowledge, where
-    the panel has a button for it. ``records`` tell how often the verdicts were right.
-    """
-
-    alarms: Sequence[Alarm]
-    verdicts: Mapping[str, Verdict]
-    names: Mapping[str, str]
-    stale: Collection[str]
-    uplink_up: bool | None
-    backlog_readings: int
-    elapsed_s: float
-    acknowledge_hint: str = ""
-    records: Mapping[str, TrackRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +42,12 @@ class Card:
                 yield (self.heading, *group[i : i + rows - 1])
 
 
-def compose(state: PanelState, *, columns: int, rows: int) -> PanelView:
-    """The view at this moment: matters take turns, the worst first; with all machines normal, each tells of itself."""
+def compose(state: PanelState, display: str, *, trouble: Collection[str] = ()) -> PanelView:
+    """The view at this moment: matters take turns, the worst first; with all machines normal, each tells of itself.
+
+    ``trouble`` is the panel's own.
+    """
+    columns, rows = characters(display)
     machines = [card for asset in state.names for card in _asset_cards(state, asset, columns)]
     uplink = [_uplink_card(state, columns)] if state.uplink_up is False else []
     cards = sorted(machines, key=lambda card: card.rank) + uplink
@@ -70,36 +55,34 @@ def compose(state: PanelState, *, columns: int, rows: int) -> PanelView:
         cards += _calm_cards(state, columns)
     pages = [page for card in cards for page in card.pages(rows)]
     page = pages[int(state.elapsed_s / PAGE_S) % len(pages)]
-    green, amber, red = lamps(state)
-    return PanelView(green, amber, red, _lines(page, columns, rows))
+    lit = lamps(state, trouble=trouble)
+    sound = Pattern.DOUBLE if buzzing(state) else Pattern.OFF
+    return PanelView(lit.green, lit.amber, lit.red, _lines(page, columns, rows), lit.blue, sound)
 
 
-def stopped(columns: int, rows: int) -> PanelView:
+def stopped(display: str) -> PanelView:
     """What is left when the gateway ends: a panel that no longer watches never shows green."""
-    return PanelView("off", "off", "off", _lines(("GATEWAY STOPPED", "not watching"), columns, rows))
+    columns, rows = characters(display)
+    return PanelView(Pattern.OFF, Pattern.OFF, Pattern.OFF, _lines(("GATEWAY STOPPED", "not watching"), columns, rows))
 
 
-def lamps(state: PanelState) -> tuple[str, str, str]:
-    """Green, amber and red, each ``off``, ``on`` or ``blink``.
+def lost(display: str, silent_s: float) -> PanelView:
+    """The gateway has not answered for so many seconds: lamps that nothing else lights so, and never a green one."""
+    columns, rows = characters(display)
+    silence = f"no answer for {_whole(silent_s)}"
+    page = (fitting(("GATEWAY IS SILENT", "GATEWAY SILENT"), columns), fitting((silence, silence[3:]), columns),
+            "alarms are not shown", "check the gateway")  # fmt: skip
+    lit = LOST
+    return PanelView(lit.green, lit.amber, lit.red, _lines(page[:rows], columns, rows), lit.blue)
 
-    Red: an active alarm of high priority, which blinks until acknowledged, or a critical verdict. Amber blinks where
-    data are stale, and is on for other alarms, for one that returned unseen, for a warning, and for an uplink that is
-    down. Green speaks of the machines alone.
-    """
-    high = [a for a in state.alarms if a.priority is Priority.HIGH and a.state.is_active]
-    urgencies = {verdict.urgency for asset, verdict in state.verdicts.items() if asset not in state.stale}
-    unseen = any(a.state is AlarmState.UNACKNOWLEDGED for a in high)
-    red = "blink" if unseen else "on" if high or Urgency.CRITICAL in urgencies else "off"
-    stale = bool(state.stale) or any(a.rule == NO_DATA_RULE and a.state.is_active for a in state.alarms)
-    troubled = len(high) < len(state.alarms) or Urgency.WARNING in urgencies
-    amber = "blink" if stale else "on" if troubled or state.uplink_up is False else "off"
-    green = "off" if stale or troubled or red != "off" or not state.names else "on"
-    return green, amber, red
+
+def _whole(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _asset_cards(state: PanelState, asset: str, columns: int) -> Iterator[Card]:
     """What is to be said of one asset that is not as it should be: of its silence, and of its trouble."""
-    alarms = [a for a in state.alarms if a.asset == asset]
+    alarms = [a for a in shown_alarms(state) if a.asset == asset]
     silence = next((a for a in alarms if a.rule == NO_DATA_RULE and a.state.is_active), None)
     verdict = state.verdicts.get(asset)
     if asset in state.stale or silence is not None:

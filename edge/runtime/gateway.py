@@ -151,7 +151,7 @@ class Gateway:
         try:
             self._journal.close()
         finally:
-            self._panel.show(stopped(self._panel.columns, self._panel.rows))
+            self._panel.show(stopped(self._panel.display))
             self._panel.close()
             self._disk.shutdown()
 
@@ -353,9 +353,10 @@ class Gateway:
                 alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
                 stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
                 backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
-                records=self._records.by_asset(self._bundles.desired),
+                records=self._records.by_asset(self._bundles.desired), at_ns=self._clock.wall_ns(),
+                gateway=self._site.file.gateway.id,
             ),
-            columns=self._panel.columns, rows=self._panel.rows,
+            self._panel.display, trouble=self._panel.trouble(),
         )  # fmt: skip
 
     def acknowledge(self, asset: str, rule: str) -> dict[str, Any]:
@@ -373,7 +374,10 @@ class Gateway:
             "uptime_s": (self._clock.mono_ns() - self._started_ns) / 1e9,
             "rss_mb": status.rss_mb(),
             "cpu_s": time.process_time(),
-            "panel": {"green": view.green, "amber": view.amber, "red": view.red, "lines": list(view.lines)},
+            "panel": {
+                "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue, "buzzer": view.buzzer,
+                "lines": list(view.lines), "trouble": list(self._panel.trouble()),
+            },
             "uplink": {
                 "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",
                 "backlog_blocks": blocks, "backlog_readings": readings,

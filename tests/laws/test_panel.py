@@ -13,13 +13,13 @@ from gpiozero.pins.mock import MockFactory
 from luma.core.interface.serial import pcf8574
 from PIL import Image, ImageChops
 
-from edge.config.tables import Panel as PanelConfig
+from edge.config.panel import Panel as PanelConfig
 from edge.panel import NoPanel, make_panel, stopped
 from edge.panel.pi import PiPanel
 from edge.panel.picture import draw
 from edge.panel.png import PngPanel
 from edge.panel.terminal import TerminalPanel
-from edge.ports import Panel, PanelView
+from edge.ports import Panel, PanelView, Pattern
 from tests.rooms.panel.backpack import Backpack
 
 
@@ -43,7 +43,7 @@ def _terminal(path: Path) -> Case:
         last = (out.getvalue().splitlines() or [""])[-1]
         return view.lines[0].strip() in last and f"red {view.red}" in last
 
-    return Case(TerminalPanel(20, 4, out), lambda: TerminalPanel(20, 4, Gone()), shows)
+    return Case(TerminalPanel("20x4", out), lambda: TerminalPanel("20x4", Gone()), shows)
 
 
 def _png(path: Path) -> Case:
@@ -54,7 +54,7 @@ def _png(path: Path) -> Case:
             return ImageChops.difference(image.convert("RGB"), draw(view)).getbbox() is None
 
     (path / "file").write_text("")
-    return Case(PngPanel(20, 4, path / "panel.png"), lambda: PngPanel(20, 4, path / "file" / "panel.png"), shows)
+    return Case(PngPanel("20x4", path / "panel.png"), lambda: PngPanel("20x4", path / "file" / "panel.png"), shows)
 
 
 def _pi(path: Path) -> Case:
@@ -71,7 +71,7 @@ def _pi(path: Path) -> Case:
 
 
 def _none(path: Path) -> Case:
-    return Case(NoPanel(20, 4), lambda: NoPanel(20, 4), lambda view: True)
+    return Case(NoPanel("20x4"), lambda: NoPanel("20x4"), lambda view: True)
 
 
 @pytest.fixture(params=[_terminal, _png, _pi, _none], ids=lambda make: make.__name__.strip("_"))
@@ -81,8 +81,9 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
     made.panel.close()
 
 
-def view(number: int, *, red: str = "off") -> PanelView:
-    return PanelView("off" if red != "off" else "on", "off", red, (f"VIEW {number}".ljust(20), *[" " * 20] * 3))
+def view(number: int, *, red: Pattern = Pattern.OFF) -> PanelView:
+    green = Pattern.ON if red is Pattern.OFF else Pattern.OFF
+    return PanelView(green, Pattern.OFF, red, (f"VIEW {number}".ljust(20), *[" " * 20] * 3))
 
 
 def wait_for(true: Callable[[], bool]) -> None:
@@ -93,8 +94,8 @@ def wait_for(true: Callable[[], bool]) -> None:
 
 
 def test_it_shows_what_it_is_given(case: Case) -> None:
-    assert (case.panel.columns, case.panel.rows) == (20, 4)
-    for shown in (view(1), view(2, red="blink"), view(3, red="on")):
+    assert case.panel.display == "20x4"
+    for shown in (view(1), view(2, red=Pattern.FAST), view(3, red=Pattern.ON)):
         case.panel.show(shown)
         wait_for(lambda shown=shown: case.shows(shown))  # type: ignore[misc]
 
@@ -112,7 +113,7 @@ def test_of_many_views_the_newest_is_shown_and_nobody_waits(case: Case) -> None:
 def test_it_ends_without_a_light(case: Case) -> None:
     case.panel.show(view(1))
     case.panel.close()
-    assert case.shows(stopped(20, 4))
+    assert case.shows(stopped("20x4"))
 
 
 def test_a_display_that_cannot_be_reached_stops_nobody(case: Case) -> None:
@@ -127,8 +128,8 @@ def test_the_site_names_the_kind(tmp_path: Path) -> None:
     out = io.StringIO()
     kinds: dict[str, type] = {"none": NoPanel, "terminal": TerminalPanel, "png": PngPanel}
     for kind, expected in kinds.items():
-        config = PanelConfig(kind=kind, columns=16, rows=2)  # type: ignore[arg-type]
+        config = PanelConfig(kind=kind, display="16x2")  # type: ignore[arg-type]
         panel = make_panel(config, png_path=tmp_path / "panel.png", out=out)
         assert isinstance(panel, expected)
-        assert (panel.columns, panel.rows) == (16, 2)
+        assert panel.display == "16x2"
         panel.close()

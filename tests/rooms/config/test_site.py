@@ -54,7 +54,7 @@ def report(rest: str) -> str:
         ('kind = "modbus-tcp"', 'kind = "modbus-udp"', "line[0].kind", "modbus-udp", "modbus-tcp, modbus-rtu"),
         ('parity = "N"', 'parity = "X"', "line[1].parity", "X", "E, N, O"),
         ('model = "pump"', 'model = "pmp"', "plant.machine[1].model", "pmp", "extruder, pump, recording, spindle"),
-        ("rows = 4", "rows = 3", "panel.rows", "3", "2, 4"),
+        ('display = "20x4"', 'display = "20x3"', "panel.display", "20x3", "16x2, 20x4"),
         ('id = "demo-gateway"', 'id = "a b"', "gateway.id", "a b", ""),
         ('line = "hall", unit = 1', 'line = "hull", unit = 1', "asset[0].unit[0].line", "hull", "hall, extrusion"),
         ('profile = "plant-pump"', 'profile = "plant-pmp"', "asset[1].unit[0].profile", "plant-pmp", "plant-pump"),

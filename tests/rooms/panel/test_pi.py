@@ -11,16 +11,17 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 from luma.core.interface.serial import pcf8574
 
+from edge.config.panel import Panel as PanelConfig
 from edge.config.site import profiles_root
-from edge.config.tables import Panel as PanelConfig
 from edge.errors import LineError
 from edge.panel.pi import I2C_PORT, PiPanel
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern
 from tests.rooms.panel.backpack import Backpack
 
 CONFIG = PanelConfig(kind="pi")
-FINE = PanelView("on", "off", "off", ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
-BAD = PanelView("off", "on", "blink", ("SPINDLE 1   CRITICAL", "RUL 31h (18-44)".ljust(20), " " * 20, "x" * 20))
+OFF, ON, FAST = Pattern.OFF, Pattern.ON, Pattern.FAST
+FINE = PanelView(ON, OFF, OFF, ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
+BAD = PanelView(OFF, ON, FAST, ("SPINDLE 1   CRITICAL", "RUL 31h (18-44)".ljust(20), " " * 20, "x" * 20))
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def pins() -> Iterator[MockFactory]:
 
 def panel_on(pins: MockFactory, backpack: Backpack, *, config: PanelConfig = CONFIG) -> PiPanel:
     def connect() -> pcf8574:
-        return pcf8574(bus=backpack, address=config.i2c_address, pulse_time=1e-6)
+        return pcf8574(bus=backpack, address=config.address, pulse_time=1e-6)
 
     return PiPanel(config, pin_factory=pins, connect=connect, look_again_s=0.05)
 
@@ -56,7 +57,7 @@ def test_lamps_follow_within_the_call(pins: MockFactory) -> None:
     begin = time.perf_counter()
     panel.show(FINE)
     assert lit(pins) == (True, False, False)
-    panel.show(PanelView("off", "on", "on", BAD.lines))
+    panel.show(PanelView(OFF, ON, ON, BAD.lines))
     assert lit(pins) == (False, True, True)
     assert time.perf_counter() - begin < 0.05
     panel.close()
@@ -69,7 +70,7 @@ def test_an_unacknowledged_lamp_blinks_and_stops_blinking(pins: MockFactory) -> 
     red = pins.pin(CONFIG.red_gpio)
     seen: set[bool] = set()
     wait_for(lambda: seen == {True, False}, meanwhile=lambda: seen.add(bool(red.state)))
-    panel.show(PanelView("off", "on", "on", BAD.lines))
+    panel.show(PanelView(OFF, ON, ON, BAD.lines))
     assert red.state
     panel.close()
 
@@ -77,12 +78,12 @@ def test_an_unacknowledged_lamp_blinks_and_stops_blinking(pins: MockFactory) -> 
 @pytest.mark.parametrize("size", [(16, 2), (20, 4)])
 def test_the_display_shows_the_lines_to_the_character(pins: MockFactory, size: tuple[int, int]) -> None:
     columns, rows = size
-    config = PanelConfig(kind="pi", columns=columns, rows=rows)  # type: ignore[arg-type]
+    config = PanelConfig(kind="pi", display=f"{columns}x{rows}")  # type: ignore[arg-type]
     backpack = Backpack()
     panel = panel_on(pins, backpack, config=config)
     printable = "".join(chr(c) for c in range(0x20, 0x7E) if chr(c) != "\\")
     lines = tuple(printable[i * columns : (i + 1) * columns] for i in range(rows))
-    panel.show(PanelView("on", "off", "off", lines))
+    panel.show(PanelView(ON, OFF, OFF, lines))
     wait_for(lambda: backpack.text(columns, rows) == lines)
     panel.close()
     assert backpack.text(columns, rows)[0] == "GATEWAY STOPPED".ljust(columns)
@@ -146,5 +147,5 @@ def test_the_wiring_sheet_says_what_the_defaults_are() -> None:
         "amber": CONFIG.amber_gpio,
         "red": CONFIG.red_gpio,
     }
-    assert sheet["display"]["i2c_address"] == CONFIG.i2c_address
+    assert sheet["display"]["i2c_address"] == CONFIG.address
     assert sheet["display"]["i2c_port"] == I2C_PORT

@@ -12,13 +12,13 @@ from PIL import Image, ImageChops
 from edge.panel.picture import draw
 from edge.panel.png import PngPanel, write_whole
 from edge.panel.view import stopped
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "panel"
 
 
 def view(lamps: str, *lines: str, columns: int = 20, rows: int = 4) -> PanelView:
-    green, amber, red = lamps.split()
+    green, amber, red = (Pattern(lamp) for lamp in lamps.split())
     shown = [line.ljust(columns) for line in lines]
     return PanelView(green, amber, red, tuple(shown + [" " * columns] * (rows - len(shown))))
 
@@ -26,10 +26,10 @@ def view(lamps: str, *lines: str, columns: int = 20, rows: int = 4) -> PanelView
 PICTURES = {
     "normal-20x4": view("on off off", "ALL NORMAL    3/3 OK", "uplink ok"),
     "warning-20x4": view("off on off", "SPINDLE 1    WARNING", "RUL 131h (98-244)", "kurtosis 2.1x normal"),
-    "critical-20x4": view("off on blink", "SPINDLE 1   CRITICAL", "RUL 31h (18-44)", "kurtosis 2.1x normal"),
-    "no-data-16x2": view("off blink off", "SPINDLE 1 NODATA", "no answer on the", columns=16, rows=2),
+    "critical-20x4": view("off on fast", "SPINDLE 1   CRITICAL", "RUL 31h (18-44)", "kurtosis 2.1x normal"),
+    "no-data-16x2": view("off double off", "SPINDLE 1 NODATA", "no answer on the", columns=16, rows=2),
     "critical-16x2": view("off off on", "SPINDLE 1   CRIT", "RUL 31h (18-44)", columns=16, rows=2),
-    "stopped-20x4": stopped(20, 4),
+    "stopped-20x4": stopped("20x4"),
 }
 
 
@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_written_costs_one_line_in_the_log(
 ) -> None:
     obstacle = tmp_path / "file"
     obstacle.write_text("")
-    panel = PngPanel(20, 4, obstacle / "panel.png")
+    panel = PngPanel("20x4", obstacle / "panel.png")
     for v in list(PICTURES.values())[:3]:
         panel.show(v)
     panel.close()

@@ -13,10 +13,11 @@ from typing import TextIO
 import pytest
 
 from edge.panel.terminal import TerminalPanel
-from edge.ports import PanelView
+from edge.ports import PanelView, Pattern
 
-FINE = PanelView("on", "off", "off", ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
-BAD = PanelView("off", "on", "blink", ("SPINDLE 1   CRITICAL", "RUL 31h (18-44)".ljust(20), " " * 20, " " * 20))
+OFF, ON, FAST = Pattern.OFF, Pattern.ON, Pattern.FAST
+FINE = PanelView(ON, OFF, OFF, ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
+BAD = PanelView(OFF, ON, FAST, ("SPINDLE 1   CRITICAL", "RUL 31h (18-44)".ljust(20), " " * 20, " " * 20))
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Terminal:
 
     def written(self, views: list[PanelView]) -> str:
         """What a panel writes that shows ``views`` in turn, each as soon as the one before is painted, and closes."""
-        panel = TerminalPanel(20, 4, self.out)
+        panel = TerminalPanel("20x4", self.out)
         text = ""
         for view in views:
             panel.show(view)
@@ -83,18 +84,18 @@ def test_it_gives_the_terminal_back(terminal: Terminal) -> None:
 def test_into_a_pipe_it_tells_changes_in_plain_lines() -> None:
     read, write = os.pipe()
     with os.fdopen(read, encoding="utf-8") as told, os.fdopen(write, "w", encoding="utf-8") as out:
-        panel = TerminalPanel(20, 4, out)
+        panel = TerminalPanel("20x4", out)
         panel.show(FINE)
         assert told.readline() == "panel: green on, amber off, red off: ALL NORMAL    3/3 OK | uplink ok\n"
         panel.show(BAD)
-        assert told.readline() == "panel: green off, amber on, red blink: SPINDLE 1   CRITICAL | RUL 31h (18-44)\n"
+        assert told.readline() == "panel: green off, amber on, red fast: SPINDLE 1   CRITICAL | RUL 31h (18-44)\n"
         panel.close()
         assert told.readline() == "panel: green off, amber off, red off: GATEWAY STOPPED | not watching\n"
 
 
 def test_a_pipe_is_not_told_the_same_heading_twice() -> None:
-    told = TerminalPanel(20, 4, io.StringIO())
-    lines = [told._line(PanelView("on", "off", "off", ("ALL NORMAL".ljust(20), f"{i:20}"))) for i in range(50)]
+    told = TerminalPanel("20x4", io.StringIO())
+    lines = [told._line(PanelView(ON, OFF, OFF, ("ALL NORMAL".ljust(20), f"{i:20}"))) for i in range(50)]
     assert [bool(line) for line in lines] == [True] + [False] * 49
     told.close()
 
@@ -103,7 +104,7 @@ def test_a_terminal_that_is_gone_stops_nobody(capfd: pytest.CaptureFixture[str])
     read, write = os.pipe()
     os.close(read)
     out = os.fdopen(write, "w", encoding="utf-8")
-    panel = TerminalPanel(20, 4, out)
+    panel = TerminalPanel("20x4", out)
     for _ in range(5):
         panel.show(FINE)
         panel.show(BAD)

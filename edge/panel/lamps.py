@@ -1,0 +1,110 @@
+"""What lamps and buzzer mean: pure, from what stands to a pattern for each.
+
+=========  ==============  ==========================================================================================
+lamp       pattern         meaning
+=========  ==============  ==========================================================================================
+red        fast            an alarm of high priority that nobody has acknowledged
+red        on              one that is acknowledged and still there, or a machine near its end
+red        slow            one that is gone, but nobody acknowledged or reset it
+amber      double flash    data of a machine have stopped: nothing current is known of it
+amber      fast, on, slow  the same as red, of lower priority; on too where a machine's life is running out
+amber      flash           the gateway itself: no uplink, its disk or clock, this panel's display or a stuck button
+green      on              every machine is normal and its data are fresh
+blue       slow            somebody must press acknowledge
+blue       on              somebody must decide: advice waits, or an alarm whose cause is gone waits for its reset
+all dark                   the gateway was stopped, or has no power
+all but    double flash    the gateway does not answer: nothing current is known at all
+green
+=========  ==============  ==========================================================================================
+
+The more urgent row hides the less urgent ones of the same lamp. Green is on with no other lamp but amber's flash and
+blue. Fast, on and slow are what ISA-18.1 shows for new, acknowledged and returned. The buzzer sounds, two beeps and a
+pause, for what lets red blink fast, until it is silenced or acknowledged. An alarm that is held lights and sounds
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from edge.contract.types import Alarm, AlarmState, Held, Priority, Urgency
+from edge.panel.state import PanelState
+from edge.ports import Pattern
+
+NO_DATA_RULE = "no_data"
+
+OFF, ON, SLOW, FAST, FLASH, DOUBLE = (
+    Pattern.OFF, Pattern.ON, Pattern.SLOW, Pattern.FAST, Pattern.FLASH, Pattern.DOUBLE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Lamps:
+    """A pattern for each."""
+
+    green: Pattern = OFF
+    amber: Pattern = OFF
+    red: Pattern = OFF
+    blue: Pattern = OFF
+
+
+DARK = Lamps()
+LOST = Lamps(amber=DOUBLE, red=DOUBLE, blue=DOUBLE)
+TEST = Lamps(ON, ON, ON, ON)
+
+
+def lamps(state: PanelState, *, trouble: Collection[str] = ()) -> Lamps:
+    """``trouble`` is the panel's own."""
+    shown = shown_alarms(state)
+    high = [a for a in shown if a.priority is Priority.HIGH]
+    rest = [a for a in shown if a.priority is not Priority.HIGH]
+    urgencies = {verdict.urgency for asset, verdict in state.verdicts.items() if asset not in state.stale}
+    red = _sequence(high, steady=Urgency.CRITICAL in urgencies)
+    amber = _sequence(rest, steady=Urgency.WARNING in urgencies)
+    stale = bool(state.stale) or any(a.rule == NO_DATA_RULE and a.state.is_active for a in shown)
+    normal = red is OFF and amber is OFF and not stale and bool(state.names)
+    if stale:
+        amber = DOUBLE
+    elif amber is OFF and (trouble or ails(state)):
+        amber = FLASH
+    return Lamps(green=ON if normal else OFF, amber=amber, red=red, blue=_blue(state, shown))
+
+
+def buzzing(state: PanelState) -> tuple[Alarm, ...]:
+    """The alarms that sound until somebody silences or acknowledges them."""
+    return tuple(a for a in shown_alarms(state) if a.priority is Priority.HIGH and a.state is AlarmState.UNACKNOWLEDGED)
+
+
+def shown_alarms(state: PanelState) -> list[Alarm]:
+    """Those that call for somebody: all but the held ones."""
+    return [a for a in state.alarms if a.held is Held.NOT]
+
+
+def held_alarms(state: PanelState) -> list[Alarm]:
+    return [a for a in state.alarms if a.held is not Held.NOT]
+
+
+def waits(alarm: Alarm) -> bool:
+    """Whether somebody must acknowledge it."""
+    return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+
+
+def ails(state: PanelState) -> bool:
+    """Whether the gateway itself is not as it should be."""
+    return state.uplink_up is False or any(not condition.ok for condition in state.health)
+
+
+def _sequence(alarms: Sequence[Alarm], *, steady: bool) -> Pattern:
+    if any(a.state is AlarmState.UNACKNOWLEDGED for a in alarms):
+        return FAST
+    if steady or any(a.state.is_active for a in alarms):
+        return ON
+    return SLOW if alarms else OFF
+
+
+def _blue(state: PanelState, shown: Sequence[Alarm]) -> Pattern:
+    if any(waits(a) for a in shown):
+        return SLOW
+    gone = any(a.latched and not a.state.is_active for a in shown)
+    return ON if gone or state.advice else OFF
