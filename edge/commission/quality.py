@@ -27,7 +27,7 @@ NEED_S = {
 }
 """How often a signal is wanted at least, by kind: several times within what it can change in."""
 OTHER_NEED_S = 60.0
-UNMEASURED = frozenset({"counter", "hours", "state"})
+UNMEASURED = frozenset({"counter", "hours", "state", "setpoint"})
 _SCATTER_READS = 10
 
 

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse
-from pymodbus.pdu.register_message import ReadHoldingRegistersResponse, ReadInputRegistersResponse
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersResponse,
+    ReadInputRegistersResponse,
+    WriteMultipleRegistersResponse,
+    WriteSingleRegisterResponse,
+)
 
 from edge.plant.unit import ILLEGAL_FUNCTION, ILLEGAL_VALUE, Reply, Station, Unit
 
 NO_RESPONSE_FROM_TARGET = 0x0B
-READS = (1, 2, 3, 4)
+READS, WRITES = (1, 2, 3, 4), (6, 16)
 LATE_REPLIES_MAX = 64
 """How many replies one line may hold back; a request past that meets silence."""
 
@@ -65,8 +70,8 @@ class Exchange:
         if station.faults.dead:
             station.replies["silence"] += 1
             return None
-        reply = _read(unit, pdu)
-        frame = self._framer.buildFrame(_response(pdu[0], reply, unit_id, transaction))
+        reply = _read(unit, pdu) if pdu[0] in READS else _write(unit, pdu)
+        frame = self._framer.buildFrame(_response(pdu, reply, unit_id, transaction))
         delay_s = station.faults.late_ms / 1000.0
         if self._chance.random() < station.faults.corrupted:
             return Outgoing(self._corrupt(frame, self._chance), delay_s, lambda: _spoilt(station))
@@ -82,17 +87,33 @@ def _spoilt(station: Station) -> None:
 
 
 def _read(unit: Unit, pdu: bytes) -> Reply:
-    if pdu[0] not in READS:
-        return Reply(exception=ILLEGAL_FUNCTION)
     request = Decoder.decode(pdu)
     if request is None:
         return Reply(exception=ILLEGAL_VALUE)
     return unit.read(pdu[0], request.address, request.count)
 
 
-def _response(function: int, reply: Reply, unit_id: int, transaction: int) -> ModbusPDU:
+def _write(unit: Unit, pdu: bytes) -> Reply:
+    if pdu[0] not in WRITES:
+        return Reply(exception=ILLEGAL_FUNCTION)
+    request = Decoder.decode(pdu)
+    # A request of several says how many they are twice, and then they are there.
+    if request is None or (pdu[0] == 16 and not request.count == len(request.registers) == (len(pdu) - 6) / 2):
+        return Reply(exception=ILLEGAL_VALUE)
+    return unit.write(pdu[0], request.address, request.registers)
+
+
+def _response(pdu: bytes, reply: Reply, unit_id: int, transaction: int) -> ModbusPDU:
+    function = pdu[0]
     if reply.exception:
         return ExceptionResponse(function & 0x7F, reply.exception, unit_id, transaction)
+    if function in WRITES:
+        address, figure = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+        if function == 6:
+            return WriteSingleRegisterResponse(
+                dev_id=unit_id, transaction_id=transaction, address=address, registers=[figure]
+            )
+        return WriteMultipleRegistersResponse(dev_id=unit_id, transaction_id=transaction, address=address, count=figure)
     if function in (1, 2):
         kind = ReadCoilsResponse if function == 1 else ReadDiscreteInputsResponse
         return kind(dev_id=unit_id, transaction_id=transaction, bits=[bool(n) for n in reply.numbers])

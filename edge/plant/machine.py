@@ -24,8 +24,11 @@ L10_EXPONENT = 3.0
 DRY_HEAT_C = 16.0
 DRY_SHARES = {"acceleration_rms_g": 1.2, "power_kw": 0.08, "torque_nm": 0.08, "screw_torque_percent": 0.08}
 """A bearing without lubricant: its heat above a greased one's, and by how much more it shakes and takes."""
-COUNTED = ("running", "hour_meter_h", "parts_total", "scrap_total", "volume_total_m3")
-"""Signals that are counted or switched, not measured: no sensor of theirs can drift or stick."""
+SETPOINT = "speed_setpoint_rpm"
+SETPOINT_SHARES = (0.3, 1.2)
+"""The drive takes a speed between these shares of the machine's own, and refuses any other."""
+COUNTED = ("running", "hour_meter_h", "parts_total", "scrap_total", "volume_total_m3", SETPOINT)
+"""Signals that are counted, switched or set, not measured: no sensor of theirs can drift or stick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Machine(ABC):
     """
 
     model: str
+    can_be_set: ClassVar[bool] = False
     reference_rpm: ClassVar[float]
     reference_load: ClassVar[float]
     bearing_rise_c: ClassVar[float]
@@ -108,6 +112,7 @@ class Machine(ABC):
         self.clock_h = 0.0
         self.hour_meter_h = 0.0
         self.running = True
+        self.setpoint_rpm = round(self.reference_rpm)
         self._onset_h = onset_h
         self._schedule = Schedule(phase_h=noise.uniform(0.0, 120.0))
         self._dawn_h = noise.uniform(0.0, 24.0)
@@ -152,7 +157,8 @@ class Machine(ABC):
             self._onset_h = None
             self.wear.begin(None)
         self._rpm, self._load_fraction = self._demand() if self.running else (0.0, 0.0)
-        self.wear.step(run_h, self._jobs.level(self.clock_h) ** L10_EXPONENT / self._stress_mean)
+        # In revolutions a life is what it is; in hours it falls with the speed.
+        self.wear.step(run_h, self._jobs.level(self.clock_h) ** L10_EXPONENT / self._stress_mean * self._pace)
         self._ambient_c = self._ambient()
         self._bearing_c.step(self._ambient_c + self._heat_c(), dt_h)
         self._work(dt_h, run_h)
@@ -177,6 +183,22 @@ class Machine(ABC):
         words += ["lubrication"] if self._dryness else []
         words += [f"sensor_drift {tag} {rate:g}/h" for tag, (_, rate) in self._drifts.items()]
         return (*words, *(f"stuck_sensor {tag}" for tag in self._stuck))
+
+    def take(self, values: dict[str, Value]) -> bool:
+        """Turn at another speed from the next step on: ``values`` is its setpoint alone, as its drive takes it."""
+        value = values.get(SETPOINT)
+        low, high = (share * self.reference_rpm for share in SETPOINT_SHARES)
+        if not self.can_be_set or len(values) != 1 or not isinstance(value, int | float) or not low <= value <= high:
+            return False
+        self.setpoint_rpm = round(value)
+        if self._signals is not None:
+            self._signals[SETPOINT] = self.setpoint_rpm
+        return True
+
+    @property
+    def _pace(self) -> float:
+        """The speed that is asked for over the machine's own."""
+        return self.setpoint_rpm / self.reference_rpm
 
     def asked(self, tags: tuple[str, ...]) -> None:  # noqa: B027 - nothing to do, in every machine
         """A machine goes on by time alone, whoever asks."""
@@ -286,6 +308,8 @@ class Machine(ABC):
             "hour_meter_h": self.hour_meter_h,
         }
         values |= self._process_signals()
+        if self.can_be_set:
+            values[SETPOINT] = self.setpoint_rpm
         self._rub(values)
         for tag, (since_h, rate_per_h) in self._drifts.items():
             value = values[tag]

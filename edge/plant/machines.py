@@ -35,6 +35,7 @@ class Spindle(Machine):
     """A 25 kW milling spindle at 8000 1/min: torque by job, power = torque x speed."""
 
     model = "spindle"
+    can_be_set = True
     reference_rpm, reference_load = 8000.0, 0.55
     bearing_rise_c, bearing_tau_h = 24.0, 0.6
     acceleration_new_g = 0.5
@@ -49,7 +50,7 @@ class Spindle(Machine):
     def _demand(self) -> tuple[float, float]:
         level = self._jobs.level(self.clock_h)
         load = self.reference_load * level * (1.0 + 0.06 * self._load.value)
-        return self.reference_rpm * (2.0 - level), max(0.1, load)
+        return self.reference_rpm * (2.0 - level) * self._pace, max(0.1, load)
 
     def _work(self, dt_h: float, run_h: float) -> None:  # noqa: ARG002
         self._parts.make(self.PARTS_PER_H * self._feeds.level(self.clock_h) * run_h, self.wear.damage)
@@ -73,9 +74,10 @@ CAVITATION_SHARES = {
 
 
 class Pump(Machine):
-    """A 15 kW centrifugal pump on a variable-speed drive that follows the day's demand."""
+    """A 15 kW centrifugal pump on a variable-speed drive that follows the day's demand about its setpoint."""
 
     model = "pump"
+    can_be_set = True
     reference_rpm, reference_load = 1360.0, 0.55
     bearing_rise_c, bearing_tau_h = 20.0, 0.8
     acceleration_new_g = 0.3
@@ -114,7 +116,7 @@ class Pump(Machine):
     def _demand(self) -> tuple[float, float]:
         day = 1.0 + 0.03 * math.sin(math.tau * (self.clock_h - self._dawn_h) / 24.0)
         job = 1.0 + 0.5 * (self._jobs.level(self.clock_h) - 1.0)
-        n = self.reference_rpm / self.RATED_RPM * day * job * (1.0 + 0.004 * self._load.value)
+        n = self.reference_rpm / self.RATED_RPM * day * job * (1.0 + 0.004 * self._load.value) * self._pace
         return self.RATED_RPM * n, self.hydraulics.power_kw(n) / self.MOTOR_KW
 
     def _work(self, dt_h: float, run_h: float) -> None:

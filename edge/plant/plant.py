@@ -122,11 +122,14 @@ class Plant:
         return {"status": self.status, "fault": self.fault, "set_speed": self.set_speed, "speed": self.set_speed}
 
     def status(self) -> dict[str, Any]:
-        """``served``: replies in good order by asset and tag; ``machines``: the truth that only the plant knows."""
+        """``served``: replies in good order by asset and tag; ``written``: writes done; ``machines``: the truth that
+        only the plant knows.
+        """
         return {
             "speed": self.speed,
             "listening": self.listening,
             "served": {s.asset: dict(s.served) for s in self._stations.values()},
+            "written": {s.asset: dict(s.written) for s in self._stations.values()},
             "machines": [_described(station) for station in self._stations.values()],
         }
 

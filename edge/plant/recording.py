@@ -76,6 +76,10 @@ class Recording:
                 self._clock_s = math.fmod(self._clock_s, length_s)
         self._row = max(0, int(np.searchsorted(self._at_s, self._clock_s, side="right")) - 1)
 
+    def take(self, values: dict[str, Value]) -> bool:  # noqa: ARG002
+        """What was recorded cannot be changed any more."""
+        return False
+
     def asked(self, tags: tuple[str, ...]) -> None:
         """The row number begins a poll: the row goes on if the poll before it has read all of it."""
         if self._map.advance != "on_read" or ROW_TAG not in tags:

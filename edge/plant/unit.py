@@ -1,7 +1,7 @@
-"""One simulated device: a profile's registers filled from a source's signals, and the count of what it served.
+"""One simulated device: a profile's registers filled from a source's signals, and the count of what it served and took.
 
 A reply is one snapshot: the source is asked once for all the registers of a request. The device keeps to its profile's
-quirks, so a planner that does not is refused as the real device would refuse it.
+quirks, so a planner that does not is refused as the real device would refuse it. A write is done whole or not at all.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from edge.config.profiles.modbus import ModbusProfile, Point, RegisterType
-from edge.contract.types import Value
+from edge.config.profiles.modbus import WRITTEN_MAX, ModbusProfile, Point, RegisterType
+from edge.contract.types import Quality, Value
 from edge.errors import ConfigError
-from edge.registers import pack, words
+from edge.registers import from_words, pack, unpack, words
 
 BITS_MAX = 2000
 NUMBER_TAG = "reading_number"
@@ -39,6 +39,9 @@ class Source(Protocol):
 
     def served(self, tags: tuple[str, ...]) -> None:
         """These tags went out in good order."""
+
+    def take(self, values: dict[str, Value]) -> bool:
+        """Whether it takes these setpoints, by tag: all of them from now on, or none."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class Station:
 
     ``served``: for each tag how many replies that cover it went out in good order. ``replies``: how many replies went
     out ``good``, ``corrupted`` or ``late`` (late ones are good too), and how many requests met ``silence``.
+    ``written``: for each tag how many writes were done, whether or not their reply was heard.
     """
 
     asset: str
@@ -71,6 +75,7 @@ class Station:
     faults: LineFaults = field(default_factory=LineFaults)
     served: Counter[str] = field(default_factory=Counter)
     replies: Counter[str] = field(default_factory=Counter)
+    written: Counter[str] = field(default_factory=Counter)
 
     def sent(self, tags: tuple[str, ...], *, late: bool) -> None:
         self.served.update(tags)
@@ -95,6 +100,7 @@ class Unit:
         self.station, self._profile = station, profile
         self._reading_number = 0
         self._spaces = {function: _Space(profile, function) for function in (1, 2, 3, 4)}
+        self._writable = [p for p in profile.point if p.writable and p.function == 3]
         known = {*station.source.signals(), NUMBER_TAG}
         strange = sorted({point.tag for point in profile.point} - known)
         if strange:
@@ -124,6 +130,29 @@ class Unit:
                     # Bit fields share their register.
                     numbers[i] = number if point.picked is None else numbers[i] | number
         return Reply(numbers=tuple(numbers), tags=tags)
+
+    def write(self, function: int, address: int, numbers: Sequence[int]) -> Reply:
+        """Take registers (function 6: one, 16: several) as the device would, or give its exception."""
+        points = self._writable
+        if not points or (function == 6 and self._profile.quirks.write_multiple_only):
+            return Reply(exception=ILLEGAL_FUNCTION)
+        if not 1 <= len(numbers) <= WRITTEN_MAX:
+            return Reply(exception=ILLEGAL_VALUE)
+        end = address + len(numbers)
+        written = [p for p in points if address <= p.address and p.address + p.registers <= end]
+        if sum(p.registers for p in written) != len(numbers):
+            return Reply(exception=ILLEGAL_ADDRESS)
+        values: dict[str, Value] = {}
+        for point in written:
+            start = point.address - address
+            value, quality, _ = unpack(point, from_words(numbers[start : start + point.registers]))
+            if quality is not Quality.GOOD:
+                return Reply(exception=ILLEGAL_VALUE)
+            values[point.tag] = value
+        if not self.station.source.take(values):
+            return Reply(exception=ILLEGAL_VALUE)
+        self.station.written.update(values.keys())
+        return Reply()
 
 
 class _Space:

@@ -8,7 +8,18 @@ import msgspec
 from msgspec import Meta
 
 SignalKind = Literal[
-    "vibration", "temperature", "speed", "load", "power", "pressure", "flow", "counter", "hours", "state", "other"
+    "vibration",
+    "temperature",
+    "speed",
+    "load",
+    "power",
+    "pressure",
+    "flow",
+    "counter",
+    "hours",
+    "state",
+    "setpoint",
+    "other",
 ]
 
 Plain = float | int | bool | str

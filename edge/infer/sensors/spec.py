@@ -17,7 +17,7 @@ from edge.infer.words import spoken
 SENSORS_MAX = 32
 _RATIO = frozenset({"vibration", "power", "flow"})
 """Kinds whose scatter grows with their level, so that ratios count."""
-_UNMEASURED = frozenset({"counter", "hours", "state"})
+_UNMEASURED = frozenset({"counter", "hours", "state", "setpoint"})
 _CONDITION = frozenset({"speed", "load"})
 _SUFFIXES = {
     "mm_s": "vibration", "_g": "vibration", "kurtosis": "vibration", "crest_factor": "vibration", "_c": "temperature",

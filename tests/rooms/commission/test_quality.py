@@ -89,7 +89,7 @@ def tried(site: Site, **grades: int | None) -> tuple[LineFound, ...]:
 
     def tag(name: str, kind: str, asset: str) -> TagFound:
         own = grades.get(name, 95) if asset == "pump-1" else 95
-        sensor = kind not in ("counter", "hours", "state")
+        sensor = kind not in ("counter", "hours", "state", "setpoint")
         return TagFound(
             name, name, 1.0, "", 1, Quality.GOOD, 0, 0.0, "bad" if own is None else "ok",
             grade=Grade(own or 0) if sensor else None,

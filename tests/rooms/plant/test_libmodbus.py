@@ -52,7 +52,7 @@ def decoded(site: Site, profile: str, function: int, start: int, line: str) -> d
     return {
         point.tag: unpack(point, data[2 * (point.address - start) : 2 * (point.address - start + point.registers)])[0]
         for point in modbus.point
-        if point.function == function
+        if point.function == function and point.address < start + len(line.split())
     }
 
 

@@ -105,10 +105,10 @@ class TestTcp:
             async with run_site(site), tcp_client(site) as client:
                 nobody = await client.read_input_registers(0, count=2, device_id=77)
                 beyond = await client.read_input_registers(15, count=4, device_id=1)
-                writing = await client.write_register(0, 1, device_id=1)
+                beside = await client.write_register(0, 1, device_id=1)
                 no_coils = await client.read_coils(0, count=1, device_id=1)
                 fine = await client.read_input_registers(0, count=2, device_id=1)
-            assert [a.exception_code for a in (nobody, beyond, writing, no_coils)] == [0x0B, 2, 1, 2]
+            assert [a.exception_code for a in (nobody, beyond, beside, no_coils)] == [0x0B, 2, 2, 2]
             assert not fine.isError()
 
         asyncio.run(story())

@@ -280,6 +280,67 @@ class TestMachines:
         assert machine.signals() != first
 
 
+class TestSetpoint:
+    def test_an_untouched_setpoint_is_the_machines_own_speed_and_changes_nothing(self) -> None:
+        """Every figure, every bundle and every recording of before rests on machines without one."""
+        for model in (Pump, Spindle):
+            touched, alone = model(4, onset_h=10.0), model(4, onset_h=10.0)
+            assert touched.take({"speed_setpoint_rpm": model.reference_rpm})
+            for _ in range(50):
+                touched.step(1.0)
+                alone.step(1.0)
+                assert touched.signals() == alone.signals()
+            assert touched.truth == alone.truth
+
+    @pytest.mark.parametrize("share", [0.8, 1.1])
+    def test_another_speed_moves_all_that_hangs_on_it(self, share: float) -> None:
+        """Against the pump's own curves at that speed; with static head power moves by more than the speed does."""
+        usual, other = Pump(4), Pump(4)
+        assert other.take({"speed_setpoint_rpm": share * Pump.reference_rpm})
+        for machine in (usual, other):
+            for _ in range(20):
+                machine.step(0.5)
+        before, after = ({tag: float(v or 0) for tag, v in machine.signals().items()} for machine in (usual, other))
+        assert after["speed_setpoint_rpm"] == round(share * 1360)
+        assert after["speed_rpm"] / before["speed_rpm"] == pytest.approx(share, abs=0.001)
+        for tag, law in (("flow_m3_h", Hydraulics().flow_m3_s), ("power_kw", Hydraulics().power_kw)):
+            n = before["speed_rpm"] / Pump.RATED_RPM
+            assert after[tag] / before[tag] == pytest.approx(law(share * n) / law(n), rel=0.03), tag
+        faster = share > 1.0
+        for tag in ("vibration_mm_s", "discharge_pressure_bar", "bearing_temperature_c", "load_percent"):
+            assert (after[tag] > before[tag]) == faster, tag
+
+    def test_a_spindle_at_constant_torque_takes_power_as_it_turns(self) -> None:
+        usual, slow = Spindle(4), Spindle(4)
+        assert slow.take({"speed_setpoint_rpm": 4000})
+        for machine in (usual, slow):
+            machine.step(0.5)
+        assert float(slow.signals()["power_kw"] or 0) / float(usual.signals()["power_kw"] or 0) == pytest.approx(
+            0.5, abs=0.03
+        )
+
+    def test_what_is_set_is_told_at_once_and_the_rest_stays_until_the_next_step(self) -> None:
+        pump = Pump(4)
+        before = pump.signals()
+        assert pump.take({"speed_setpoint_rpm": 1200})
+        assert pump.signals() == before | {"speed_setpoint_rpm": 1200}
+
+    @pytest.mark.parametrize("value", [0, 407, 1633, 65535, math.nan, None, "fast"])
+    def test_a_speed_that_its_drive_cannot_turn_at_is_not_taken(self, value: float | str | None) -> None:
+        pump = Pump(4)
+        assert not pump.take({"speed_setpoint_rpm": value})
+        assert pump.signals()["speed_setpoint_rpm"] == 1360
+
+    def test_a_slower_bearing_lives_longer(self) -> None:
+        usual, slow = Pump(4, life_h=200.0), Pump(4, life_h=200.0)
+        slow.take({"speed_setpoint_rpm": 680})
+        for machine in (usual, slow):
+            machine.begin_wear()
+            for _ in range(100):
+                machine.step(1.0)
+        assert slow.truth.wear / usual.truth.wear == pytest.approx(0.5, abs=0.001)
+
+
 class TestMachineFaults:
     def test_a_drifting_sensor_is_off_by_its_rate_and_the_others_are_not(self) -> None:
         honest, drifting = Spindle(6), Spindle(6)

@@ -15,8 +15,8 @@ COMMON = {
     "ambient_temperature_c", "speed_rpm", "load_percent", "power_kw", "running", "hour_meter_h", "reading_number",
 }  # fmt: skip
 OWN = {
-    "spindle": {"torque_nm", "parts_total", "scrap_total"},
-    "pump": {"flow_m3_h", "suction_pressure_bar", "discharge_pressure_bar", "volume_total_m3"},
+    "spindle": {"torque_nm", "parts_total", "scrap_total", "speed_setpoint_rpm"},
+    "pump": {"flow_m3_h", "suction_pressure_bar", "discharge_pressure_bar", "volume_total_m3", "speed_setpoint_rpm"},
     "extruder": {"melt_pressure_bar", "melt_temperature_c", "screw_torque_percent", "parts_total", "scrap_total"},
 }
 
