@@ -229,6 +229,9 @@ class Journal(Protocol):
         """Remember a room's state (durable with the next ``commit``), so that a restart continues."""
 
     def kept(self, name: str) -> bytes | None: ...
+    def is_durable(self, name: str) -> bool:
+        """Whether the state that was kept last as ``name``, and all that was recorded with it, is on the disk."""
+
     def close(self) -> None: ...
 
 

@@ -116,6 +116,11 @@ class Door:
         with self._lock:
             return self._states.get(name)
 
+    def awaits(self, name: str) -> bool:
+        """Whether a state has come that no commit has taken yet."""
+        with self._lock:
+            return name in self._open.states
+
     def swap(self) -> Intake:
         """Take everything, with a snapshot of the counters that it answers for."""
         with self._lock:

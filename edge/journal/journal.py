@@ -117,6 +117,10 @@ class SqliteJournal:
                 raise self._broken  # Whoever met it first may not be the one who can start the gateway again.
             return 0 if self._closed else self._commit()
 
+    def is_durable(self, name: str) -> bool:
+        with self._lock:
+            return not self._closed and not self._door.awaits(name) and name not in self._states_unwritten
+
     def report(self) -> None:
         """Let the next commit send the changed ledger rows at once: for the last one before an end."""
         with self._lock:

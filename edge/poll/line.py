@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,6 +37,13 @@ LATE_PERIODS = 1.1
 """When the next poll may be at the latest: a period from now, and a little for jitter."""
 COMMANDS_MAX = 32
 """So many commands may wait for one line; a further one is refused at once."""
+
+Unless = Callable[[], str]
+"""Why not, in words; empty where nothing stands against it."""
+
+
+def always() -> str:
+    return ""
 
 
 @dataclass(slots=True)
@@ -112,13 +119,38 @@ class LineOwner:
             polling.cancel()
             await asyncio.wait({polling})
 
-    async def write(self, unit: int, profile: Profile, tag: str, value: Value, *, within_s: float) -> Answer:
+    async def write(
+        self, unit: int, profile: Profile, tag: str, value: Value, *, within_s: float, unless: Unless = always
+    ) -> Answer:
         """Write before the next poll. Bad of the device where the line takes no commands, or too many wait.
 
-        Bad of the bus after ``within_s``: then nobody knows whether it was done, unless it was never sent.
+        ``unless`` is asked when the line is free and nothing can come between: where it says why not, nothing is sent,
+        and the answer is bad of the device with these words. Bad of the bus after ``within_s``: then nobody knows
+        whether it was done, unless it was never sent.
         """
-        if not isinstance(self._driver, Writer):
+        driver = self._driver
+        if not isinstance(driver, Writer):
             return Answer(None, Quality.BAD_DEVICE, f"line {self.line.name} takes no commands")
+
+        async def write() -> Answer:
+            why_not = unless()
+            return Answer(None, Quality.BAD_DEVICE, why_not) if why_not else await driver.write(
+                unit, profile, tag, value
+            )  # fmt: skip
+
+        return await self._at_once(unit, write, within_s)
+
+    async def ask(self, unit: int, profile: Profile, *, within_s: float) -> Answer:
+        """Read the one point of ``profile`` before the next poll, as it is now. Trouble is a bad answer."""
+        assert len(profile.point) == 1
+
+        async def read() -> Answer:
+            [answer] = await self._driver.read(unit, profile)
+            return answer
+
+        return await self._at_once(unit, read, within_s)
+
+    async def _at_once(self, unit: int, do: Callable[[], Awaitable[Answer]], within_s: float) -> Answer:
         if self._commands >= COMMANDS_MAX:
             return Answer(None, Quality.BAD_DEVICE, f"{COMMANDS_MAX} commands wait for line {self.line.name} already")
         self._commands += 1
@@ -126,7 +158,7 @@ class LineOwner:
         try:
             async with asyncio.timeout(within_s), self._turn:
                 sent = True
-                answer = await self._driver.write(unit, profile, tag, value)
+                answer = await do()
         except TimeoutError:
             return Answer(None, Quality.BAD_BUS, f"{'not confirmed' if sent else 'not sent'} within {within_s:g} s")
         finally:
@@ -166,7 +198,7 @@ class LineOwner:
 
     async def _give_way(self) -> None:
         """Between two questions of a poll: let the commands go first that have come meanwhile."""
-        if self._commands and not self._is_stopping:
+        if self._has_turn and self._commands and not self._is_stopping:
             self._has_turn = False
             self._turn.release()
             await self._turn.acquire()

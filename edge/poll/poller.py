@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from edge.config.lines import AnyLine, Line, PolledLine, PushedLine
 from edge.config.profiles import Profile
 from edge.config.scans import scans
@@ -17,7 +19,7 @@ from edge.contract.types import Value
 from edge.errors import BabbittError, LineError
 from edge.line_counts import LineCounts
 from edge.poll.breaker import Breaker
-from edge.poll.line import LineOwner, PolledUnit
+from edge.poll.line import LineOwner, PolledUnit, Unless, always
 from edge.poll.listener import ListenedUnit, Listener
 from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Driver, Source, Subject
@@ -35,12 +37,14 @@ WRITE_S = 5.0
 class _Place:
     """A line's owner, the task that it runs in, and ``what`` it was made of: the same again may keep its owner.
 
-    ``writable`` gives unit and profile of each signal of a polled line, by asset and tag.
+    ``signals`` gives unit and profile of each signal of a polled line, by asset and tag; ``alone`` a profile with that
+    signal alone, where it was asked for: drivers know a profile by its identity, so there is one for each.
     """
 
     what: Any
     owner: LineOwner | Listener
-    writable: dict[tuple[str, str], tuple[int, Profile]]
+    signals: dict[tuple[str, str], tuple[int, Profile]]
+    alone: dict[tuple[str, str], Profile] = field(default_factory=dict)
     task: asyncio.Task[None] | None = field(default=None)
 
 
@@ -105,15 +109,30 @@ class Poller:
         self._places = {name: coming.get(name) or staying[name] for name in wanted}
         self._start(coming.values())
 
-    async def write(self, asset: str, tag: str, value: Value, *, within_s: float = WRITE_S) -> Answer:
-        """Write one value before its line's next poll; whoever commands reads it back. Trouble is a bad answer.
+    async def write(
+        self, asset: str, tag: str, value: Value, *, within_s: float = WRITE_S, unless: Unless = always
+    ) -> Answer:
+        """Write one value before its line's next poll, ``unless`` there is a reason not to when its turn has come.
 
-        Raises ``LineError`` where no polled line has such a signal.
+        Whoever commands reads it back. Trouble is a bad answer. Raises ``LineError`` where no polled line has such a
+        signal.
         """
+        owner, place = self._polled(asset, tag)
+        return await owner.write(*place.signals[asset, tag], tag, value, within_s=within_s, unless=unless)
+
+    async def ask(self, asset: str, tag: str, *, within_s: float = WRITE_S) -> Answer:
+        """What a signal is now, asked before its line's next poll. Trouble is a bad answer. Raises ``LineError``."""
+        owner, place = self._polled(asset, tag)
+        unit, profile = place.signals[asset, tag]
+        if (asset, tag) not in place.alone:
+            point = next(point for point in profile.point if point.tag == tag)
+            place.alone[asset, tag] = msgspec.structs.replace(profile, point=(point,))
+        return await owner.ask(unit, place.alone[asset, tag], within_s=within_s)
+
+    def _polled(self, asset: str, tag: str) -> tuple[LineOwner, _Place]:
         for place in self._places.values():
-            found = place.writable.get((asset, tag))
-            if found is not None and isinstance(place.owner, LineOwner):
-                return await place.owner.write(*found, tag, value, within_s=within_s)
+            if (asset, tag) in place.signals and isinstance(place.owner, LineOwner):
+                return place.owner, place
         raise LineError(f"{asset}.{tag}", "no polled line has such a signal", "its asset and tag as in the site")
 
     def status(self) -> list[UnitStatus]:

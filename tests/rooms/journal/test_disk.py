@@ -526,3 +526,19 @@ def test_readings_between_two_commits_are_bounded_and_the_oldest_are_declared(tm
     journal.commit()
     told = [r for b in journal.pending(limit_bytes=10**6) for r in opened_block(b).records]
     assert sum(r.count for r in told if isinstance(r, Dropped)) == 45
+
+
+def test_a_kept_state_is_durable_once_a_commit_has_written_it(tmp_path: Path) -> None:
+    """What may only follow a record that survives anything asks for this."""
+    journal = opened(tmp_path, BentClock())
+    journal.commit()
+    journal.keep("command", b"writing")
+    assert not journal.is_durable("command")
+    journal._connection.execute("PRAGMA query_only = 1")
+    journal.commit()
+    assert not journal.is_durable("command"), "the disk took nothing"
+    journal._connection.execute("PRAGMA query_only = 0")
+    journal.commit()
+    assert journal.is_durable("command")
+    killed(journal)
+    assert opened(tmp_path, BentClock()).kept("command") == b"writing"

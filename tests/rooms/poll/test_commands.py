@@ -135,6 +135,43 @@ def test_more_commands_than_may_wait_are_refused_at_once() -> None:
     assert answer.detail == f"{COMMANDS_MAX} commands wait for line l already"
 
 
+def test_what_speaks_against_it_when_its_turn_has_come_keeps_it_from_the_wire() -> None:
+    world = Commanded()
+    bus = world.bus
+    assert isinstance(bus, WritableBus)
+    asked_at: list[float] = []
+
+    def unless() -> str:
+        asked_at.append(world.clock.mono_ns() / S - 1000)
+        return "the pump stands" if len(asked_at) == 1 else ""
+
+    async def given() -> None:
+        for value in (7, 8):
+            answer = await world.poller.write("a3", "t1", value, unless=unless)
+            world.answers.append((world.clock.mono_ns() / S, answer))
+
+    world.play(2.1, lambda: world.tasks.append(asyncio.create_task(given())), 5.0)
+    assert [answer for _, answer in world.answers] == [
+        Answer(None, Quality.BAD_DEVICE, "the pump stands"), Answer(8, Quality.GOOD),
+    ]  # fmt: skip
+    assert [value for *_, value in bus.written] == [8]
+    assert asked_at[0] == pytest.approx(2.2), "after the poll that was under way"
+
+
+def test_one_signal_is_asked_before_the_next_poll() -> None:
+    world = Commanded()
+
+    async def given() -> None:
+        world.answers.append((0.0, await world.poller.ask("a3", "t1")))
+        world.answers.append((0.0, await world.poller.ask("a3", "t1")))
+
+    world.play(2.1, lambda: world.tasks.append(asyncio.create_task(given())), 1.0)
+    assert [answer for _, answer in world.answers] == [Answer(3, Quality.GOOD)] * 2
+    after = [(round(at - 1000, 1), unit) for at, unit in world.bus.asked if at > 1002.05]
+    assert after[:2] == [(2.2, 3), (2.4, 3)]
+    assert not world.diary.open
+
+
 def test_a_command_to_a_line_that_takes_none_or_to_no_signal_says_so() -> None:
     world = World(site_of([tcp()], [asset(1)]))
 
@@ -143,6 +180,8 @@ def test_a_command_to_a_line_that_takes_none_or_to_no_signal_says_so() -> None:
         assert (answer.quality, answer.detail) == (Quality.BAD_DEVICE, "line l takes no commands")
         with pytest.raises(LineError, match=r"a1\.t9: no polled line has such a signal"):
             await world.poller.write("a1", "t9", 1)
+        with pytest.raises(LineError, match=r"a1\.t9: no polled line has such a signal"):
+            await world.poller.ask("a1", "t9")
 
     asyncio.run(given())
 
@@ -178,6 +217,7 @@ def test_over_a_real_connection_a_command_is_carried_out_and_the_next_poll_reads
             before = len(diary.batches)
             await until(lambda: len(diary.batches) > before)
             assert diary.batches[before].values == (7, 4711)
+            assert await poller.ask(f"a{UNIT}", "t1") == Answer(4711, Quality.GOOD)
             refused = await poller.write(f"a{UNIT}", "t1", 70_000)
             assert refused.quality is Quality.BAD_DECODE
             polling.cancel()
