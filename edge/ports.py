@@ -13,7 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from edge.contract.commands import Command, Outcome
 from edge.contract.desired import Desired
+from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
 from edge.contract.types import Ack, Alarm, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value, Verdict
 
 
@@ -355,6 +357,27 @@ class WriteGuard(Protocol):
         """Have ``value`` written on behalf of the user ``by``; empty once it is, else why it was refused."""
 
 
+class Orders(Protocol):
+    """Who takes commands and contracts, and tells what becomes of each as ``Outcome``s, all in one audit.
+
+    Whatever comes may come again, with the next answer of the cloud or after a restart: what is known already, by the
+    command's id or the contract's hash, changes nothing but that signatures are added. None of these raises for what
+    the documents say; what cannot be taken is told as refused.
+    """
+
+    async def contracts(self, documents: Sequence[ContractDocument], withdrawn: Sequence[WithdrawnContract]) -> None:
+        """``documents`` are those in force by the cloud's word; one that is not among them stays until withdrawn."""
+
+    async def take(self, command: Command) -> None:
+        """Commands come in their order; one that expired on its way comes too, to be told as expired."""
+
+    async def withdraw(self, command: WithdrawnCommand) -> None:
+        """Nobody wants it any more, where it is not carried out yet."""
+
+    def note(self, outcome: Outcome) -> None:
+        """Number, seal and tell somebody else's step, as that of a configuration on trial."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a bundle on trial does beside the one that it is measured against.
@@ -393,8 +416,22 @@ class Judged(Protocol):
         """Nothing judges beside any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """``issued`` is another one where something else is wanted of the gateway than before, empty where none was told.
+
+    ``answers`` counts the receiver's answers.
+    """
+
+    issued: str = ""
+    answers: int = 0
+
+
 class Desk(Protocol):
-    """Where the gateway asks what is wanted of it, over its own connection. Each raises ``LinkDown`` in time."""
+    """Where the gateway asks what is wanted of it, over its own connection. What waits raises ``LinkDown`` in time."""
+
+    def hint(self) -> Hint:
+        """What the receiver's answers to anything said last, which costs nothing to ask."""
 
     async def desired(self) -> Desired | None:
         """None where nothing has changed since it was last asked."""

@@ -11,6 +11,11 @@ import hashlib
 from collections.abc import Mapping
 
 HEADER = "Babbitt-Digest"
+ISSUED = "Babbitt-Issued"
+"""In the answer to a request with blocks: another value than before says that the gateway is wanted to do otherwise.
+
+It is a hint to ask, and no more than that: an answer that was altered there costs a question.
+"""
 COVERED = (
     "Babbitt-Gateway", "Babbitt-Epoch", "Babbitt-Oldest", "Babbitt-Lane", "Babbitt-Backlog-Blocks",
     "Babbitt-Backlog-Readings", "Content-Type",

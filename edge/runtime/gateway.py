@@ -25,6 +25,7 @@ from edge.alarm import AlarmDesk, Moment
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Site
+from edge.contract.downlink import Acknowledged
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
 from edge.described import deadbands_of, introduction, shown, signals, watched
 from edge.drivers import make_driver, make_source
@@ -41,7 +42,7 @@ from edge.runtime.norths import Norths
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
-from edge.update import BUNDLES, Bundles, Seats, Shelf, TrackRecords, Trials, user
+from edge.update import BUNDLES, Asker, Bundles, Downlink, Seats, Shelf, TrackRecords, Trials, user
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -92,7 +93,9 @@ class Gateway:
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
+        self._asker = self._make_asker()
         self._bundles = self._make_bundles()
+        self._downlink = Downlink(self._asker, None, clock=self._clock, acknowledge=self._acknowledged)
         self._kept = ByException(self._journal, {asset.id: deadbands_of(site, asset) for asset in file.asset})
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
@@ -117,6 +120,7 @@ class Gateway:
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("panel", self._show_forever), ("update", self.trials.run),
+                    *([("downlink", self._downlink.run)] if self._link is not None else []),
                     *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
                 )
             ]  # fmt: skip
@@ -309,11 +313,16 @@ class Gateway:
         assert config is not None
         return Uplink(self._journal, link, config, clock=self._clock, random=random.SystemRandom(), workers=self._disk)
 
-    def _make_bundles(self) -> Bundles:
+    def _make_asker(self) -> Asker:
         uplink = self._site.file.uplink
-        return Bundles(
+        return Asker(
             self._seats, self._link.desk() if self._link is not None else None, clock=self._clock, workers=self._disk,
-            interval_s=uplink.ask_interval_s if uplink is not None else 0.0, judges=lambda: self.judging.judges,
+            interval_s=uplink.ask_interval_s if uplink is not None else 0.0,
+        )  # fmt: skip
+
+    def _make_bundles(self) -> Bundles:
+        return Bundles(
+            self._seats, self._asker, clock=self._clock, workers=self._disk, judges=lambda: self.judging.judges,
             classes=lambda: {asset.id: asset.class_ for asset in self._site.file.asset},
             signals=lambda asset: signals(self._site, asset), tell=self._journal.record,
         )  # fmt: skip
@@ -344,6 +353,13 @@ class Gateway:
         log.info("%s acknowledges %s %s", user, asset, rule)
         return bool(self.acknowledge(asset, rule)["acknowledged"])
 
+    def _acknowledged(self, seen: Acknowledged) -> None:
+        """Somebody acknowledged elsewhere: the very raising that they saw, and no other."""
+        for alarm in self._desk.standing():
+            if (alarm.asset, alarm.rule, alarm.since_ns) == (seen.asset, seen.rule, seen.since_ns):
+                log.info("%s acknowledges %s %s from the cloud", seen.by, seen.asset, seen.rule)
+                self.acknowledge(seen.asset, seen.rule)
+
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
@@ -353,7 +369,7 @@ class Gateway:
                 alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
                 stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
                 backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
-                records=self._records.by_asset(self._bundles.desired), at_ns=self._clock.wall_ns(),
+                records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
                 gateway=self._site.file.gateway.id,
             ),
             self._panel.display, trouble=self._panel.trouble(),

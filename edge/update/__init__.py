@@ -2,9 +2,12 @@
 
 Configurations: ``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
 Bundles: ``orders`` and ``telling`` are pure; ``shelf`` and ``seats`` are what lies on disk; ``bundles`` is the room.
+What the cloud wants: ``asking`` learns of it for all; ``downlink`` is the room, and hands on what is for others.
 """
 
+from edge.update.asking import Asker
 from edge.update.bundles import Bundles
+from edge.update.downlink import Downlink
 from edge.update.records import TrackRecords
 from edge.update.seats import Seats
 from edge.update.shelf import FOLDER as BUNDLES
@@ -14,7 +17,9 @@ from edge.update.versions import Index, Versions, config_folder, data_dir_of, re
 
 __all__ = [
     "BUNDLES",
+    "Asker",
     "Bundles",
+    "Downlink",
     "Index",
     "Seats",
     "Shelf",

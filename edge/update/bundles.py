@@ -24,7 +24,8 @@ from msgspec.structs import replace
 from edge.contract.desired import Desired, Offer
 from edge.contract.types import BundleChange, BundleStep
 from edge.errors import BundleError, StoreError
-from edge.ports import Clock, Desk, Judged, LinkDown
+from edge.ports import Clock, Judged, LinkDown
+from edge.update.asking import Asker
 from edge.update.fetch import fetch
 from edge.update.orders import Back, Begin, End, orders
 from edge.update.seats import ENDED_MAX, FORMER_MAX, Ended, Judging, Seat, Seats, Trial
@@ -43,16 +44,14 @@ class Bundles:
     """``judges`` and ``classes`` are of now, by asset; ``signals`` are an asset's tags; ``tell`` has the cloud told."""
 
     def __init__(
-        self, seats: Seats, desk: Desk | None, *, clock: Clock, workers: Executor, interval_s: float,
+        self, seats: Seats, asker: Asker, *, clock: Clock, workers: Executor,
         judges: Callable[[], Mapping[str, Judged]], classes: Callable[[], Mapping[str, str]],
         signals: Callable[[str], Collection[str]], tell: Callable[[BundleChange], None],
     ) -> None:  # fmt: skip
-        self._seats, self._desk, self._clock, self._workers = seats, desk, clock, workers
-        self._interval_ns = round(interval_s * 1e9)
+        self._seats, self._asker, self._clock, self._workers = seats, asker, clock, workers
         self._judges, self._classes, self._signals, self._tell = judges, classes, signals, tell
-        self.desired: Desired | None = None
-        self._asked_ns: int | None = None
-        self._detail = "not asked yet"
+        self._turn = 0
+        self._detail = ""
 
     def resume(self) -> None:
         """Go on with the trials that were under way at the last end; before anything is judged. Touches the disk.
@@ -70,17 +69,17 @@ class Bundles:
                     log.error("%s: the trial of %s cannot go on: %s", asset, seat.trial.bundle[:12], error)
 
     async def run(self) -> None:
-        """Ask what is wanted, carry it out, watch what is on trial, until cancelled."""
+        """Carry out what is wanted, watch what is on trial, until cancelled."""
         while True:
             await self.step()
             await self._clock.sleep(TICK_S)
 
     async def step(self) -> None:
         """One round of it."""
-        if self._is_due():
-            await self._ask()
-            if self.desired is not None:
-                await self._carry_out(self.desired)
+        if self._asker.turn != self._turn:
+            self._turn, self._detail = self._asker.turn, ""
+            if self._asker.desired is not None:
+                await self._carry_out(self._asker.desired)
         for asset, seat in self._seats.judging.seats.items():
             if seat.trial is not None and asset in self._judges():
                 await self._watch(asset, seat, seat.trial)
@@ -93,33 +92,9 @@ class Bundles:
             for asset, judge in self._judges().items()
         }
         given_up = [{"asset": e.asset, "bundle": e.bundle, "at": e.at, "why": e.why} for e in seats.judging.ended[-3:]]
-        return {"detail": self._detail, "assets": assets, "given_up": given_up}
+        return {"detail": self._detail or self._asker.detail, "assets": assets, "given_up": given_up}
 
     # What is wanted.
-
-    def _is_due(self) -> bool:
-        now_ns = self._clock.mono_ns()
-        if self._desk is None or (self._asked_ns is not None and now_ns - self._asked_ns < self._interval_ns):
-            return False
-        self._asked_ns = now_ns
-        return True
-
-    async def _ask(self) -> None:
-        assert self._desk is not None
-        try:
-            desired = await self._desk.desired()
-        except LinkDown as down:
-            self._detail = f"the cloud was not reached: {down}"
-            return
-        self._detail = ""
-        if desired is None:
-            return
-        if desired.issued_ns < self._seats.judging.issued_ns:
-            self._detail = "the cloud said something older than before, which is passed over"
-            log.warning("bundles: %s", self._detail)
-            return
-        self.desired = desired
-        await self._note(lambda judging: replace(judging, issued_ns=desired.issued_ns))
 
     async def _carry_out(self, desired: Desired) -> None:
         running = {asset: judge.bundle for asset, judge in self._judges().items()}
@@ -144,8 +119,8 @@ class Bundles:
             watch_s=offer.watch_s, by=offer.by, why=offer.why, stage=offer.stage, stages=offer.stages,
         )  # fmt: skip
         try:
-            if self._desk is not None:
-                await fetch(offer, self._seats.shelf, self._desk, self._on_disk)
+            if self._asker.desk is not None:
+                await fetch(offer, self._seats.shelf, self._asker.desk, self._on_disk)
             rival = await self._on_disk(partial(self._beside, asset, trial))
         except LinkDown as down:
             self._detail = f"bundle {offer.bundle[:12]} has not come: {down}"

@@ -7,12 +7,12 @@ slow, of a former version or says nonsense, and files that are cut or altered on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from edge.contract import exchange
 from edge.contract.desired import BYTES_MAX, Desired, parse_desired
-from edge.ports import LinkDown
+from edge.ports import Hint, LinkDown
 from edge.uplink.answers import error_text, read_body, words_of
 
 if TYPE_CHECKING:
@@ -25,9 +25,13 @@ BYTES_S_MIN = 2048
 class HttpDesk:
     """Asks ``{base}/desired`` and ``{base}/bundles/HASH/NAME``. The client is the link's, and closed by it."""
 
-    def __init__(self, client: httpx.AsyncClient, base: str, headers: Mapping[str, str], *, timeout_s: float) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, base: str, headers: Mapping[str, str], *, timeout_s: float,
+        hint: Callable[[], Hint] = Hint,
+    ) -> None:  # fmt: skip
+        """``hint`` is what the link's answers said last."""
         self._client, self._base, self._headers, self._timeout_s = client, base, dict(headers), timeout_s
-        self._known = ""
+        self._known, self.hint = "", hint
 
     async def desired(self) -> Desired | None:
         known = {"If-None-Match": self._known} if self._known else {}

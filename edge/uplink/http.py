@@ -19,7 +19,7 @@ from edge.contract import exchange
 from edge.contract.block import pack_frames, peek
 from edge.contract.types import Ack
 from edge.errors import ConfigError
-from edge.ports import LinkDown, StoredBlock
+from edge.ports import Hint, LinkDown, StoredBlock
 from edge.uplink.answers import error_text, read_body, words_of
 from edge.uplink.desk import HttpDesk
 
@@ -33,6 +33,7 @@ CONTENT_TYPE = "application/vnd.babbitt.blocks"
 ANSWER_BYTES_MAX = 256 * 1024
 RETRY_AFTER_S_MAX = 3600.0
 TOKEN_BYTES_MAX = 4096
+ISSUED_CHARS_MAX = 40
 REFUSING = frozenset({400, 413})
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -69,6 +70,7 @@ class HttpLink:
 
         self._timeout_s = uplink.timeout_s
         self._known: set[bytes] = set()
+        self._hint = Hint()
         self._url = uplink.url.rstrip("/") + "/api/v1/blocks"
         self._identity = {
             "Authorization": f"Bearer {read_token(token_file)}",
@@ -96,7 +98,7 @@ class HttpLink:
     def desk(self) -> HttpDesk:
         """Where the same receiver is asked what it wants, by the same client."""
         base = self._url.removesuffix("/blocks")
-        return HttpDesk(self._client, base, self._identity, timeout_s=self._timeout_s)
+        return HttpDesk(self._client, base, self._identity, timeout_s=self._timeout_s, hint=lambda: self._hint)
 
     async def send(
         self, blocks: Sequence[StoredBlock], *, live: bool, oldest: int, backlog_blocks: int, backlog_readings: int
@@ -138,7 +140,9 @@ class HttpLink:
             raise LinkDown("the answer was altered on the way")
         if response.status_code != 200:
             raise _refusal(response, answer)
-        return parse_answer(answer)
+        ack = parse_answer(answer)
+        self._hint = Hint(response.headers.get(exchange.ISSUED, "")[:ISSUED_CHARS_MAX], self._hint.answers + 1)
+        return ack
 
     def _remember(self, told: Sequence[bytes], *, again: bool) -> None:
         """The receiver has seen these dictionaries; ``again``: it lacks one, so each goes once more where needed."""

@@ -25,9 +25,9 @@ from edge.errors import BundleError, StoreError
 from edge.infer import Judge, load_judges
 from edge.plant.machine import Machine
 from edge.plant.machines import MACHINES
-from edge.ports import LinkDown
+from edge.ports import Hint, LinkDown
 from edge.trust import trust_of
-from edge.update import Bundles, Seats, Shelf
+from edge.update import Asker, Bundles, Seats, Shelf
 from edge.update.seats import Judging
 from tests import signed
 from tests.laws.journals import BentClock
@@ -59,6 +59,9 @@ class Cloud:
         self.files_left = 1_000_000
         self.altered = ""
         self.asked: list[str] = []
+
+    def hint(self) -> Hint:
+        return Hint()
 
     async def desired(self) -> Desired | None:
         if self.says is None:
@@ -98,8 +101,9 @@ class Gateway:
         self.judges: dict[str, Judge] = load_judges(self.site, self.seats.bundle_for)
         signals = {asset.id: {p.tag for u in asset.unit for p in self.site.profiles[u.profile].point}
                    for asset in self.site.file.asset}  # fmt: skip
+        self.asker = Asker(self.seats, self.cloud, clock=self.clock, workers=self.workers, interval_s=1.0)
         self.room = Bundles(
-            self.seats, self.cloud, clock=self.clock, workers=self.workers, interval_s=1.0,
+            self.seats, self.asker, clock=self.clock, workers=self.workers,
             judges=lambda: self.judges, classes=lambda: {asset.id: asset.class_ for asset in self.site.file.asset},
             signals=signals.__getitem__, tell=self.told.append,
         )  # fmt: skip
@@ -127,7 +131,12 @@ class Gateway:
 
     def step(self, seconds: float = 1.0) -> None:
         self.clock.pass_s(seconds)
-        asyncio.run(self.room.step())
+
+        async def round_of_it() -> None:
+            await self.asker.step()
+            await self.room.step()
+
+        asyncio.run(round_of_it())
 
     def learned(self) -> None:
         """As after 600 polls: enough for a verdict."""

@@ -1,0 +1,53 @@
+"""What comes down over the gateway's own connection, handed on to whom it is for, in its order.
+
+Who takes commands and contracts knows them by their ids: what is handed on again, with the next answer or after a
+restart, changes nothing there. So nothing has to be remembered here, and nothing is lost between two memories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge.contract.desired import Desired
+from edge.contract.downlink import Acknowledged
+from edge.ports import Clock, Orders
+from edge.update.asking import Asker
+
+TICK_S = 0.25
+
+
+class Downlink:
+    """The room: asks, hands on. Without ``orders`` this gateway takes no commands and no contracts."""
+
+    def __init__(
+        self, asker: Asker, orders: Orders | None, *, clock: Clock, acknowledge: Callable[[Acknowledged], None]
+    ) -> None:  # fmt: skip
+        """``acknowledge`` has no effect but on the very raising of an alarm that is named."""
+        self._asker, self._orders, self._clock, self._acknowledge = asker, orders, clock, acknowledge
+        self._handed: Desired | None = None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.step()
+            await self._clock.sleep(TICK_S)
+
+    async def step(self) -> None:
+        """One round of it."""
+        await self._asker.step()
+        desired = self._asker.desired
+        if desired is not None and desired is not self._handed:
+            await self._hand_on(desired)
+            self._handed = desired
+
+    async def _hand_on(self, desired: Desired) -> None:
+        """Contracts first: a command that comes with its contract finds it."""
+        for one in desired.acknowledged:
+            self._acknowledge(one)
+        if self._orders is None:
+            return
+        await self._orders.contracts(desired.contracts, desired.withdrawn_contracts)
+        for withdrawn in desired.withdrawn_commands:
+            await self._orders.withdraw(withdrawn)
+        for command in desired.commands:
+            await self._orders.take(command)
