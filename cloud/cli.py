@@ -10,6 +10,7 @@ import click
 
 from cloud import learning
 from cloud.dispatch.command import key, promote, rollback, rollout, sign
+from cloud.notify.command import notify as notify_group
 
 _PATH = click.Path(path_type=Path)
 _DAYS = click.IntRange(1, 36_500)
@@ -25,6 +26,7 @@ cloud.add_command(sign)
 cloud.add_command(promote)
 cloud.add_command(rollback)
 cloud.add_command(rollout)
+cloud.add_command(notify_group)
 
 
 @cloud.command()
@@ -33,6 +35,7 @@ cloud.add_command(rollout)
 @click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")
 @click.option("--tokens", required=True, type=_PATH, help="File with the gateways' tokens; see `babbitt cloud token`.")
 @click.option("--people", type=_PATH, help="File with people's tokens; lets them tell of failures on the pages.")
+@click.option("--notify", type=_PATH, help="File of who is called about alarms; see `babbitt cloud notify`.")
 @click.option("--certificate", type=_PATH, help="PEM file; turns TLS on.")
 @click.option("--key", type=_PATH, help="PEM file of the certificate's key, where it is not in the same file.")
 @click.option("--keep-raw-days", type=_DAYS, metavar="DAYS", help="Remove raw blocks received longer ago than this.")
@@ -52,6 +55,7 @@ def serve(
     data: Path,
     tokens: Path,
     people: Path | None,
+    notify: Path | None,
     certificate: Path | None,
     key: Path | None,
     keep_raw_days: int | None,
@@ -80,6 +84,7 @@ def serve(
     settings = Settings(
         data=data, tokens=tokens, host=host, port=port, certificate=certificate, key=key,
         retention=Retention(keep_raw_days, keep_minutes_days), cache_mb=cache_mb, people=people,
+        notify=notify,
     )  # fmt: skip
     asyncio.run(run(settings, ready=lambda address: click.echo(f"fleet page: {address}")))
 

@@ -28,6 +28,9 @@ from cloud.fleet.record import Records
 from cloud.ingest.identity import ByToken, sender_of
 from cloud.ingest.receive import Arrived, Receiver
 from cloud.ingest.tokens import PEOPLE_HINT, Tokens
+from cloud.notify.config import load_settings
+from cloud.notify.outbox import Outbox
+from cloud.notify.room import Notifier
 from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
@@ -54,7 +57,7 @@ class Settings:
 
     ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
     ``cache_mb``: of the store's pages in memory. ``rollout_look_s``: how often to look what became of rollouts.
-    ``people``: the file of those who may tell what became of machines.
+    ``people``: the file of those who may tell what became of machines. ``notify``: that of who is called about alarms.
     """
 
     data: Path
@@ -68,6 +71,7 @@ class Settings:
     cache_mb: int = CACHE_MB
     rollout_look_s: float = LOOK_S
     people: Path | None = None
+    notify: Path | None = None
 
 
 class _Server(uvicorn.Server):
@@ -93,6 +97,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     Raises ``LineError`` (the port), ``StoreError`` (the data folder), ``ConfigError`` (tokens, certificates).
     """
     tokens = Tokens(settings.tokens)
+    calls = load_settings(settings.notify) if settings.notify is not None else None
     people = People(Tokens(settings.people, hint=PEOPLE_HINT)) if settings.people is not None else None
     _check_tls(settings)
     listener = _listen(settings.host, settings.port)
@@ -110,9 +115,17 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         books = Books(faults=audit.faults)
         watch = LedgerWatch(reader, books, audit, grace_s=settings.ledger_grace_s)
 
+        notifier = None
+        if calls is not None:
+            outbox = Outbox(settings.data)
+            stack.callback(outbox.close)
+            notifier = Notifier(calls, reader, outbox, own=watch.standing)
+
         def on_arrived(arrived: Arrived) -> None:
             books.arrived(arrived.gateway, arrived.blocks)
             publish(hub, arrived)
+            if notifier is not None:
+                notifier.nudge()
 
         identity = ByToken(tokens)
         receiver = Receiver(writer, identity, on_arrived)
@@ -139,6 +152,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
                 asyncio.create_task(records.run(settings.data), name="sealed verdicts"),
             ]
+            if notifier is not None:
+                watching.append(asyncio.create_task(notifier.run(), name="notifications"))
             yield _address(settings, listener)
         finally:
             for watcher in watching:

@@ -18,8 +18,8 @@ EDGE_FLOORS: dict[str, int] = {
     "status": 2, "supervise": 2, "threads": 2, "described": 3, "runtime": 4, "cli": 5,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {
-    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "replay": 2, "dispatch": 2, "web": 3, "runtime": 4,
-    "learning": 4, "cli": 5, "demo": 5,
+    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "replay": 2, "dispatch": 2, "notify": 2, "web": 3,
+    "runtime": 4, "learning": 4, "cli": 5, "demo": 5,
 }  # fmt: skip
 # What of edge the cloud may know; a longer list for rooms that need it.
 EDGE_FOR_CLOUD = {"contract", "features", "physics", "errors"}
@@ -28,6 +28,7 @@ EDGE_FOR_CLOUD_ROOM = {
     # replays a history through the gateway's own judge and alarm desk
     "backtest": {"contract", "features", "errors", "config", "infer", "alarm"},
     "replay": {"contract", "errors", "infer"},  # judges again with the gateway's own judge: there is no second one
+    "notify": {"contract", "errors", "config"},  # its file is read as strictly as a site's, by the same loader
     "demo": {"errors", "local_socket"},  # asks the processes that it started
     "cli": {"errors", "config"},
     "web": {"contract", "features", "physics", "errors", "http"},  # one set of headers and deadlines for all servers

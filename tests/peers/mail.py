@@ -1,0 +1,84 @@
+"""A real mail server that is not ours: aiosmtpd in a thread, with STARTTLS, a login, and wishes to refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import policy
+from email.message import EmailMessage
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
+
+DEADLINE_S = 20.0
+
+
+class Mail:
+    """``came``: the messages; ``refusal``: what to answer instead of taking one, such as "451 later"."""
+
+    def __init__(self) -> None:
+        self.came: list[EmailMessage] = []
+        self.refusal = ""
+        self.port = 0
+        self._news = threading.Condition()
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.refusal:
+            return self.refusal
+        message = email.message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        with self._news:
+            self.came.append(message)
+            self._news.notify_all()
+        return "250 taken"
+
+    def take(self, count: int) -> list[EmailMessage]:
+        """The first ``count`` that came, once they did."""
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.came) >= count, DEADLINE_S), [m["Subject"] for m in self.came]
+            return self.came[:count]
+
+
+@contextmanager
+def mail_server(tls: tuple[Path, Path] | None = None, password: str = "") -> Iterator[Mail]:
+    """A server on a port of its own; ``tls`` are certificate and key for STARTTLS, which is then wanted."""
+    mail = Mail()
+
+    def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, found: Any) -> AuthResult:
+        good = isinstance(found, LoginPassword) and found.password == password.encode()
+        return AuthResult(success=good)
+
+    settings: dict[str, Any] = {}
+    if tls is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*tls)
+        settings = {"tls_context": context, "require_starttls": True}
+    if password:
+        settings |= {"authenticator": authenticate, "auth_required": True}
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def listen() -> asyncio.Server:
+        made = partial(SMTP, mail, hostname="mail.example", loop=loop, **settings)
+        return await loop.create_server(made, "127.0.0.1", 0)
+
+    async def end(server: asyncio.Server) -> None:
+        server.close()
+        await server.wait_closed()
+
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(DEADLINE_S)
+    try:
+        mail.port = server.sockets[0].getsockname()[1]
+        yield mail
+    finally:
+        asyncio.run_coroutine_threadsafe(end(server), loop).result(DEADLINE_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(DEADLINE_S)
+        loop.close()
