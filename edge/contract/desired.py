@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from edge.contract.commands import Command
 from edge.contract.downlink import (
     ACKNOWLEDGED_MAX,
-    COMMANDS_MAX,
     CONTRACTS_MAX,
     Acknowledged,
     Configuration,
@@ -26,7 +25,7 @@ from edge.contract.downlink import (
     commands_of,
     configuration_of,
     document_of,
-    withdrawn_command_of,
+    withdrawn_commands_of,
     withdrawn_contract_of,
 )
 from edge.contract.fields import WORDS_MAX, Fields
@@ -135,7 +134,7 @@ def parse_desired(data: bytes) -> Desired:
         withdrawn=tuple(_withdrawn(one) for one in whole.each("withdrawn", OFFERS_MAX)),
         records=tuple(_record(one) for one in whole.each("records", ASSETS_MAX)),
         commands=commands_of(whole, gateway),
-        withdrawn_commands=tuple(withdrawn_command_of(one) for one in whole.each("withdrawn_commands", COMMANDS_MAX)),
+        withdrawn_commands=withdrawn_commands_of(whole, gateway),
         contracts=tuple(document_of(one) for one in whole.each("contracts", CONTRACTS_MAX)),
         withdrawn_contracts=tuple(
             withdrawn_contract_of(one) for one in whole.each("withdrawn_contracts", CONTRACTS_MAX)

@@ -45,10 +45,12 @@ class WithdrawnContract:
 
 @dataclass(frozen=True, slots=True)
 class WithdrawnCommand:
-    """A command that may be under way to the gateway already, and that nobody wants any more."""
+    """A command that may be under way to the gateway already, and that nobody wants any more.
 
-    command: str
-    order: int
+    It comes whole, so that a gateway that never saw it can tell what it is that was withdrawn.
+    """
+
+    command: Command
     by: str
     why: str
 
@@ -107,6 +109,16 @@ def command_of(fields: Fields) -> Command:
     )  # fmt: skip
 
 
+def withdrawn_commands_of(fields: Fields, gateway: str) -> tuple[WithdrawnCommand, ...]:
+    found = tuple(
+        WithdrawnCommand(command_of(one.object("command")), one.text("by"), one.text("why"))
+        for one in fields.each("withdrawn_commands", COMMANDS_MAX)
+    )
+    if any(one.command.gateway != gateway for one in found):
+        raise ValueError("withdrawn_commands: one is for another gateway")
+    return found
+
+
 def commands_of(fields: Fields, gateway: str) -> tuple[Command, ...]:
     """In the order in which they are to be taken."""
     found = tuple(command_of(one) for one in fields.each("commands", COMMANDS_MAX))
@@ -125,10 +137,6 @@ def document_of(fields: Fields) -> ContractDocument:
 
 def withdrawn_contract_of(fields: Fields) -> WithdrawnContract:
     return WithdrawnContract(fields.hex("contract"), fields.text("by"), fields.text("why"))
-
-
-def withdrawn_command_of(fields: Fields) -> WithdrawnCommand:
-    return WithdrawnCommand(fields.hex("command"), fields.whole("order"), fields.text("by"), fields.text("why"))
 
 
 def configuration_of(fields: Fields) -> Configuration:

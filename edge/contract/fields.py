@@ -80,7 +80,10 @@ class Fields:
         for entry in self.entries(name, count_max):
             yield Fields(entry, f"{self._where}.{name}")
 
+    def object(self, name: str) -> Fields:
+        """An object within."""
+        return Fields(self._found.get(name), f"{self._where}.{name}")
+
     def maybe(self, name: str) -> Fields | None:
-        """An object within; None where there is none."""
-        value = self._found.get(name)
-        return None if value is None else Fields(value, f"{self._where}.{name}")
+        """As ``object``; None where there is none."""
+        return None if self._found.get(name) is None else self.object(name)

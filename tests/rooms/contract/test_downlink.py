@@ -30,7 +30,7 @@ COMMAND = Command("gw", 3, "cd" * 32, "pump-1", "speed_setpoint", 1450.0, 10, 20
 CONFIGURATION = Configuration("gw", 2, "[gateway]\n", "ada", "two more tags", 10, 20, "ab" * 8, SIGNATURE)
 DESIRED = Desired(
     "gw", 7, commands=(COMMAND, replace(COMMAND, order=4, value=-1.5)),
-    withdrawn_commands=(WithdrawnCommand("ef" * 32, 2, "bob", "not now"),),
+    withdrawn_commands=(WithdrawnCommand(replace(COMMAND, order=2), "bob", "not now"),),
     contracts=(ContractDocument("pump speed", "[contract]\n", "signed"),),
     withdrawn_contracts=(WithdrawnContract("12" * 32, "bob", "a new pump"),), configuration=CONFIGURATION,
     acknowledged=(Acknowledged("pump-1", "overheated", 99, "ada", 100),),
@@ -51,7 +51,7 @@ WANTED = st.builds(
     commands=st.lists(COMMANDS, max_size=4, unique_by=lambda one: one.order).map(
         lambda found: tuple(sorted(found, key=lambda one: one.order))
     ),
-    withdrawn_commands=st.lists(st.builds(WithdrawnCommand, HASH, WHOLE, WORDS, WORDS), max_size=2).map(tuple),
+    withdrawn_commands=st.lists(st.builds(WithdrawnCommand, COMMANDS, WORDS, WORDS), max_size=2).map(tuple),
     contracts=st.lists(st.builds(ContractDocument, NAME, WORDS, WORDS), max_size=2).map(tuple),
     withdrawn_contracts=st.lists(st.builds(WithdrawnContract, HASH, WORDS, WORDS), max_size=2).map(tuple),
     configuration=st.none() | st.builds(
@@ -98,6 +98,7 @@ def at(told: Any, *path: str | int) -> Any:
         (("contracts", 0, "name"), "", "contracts.name"), (("contracts", 0, "signature"), 1, "contracts.signature"),
         (("withdrawn_contracts", 0, "contract"), "12" * 31, "withdrawn_contracts.contract"),
         (("withdrawn_commands", 0, "command"), None, "withdrawn_commands.command"),
+        (("withdrawn_commands", 0, "command", "gateway"), "other", "another gateway"),
         (("configuration",), [], "configuration: not an object"),
         (("configuration", "text"), "x" * (CONFIGURATION_CHARS_MAX + 1), "configuration.text"),
         (("configuration", "key"), "", "configuration.key"), (("configuration", "number"), -1, "configuration.number"),

@@ -33,7 +33,7 @@ unit = [{ line = "tcp", profile = "plant-spindle", period_ms = 200 }]
 COMMAND = Command("gw", 3, "cd" * 32, "asset-1", "speed_setpoint", 1450.0, 10, 20, "ada", "less wear")
 DESIRED = Desired(
     "gw", 7, commands=(COMMAND, replace(COMMAND, order=4)),
-    withdrawn_commands=(WithdrawnCommand("ef" * 32, 2, "bob", "not now"),),
+    withdrawn_commands=(WithdrawnCommand(replace(COMMAND, order=2), "bob", "not now"),),
     contracts=(ContractDocument("speed", "[contract]", "signed"),),
     withdrawn_contracts=(WithdrawnContract("12" * 32, "bob", "a new one"),),
     acknowledged=(Acknowledged("asset-1", "hot", 99, "ada", 100),),
