@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edge.cli.alarms import COMMANDS as ALARM_COMMANDS
 from edge.cli.certificate import certificate
 from edge.cli.check import check
 from edge.cli.doctor import doctor
@@ -36,6 +37,8 @@ def gateway() -> None:
     """
 
 
+for command in ALARM_COMMANDS:
+    gateway.add_command(command)
 gateway.add_command(certificate)
 gateway.add_command(user)
 gateway.add_command(check)
@@ -85,28 +88,6 @@ def status(config: Path, as_json: bool) -> None:
     else:
         for line in status_lines(answer):
             click.echo(line)
-
-
-@gateway.command()
-@CONFIG
-@click.argument("asset")
-@click.argument("rule")
-def acknowledge(config: Path, asset: str, rule: str) -> None:
-    """Acknowledge the alarm RULE of ASSET at the running gateway; `babbitt gateway status` lists both.
-
-    \b
-    Example:
-      babbitt gateway acknowledge site.toml spindle-1 rul_critical
-    """
-    path = socket_path(load_site(config))
-    answer = ask(path, "acknowledge", asset=asset, rule=rule)
-    if answer["acknowledged"]:
-        click.echo("acknowledged")
-        return
-    open_ones = [a for a in ask(path, "status")["alarms"] if a["state"] != "acknowledged"]
-    names = ", ".join(f"{a['asset']} {a['rule']}" for a in open_ones)
-    click.echo(f"nothing to acknowledge: no such unacknowledged alarm (there are: {names or 'none'})", err=True)
-    sys.exit(1)
 
 
 @gateway.command()
@@ -187,6 +168,8 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     for alarm in answer["alarms"]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
+    if answer.get("held_alarms"):
+        lines.append(f"alarms held back: {answer['held_alarms']}, see `babbitt gateway alarms`")
     return lines
 
 

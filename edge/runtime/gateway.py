@@ -36,6 +36,7 @@ from edge.local_socket import Handler
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
 from edge.ports import Journal, Link, North
+from edge.runtime.alarms import AlarmAnswers
 from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
 from edge.runtime.norths import Norths
@@ -90,6 +91,7 @@ class Gateway:
         self._desk = AlarmDesk(
             [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id
         )
+        self._alarms = AlarmAnswers(self._desk, self._clock, self._announce)
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
@@ -160,7 +162,7 @@ class Gateway:
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
-        own: dict[str, Handler] = {"status": self.status, "acknowledge": self.acknowledge, "counts": self.counts}
+        own: dict[str, Handler] = {"status": self.status, "counts": self.counts, **self._alarms.commands()}
         return self._answers.over({**own, **self.trials.commands()})
 
     async def _switch(self, site: Site) -> None:
@@ -217,7 +219,8 @@ class Gateway:
         than never.
         """
         for alarm in alarms:
-            log.info("alarm %s %s: %s", alarm.state.value, alarm.asset, alarm.sentence)
+            state = f"{alarm.state}, {alarm.held}" if alarm.held else alarm.state.value
+            log.info("alarm %s %s: %s", state, alarm.asset, alarm.sentence)
             kept = ("alarm", self._desk.state(self._moment())) if alarm is alarms[-1] else None
             self._journal.record(alarm, lane=Lane.URGENT, kept=kept)
             self._norths.announce(alarm)
@@ -350,8 +353,7 @@ class Gateway:
         return status.figures(up, self._journal.backlog(), self._watch.now, self._journal.losses(), ledger)
 
     async def _acknowledge_by(self, asset: str, rule: str, user: str) -> bool:
-        log.info("%s acknowledges %s %s", user, asset, rule)
-        return bool(self.acknowledge(asset, rule)["acknowledged"])
+        return bool(self._alarms.acknowledge(asset, rule, by=user)["acknowledged"])
 
     def _acknowledged(self, seen: Acknowledged) -> None:
         """Somebody acknowledged elsewhere: the very raising that they saw, and no other."""
@@ -374,11 +376,6 @@ class Gateway:
             ),
             self._panel.display, trouble=self._panel.trouble(),
         )  # fmt: skip
-
-    def acknowledge(self, asset: str, rule: str) -> dict[str, Any]:
-        alarms = self._desk.acknowledge(asset, rule, self._clock.wall_ns())
-        self._announce(alarms)
-        return {"acknowledged": len(alarms)}
 
     async def status(self) -> dict[str, Any]:
         """What a person or the demo asks a running gateway: plain data."""
@@ -403,6 +400,7 @@ class Gateway:
             "verdicts": [status.of_verdict(verdict) for verdict in self.judging.verdicts.values()],
             "worked": self.judging.worked(),
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
+            "held_alarms": len(self._desk.held()),
             "ledger": await self._on_disk(self._journal.totals),
             "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},

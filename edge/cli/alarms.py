@@ -1,0 +1,194 @@
+"""``babbitt gateway alarms`` and what a person does about one: acknowledge, shelve, take out of service, reset."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.config.site import load_site
+from edge.local_socket import Answer, ask
+
+CONFIG = click.argument("config", type=click.Path(path_type=Path))
+ASSET = click.argument("asset")
+RULE = click.argument("rule")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+WHY = click.option("--why", default="", help="A few words for whoever asks later.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        return ""
+
+
+BY = click.option("--by", default=_user, show_default="your user name", help="Who does it.")
+
+
+@click.command()
+@CONFIG
+@JSON
+def alarms(config: Path, as_json: bool) -> None:
+    """List the alarms of the running gateway of CONFIG: those that stand, and those that are held back.
+
+    \b
+    States (ISA-18.2 / IEC 62682):
+      unacknowledged   active, and nobody has seen it yet
+      acknowledged     active, and somebody takes care of it
+      returned         over before anybody saw it; acknowledge it
+      latched          its condition is gone, and it stays until it is reset
+    Held back, and calling nobody until it is over (their states go on beneath):
+      shelved          by a person, for a time or until it next returns
+      suppressed       by the gateway: the machine's state, chattering, a flood
+      out of service   by a person, until it is put back
+
+    \b
+    Example:
+      babbitt gateway alarms site.toml
+    """
+    answer = ask(_socket(config), "alarms")
+    click.echo(json.dumps(answer) if as_json else "\n".join(alarm_lines(answer)))
+
+
+@click.command()
+@CONFIG
+@ASSET
+@RULE
+@BY
+@WHY
+def acknowledge(config: Path, asset: str, rule: str, by: str, why: str) -> None:
+    """Acknowledge the alarm RULE of ASSET at the running gateway; `babbitt gateway alarms` lists both.
+
+    \b
+    Example:
+      babbitt gateway acknowledge site.toml spindle-1 rul_critical --why "bearing is ordered"
+    """
+    path = _socket(config)
+    answer = ask(path, "acknowledge", asset=asset, rule=rule, by=by, why=why)
+    if answer["acknowledged"]:
+        click.echo("acknowledged")
+        return
+    open_ones = [a for a in ask(path, "alarms")["standing"] if a["state"] != "acknowledged"]
+    names = ", ".join(f"{a['asset']} {a['rule']}" for a in open_ones)
+    click.echo(f"nothing to acknowledge: no such unacknowledged alarm (there are: {names or 'none'})", err=True)
+    sys.exit(1)
+
+
+@click.command()
+@CONFIG
+@ASSET
+@RULE
+@click.option("--hours", type=click.FloatRange(0, min_open=True), help="For so long; the site file has a limit, 8 h.")
+@click.option("--once", is_flag=True, help="Until it next returns to normal, and no longer than that limit.")
+@BY
+@WHY
+def shelve(config: Path, asset: str, rule: str, hours: float | None, once: bool, by: str, why: str) -> None:
+    """Shelve the alarm RULE of ASSET: it calls nobody for a time, and is still watched and recorded.
+
+    \b
+    Examples:
+      babbitt gateway shelve site.toml pump-2 flow_low --hours 2 --why "filter is being changed"
+      babbitt gateway shelve site.toml pump-2 flow_low --once
+    """
+    if (hours is None) is not once:
+        raise click.UsageError("give --hours, or --once")
+    end: dict[str, Any] = {"once": True} if hours is None else {"for_s": hours * 3600}
+    answer = ask(_socket(config), "shelve", asset=asset, rule=rule, by=by, why=why, **end)
+    until = _clock(answer["alarm"]["until_ns"])
+    click.echo(f"shelved until {until}" if hours is not None else f"shelved until it returns, at most until {until}")
+
+
+def _simple(name: str, command: str, done: str, nothing: str, words: str) -> click.Command:
+    def run(config: Path, asset: str, rule: str, by: str, why: str) -> None:
+        answer = ask(_socket(config), command, asset=asset, rule=rule, by=by, why=why)
+        if not answer["changed"]:
+            click.echo(f"{asset} {rule} {nothing}", err=True)
+            sys.exit(1)
+        click.echo(done)
+
+    run.__doc__ = f"{words}\n\n\b\nExample:\n  babbitt gateway {name} site.toml pump-2 flow_low"
+    decorated: Callable[..., None] = run
+    for decorator in (WHY, BY, RULE, ASSET, CONFIG):
+        decorated = decorator(decorated)
+    return click.command(name)(decorated)
+
+
+unshelve = _simple(
+    "unshelve", "unshelve", "unshelved", "is not shelved",
+    "End the shelving of the alarm RULE of ASSET before its time: if it is active, it calls.",
+)  # fmt: skip
+out_of_service = _simple(
+    "out-of-service", "out_of_service", "out of service", "is out of service already",
+    "Take the alarm RULE of ASSET out of service: it calls nobody until somebody puts it back.",
+)  # fmt: skip
+in_service = _simple(
+    "in-service", "in_service", "in service again", "is in service",
+    "Put the alarm RULE of ASSET back into service: if it is active, it calls.",
+)  # fmt: skip
+reset = _simple(
+    "reset", "reset", "reset", "is not latched",
+    "Reset the latched alarm RULE of ASSET, which is acknowledged and whose condition is gone.",
+)  # fmt: skip
+
+COMMANDS = (alarms, acknowledge, shelve, unshelve, out_of_service, in_service, reset)
+
+
+def alarm_lines(answer: Answer) -> list[str]:
+    """The running gateway's answer for a person."""
+    now_ns, standing, held = answer["now_ns"], answer["standing"], answer["held"]
+    lines = [f"{'ALARM OF':24}{'RULE':22}{'PRIORITY':10}{'STATE':26}SINCE"] if standing or held else ["no alarms"]
+    for alarm in standing:
+        lines += _alarm_lines(alarm, now_ns)
+    if held:
+        lines.append(f"held back: {len(held)}")
+    for alarm in held:
+        lines += [*_alarm_lines(alarm, now_ns), f"    {_held(alarm)}"]
+    return lines
+
+
+def state_words(alarm: dict[str, Any]) -> str:
+    """An alarm's state with what lies beside it: "acknowledged, latched"."""
+    marks = (", latched" if alarm["latched"] else "") + (", first" if alarm["first"] else "")
+    again = f", called {alarm['repeats'] + 1} times" if alarm["repeats"] else ""
+    return f"{alarm['state']}{marks}{again}"
+
+
+def _alarm_lines(alarm: dict[str, Any], now_ns: int) -> list[str]:
+    since = _age((now_ns - alarm["since_ns"]) / 1e9) if alarm["since_ns"] else "never"
+    by = f"  by {alarm['by']}{_quoted(alarm['why'])}" if alarm["by"] and not alarm["held"] else ""
+    return [
+        f"{alarm['asset']:24}{alarm['rule']:22}{alarm['priority']:10}{state_words(alarm):26}{since}{by}",
+        *([f"    {alarm['sentence']}"] if alarm["sentence"] and alarm["state"] != "normal" else []),
+    ]
+
+
+def _held(alarm: dict[str, Any]) -> str:
+    until = f" until {_clock(alarm['until_ns'])}" if alarm["until_ns"] else ""
+    return f"{alarm['held']}{until} by {alarm['by'] or 'somebody'}{_quoted(alarm['why'])}"
+
+
+def _quoted(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def _age(seconds: float) -> str:
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def _clock(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _socket(config: Path) -> Path:
+    site = load_site(config)
+    return site.resolve(site.file.gateway.data_dir) / "gateway.sock"

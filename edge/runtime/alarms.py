@@ -1,0 +1,112 @@
+"""What people ask and do about alarms, through the gateway's socket and other systems' servers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from edge import status
+from edge.alarm import AlarmDesk
+from edge.contract.types import Alarm
+from edge.errors import BabbittError
+from edge.local_socket import Handler
+from edge.ports import Clock
+
+log = logging.getLogger("babbitt.gateway")
+
+WORDS_MAX = 200
+Announce = Callable[[list[Alarm]], None]
+
+
+class AlarmAnswers:
+    """Belongs to the event loop. ``announce`` is told what changed by what a person did.
+
+    Each raises ``BabbittError`` for an alarm that there cannot be. ``by`` says who did it and ``why`` in what words.
+    """
+
+    def __init__(self, desk: AlarmDesk, clock: Clock, announce: Announce) -> None:
+        self._desk, self._clock, self._announce = desk, clock, announce
+
+    def commands(self) -> dict[str, Handler]:
+        return {
+            "alarms": self.alarms, "acknowledge": self.acknowledge, "shelve": self.shelve, "unshelve": self.unshelve,
+            "out_of_service": self.out_of_service, "in_service": self.in_service, "reset": self.reset,
+        }  # fmt: skip
+
+    def alarms(self) -> dict[str, Any]:
+        """What stands, and what is held back."""
+        return {
+            "now_ns": self._clock.wall_ns(),
+            "standing": [status.of_alarm(alarm) for alarm in self._desk.standing()],
+            "held": [status.of_alarm(alarm) for alarm in self._desk.held()],
+        }
+
+    def acknowledge(self, asset: str, rule: str, by: str = "", why: str = "") -> dict[str, Any]:
+        """``acknowledged`` is 0 where there was nothing to acknowledge, or is no such alarm."""
+        by, why = _words(by), _words(why)
+        changes = self._desk.acknowledge(asset, rule, self._clock.wall_ns(), by=by, why=why)
+        return {"acknowledged": self._done("acknowledges", asset, rule, by, why, changes)["changed"]}
+
+    def shelve(
+        self, asset: str, rule: str, by: str, why: str = "", for_s: float | None = None, once: bool = False
+    ) -> dict[str, Any]:  # fmt: skip
+        """For ``for_s`` seconds, or ``once``: until it next returns; one of the two."""
+        self._find(asset, rule)
+        by, why, most_s = _words(by), _words(why), self._desk.config.shelve_h_max * 3600
+        if (for_s is None) is not once:
+            raise BabbittError(f"{asset} {rule}", "wants a time or an end", "give `for_s`, or `once`")
+        if for_s is not None and not 0 < float(for_s) <= most_s:
+            hint = "`alarms.shelve_h_max` of the site file says so; out of service is for longer"
+            raise BabbittError(f"{asset} {rule}", f"may be shelved for at most {most_s / 3600:g} h", hint)
+        changes = self._desk.shelve(
+            asset, rule, self._clock.wall_ns(), mono_ns=self._clock.mono_ns(), by=by, why=why,
+            for_s=None if for_s is None else float(for_s),
+        )  # fmt: skip
+        return self._done("shelves", asset, rule, by, why, changes)
+
+    def unshelve(self, asset: str, rule: str, by: str, why: str = "") -> dict[str, Any]:
+        self._find(asset, rule)
+        changes = self._desk.unshelve(asset, rule, self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
+        return self._done("unshelves", asset, rule, _words(by), _words(why), changes)
+
+    def out_of_service(self, asset: str, rule: str, by: str, why: str = "") -> dict[str, Any]:
+        self._find(asset, rule)
+        by, why = _words(by), _words(why)
+        changes = self._desk.out_of_service(
+            asset, rule, self._clock.wall_ns(), mono_ns=self._clock.mono_ns(), by=by, why=why
+        )
+        return self._done("takes out of service", asset, rule, by, why, changes)
+
+    def in_service(self, asset: str, rule: str, by: str, why: str = "") -> dict[str, Any]:
+        self._find(asset, rule)
+        changes = self._desk.in_service(asset, rule, self._clock.wall_ns(), mono_ns=self._clock.mono_ns())
+        return self._done("puts back into service", asset, rule, _words(by), _words(why), changes)
+
+    def reset(self, asset: str, rule: str, by: str, why: str = "") -> dict[str, Any]:
+        """End a latched alarm. Refused while its condition holds or it is not acknowledged (OPC 10000-9, 5.8.5)."""
+        alarm = self._find(asset, rule)
+        by, why = _words(by), _words(why)
+        changes = self._desk.reset(asset, rule, self._clock.wall_ns(), by=by, why=why)
+        if not changes and alarm.latched:
+            raise BabbittError(f"{asset} {rule}", "is not acknowledged yet", "acknowledge it, then reset it")
+        if not changes and alarm.state.is_active:
+            raise BabbittError(f"{asset} {rule}", "its condition still holds", "mend what it tells of, then reset it")
+        return self._done("resets", asset, rule, by, why, changes)
+
+    def _find(self, asset: str, rule: str) -> Alarm:
+        alarm = self._desk.find(asset, rule)
+        if alarm is None:
+            raise BabbittError(f"{asset} {rule}", "there is no such alarm", "`babbitt gateway alarms` lists them")
+        return alarm
+
+    def _done(self, does: str, asset: str, rule: str, by: str, why: str, changes: list[Alarm]) -> dict[str, Any]:
+        if changes:
+            log.info("%s %s %s %s%s", by or "somebody", does, asset, rule, f": {why}" if why else "")
+        self._announce(changes)
+        return {"changed": len(changes), "alarm": status.of_alarm(changes[0]) if changes else None}
+
+
+def _words(text: str) -> str:
+    """What a person wrote, as it may be kept: one line, not endless."""
+    return " ".join(str(text).split())[:WORDS_MAX]
