@@ -357,10 +357,9 @@ class Gateway:
 
     def _acknowledged(self, seen: Acknowledged) -> None:
         """Somebody acknowledged elsewhere: the very raising that they saw, and no other."""
-        for alarm in self._desk.standing():
-            if (alarm.asset, alarm.rule, alarm.since_ns) == (seen.asset, seen.rule, seen.since_ns):
-                log.info("%s acknowledges %s %s from the cloud", seen.by, seen.asset, seen.rule)
-                self.acknowledge(seen.asset, seen.rule)
+        alarm = self._desk.find(seen.asset, seen.rule)
+        if alarm is not None and alarm.since_ns == seen.since_ns:
+            self._alarms.acknowledge(seen.asset, seen.rule, by=seen.by, why="from the cloud")
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
