@@ -9,17 +9,19 @@ a fault and the lamp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from edge.alarm import judgement, memory, states
-from edge.alarm.chatter import RANK
 from edge.alarm.entry import Entry
+from edge.alarm.figures import Figures
 from edge.alarm.flood import FLOOD_RULE, Flood
 from edge.alarm.holding import FREE, OutOfService, Shelf, Suppression
 from edge.alarm.memory import Moment, Saved
 from edge.alarm.place import Place, Watched
 from edge.alarm.rules import holds, usable
+from edge.alarm.standing import Standing
 from edge.config.alarms import Alarms
 from edge.contract.types import Alarm, AlarmState, Batch, Verdict
 
@@ -27,9 +29,8 @@ CLOCK_WAIT_NS = 300 * 10**9
 """Of a shelf whose time left is not known after a restart, the most that it lasts until the clock is set."""
 FLOOD_TOLD_NS = 10 * 10**9
 """How often a flood that goes on tells how much it holds back."""
-
-_TOLD_OF_ALARMS = frozenset({FLOOD_RULE, "chattering"})
-"""Alarms about alarms: they begin no flood and do not chatter."""
+STALE_NS = 24 * 3600 * 10**9
+"""What stands for longer than a day is stale (ISA-18.2, EEMUA 191)."""
 
 
 class AlarmDesk:
@@ -48,8 +49,8 @@ class AlarmDesk:
         self._gateway = gateway
         self._flood_told = (0, 0)
         self._gone: list[Alarm] = []
-        self._standing: dict[tuple[str, str], Entry] = {}
-        self._packed: dict[tuple[str, str], bytes] = {}
+        self._standing = Standing()
+        self.figures = Figures()
         self._unsure: tuple[Moment, dict[tuple[str, str], int]] | None = None
 
     def change(self, assets: Sequence[Watched]) -> None:
@@ -58,11 +59,11 @@ class AlarmDesk:
         Of the others, what stands or is held goes on so where a rule of the new ones stands for it; the next ``tick``
         announces the rest as normal.
         """
-        before, standing = self._places, [(e.asset, _saved(e)) for e in self._standing.values()]
+        before, standing = self._places, self._standing.saved()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
         self._places = {w.asset: before[w.asset] if w.asset in same else Place(w) for w in assets}
-        for asset, saved in standing:
-            if asset not in same and asset in before:
+        for saved in standing:
+            if saved.alarm.asset not in same and saved.alarm.asset in before:
                 self._take(saved, 0)
 
     def _is_watched(self, watched: Watched) -> bool:
@@ -119,6 +120,7 @@ class AlarmDesk:
 
         Call it a few times a second.
         """
+        self.figures.pass_time(mono_ns, flood=self._flood.active)
         changes = [replace(alarm, state=AlarmState.NORMAL, at_ns=now_ns) for alarm in self._gone]
         self._gone = []
         for place in self._places.values():
@@ -138,23 +140,28 @@ class AlarmDesk:
 
     def _turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """What is to be told of an alarm whose life has changed, and of what follows from it."""
+        if not entry.raised:
+            return [self._standing.tell(entry, entry.changed(at_ns))]
+        self.figures.pass_time(mono_ns, flood=self._flood.active)
+        place.mark_first(entry, mono_ns, within_ns=round(self.config.first_in_group_s * 1e9))
         others: list[Alarm] = []
-        if entry.raised:
-            place.mark_first(entry, mono_ns, within_ns=round(self.config.first_in_group_s * 1e9))
-            free = entry.holding is FREE
-            if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
-                entry.suppress(True, Suppression.CHATTER)
-                others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)
-            elif free and self._flood.takes(entry, mono_ns):
-                entry.suppress(True, Suppression.FLOOD)
-        return [self._tell(entry, entry.changed(at_ns)), *others, *self._flood_turned(at_ns, mono_ns)]
+        free = entry.holding is FREE
+        if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
+            entry.suppress(True, Suppression.CHATTER)
+            others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)
+        elif free and self._flood.takes(entry, mono_ns):
+            entry.suppress(True, Suppression.FLOOD)
+        self.figures.raised(entry.asset, entry.id, entry.priority, held=entry.is_held)
+        return [
+            self._standing.tell(entry, entry.changed(at_ns)), *others, *self._flood_turned(at_ns, mono_ns)
+        ]  # fmt: skip
 
     def _raised_anew(self, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """An alarm about alarms has something new to say."""
         if not entry.step(True, mono_ns):
             entry.phase = states.announced_again(entry.phase)
             return [self._told(entry, at_ns)]
-        return [self._tell(entry, entry.changed(at_ns))]
+        return [self._standing.tell(entry, entry.changed(at_ns))]
 
     def _flood_turned(self, at_ns: int, mono_ns: int) -> list[Alarm]:
         flood = self._flood
@@ -164,7 +171,7 @@ class AlarmDesk:
             return []
         self._flood_told = mono_ns, flood.held
         flood.tell()
-        return [self._tell(flood.entry, flood.entry.changed(at_ns) if turned else flood.entry.alarm(at_ns))]
+        return [self._standing.tell(flood.entry, flood.entry.changed(at_ns) if turned else flood.entry.alarm(at_ns))]
 
     def _released(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
         """What is held no longer: a shelf's time is over, a flood has passed, what chattered is calm."""
@@ -172,8 +179,8 @@ class AlarmDesk:
         for place in self._places.values():
             place.chatter.pass_time(mono_ns)
             if place.chatter.entry.step(bool(place.chatter.names()), mono_ns):
-                yield self._tell(place.chatter.entry, place.chatter.entry.changed(now_ns))
-        for entry in [entry for entry in self._standing.values() if entry.is_held]:
+                yield self._standing.tell(place.chatter.entry, place.chatter.entry.changed(now_ns))
+        for entry in [entry for entry in self._standing if entry.is_held]:
             held, at = entry.holding.elapsed(mono_ns), self._places.get(entry.asset)
             if not self._flood.active:
                 held = held.suppressed(Suppression.FLOOD, holds=False)
@@ -189,7 +196,7 @@ class AlarmDesk:
             self._flood.held = 0
 
     def _called_again(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
-        for entry in self._standing.values():
+        for entry in self._standing:
             if entry.is_active and not entry.is_held:
                 after_s = self._re_alarm_s(entry)
                 if after_s and mono_ns - entry.called_mono_ns >= after_s * 1e9:
@@ -266,44 +273,45 @@ class AlarmDesk:
 
         By priority, then the oldest first.
         """
-        life = states.Life.NORMAL
-        return _sorted(e for e in self._standing.values() if e.phase.life is not life and not e.is_held)
+        return self._standing.calling()
 
     def held(self) -> list[Alarm]:
-        """Every alarm that is held back, whatever its state beneath: by priority, then the oldest first."""
-        return _sorted(entry for entry in self._standing.values() if entry.is_held)
+        """Every alarm that is held back, whatever its state beneath: in the same order."""
+        return self._standing.held()
+
+    def report(self, mono_ns: int) -> dict[str, Any]:
+        """The figures of ``figures``, and what stands, is stale, is held and chatters now: plain data."""
+        self.figures.pass_time(mono_ns, flood=self._flood.active)
+        chattering = [f"{asset} {rule}" for asset, place in self._places.items() for rule in place.chatter.names()]
+        now = {
+            **self._standing.counts(mono_ns, stale_ns=STALE_NS),
+            "chattering": chattering,
+            "flood": self._flood.active,
+        }
+        return {**now, **self.figures.report()}
 
     def _told(self, entry: Entry, at_ns: int) -> Alarm:
-        return self._tell(entry, entry.alarm(at_ns))
-
-    def _tell(self, entry: Entry, alarm: Alarm) -> Alarm:
-        """Note what is told of an alarm for those who ask later, and for a restart."""
-        key = alarm.asset, alarm.rule
-        if entry.is_calm:
-            self._standing.pop(key, None)
-            self._packed.pop(key, None)
-        else:
-            self._standing[key] = entry
-            self._packed[key] = memory.packed(memory.saved(entry, alarm))
-        return alarm
+        return self._standing.tell(entry, entry.alarm(at_ns))
 
     def state(self, at: Moment = Moment()) -> bytes:  # noqa: B008 frozen
         """What a restart needs, as JSON: cheap, since each alarm's part is made when it changes."""
-        return memory.joined(at, self._packed.values())
+        return memory.joined(at, self._standing.packed(), self.figures.recent())
 
-    def restore(self, state: bytes, at: Moment = Moment()) -> None:  # noqa: B008 frozen
+    def restore(self, state: bytes, at: Moment = Moment(), *, figures: bytes = b"") -> None:  # noqa: B008 frozen
         """Continue from ``state``: what stood stands, acknowledged or not, until good readings say otherwise.
 
         What no rule stands for any longer is announced as normal by the next ``tick``, so that nobody waits for it.
         Bytes that are no state of a version that is known are logged and passed over: conditions that hold then raise
         anew. A shelf goes on for what is left of it by a clock that can be believed. Where none can, it lasts five
         minutes at most: ``clock_set`` within them may prolong it, else the alarm calls again (OPC 10000-9, 5.8.17.1).
+        ``figures`` are the bytes of theirs that were kept last.
         """
-        found = memory.read(state)
+        found = memory.read(state) if state else None
+        self.figures.restore(figures, found.recent if found is not None else (), at)
         if found is None:
             return
         away_ns = at.since(found.at)
-        left = {}
+        left: dict[tuple[str, str], int] = {}
         for saved in found.alarms:
             shelf = saved.holding.shelf
             if shelf is not None:
@@ -322,8 +330,8 @@ class AlarmDesk:
         former, left = self._unsure
         self._unsure = None
         away_ns = at.since(former)
-        for key, left_ns in left.items():
-            entry = self._standing.get(key)
+        for (asset, rule), left_ns in left.items():
+            entry = self._standing.entry(asset, rule)
             if away_ns is not None and entry is not None and entry.holding.shelf is not None:
                 until = at.mono_ns + left_ns - away_ns
                 shelf = replace(entry.holding.shelf, until_mono_ns=until, until_ns=at.wall_ns + left_ns - away_ns)
@@ -333,8 +341,7 @@ class AlarmDesk:
         """Go on with a saved alarm, whose monotonic times are ``later_ns`` more by now."""
         entry = self._entry(saved.alarm.asset, saved.alarm.rule)
         if entry is None:
-            self._standing.pop((saved.alarm.asset, saved.alarm.rule), None)
-            self._packed.pop((saved.alarm.asset, saved.alarm.rule), None)
+            self._standing.forget(saved.alarm.asset, saved.alarm.rule)
             self._gone.append(saved.alarm)
             return
         entry.restore(saved.alarm)
@@ -344,14 +351,5 @@ class AlarmDesk:
         self._told(entry, entry.at_ns)
 
 
-def _saved(entry: Entry) -> Saved:
-    return memory.saved(entry, entry.alarm(entry.at_ns))
-
-
 def _with_shelf(saved: Saved, shelf: Shelf) -> Saved:
     return Saved(saved.alarm, replace(saved.holding, shelf=shelf), saved.by, saved.why, saved.raised_mono_ns)
-
-
-def _sorted(entries: Iterable[Entry]) -> list[Alarm]:
-    alarms = [entry.alarm(entry.at_ns) for entry in entries]
-    return sorted(alarms, key=lambda alarm: (RANK[alarm.priority], alarm.since_ns))

@@ -12,7 +12,7 @@ import msgspec
 
 from edge.alarm.entry import Entry
 from edge.alarm.holding import FREE, Holding
-from edge.contract.types import Alarm
+from edge.contract.types import Alarm, Priority
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,23 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
     raised_mono_ns: int = 0
 
 
+class Raising(msgspec.Struct, frozen=True, array_like=True):
+    """One raising, as the figures count it; ``number`` counts all of them from 1."""
+
+    number: int
+    asset: str
+    rule: str
+    priority: Priority
+    held: bool
+
+
 class State(msgspec.Struct, frozen=True):
+    """``recent`` are the raisings that the kept figures do not know."""
+
     version: int
     at: Moment = Moment()
     alarms: tuple[Saved, ...] = ()
+    recent: tuple[Raising, ...] = ()
 
 
 class _State1(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,14 +84,15 @@ def saved(entry: Entry, alarm: Alarm) -> Saved:
     return Saved(alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns)
 
 
-def packed(one: Saved) -> bytes:
-    """One alarm's part of the state, made once for each change of it."""
+def packed(one: Saved | Raising) -> bytes:
+    """One part of the state, made once."""
     return _encoder.encode(one)
 
 
-def joined(at: Moment, alarms: Iterable[bytes]) -> bytes:
+def joined(at: Moment, alarms: Iterable[bytes], recent: Iterable[bytes]) -> bytes:
     """The whole state of parts that are ``packed``."""
-    return b'{"version":%d,"at":%b,"alarms":[%b]}' % (VERSION, _encoder.encode(at), b",".join(alarms))
+    parts = VERSION, _encoder.encode(at), b",".join(alarms), b",".join(recent)
+    return b'{"version":%d,"at":%b,"alarms":[%b],"recent":[%b]}' % parts
 
 
 def read(state: bytes) -> State | None:

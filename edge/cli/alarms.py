@@ -35,7 +35,8 @@ BY = click.option("--by", default=_user, show_default="your user name", help="Wh
 @click.command()
 @CONFIG
 @JSON
-def alarms(config: Path, as_json: bool) -> None:
+@click.option("--kpi", is_flag=True, help="How well the alarms serve, in the figures of ISA-18.2 and EEMUA 191.")
+def alarms(config: Path, as_json: bool, kpi: bool) -> None:
     """List the alarms of the running gateway of CONFIG: those that stand, and those that are held back.
 
     \b
@@ -50,11 +51,15 @@ def alarms(config: Path, as_json: bool) -> None:
       out of service   by a person, until it is put back
 
     \b
-    Example:
+    Examples:
       babbitt gateway alarms site.toml
+      babbitt gateway alarms site.toml --kpi
     """
     answer = ask(_socket(config), "alarms")
-    click.echo(json.dumps(answer) if as_json else "\n".join(alarm_lines(answer)))
+    if as_json:
+        click.echo(json.dumps(answer["kpi"] if kpi else answer))
+    else:
+        click.echo("\n".join(kpi_lines(answer["kpi"]) if kpi else alarm_lines(answer)))
 
 
 @click.command()
@@ -151,6 +156,46 @@ def alarm_lines(answer: Answer) -> list[str]:
     for alarm in held:
         lines += [*_alarm_lines(alarm, now_ns), f"    {_held(alarm)}"]
     return lines
+
+
+WISHED = {
+    "alarms_per_10_min": "1 can be answered, 2 just so",
+    "most_in_10_min": "over 10 is a flood",
+    "flood_percent": "under 1",
+}
+"""What ISA-18.2 and EEMUA 191 hold a person to be able to take."""
+
+_RATES = (
+    ("watched_h", "hours watched"), ("alarms", "alarms that called"), ("held_back", "held back"),
+    ("alarms_per_h", "alarms an hour"), ("alarms_per_10_min", "alarms in 10 minutes"),
+    ("most_in_10_min", "most in 10 minutes"), ("flood_percent", "% of time in flood"),
+)  # fmt: skip
+
+
+def kpi_lines(kpi: dict[str, Any]) -> list[str]:
+    """The gateway's figures of its alarms for a person; a dash where too little was watched to say."""
+    lines = [f"{'LAST':22}{'HOUR':>10}{'DAY':>10}{'WEEK':>10}  GOOD"]
+    for name, title in _RATES:
+        row = "".join(f"{_figure(kpi[name][window]):>10}" for window in ("hour", "day", "week"))
+        lines.append(f"{title:22}{row}  {WISHED.get(name, '')}".rstrip())
+    shares = ", ".join(f"{_figure(share)} {name}" for name, share in kpi["priority_percent"].items())
+    held = ", ".join(f"{count} {kind}" for kind, count in kpi["held"].items() if count)
+    lines += [
+        f"% by priority         {shares}   (good: 80, 15, 5)",
+        f"standing now          {kpi['standing']}{f', held: {held}' if held else ''}",
+        f"for over a day        {', '.join(kpi['stale']) or 'none'}",
+        f"chattering now        {', '.join(kpi['chattering']) or 'none'}",
+        *(["A FLOOD IS ON: alarms of low priority wait until it is over"] if kpi["flood"] else []),
+    ]
+    if kpi["bad_actors"]:
+        lines.append(f"{'RAISED MOST, WEEK':24}{'RULE':22}{'TIMES':>8}{'%':>8}")
+    for actor in kpi["bad_actors"]:
+        lines.append(f"{actor['asset']:24}{actor['rule']:22}{actor['raised']:>8}{actor['percent']:>8.1f}")
+    return lines
+
+
+def _figure(number: float | None) -> str:
+    return "–" if number is None else f"{number:,.2f}".rstrip("0").rstrip(".")
 
 
 def state_words(alarm: dict[str, Any]) -> str:

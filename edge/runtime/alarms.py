@@ -35,11 +35,12 @@ class AlarmAnswers:
         }  # fmt: skip
 
     def alarms(self) -> dict[str, Any]:
-        """What stands, and what is held back."""
+        """What stands, what is held back, and how well the alarms serve: ``kpi``."""
         return {
             "now_ns": self._clock.wall_ns(),
             "standing": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "held": [status.of_alarm(alarm) for alarm in self._desk.held()],
+            "kpi": self._desk.report(self._clock.mono_ns()),
         }
 
     def acknowledge(self, asset: str, rule: str, by: str = "", why: str = "") -> dict[str, Any]:

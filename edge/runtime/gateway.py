@@ -138,7 +138,7 @@ class Gateway:
             await stop.wait()
             log.info("stopping")
             await _ended([*watching, *self._serving])
-            self._keep()
+            self._keep(ending=True)
             self.judging.close()
             await self._on_disk(self._journal.report)
             await self._commit()
@@ -296,7 +296,10 @@ class Gateway:
             if known.get(asset.id) != told:
                 self._journal.record(replace(told, at_ns=self._clock.wall_ns()))
 
-    def _keep(self) -> None:
+    def _keep(self, *, ending: bool = False) -> None:
+        if ending or self._desk.figures.due():
+            # Before the state, which then holds nothing that they know.
+            self._journal.keep("alarm_figures", self._desk.figures.state(self._moment()))
         self._journal.keep("alarm", self._desk.state(self._moment()))
         self._journal.keep("clock", self._watch.state())
         self.judging.keep()
@@ -304,9 +307,8 @@ class Gateway:
     def _restore(self) -> None:
         self._watch.restore(self._journal.kept("clock") or b"")
         self._journal.keep("clock", self._watch.state())
-        state = self._journal.kept("alarm")
-        if state is not None:
-            self._desk.restore(state, self._moment())
+        figures = self._journal.kept("alarm_figures") or b""
+        self._desk.restore(self._journal.kept("alarm") or b"", self._moment(), figures=figures)
         self.judging.restore()
 
     def _make_uplink(self, link: Link) -> Uplink:

@@ -1,0 +1,70 @@
+"""What stands or is held at the desk: for whoever asks, and as the bytes that a restart goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from edge.alarm import memory
+from edge.alarm.chatter import RANK
+from edge.alarm.entry import Entry
+from edge.alarm.memory import Saved
+from edge.contract.types import Alarm, Held
+
+
+class Standing:
+    """Every alarm that is not at rest. Each one's bytes are made when it changes, not when the state is wanted."""
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._packed: dict[tuple[str, str], bytes] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries.values())
+
+    def entry(self, asset: str, rule: str) -> Entry | None:
+        return self._entries.get((asset, rule))
+
+    def tell(self, entry: Entry, alarm: Alarm) -> Alarm:
+        """Note what is told of ``entry``; gives ``alarm``."""
+        key = alarm.asset, alarm.rule
+        if entry.is_calm:
+            self._entries.pop(key, None)
+            self._packed.pop(key, None)
+        else:
+            self._entries[key] = entry
+            self._packed[key] = memory.packed(memory.saved(entry, alarm))
+        return alarm
+
+    def forget(self, asset: str, rule: str) -> None:
+        self._entries.pop((asset, rule), None)
+        self._packed.pop((asset, rule), None)
+
+    def packed(self) -> Iterable[bytes]:
+        return self._packed.values()
+
+    def saved(self) -> list[Saved]:
+        return [memory.saved(entry, entry.alarm(entry.at_ns)) for entry in self]
+
+    def calling(self) -> list[Alarm]:
+        """Those that want somebody, active ones with their latest value: by priority, then the oldest first."""
+        return _sorted(entry for entry in self if not entry.is_held and not entry.is_calm)
+
+    def held(self) -> list[Alarm]:
+        """Those that are held back, whatever their state beneath: in the same order."""
+        return _sorted(entry for entry in self if entry.is_held)
+
+    def counts(self, mono_ns: int, *, stale_ns: int) -> dict[str, object]:
+        """How many stand, which of these for longer than ``stale_ns``, and how many are held by kind."""
+        calling = [entry for entry in self if not entry.is_held and not entry.is_calm]
+        stale = [entry for entry in calling if mono_ns - entry.raised_mono_ns >= stale_ns]
+        held = [entry.holding.held for entry in self if entry.is_held]
+        return {
+            "standing": len(calling),
+            "stale": [f"{entry.asset} {entry.id}" for entry in stale],
+            "held": {str(kind): held.count(kind) for kind in Held if kind is not Held.NOT},
+        }
+
+
+def _sorted(entries: Iterable[Entry]) -> list[Alarm]:
+    alarms = [entry.alarm(entry.at_ns) for entry in entries]
+    return sorted(alarms, key=lambda alarm: (RANK[alarm.priority], alarm.since_ns))
