@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from edge.alarm import Watched
 from edge.config.scans import Deadband, deadbands, scans, told_of
 from edge.config.site import Site
@@ -17,7 +19,7 @@ def watched(site: Site, asset: Machine) -> Watched:
     return Watched(
         asset=asset.id,
         name=asset.name or asset.id,
-        asset_class=site.classes[asset.class_],
+        asset_class=structs.replace(site.classes[asset.class_], rule=site.rules(asset.id)),
         period_ms=min(scan.period_ms for scan in polled),
         tags=told_of(asset.unit, site.profiles)[0],
         tag_period_ms={p.tag: scan.period_ms for scan in polled for p in scan.profile.point},

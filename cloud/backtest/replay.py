@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,7 @@ from cloud.backtest.export import Track
 from cloud.backtest.mapping import is_boolean
 from edge.alarm import AlarmDesk, Watched
 from edge.config.asset_class import AssetClass
+from edge.config.laid import Machine, Measured, laid_out
 from edge.contract.bundle import Bundle
 from edge.contract.types import AlarmState, Batch, Quality, Tag, Value
 from edge.infer.judge import Judge
@@ -103,7 +105,9 @@ def replay(
     period_ms = max(1, track.period_ns // 10**6)
     judge = Judge(track.asset, asset_class, found, period_ms)
     meanings = tuple(Tag(tag, "", tag, "other", 2) for tag in tags)
-    desk = AlarmDesk([Watched(track.asset, track.asset, asset_class, period_ms, meanings)])
+    rules = laid_out(asset_class.id, asset_class.rule, Machine({tag: Measured(period_ms=period_ms) for tag in tags}))
+    complete = msgspec.structs.replace(asset_class, rule=rules)
+    desk = AlarmDesk([Watched(track.asset, track.asset, complete, period_ms, meanings)])
     score = np.full(len(track.at_ns), np.nan)
     alarms: dict[str, Alarmed] = {}
     ended: list[Alarmed] = []

@@ -9,9 +9,12 @@ a fault and the lamp.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from edge.alarm import judgement, memory, states
 from edge.alarm.entry import Entry
@@ -62,6 +65,9 @@ class AlarmDesk:
         before, standing = self._places, self._standing.saved()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
         self._places = {w.asset: before[w.asset] if w.asset in same else Place(w) for w in assets}
+        for asset, place in before.items():
+            if asset in self._places and asset not in same:
+                self._places[asset].measures.restore(place.measures.learned())
         for saved in standing:
             if saved.alarm.asset not in same and saved.alarm.asset in before:
                 self._take(saved, 0)
@@ -87,12 +93,15 @@ class AlarmDesk:
         changes: list[Alarm] = []
         if place.flags:
             place.hear_flags(batch)
+        place.measures.hear(batch)
         if place.suppressions:
             changes += [self._told(entry, batch.read_ns) for entry in place.suppressed()]
-        by_tag, mono_ns = place.by_tag, batch.mono_ns
+        by_tag, gauges, mono_ns = place.by_tag, place.measures.gauges, batch.mono_ns
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             for entry in by_tag.get(tag, ()):
                 number = usable(value, quality)
+                if number is not None and entry.id in gauges:
+                    number = gauges[entry.id].read(number, mono_ns)
                 if number is not None:
                     entry.latest = number
                 rule = entry.rule
@@ -133,6 +142,9 @@ class AlarmDesk:
                 place.silent.tag, place.silent.sentence, place.silent.cause, place.silent.action = words
             if place.silent.step(silent.holds, mono_ns):
                 changes += self._turned(place, place.silent, now_ns, mono_ns)
+            for entry in place.stale:
+                if place.grow_old(entry, mono_ns):
+                    changes += self._turned(place, entry, now_ns, mono_ns)
             for entry in (*place.limits, *place.judged.values()):
                 if entry.elapse(mono_ns):
                     changes += self._turned(place, entry, now_ns, mono_ns)
@@ -292,6 +304,18 @@ class AlarmDesk:
 
     def _told(self, entry: Entry, at_ns: int) -> Alarm:
         return self._standing.tell(entry, entry.alarm(at_ns))
+
+    def learned(self) -> bytes:
+        """What rules have learned of their machines, as JSON: for ``restore_learned`` after a restart."""
+        found = {asset: place.measures.learned() for asset, place in self._places.items()}
+        return msgspec.json.encode({asset: learned for asset, learned in found.items() if learned})
+
+    def restore_learned(self, learned: bytes) -> None:
+        """Continue from ``learned``; what of it cannot be read is learned anew."""
+        with contextlib.suppress(msgspec.DecodeError):
+            for asset, told in msgspec.json.decode(learned, type=dict[str, dict[str, Any]]).items():
+                if asset in self._places:
+                    self._places[asset].measures.restore(told)
 
     def state(self, at: Moment = Moment()) -> bytes:  # noqa: B008 frozen
         """What a restart needs, as JSON: cheap, since each alarm's part is made when it changes."""

@@ -8,7 +8,7 @@ from edge.alarm import states
 from edge.alarm.holding import FREE, Holding, Suppression
 from edge.alarm.rules import limit_of
 from edge.alarm.states import Clears, Life, Phase
-from edge.config.asset_class import Rule
+from edge.config.rule import Rule
 from edge.contract.types import Alarm, Held, Priority, Tag
 
 
@@ -59,8 +59,8 @@ class Entry:
             id=rule.id,
             tag=rule.tag,
             priority=rule.priority,
-            on_ns=round(rule.on_delay_s * 1e9),
-            off_ns=round(rule.off_delay_s * 1e9),
+            on_ns=round((rule.on_delay_s or 0.0) * 1e9),
+            off_ns=round((rule.off_delay_s or 0.0) * 1e9),
             name=name,
             rule=rule,
             meaning=meaning or Tag(tag=rule.tag, unit="", title="", kind="other", decimals=2),

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from edge.alarm import judgement, silence
 from edge.alarm.chatter import Chatter
 from edge.alarm.entry import Entry
-from edge.config.asset_class import AssetClass, Rule
+from edge.alarm.measures import Measures, meaning
+from edge.alarm.rules import holds
+from edge.config.asset_class import AssetClass
+from edge.config.rule import Rule
 from edge.contract.types import Batch, Quality, Tag
 
 
@@ -16,6 +19,7 @@ from edge.contract.types import Batch, Quality, Tag
 class Watched:
     """One asset under watch: its id, its name for people, its class, how often it is polled, and what its tags mean.
 
+    The rules of ``asset_class`` are complete (``edge.config.laid``): a figure that one does not say is none.
     ``tag_period_ms`` gives the period of tags that are polled at another one. Without ``tags`` every tag of the class
     is taken for given, and sentences carry no units.
     """
@@ -32,8 +36,8 @@ class Place:
     """``suppressions`` say of an alarm whether it is suppressed by design now, None where that is not known."""
 
     __slots__ = (
-        "_by_id", "_first_ns", "by_tag", "chatter", "flags", "judged", "limits", "name", "silence", "silent",
-        "suppressions", "watched",
+        "_by_id", "_first_ns", "by_tag", "chatter", "flags", "judged", "limits", "measures", "name", "silence",
+        "silent", "stale", "suppressions", "watched",
     )  # fmt: skip
 
     def __init__(self, watched: Watched) -> None:
@@ -41,11 +45,21 @@ class Place:
         asset = watched.asset
         self.name = watched.name or asset
         meanings = {tag.tag: tag for tag in watched.tags}
-        rules = [rule for rule in watched.asset_class.rule if rule.tag in meanings or not meanings]
-        self.limits = [Entry.of_rule(asset, self.name, rule, meanings.get(rule.tag)) for rule in rules]
+        rules = [
+            rule
+            for rule in watched.asset_class.rule
+            if (rule.tag in meanings or not meanings) and rule.limit is not None
+        ]
+        self.measures = Measures(
+            rules, meanings, speed=watched.asset_class.speed, period_ms=watched.period_ms,
+            tag_period_ms=watched.tag_period_ms,
+        )  # fmt: skip
+        self.limits = [Entry.of_rule(asset, self.name, rule, meaning(rule, meanings.get(rule.tag))) for rule in rules]
+        self.stale = [entry for rule, entry in zip(rules, self.limits, strict=True) if rule.kind == "stale"]
         self.by_tag: dict[str, list[Entry]] = {}
-        for entry in self.limits:
-            self.by_tag.setdefault(entry.tag, []).append(entry)
+        for rule, entry in zip(rules, self.limits, strict=True):
+            if rule.kind != "stale":
+                self.by_tag.setdefault(entry.tag, []).append(entry)
         # A state that this asset does not report cannot hold its limits back.
         self.flags: dict[str, bool | None] = {
             rule.enabled_by: None if rule.enabled_by in meanings or not meanings else True
@@ -71,6 +85,18 @@ class Place:
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             if tag in self.flags and quality < Quality.BAD_BUS:
                 self.flags[tag] = bool(value)
+
+    def grow_old(self, entry: Entry, mono_ns: int) -> bool:
+        """Judge a tag's age; whether the state of its alarm changed."""
+        rule = entry.rule
+        assert rule is not None
+        age_s, was_read = self.measures.age_s(entry.tag, mono_ns)
+        past = holds(rule, age_s, active=entry.is_active, enabled=self.enabled(rule))
+        # Of what was never read yet only its silence is known.
+        condition = past if past or was_read else None
+        if condition is not None:
+            entry.latest = age_s
+        return entry.step(condition, mono_ns)
 
     def enabled(self, rule: Rule) -> bool | None:
         return self.flags[rule.enabled_by] if rule.enabled_by else True

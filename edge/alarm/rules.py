@@ -1,11 +1,12 @@
 """Limits: what one reading says about one rule. Pure; delays and memory live in ``states`` and ``desk``.
 
-A reading of bad quality says nothing: it neither raises nor clears.
+A reading of bad quality says nothing: it neither raises nor clears. What a limit is laid on (the value, its rate, how
+far it is off) is for ``gauges``.
 """
 
 from __future__ import annotations
 
-from edge.config.asset_class import Rule
+from edge.config.rule import Rule
 from edge.contract.types import Quality, Value
 
 
@@ -28,13 +29,13 @@ def holds(rule: Rule, value: float | None, *, active: bool, enabled: bool | None
         return False
     if value is None or enabled is None:
         return None
-    if rule.above is not None:
-        return value >= rule.above - rule.deadband if active else value > rule.above
-    assert rule.below is not None
-    return value <= rule.below + rule.deadband if active else value < rule.below
+    limit = limit_of(rule)
+    if rule.below is not None:
+        return value <= limit + rule.slack if active else value < limit
+    return value >= limit - rule.slack if active else value > limit
 
 
 def limit_of(rule: Rule) -> float:
-    limit = rule.above if rule.above is not None else rule.below
+    limit = rule.limit
     assert limit is not None
     return limit

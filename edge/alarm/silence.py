@@ -1,6 +1,7 @@
 """Silence: a watched tag of which nothing good has been heard for too long is an alarm that names the cause.
 
-Too long is five polling periods, and at least three seconds.
+Too long is five polling periods, and at least three seconds. A tag with a rule of kind ``stale`` has an alarm of
+its own.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from edge.alarm.context import silent_after_ns
 from edge.alarm.entry import Entry
 from edge.config.asset_class import AssetClass
 from edge.contract.types import Batch, Cause, Priority, Quality, Tag
 
-PERIODS_MAX = 5
-SILENT_MIN_NS = 3 * 10**9
 OFF_DELAY_NS = 1 * 10**9
 
 _WORDS = {
@@ -74,10 +74,11 @@ class Silence:
     ) -> None:
         titles = {tag.tag: tag.title or tag.tag for tag in tags}
         watched = [tag for tag in asset_class.watch if tag in titles or not titles] or list(titles)
+        own = {rule.tag for rule in asset_class.rule if rule.kind == "stale"}
+        # Where each has a limit of its own, the asset as a whole is still silent once all of them are.
+        watched = [tag for tag in watched if tag not in own] or watched
         self._titles = {tag: titles.get(tag, tag) for tag in watched}
-        self._after_ns = {
-            tag: max(PERIODS_MAX * tag_period_ms.get(tag, period_ms) * 10**6, SILENT_MIN_NS) for tag in watched
-        }
+        self._after_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in watched}
         self._start_mono_ns: int | None = None
         self._good_mono_ns: dict[str, int] = {}
         self._bad: dict[str, Quality] = {}

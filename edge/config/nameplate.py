@@ -81,13 +81,18 @@ class Vibration(Strict, frozen=True, kw_only=True):
 class Nameplate(Strict, frozen=True, kw_only=True):
     """What a life can be told from before any model knows the machine. Parts that are given compete: the first ends it.
 
-    Hours are the hour meter's, which the asset's class must name.
+    Hours are the hour meter's, which the asset's class must name where a part is given.
     """
 
     bearing: Annotated[Bearing | None, Meta(description="Its bearing.")] = None
     tool: Annotated[Tool | None, Meta(description="Its tool.")] = None
     winding: Annotated[Winding | None, Meta(description="Its winding.")] = None
     vibration: Annotated[Vibration | None, Meta(description="Its zones of severity.")] = None
+
+    @property
+    def ages(self) -> bool:
+        """Whether it names a part whose life can be told: by the hour meter."""
+        return self.bearing is not None or self.tool is not None or self.winding is not None
 
 
 class PlannedStop(Strict, frozen=True, kw_only=True):
@@ -106,9 +111,9 @@ class PlannedStop(Strict, frozen=True, kw_only=True):
 def problems(nameplate: Nameplate | None, stop: PlannedStop | None, hour_meter: str) -> Iterator[tuple[str, str, str]]:
     """What is wrong with them beyond their types: key, problem, hint."""
     if nameplate is not None:
-        if nameplate.bearing is None and nameplate.tool is None and nameplate.winding is None:
-            yield "nameplate", "names no part", "give bearing, tool or winding"
-        if not hour_meter:
+        if not nameplate.ages and nameplate.vibration is None:
+            yield "nameplate", "names no part", "give bearing, tool, winding or vibration"
+        if nameplate.ages and not hour_meter:
             yield "nameplate", "the asset's class names no hour meter", "give the class an `hour_meter`"
         bearing = nameplate.bearing
         if bearing is not None and bearing.p_kn is not None and bearing.p_kn >= bearing.c_kn:

@@ -15,6 +15,7 @@ from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Too
 from edge.config.north import North, OpcUaServer, SparkplugNode
 from edge.config.page import Page
 from edge.config.panel import Panel
+from edge.config.rule import SiteRule
 from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
@@ -24,7 +25,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
     *((f'[[line]] kind = "{kind.__struct_config__.tag}"', kind) for kind in get_args(Line)),
     ("breaker of a line", Breaker), ("broker", Broker), ("[[asset]]", Asset), ("unit of an asset", AssetUnit),
-    ("rate of a unit", Rate), ("report of a unit", Report), ("redundant sensors of an asset", Redundant),
+    ("rate of a unit", Rate), ("report of a unit", Report), ("rule of an asset", SiteRule),
+    ("redundant sensors of an asset", Redundant),
     ("balance of an asset", Balance), ("nameplate of an asset", Nameplate), ("bearing of a nameplate", Bearing),
     ("geometry of a bearing", Geometry),
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
@@ -89,6 +91,8 @@ def _accepts(kind: types.Type) -> str:
     match kind:
         case types.Metadata():
             return _accepts(kind.type)
+        case types.EnumType():
+            return ", ".join(f'`"{member.value}"`' for member in kind.cls)
         case types.LiteralType():
             return ", ".join(f"`{v!r}`".replace("'", '"') for v in kind.values)
         case types.BoolType():

@@ -42,9 +42,19 @@ class Severity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def boundaries(
         self, *, power_kw: float, support: Support, shaft_height_mm: float | None = None, speed_rpm: float | None = None
     ) -> Boundaries:
-        """The zones of one machine. Raises ``ConfigError`` where the standard does not cover it: no number is made up.
+        """The zones of one machine.
 
-        The first group that fits by power or by shaft height; a height outranks the power of a smaller group.
+        Raises ``ConfigError`` where the standard does not cover it: no number is made up.
+        """
+        group = self.group_of(power_kw=power_kw, shaft_height_mm=shaft_height_mm, speed_rpm=speed_rpm)
+        return Boundaries(*(group.rigid if support == "rigid" else group.flexible))
+
+    def group_of(
+        self, *, power_kw: float, shaft_height_mm: float | None = None, speed_rpm: float | None = None
+    ) -> Group:
+        """The first group that fits by power or by shaft height; a height outranks the power of a smaller group.
+
+        Raises as ``boundaries``.
         """
         hint = "judge it by its own baseline, or by limits of its builder"
         if not power_kw > self.power_above_kw:
@@ -56,7 +66,7 @@ class Severity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for group in self.group:
             tall = shaft_height_mm is not None and shaft_height_mm >= group.shaft_height_from_mm
             if tall or power_kw > group.power_above_kw:
-                return Boundaries(*(group.rigid if support == "rigid" else group.flexible))
+                return group
         raise ConfigError(self.id, f"{power_kw:g} kW: no group of machines fits", hint)
 
 

@@ -10,14 +10,17 @@ from typing import TypeVar
 import msgspec
 
 import edge
-from edge.config.asset_class import AssetClass, load_asset_class
+from edge.config.asset_class import RESERVED_RULES, AssetClass, load_asset_class
 from edge.config.broker import Broker
+from edge.config.laid import Laid, Machine, Measured, Zones, lay
 from edge.config.lines import Line, Mqtt, PushedLine, SparkplugHost
 from edge.config.load import load
 from edge.config.nameplate import Service, problems
 from edge.config.north import North
 from edge.config.profiles import Profile, load_profile
-from edge.config.scans import problems_of_unit
+from edge.config.rule import Rule
+from edge.config.rule_checks import problems_of_site
+from edge.config.scans import problems_of_unit, scans
 from edge.config.severity import load_severity
 from edge.config.tables import Asset, SiteFile, Unit
 from edge.errors import ConfigError
@@ -26,7 +29,7 @@ _Table = TypeVar("_Table", bound=Line | Broker)
 
 
 class Site(msgspec.Struct, frozen=True):
-    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id, ``services`` by asset.
+    """A loaded and cross-checked site: ``profiles`` and ``classes`` by id, ``services`` and ``laid`` rules by asset.
 
     ``path`` is for errors and relative paths. ``folders`` are searched for what the site names: its own ``profiles``
     folder first, then the shipped one.
@@ -38,6 +41,7 @@ class Site(msgspec.Struct, frozen=True):
     classes: dict[str, AssetClass]
     services: dict[str, Service]
     folders: tuple[Path, ...]
+    laid: dict[str, tuple[Laid, ...]] = {}
 
     def resolve(self, path: str) -> Path:
         """A path of the file, which is relative to the file's folder.
@@ -50,6 +54,10 @@ class Site(msgspec.Struct, frozen=True):
         """The folder of a bundle: the site's own where it has one, else where the shipped one would be."""
         places = [folder / "bundles" / name for folder in self.folders]
         return next((place for place in places if place.is_dir()), places[-1])
+
+    def rules(self, asset: str) -> tuple[Rule, ...]:
+        """The rules that count for a machine, with every figure filled in."""
+        return tuple(laid.rule for laid in self.laid.get(asset, ()) if not laid.off)
 
     def line(self, name: str) -> Line:
         return next(line for line in self.file.line if line.name == name)
@@ -88,8 +96,13 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
                 profiles[unit.profile] = load_profile(found)
             _check_unit(path, f"asset[{i}].unit[{j}]", unit, _line_of(file, unit), profiles[unit.profile])
     _check_tags(path, file, profiles)
+    zones = {asset.id: _zones(path, folders, f"asset[{i}]", asset) for i, asset in enumerate(file.asset)}
     services = {
-        asset.id: _service(path, folders, f"asset[{i}]", asset, classes[asset.class_].hour_meter, profiles)
+        asset.id: _service(path, f"asset[{i}]", asset, classes[asset.class_].hour_meter, profiles, zones[asset.id])
+        for i, asset in enumerate(file.asset)
+    }
+    laid = {
+        asset.id: _laid(path, f"asset[{i}]", asset, classes[asset.class_], profiles, zones[asset.id])
         for i, asset in enumerate(file.asset)
     }
     lines = tuple(_absolute(home, line) for line in file.line)
@@ -100,36 +113,60 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
         classes=classes,
         services=services,
         folders=tuple(folders),
+        laid=laid,
     )
 
 
 def _service(
-    path: Path, folders: list[Path], key: str, asset: Asset, hour_meter: str, profiles: dict[str, Profile]
+    path: Path, key: str, asset: Asset, hour_meter: str, profiles: dict[str, Profile], zones: Zones | None
 ) -> Service:
-    """What the machine's judge is told, with its zones of severity looked up."""
+    """What the machine's judge is told."""
     plate, stop = asset.nameplate, asset.stop
     for place, problem, hint in problems(plate, stop, hour_meter):
         raise ConfigError(str(path), f"`{key}.{place}`: {problem}", hint)
     tags = {point.tag for unit in asset.unit for point in profiles[unit.profile].point}
     vibration = plate.vibration if plate is not None else None
     wanted = {} if vibration is None else {"nameplate.vibration.tag": vibration.tag}
-    if plate is not None or (stop is not None and stop.at is None):
-        wanted["nameplate" if plate is not None else "stop"] = hour_meter
+    if (plate is not None and plate.ages) or (stop is not None and stop.at is None):
+        wanted["nameplate" if plate is not None and plate.ages else "stop"] = hour_meter
     for place, tag in wanted.items():
         if tag not in tags:
             raise ConfigError(str(path), f"`{key}.{place}`: no unit of it measures {tag!r}", "add it to a profile")
-    zones = None
-    if plate is not None and vibration is not None:
-        where = f"{key}.nameplate.vibration"
-        severity = load_severity(_find(path, folders, "severity", vibration.standard, f"{where}.standard"))
-        try:
-            found = severity.boundaries(
-                power_kw=vibration.power_kw, support=vibration.support, shaft_height_mm=vibration.shaft_height_mm
-            )
-        except ConfigError as error:
-            raise ConfigError(str(path), f"`{where}`: {error.where}: {error.problem}", error.hint) from error
-        zones = (found.ab_mm_s, found.bc_mm_s, found.cd_mm_s)
-    return Service(nameplate=plate, stop=stop, zones=zones)
+    bounds = zones.boundaries if zones is not None else None
+    found = (bounds.ab_mm_s, bounds.bc_mm_s, bounds.cd_mm_s) if bounds is not None else None
+    return Service(nameplate=plate, stop=stop, zones=found)
+
+
+def _zones(path: Path, folders: list[Path], key: str, asset: Asset) -> Zones | None:
+    """The machine's zones of severity, looked up in the standard that its nameplate names."""
+    vibration = asset.nameplate.vibration if asset.nameplate is not None else None
+    if vibration is None:
+        return None
+    where = f"{key}.nameplate.vibration"
+    severity = load_severity(_find(path, folders, "severity", vibration.standard, f"{where}.standard"))
+    power_kw, height_mm = vibration.power_kw, vibration.shaft_height_mm
+    try:
+        group = severity.group_of(power_kw=power_kw, shaft_height_mm=height_mm)
+        boundaries = severity.boundaries(power_kw=power_kw, support=vibration.support, shaft_height_mm=height_mm)
+    except ConfigError as error:
+        raise ConfigError(str(path), f"`{where}`: {error.where}: {error.problem}", error.hint) from error
+    return Zones(boundaries, f"{severity.id} {group.id} {vibration.support}", severity.speed_rpm)
+
+
+def _laid(
+    path: Path, key: str, asset: Asset, asset_class: AssetClass, profiles: dict[str, Profile], zones: Zones | None
+) -> tuple[Laid, ...]:
+    """The machine's rules. Raises ``ConfigError`` for those of the site that cannot be."""
+    for i, problem, hint in problems_of_site(asset.rule, asset_class.rule, RESERVED_RULES):
+        raise ConfigError(str(path), f"`{key}.rule[{i}]` ({asset.rule[i].id}): {problem}", hint)
+    measured = {
+        point.tag: Measured(point.unit, point.kind, scan.period_ms, point.range)
+        for unit in asset.unit
+        for scan in scans(unit, profiles[unit.profile])
+        for point in scan.profile.point
+    }
+    machine = Machine(measured, zones, asset_class.speed)
+    return tuple(lay(asset_class.id, asset_class.rule, asset.rule, machine))
 
 
 def _absolute(site: Path, table: _Table) -> _Table:

@@ -16,6 +16,7 @@ from edge.config.north import North
 from edge.config.page import Page
 from edge.config.panel import Panel
 from edge.config.profiles.signal import Strict
+from edge.config.rule import SiteRule
 from edge.config.sensors import Balance, Redundant
 
 
@@ -139,6 +140,9 @@ class Asset(Strict, frozen=True, kw_only=True, rename={"class_": "class"}):
         Meta(description="At most so many false alarms of anomaly a week, on average; as its class has it by default."),
     ] = None
     unit: Annotated[tuple[Unit, ...], Meta(min_length=1, description="The devices that measure it.")]
+    rule: Annotated[
+        tuple[SiteRule, ...], Meta(description="What of its class's rules is otherwise here, and rules of its own.")
+    ] = ()
     redundant: Annotated[tuple[Redundant, ...], Meta(description="Its sensors that measure the same thing.")] = ()
     balance: Annotated[tuple[Balance, ...], Meta(description="Sums of its signals that physics keeps constant.")] = ()
     nameplate: Annotated[

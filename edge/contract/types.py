@@ -363,10 +363,10 @@ class LedgerRow:
 class Tag:
     """What one signal means: its unit (UCUM-like, empty for none), a title for people, its kind and decimals to show.
 
-    ``kind`` is one of vibration, temperature, speed, load, power, pressure, flow, counter, hours, state, setpoint (what
-    is asked of the machine, not measured), other. It is read every ``period_ms`` (0: as its asset); where
-    ``heartbeat_ms`` is not 0 changes alone are kept, and one value at least in so long. Both are younger than the rest
-    and are left out where they are 0.
+    ``kind`` is one of vibration, temperature, speed, load, power, pressure, flow, level, counter, hours, state,
+    setpoint (what is asked of the machine, not measured), other. It is read every ``period_ms`` (0: as its asset);
+    where ``heartbeat_ms`` is not 0 changes alone are kept, and one value at least in so long. Both are younger than
+    the rest and are left out where they are 0.
     """
 
     tag: str

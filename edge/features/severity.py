@@ -42,11 +42,16 @@ class Boundaries:
 
     def is_significant(self, velocity_mm_s: float, baseline_mm_s: float) -> bool:
         """Criterion II: moved by more than a quarter of B/C from its baseline, up or down, whatever the zone."""
-        return abs(velocity_mm_s - baseline_mm_s) > _SIGNIFICANT * self.bc_mm_s
+        return abs(velocity_mm_s - baseline_mm_s) > self.significant_mm_s
+
+    @property
+    def significant_mm_s(self) -> float:
+        """A quarter of B/C: what a change must exceed to be significant."""
+        return _SIGNIFICANT * self.bc_mm_s
 
     def warning_mm_s(self, baseline_mm_s: float) -> float:
         """Baseline and a quarter of B/C, at most 1.25 B/C."""
-        return min(baseline_mm_s + _SIGNIFICANT * self.bc_mm_s, _LIMIT_MARGIN * self.bc_mm_s)
+        return min(baseline_mm_s + self.significant_mm_s, _LIMIT_MARGIN * self.bc_mm_s)
 
     @property
     def trip_max_mm_s(self) -> float:

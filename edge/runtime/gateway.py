@@ -301,6 +301,7 @@ class Gateway:
             # Before the state, which then holds nothing that they know.
             self._journal.keep("alarm_figures", self._desk.figures.state(self._moment()))
         self._journal.keep("alarm", self._desk.state(self._moment()))
+        self._journal.keep("rules", self._desk.learned())
         self._journal.keep("clock", self._watch.state())
         self.judging.keep()
 
@@ -309,6 +310,7 @@ class Gateway:
         self._journal.keep("clock", self._watch.state())
         figures = self._journal.kept("alarm_figures") or b""
         self._desk.restore(self._journal.kept("alarm") or b"", self._moment(), figures=figures)
+        self._desk.restore_learned(self._journal.kept("rules") or b"{}")
         self.judging.restore()
 
     def _make_uplink(self, link: Link) -> Uplink:

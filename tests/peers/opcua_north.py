@@ -130,7 +130,8 @@ def _watched(site: Site, asset_id: str) -> Watched:
     asset = next(asset for asset in site.file.asset if asset.id == asset_id)
     points = [point for unit in asset.unit for point in site.profiles[unit.profile].point]
     tags = tuple(Tag(point.tag, point.unit, point.title, point.kind, point.decimals) for point in points)
-    return Watched(asset.id, asset.name, site.classes[asset.class_], 3_600_000, tags)
+    asset_class = msgspec.structs.replace(site.classes[asset.class_], rule=site.rules(asset.id))
+    return Watched(asset.id, asset.name, asset_class, 3_600_000, tags)
 
 
 def main() -> None:

@@ -62,5 +62,7 @@ def problems_of(profile: Profile) -> Iterator[tuple[str, str]]:
             yield f"`point[{i}]` ({point.tag}): scale is 0", "value = raw * scale + offset"
         if point.deadband is not None and point.deadband_percent is not None:
             yield f"`point[{i}]` ({point.tag}): found `deadband` and `deadband_percent`", "give one of them"
+        if point.range is not None and not point.range[0] < point.range[1]:
+            yield f"`point[{i}]` ({point.tag}): `range` does not rise", "give the lowest value, then the highest"
         seen.add(point.tag)
     yield from profile.problems()

@@ -15,6 +15,7 @@ SignalKind = Literal[
     "power",
     "pressure",
     "flow",
+    "level",
     "counter",
     "hours",
     "state",
@@ -64,6 +65,7 @@ class Device(Strict, frozen=True, kw_only=True):
 class Signal(Strict, frozen=True, kw_only=True):
     """What one value means; where it lives is the protocol's. ``value = raw * scale + offset``.
 
+    ``range`` is what its sensor can measure, from the lowest to the highest, in its unit: limits are laid within it.
     With a deadband (absolute, or in percent of the last kept value) changes alone are kept, and one value at least in
     ``heartbeat_s``; see ``edge.config.scans``.
     """
@@ -75,6 +77,7 @@ class Signal(Strict, frozen=True, kw_only=True):
     title: str = ""
     kind: SignalKind = "other"
     decimals: Annotated[int, Meta(ge=0, le=9)] = 2
+    range: tuple[float, float] | None = None
     deadband: Annotated[float, Meta(ge=0)] | None = None
     deadband_percent: Annotated[float, Meta(gt=0, le=100)] | None = None
     heartbeat_s: Annotated[float, Meta(gt=0, le=86_400)] = 60.0

@@ -17,7 +17,7 @@ from typing import Any
 from asyncua import ua
 from asyncua.server.internal_server import InternalServer
 
-from edge.config.asset_class import Rule
+from edge.config.rule import Rule
 from edge.config.site import Site
 from edge.contract.types import Alarm, AlarmState, Priority, Quality
 from edge.north.opcua.events import NULL, SERVER, Event, about, text
@@ -119,8 +119,8 @@ class Condition:
         }
 
     def _limit_fields(self, rule: Rule) -> dict[str, ua.Variant]:
-        name, state = _HIGH if rule.above is not None else _LOW
-        limit = ua.Variant(rule.above if rule.above is not None else rule.below, ua.VariantType.Double)
+        name, state = _LOW if rule.is_low else _HIGH
+        limit = ua.Variant(rule.limit, ua.VariantType.Double)
         active = self.alarm.state.is_active
         return {
             f"{name}Limit": limit,
@@ -137,9 +137,7 @@ class Conditions:
         self._server = server
         self._model = model
         self._acknowledge = acknowledge
-        self._rules = {
-            (asset.id, rule.id): rule for asset in site.file.asset for rule in site.classes[asset.class_].rule
-        }
+        self._rules = {(asset.id, rule.id): rule for asset in site.file.asset for rule in site.rules(asset.id)}
         self._names = {asset.id: asset.name or asset.id for asset in site.file.asset}
         self._by_name: dict[tuple[str, str], Condition] = {}
         self._by_node: dict[ua.NodeId, Condition] = {}
@@ -271,7 +269,7 @@ def _nodes(space: Space, parent: ua.NodeId, path: str, condition: Condition, rul
 
     nodes = [property_of(parent, name, data_type) for name, data_type in _SHOWN]
     if rule is not None:
-        nodes.append(property_of(parent, "HighLimit" if rule.above is not None else "LowLimit", ua.ObjectIds.Double))
+        nodes.append(property_of(parent, "LowLimit" if rule.is_low else "HighLimit", ua.ObjectIds.Double))
     for name in _STATES:
         state = space.variable(
             parent, f"{path}/{name}", field(name), type=ua.ObjectIds.LocalizedText,

@@ -28,7 +28,7 @@ def test_every_rule_says_why_and_what_to_do(asset_class: AssetClass) -> None:
     for rule in asset_class.rule:
         assert rule.cause
         assert rule.action
-        assert rule.deadband > 0
+        assert rule.slack > 0
         assert rule.sentence.startswith("{name} "), "displays show the sentence without the name"
     assert asset_class.source
 

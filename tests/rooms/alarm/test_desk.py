@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.alarm import AlarmDesk, Watched
-from edge.config.asset_class import AssetClass, Rule
+from edge.config.asset_class import AssetClass
+from edge.config.rule import Rule
 from edge.contract.types import (
     Alarm,
     AlarmState,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.alarm.rules import holds, usable
-from edge.config.asset_class import Rule
+from edge.config.rule import Rule
 from edge.contract.types import Priority, Quality
 
 HIGH = Rule(id="high", tag="t", priority=Priority.HIGH, sentence="", above=80.0, deadband=1.0)

@@ -47,7 +47,7 @@ def test_without_papers_nothing_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ("nameplate = {}", r"`asset\[1\].nameplate`: names no part \(give bearing, tool or winding\)"),
+        ("nameplate = {}", r"`asset\[1\].nameplate`: names no part \(give bearing, tool, winding or vibration\)"),
         ("nameplate.bearing = { c_kn = 30.0 }", r"asset\[1\].nameplate.bearing.*missing required field `rpm`"),
         ("nameplate.bearing = { c_kn = -3.0, rpm = 5 }", r"c_kn`: Expected `float` > 0.0, found -3.0"),
         ("nameplate.bearing = { c = 3.0, rpm = 5 }", r"unknown field `c`.*accepted here: kind, c_kn"),

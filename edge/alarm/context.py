@@ -1,0 +1,51 @@
+"""What was last read of the tags that rules lean on: setpoints, speeds, and the states that suppress alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from edge.contract.types import Batch, Quality, Value
+
+PERIODS_MAX = 5
+SILENT_MIN_NS = 3 * 10**9
+
+
+def silent_after_ns(period_ms: int) -> int:
+    """A tag that was not read well for longer is silent: five polling periods, and three seconds at least."""
+    return max(PERIODS_MAX * period_ms * 10**6, SILENT_MIN_NS)
+
+
+class Context:
+    """``tags`` are those that it remembers. What was read badly since, or too long ago, is not known."""
+
+    def __init__(self, tags: Collection[str], period_ms: int, tag_period_ms: Mapping[str, int]) -> None:
+        self._fresh_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in tags}
+        self._read: dict[str, tuple[Value, int]] = {}
+        self._good_ns: dict[str, int] = {}
+
+    def hear(self, batch: Batch) -> None:
+        for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
+            if tag in self._fresh_ns:
+                good = quality < Quality.BAD_BUS
+                self._read[tag] = (value if good else None, batch.mono_ns)
+                if good:
+                    self._good_ns[tag] = batch.mono_ns
+
+    def value(self, tag: str, mono_ns: int) -> Value:
+        """None where it is not known now."""
+        value, read_ns = self._read.get(tag, (None, 0))
+        return value if value is not None and mono_ns - read_ns <= self._fresh_ns[tag] else None
+
+    def age_ns(self, tag: str, mono_ns: int) -> int | None:
+        """How long ago it was read well; None where it never was."""
+        good_ns = self._good_ns.get(tag)
+        return None if good_ns is None else mono_ns - good_ns
+
+    def number(self, tag: str) -> Callable[[int], float | None]:
+        """Gives ``tag`` as a number at a monotonic time, None where it is none."""
+
+        def number(mono_ns: int) -> float | None:
+            value = self.value(tag, mono_ns)
+            return None if value is None or isinstance(value, bool | str) or value != value else float(value)
+
+        return number
