@@ -11,16 +11,16 @@ from collections import deque
 from edge.alarm.entry import Entry
 from edge.contract.types import Priority
 
-RAISES = 3
 WINDOW_NS = 60 * 10**9
 CHATTER_RULE = "chattering"
 RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
 class Chatter:
-    """The alarms of one machine that come and go; ``entry`` is the alarm that tells of them."""
+    """The alarms of one machine that come and go, ``raises`` times a minute (0: none does); ``entry`` tells of them."""
 
-    def __init__(self, asset: str, name: str) -> None:
+    def __init__(self, asset: str, name: str, raises: int) -> None:
+        self._raises = raises
         self._raised: dict[str, deque[int]] = {}
         self._now: dict[str, Entry] = {}
         self.entry = Entry(
@@ -36,9 +36,9 @@ class Chatter:
 
     def begins(self, entry: Entry, mono_ns: int) -> bool:
         """Count a raising; whether ``entry`` chatters from now on."""
-        raised = self._raised.setdefault(entry.id, deque(maxlen=RAISES))
+        raised = self._raised.setdefault(entry.id, deque(maxlen=self._raises or 1))
         raised.append(mono_ns)
-        if entry.id in self._now or len(raised) < RAISES or mono_ns - raised[0] > WINDOW_NS:
+        if not self._raises or entry.id in self._now or len(raised) < self._raises or mono_ns - raised[0] > WINDOW_NS:
             return False
         self._now[entry.id] = entry
         self._tell(entry)
@@ -58,4 +58,4 @@ class Chatter:
         told.tag = entry.tag
         title = (entry.meaning.title if entry.meaning is not None else "") or entry.tag
         about = f"{title} alarm ({entry.id})" if title else f"alarm {entry.id}"
-        told.sentence = f"{told.name}: {about} comes and goes, {RAISES} times within a minute"
+        told.sentence = f"{told.name}: {about} comes and goes, {self._raises} times within a minute"

@@ -46,7 +46,7 @@ class AlarmDesk:
         self, assets: Sequence[Watched], *, config: Alarms | None = None, gateway: str = "gateway"
     ) -> None:  # fmt: skip
         self.config = config or Alarms()
-        self._places = {watched.asset: Place(watched) for watched in assets}
+        self._places = {watched.asset: Place(watched, self.config) for watched in assets}
         self._flood = Flood(gateway, self.config)
         self._own = {FLOOD_RULE: self._flood.entry}
         self._gateway = gateway
@@ -64,7 +64,7 @@ class AlarmDesk:
         """
         before, standing = self._places, self._standing.saved()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
-        self._places = {w.asset: before[w.asset] if w.asset in same else Place(w) for w in assets}
+        self._places = {w.asset: before[w.asset] if w.asset in same else Place(w, self.config) for w in assets}
         for asset, place in before.items():
             if asset in self._places and asset not in same:
                 self._places[asset].measures.restore(place.measures.learned())
@@ -200,9 +200,12 @@ class AlarmDesk:
                 held = held.suppressed(Suppression.CHATTER, holds=False)
             if at is None or entry.id not in at.suppressions:
                 held = held.suppressed(Suppression.DESIGN, holds=False)
+            told = entry.holding.told
             if entry.hold(held):
                 entry.called_mono_ns = mono_ns
-                yield self._told(entry, now_ns)
+                alarm = self._told(entry, now_ns)
+                if told != entry.holding.told:
+                    yield alarm
         yield from self._flood_turned(now_ns, mono_ns)
         if not self._flood.active:
             self._flood.held = 0

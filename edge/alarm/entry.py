@@ -199,6 +199,8 @@ class Entry:
         value = "?" if self.value is None else f"{self.value:.{self.meaning.decimals}f}"
         if not self.is_active:
             title = self.meaning.title or self.tag
+            if not self.since_ns:
+                return f"{self.name}: {title} is normal"
             back = f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
             return f"{back}; it stays until it is reset" if self.phase.life.latched else back
         limit = f"{limit_of(self.rule):g}"

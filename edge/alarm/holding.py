@@ -79,6 +79,11 @@ class Holding:
             return person.by, person.why
         return GATEWAY, next((_WORDS[why] for why in Suppression if why in self.suppressions), "")
 
+    @property
+    def told(self) -> tuple[Held, int, tuple[str, str]]:
+        """What is told of it: less than it may be made of."""
+        return self.held, self.until_ns, self.note
+
     def suppressed(self, why: Suppression, *, holds: bool) -> Holding:
         """Held, or no longer held, for this reason."""
         if holds is (why in self.suppressions):

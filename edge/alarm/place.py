@@ -10,6 +10,7 @@ from edge.alarm.chatter import Chatter
 from edge.alarm.entry import Entry
 from edge.alarm.measures import Measures, meaning
 from edge.alarm.rules import holds
+from edge.config.alarms import Alarms
 from edge.config.asset_class import AssetClass
 from edge.config.rule import Rule
 from edge.contract.types import Batch, Quality, Tag
@@ -40,7 +41,7 @@ class Place:
         "silent", "stale", "suppressions", "watched",
     )  # fmt: skip
 
-    def __init__(self, watched: Watched) -> None:
+    def __init__(self, watched: Watched, config: Alarms) -> None:
         self.watched = watched
         asset = watched.asset
         self.name = watched.name or asset
@@ -69,7 +70,7 @@ class Place:
         self.judged = judgement.entries(asset, self.name)
         self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
         self.silent = silence.entry(asset, self.name)
-        self.chatter = Chatter(asset, self.name)
+        self.chatter = Chatter(asset, self.name, config.chatter_raises)
         self.suppressions: dict[str, Callable[[], bool | None]] = {}
         self._first_ns: dict[str, int] = {}
         every = (*self.limits, *self.judged.values(), self.silent, self.chatter.entry)

@@ -37,11 +37,21 @@ class Alarms(Strict, frozen=True, kw_only=True):
     ] = 30.0
     flood_above: Annotated[
         int,
-        Meta(ge=1, le=1000, description="More new alarms in ten minutes than this are a flood: low ones are held back"),
+        Meta(
+            ge=1, le=1000, description="More new alarms in ten minutes than this are a flood: low ones are held back."
+        ),
     ] = 10
     flood_below: Annotated[
         int, Meta(ge=1, le=1000, description="Fewer new alarms in ten minutes than this end it; at most `flood_above`.")
     ] = 5
+    chatter_raises: Annotated[
+        int,
+        Meta(
+            ge=0, le=100,
+            description="An alarm raised so often within a minute chatters: told once, then held until it is calm for a"
+            " minute; 0: never.",
+        ),
+    ] = 3  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.flood_below > self.flood_above:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge import status
-from edge.alarm import AlarmDesk
-from edge.contract.types import Alarm
+from edge.alarm import AlarmDesk, Moment
+from edge.contract.types import Alarm, Lane
 from edge.errors import BabbittError
 from edge.local_socket import Handler
-from edge.ports import Clock
+from edge.ports import Clock, Journal
 
 log = logging.getLogger("babbitt.gateway")
 
@@ -106,6 +106,16 @@ class AlarmAnswers:
             log.info("%s %s %s %s%s", by or "somebody", does, asset, rule, f": {why}" if why else "")
         self._announce(changes)
         return {"changed": len(changes), "alarm": status.of_alarm(changes[0]) if changes else None}
+
+
+def record_alarms(journal: Journal, desk: AlarmDesk, changes: Sequence[Alarm], at: Moment) -> None:
+    """Have changes told, and the desk's state become durable with the last of them.
+
+    A cut between two of one call's commits tells a change twice rather than never: no state is ahead of what is told.
+    """
+    for alarm in changes:
+        kept = ("alarm", desk.state(at)) if alarm is changes[-1] else None
+        journal.record(alarm, lane=Lane.URGENT, kept=kept)
 
 
 def _words(text: str) -> str:

@@ -36,7 +36,7 @@ from edge.local_socket import Handler
 from edge.panel import PanelState, compose, make_panel, stopped
 from edge.poll import Poller
 from edge.ports import Journal, Link, North
-from edge.runtime.alarms import AlarmAnswers
+from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
 from edge.runtime.norths import Norths
@@ -213,16 +213,11 @@ class Gateway:
         self._norths.deliver(batch)
 
     def _announce(self, alarms: list[Alarm]) -> None:
-        """A changed alarm goes to the lamp at once, and into the journal's urgent lane.
-
-        The desk's state becomes durable with the last of them: a cut between two commits tells a change twice rather
-        than never.
-        """
+        """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
+        record_alarms(self._journal, self._desk, alarms, self._moment())
         for alarm in alarms:
             state = f"{alarm.state}, {alarm.held}" if alarm.held else alarm.state.value
             log.info("alarm %s %s: %s", state, alarm.asset, alarm.sentence)
-            kept = ("alarm", self._desk.state(self._moment())) if alarm is alarms[-1] else None
-            self._journal.record(alarm, lane=Lane.URGENT, kept=kept)
             self._norths.announce(alarm)
         if alarms:
             self._lamp.set()

@@ -1,0 +1,404 @@
+"""Alarms that are held back, latched, called again, or first of their group; over restarts and bent clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.alarm import AlarmDesk, Moment, Watched
+from edge.config.alarms import Alarms
+from edge.config.asset_class import AssetClass, Rule
+from edge.contract.types import Alarm, AlarmState, Batch, Held, Priority, Quality, Tag
+
+S = 10**9
+H = 3600
+WALL_S = 1_800_000_000
+CALM, PAST = 1.0, 9.0
+BOOT, OTHER_BOOT = "a" * 32, "b" * 32
+UNACK, ACK, RETURNED, NORMAL = (
+    AlarmState.UNACKNOWLEDGED,
+    AlarmState.ACKNOWLEDGED,
+    AlarmState.RETURNED,
+    AlarmState.NORMAL,
+)
+
+
+def rule(name: str, priority: Priority = Priority.MEDIUM, **more: Any) -> Rule:
+    return Rule(id=name, tag=name, priority=priority, above=5.0, deadband=0.5, sentence="{name}: {value}", **more)
+
+
+RULES = (rule("plain"), rule("latching", latch=True), rule("minor", Priority.LOW), rule("grave", Priority.HIGH))
+TRIP = tuple(rule(name, group="trip") for name in ("one", "two", "three"))
+
+
+@dataclass
+class Plant:
+    """A desk, the signals that it watches, and time."""
+
+    config: Alarms = field(default_factory=Alarms)
+    rules: tuple[Rule, ...] = RULES
+    at_s: float = 0.0
+    boot: str = BOOT
+    trusted: bool = True
+
+    def __post_init__(self) -> None:
+        self.values = {one.id: CALM for one in self.rules}
+        self.wall_s = WALL_S + 0.0
+        self.by_design: dict[str, bool | None] = {}
+        self.told: list[Alarm] = []
+        self.desk = self.new_desk()
+
+    def new_desk(self) -> AlarmDesk:
+        asset_class = AssetClass(id="c", title="C", source="t", watch=(self.rules[0].id,), rule=self.rules)
+        tags = tuple(Tag(one.id, "", one.id, "other", 1) for one in self.rules)
+        desk = AlarmDesk([Watched("m", "M", asset_class, 10**10, tags)], config=self.config, gateway="gw")
+        for name in self.by_design:
+            desk._places["m"].suppressions[name] = lambda name=name: self.by_design[name]  # type: ignore[misc]
+        return desk
+
+    @property
+    def now(self) -> Moment:
+        return Moment(round(self.wall_s * S), round(self.at_s * S), self.trusted, self.boot)
+
+    def read(self, **values: float) -> list[Alarm]:
+        self.values |= values
+        count, wall_ns = len(self.values), self.now.wall_ns
+        quality = (Quality.GOOD,) * count
+        batch = Batch(
+            "m", tuple(self.values), tuple(self.values.values()), quality, (wall_ns,) * count, wall_ns, self.now.mono_ns
+        )
+        return self.hear(self.desk.observe(batch))
+
+    def wait(self, seconds: float) -> list[Alarm]:
+        self.at_s += seconds
+        self.wall_s += seconds
+        return self.hear(self.desk.tick(self.now.wall_ns, mono_ns=self.now.mono_ns))
+
+    def do(self, what: str, name: str, **more: Any) -> list[Alarm]:
+        if what not in ("acknowledge", "reset"):
+            more["mono_ns"] = self.now.mono_ns
+        return self.hear(getattr(self.desk, what)("m", name, self.now.wall_ns, **more))
+
+    def shelve(self, name: str, for_s: float | None = None, by: str = "lisa", why: str = "filter") -> list[Alarm]:
+        return self.do("shelve", name, for_s=for_s, by=by, why=why)
+
+    def restart(self, away_s: float = 0.0, *, boot: str | None = None, trusted: bool = True) -> None:
+        """Killed, and started ``away_s`` later: in another ``boot`` the monotonic clock begins anew."""
+        state = self.desk.state(self.now)
+        self.wall_s += away_s
+        self.at_s = self.at_s + away_s if boot is None else 7.0
+        self.boot, self.trusted = boot or self.boot, trusted
+        self.desk = self.new_desk()
+        self.desk.restore(state, self.now)
+
+    def hear(self, changes: Sequence[Alarm]) -> list[Alarm]:
+        self.told += changes
+        return list(changes)
+
+    def alarm(self, name: str) -> Alarm:
+        found = self.desk.find("m", name)
+        assert found is not None
+        return found
+
+    def calling(self) -> list[str]:
+        return [alarm.rule for alarm in self.desk.standing()]
+
+
+def test_a_shelved_alarm_calls_nobody_and_is_never_without_its_return() -> None:
+    plant = Plant()
+    plant.read(plain=PAST)
+    [shelved] = plant.shelve("plain", 2 * H)
+    assert (shelved.state, shelved.held, shelved.by, shelved.why) == (UNACK, Held.SHELVED, "lisa", "filter")
+    assert shelved.until_ns == (WALL_S + 2 * H) * S
+    assert plant.calling() == []
+    plant.wait(60)
+    [returned] = plant.read(plain=CALM)
+    assert (returned.state, returned.held) == (NORMAL, Held.SHELVED), "nobody was called, nothing to acknowledge"
+    [again] = plant.read(plain=PAST)
+    assert (again.state, again.held, again.since_ns) == (UNACK, Held.SHELVED, (WALL_S + 60) * S)
+    assert plant.wait(2 * H - 61) == []
+    [calls] = plant.wait(1.1)
+    assert (calls.state, calls.held, calls.since_ns) == (UNACK, Held.NOT, (WALL_S + 60) * S)
+    assert plant.calling() == ["plain"]
+
+
+def test_shelved_once_lasts_until_it_next_returns_or_the_most_that_is_allowed() -> None:
+    plant = Plant(Alarms(shelve_h_max=1.0))
+    plant.shelve("plain")
+    plant.read(plain=PAST)
+    assert plant.calling() == []
+    [returned] = plant.read(plain=CALM)
+    assert (returned.state, returned.held) == (NORMAL, Held.NOT)
+    plant.read(plain=PAST)
+    assert plant.calling() == ["plain"]
+    plant.shelve("plain")
+    assert [alarm.held for alarm in plant.wait(H)] == [Held.NOT]
+
+
+def test_an_acknowledged_alarm_is_still_acknowledged_after_it_was_shelved() -> None:
+    plant = Plant()
+    plant.read(plain=PAST)
+    plant.do("acknowledge", "plain", by="lisa", why="I go")
+    plant.shelve("plain", 60, by="tom", why="noise")
+    assert plant.alarm("plain").by == "tom"
+    [calls] = plant.do("unshelve", "plain")
+    assert (calls.state, calls.by, calls.why) == (ACK, "lisa", "I go")
+
+
+def test_out_of_service_lasts_until_somebody_puts_it_back_and_is_stronger_than_a_shelf() -> None:
+    plant = Plant()
+    plant.shelve("plain", 60)
+    [out] = plant.do("out_of_service", "plain", by="tom", why="sensor is away")
+    assert (out.held, out.until_ns, out.by) == (Held.OUT_OF_SERVICE, 0, "tom")
+    assert plant.wait(30 * 24 * H) == [], "the shelf's end changes nothing that is told"
+    plant.read(plain=PAST)
+    assert plant.calling() == []
+    [back] = plant.do("in_service", "plain")
+    assert (back.state, back.held) == (UNACK, Held.NOT)
+
+
+def test_what_is_suppressed_by_design_is_so_until_its_condition_says_otherwise() -> None:
+    plant = Plant()
+    plant.by_design["plain"] = None
+    plant.desk = plant.new_desk()
+    [raised] = plant.read(plain=PAST)
+    assert raised.held is Held.NOT, "not known is not suppressed"
+    plant.by_design["plain"] = True
+    [held] = plant.read()
+    assert (held.held, held.by) == (Held.SUPPRESSED, "gateway")
+    plant.by_design["plain"] = None
+    assert plant.read() == [], "not known leaves it as it was"
+    plant.restart()
+    assert plant.wait(1) == []
+    assert plant.alarm("plain").held is Held.SUPPRESSED
+    plant.by_design["plain"] = False
+    assert [alarm.held for alarm in plant.read()] == [Held.NOT]
+
+
+def test_a_latched_alarm_stays_until_it_is_acknowledged_and_reset() -> None:
+    plant = Plant()
+    plant.read(latching=PAST)
+    assert plant.do("reset", "latching", by="tom") == [], "its condition holds"
+    [gone] = plant.read(latching=CALM)
+    assert (gone.state, gone.latched) == (UNACK, True)
+    assert gone.sentence == "M: latching is back at 1.0; it stays until it is reset"
+    assert plant.do("reset", "latching", by="tom") == [], "nobody has acknowledged it"
+    [seen] = plant.do("acknowledge", "latching", by="lisa")
+    assert (seen.state, seen.latched) == (ACK, True)
+    plant.restart()
+    assert plant.calling() == ["latching"]
+    [reset] = plant.do("reset", "latching", by="tom", why="inspected")
+    assert (reset.state, reset.latched, reset.by, reset.why) == (NORMAL, False, "tom", "inspected")
+    assert plant.calling() == []
+
+
+def test_a_latched_alarm_whose_condition_holds_again_is_a_new_one() -> None:
+    plant = Plant()
+    plant.read(latching=PAST)
+    plant.do("acknowledge", "latching")
+    plant.wait(10)
+    plant.read(latching=CALM)
+    plant.wait(10)
+    [again] = plant.read(latching=PAST)
+    assert (again.state, again.latched, again.since_ns) == (UNACK, False, (WALL_S + 20) * S)
+
+
+def test_an_alarm_that_nobody_answers_calls_again_and_counts_it() -> None:
+    plant = Plant(Alarms(re_alarm_s=60, re_alarm_acknowledged_s=600))
+    plant.read(plain=PAST)
+    told = [alarm for _ in range(130) for alarm in plant.wait(1)]
+    assert [(alarm.state, alarm.repeats, alarm.since_ns) for alarm in told] == [
+        (UNACK, 1, WALL_S * S),
+        (UNACK, 2, WALL_S * S),
+    ]
+    plant.do("acknowledge", "plain")
+    told = [alarm for _ in range(599) for alarm in plant.wait(1)]
+    assert [(alarm.state, alarm.repeats) for alarm in told] == [(UNACK, 3)], "600 s after it called last"
+    plant.shelve("plain", H)
+    assert [alarm for _ in range(600) for alarm in plant.wait(1)] == []
+
+
+def test_a_rule_may_call_again_at_its_own_time_or_never() -> None:
+    plant = Plant(Alarms(re_alarm_s=60), rules=(rule("soon", re_alarm_s=10), rule("never", re_alarm_s=0)))
+    plant.read(soon=PAST, never=PAST)
+    assert [alarm.rule for alarm in plant.wait(10)] == ["soon"]
+    assert {alarm.rule for _ in range(100) for alarm in plant.wait(1)} == {"soon"}
+
+
+def test_of_a_group_the_first_within_a_while_is_marked() -> None:
+    plant = Plant(Alarms(first_in_group_s=30), rules=TRIP)
+    firsts = []
+    for name in ("two", "one", "three"):
+        firsts += [(alarm.rule, alarm.first, alarm.group) for alarm in plant.read(**{name: PAST})]
+        plant.wait(14)
+    assert firsts == [("two", True, "trip"), ("one", False, "trip"), ("three", False, "trip")]
+    plant.restart()
+    assert [alarm.rule for alarm in plant.desk.standing() if alarm.first] == ["two"]
+    plant.read(one=CALM)
+    [later] = plant.read(one=PAST)
+    assert later.first, "long after the first one it is the first of something new"
+
+
+def test_an_alarm_of_high_priority_calls_in_a_flood_too() -> None:
+    plant = Plant(Alarms(flood_above=1, flood_below=1))
+    plant.read(plain=PAST)
+    plant.wait(1)
+    raised = plant.read(minor=PAST, grave=PAST)
+    assert {alarm.rule: alarm.held for alarm in raised if alarm.asset == "m"} == {
+        "minor": Held.SUPPRESSED,
+        "grave": Held.NOT,
+    }
+    [flood] = [alarm for alarm in plant.desk.standing() if alarm.asset == "gw"]
+    assert (flood.rule, flood.sentence) == ("flood", "Flood of alarms: 1 of low priority held back")
+    changes = [alarm for _ in range(61) for alarm in plant.wait(10)]
+    assert [(alarm.rule, alarm.state, alarm.held) for alarm in changes if alarm.asset == "m"] == [
+        ("minor", UNACK, Held.NOT)
+    ], "what still stands calls when it is over"
+    assert plant.alarm("minor").since_ns == (WALL_S + 1) * S
+
+
+def test_one_that_chatters_is_told_once_and_held_until_it_is_calm() -> None:
+    plant = Plant()
+    for _ in range(6):
+        plant.read(grave=PAST)
+        plant.wait(4)
+        plant.read(grave=CALM)
+        plant.wait(4)
+    chattering = [alarm for alarm in plant.told if alarm.rule == "chattering"]
+    assert [(alarm.state, alarm.priority, alarm.tag) for alarm in chattering] == [(UNACK, Priority.HIGH, "grave")]
+    assert chattering[0].sentence == "M: grave alarm (grave) comes and goes, 3 times within a minute"
+    plant.read(grave=PAST)
+    assert plant.calling() == ["chattering"], "the one stands for the other"
+    told = [(alarm.rule, alarm.state, alarm.held) for _ in range(70) for alarm in plant.wait(1)]
+    assert told == [("chattering", RETURNED, Held.NOT), ("grave", UNACK, Held.NOT)]
+
+
+@pytest.mark.parametrize(
+    ("away_s", "boot", "trusted", "still_s"),
+    [
+        (600, None, True, 2 * H - 600),
+        (600, None, False, 2 * H - 600),
+        (600, OTHER_BOOT, True, 2 * H - 600),
+        (2 * H + 1, OTHER_BOOT, True, 0),
+        (600, OTHER_BOOT, False, 300),
+        (30 * 24 * H, OTHER_BOOT, False, 300),
+    ],
+    ids=["same boot", "same boot, no clock", "reboot", "over meanwhile", "reboot, no clock", "a month, no clock"],
+)
+def test_a_shelf_goes_on_after_a_restart_for_what_a_clock_can_vouch_for(
+    away_s: float, boot: str | None, trusted: bool, still_s: float
+) -> None:
+    plant = Plant()
+    plant.read(plain=PAST)
+    plant.shelve("plain", 2 * H)
+    plant.restart(away_s, boot=boot, trusted=trusted)
+    if still_s:
+        assert plant.wait(still_s - 1) == []
+        assert plant.alarm("plain").held is Held.SHELVED
+    assert [(alarm.rule, alarm.held) for alarm in plant.wait(1.5)] == [("plain", Held.NOT)]
+    assert plant.calling() == ["plain"]
+
+
+def test_a_shelf_is_prolonged_where_the_clock_is_set_soon_after_a_restart() -> None:
+    plant = Plant()
+    plant.shelve("plain", 2 * H)
+    plant.restart(600, boot=OTHER_BOOT, trusted=False)
+    plant.wait(60)
+    plant.trusted = True
+    plant.desk.clock_set(plant.now)
+    assert plant.wait(2 * H - 662) == []
+    assert plant.alarm("plain").held is Held.SHELVED
+    assert len(plant.wait(3)) == 1
+
+
+def test_a_state_of_the_first_version_is_read() -> None:
+    old = b"""{"version": 1, "alarms": [{"asset": "m", "rule": "plain", "tag": "plain", "priority": "medium", "state":
+    "acknowledged", "since_ns": 7, "at_ns": 9, "value": 9.0, "sentence": "M: 9.0", "cause": "", "action": ""}]}"""
+    plant = Plant()
+    plant.desk.restore(old, plant.now)
+    [alarm] = plant.desk.standing()
+    assert (alarm.rule, alarm.state, alarm.since_ns, alarm.value) == ("plain", ACK, 7, 9.0)
+    assert plant.read(plain=PAST) == []
+
+
+def test_what_is_held_or_latched_survives_a_change_of_the_machine() -> None:
+    plant = Plant()
+    plant.read(plain=PAST, latching=PAST)
+    plant.read(latching=CALM)
+    plant.shelve("plain", H)
+    asset_class = AssetClass(id="c", title="C", source="t", rule=RULES)
+    tags = tuple(Tag(one.id, "", one.id, "other", 1) for one in RULES)
+    plant.desk.change([Watched("m", "Renamed", asset_class, 500, tags)])
+    assert [(alarm.rule, alarm.latched) for alarm in plant.desk.standing()] == [("latching", True)]
+    assert [(alarm.rule, alarm.held, alarm.by) for alarm in plant.desk.held()] == [("plain", Held.SHELVED, "lisa")]
+
+
+Names = st.sampled_from(["plain", "latching", "grave"])
+Acts = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["past", "calm"]), Names),
+        st.tuples(st.sampled_from(["acknowledge", "reset", "unshelve", "in_service", "out_of_service"]), Names),
+        st.tuples(st.sampled_from(["once", "for a while"]), Names),
+        st.tuples(st.sampled_from(["design on", "design off", "design unknown"]), Names),
+        st.tuples(st.just("wait"), st.sampled_from([0.5, 20.0, 400.0])),
+        st.tuples(st.sampled_from(["kill", "reboot", "reboot without a clock"]), st.just("")),
+    ),
+    max_size=50,
+)
+
+
+@given(acts=Acts)
+def test_whatever_happens_no_raising_and_no_return_is_lost(acts: list[tuple[str, Any]]) -> None:
+    """Against the plainest model there is: whether each condition holds, and what every change told of it says."""
+    plant = Plant(Alarms(re_alarm_s=100))
+    plant.by_design = dict.fromkeys(plant.values)
+    plant.desk = plant.new_desk()
+    followed: dict[str, Alarm] = {}
+    for what, name in acts:
+        before = {one: plant.alarm(one) for one in plant.values}
+        plant.told.clear()
+        if what in ("past", "calm"):
+            plant.read(**{name: PAST if what == "past" else CALM})
+        elif what == "wait":
+            plant.wait(name)
+        elif what in ("once", "for a while"):
+            plant.shelve(name, None if what == "once" else 300.0)
+        elif what.startswith("design"):
+            plant.by_design[name] = {"on": True, "off": False, "unknown": None}[what.split()[1]]
+            plant.read()
+        elif what == "kill":
+            plant.restart(1.0)
+        elif what.startswith("reboot"):
+            plant.restart(50.0, boot=OTHER_BOOT if plant.boot == BOOT else BOOT, trusted=what == "reboot")
+        else:
+            plant.do(what, name, **({} if what in ("unshelve", "in_service") else {"by": "lisa"}))
+        for alarm in plant.told:
+            followed[alarm.rule] = alarm
+        for one, value in plant.values.items():
+            now = plant.alarm(one)
+            assert (now.state.is_active and not now.latched) is (value == PAST), (
+                "the process as it is, whatever holds it"
+            )
+            told = followed.get(one)
+            if told is None:
+                assert (now.state, now.held) == (NORMAL, Held.NOT)
+            else:
+                assert (told.state, told.held, told.latched, told.repeats) == (
+                    now.state, now.held, now.latched, now.repeats,
+                ), "whoever follows the changes knows what stands"  # fmt: skip
+            if what == "acknowledge":
+                assert now.state.is_active == before[one].state.is_active, "a person's hand ends no fault"
+                assert now.latched == before[one].latched
+            if before[one].latched and not now.latched:
+                assert what in ("reset", "past"), "what is latched ends by a reset, or is raised anew"
+            if before[one].state is UNACK and now.state is ACK:
+                assert (what, name) == ("acknowledge", one), "nothing is seen by itself"
+        assert not {alarm.rule for alarm in plant.desk.standing() if alarm.held is not Held.NOT}
+        assert {alarm.rule for alarm in plant.desk.held()} == {
+            one for one in (*plant.values, "chattering") if plant.alarm(one).held is not Held.NOT
+        }
