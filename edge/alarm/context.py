@@ -20,6 +20,7 @@ class Context:
 
     def __init__(self, tags: Collection[str], period_ms: int, tag_period_ms: Mapping[str, int]) -> None:
         self._fresh_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in tags}
+        self.fresh_ns_max = max(self._fresh_ns.values(), default=SILENT_MIN_NS)
         self._read: dict[str, tuple[Value, int]] = {}
         self._good_ns: dict[str, int] = {}
 

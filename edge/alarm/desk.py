@@ -95,7 +95,7 @@ class AlarmDesk:
             place.hear_flags(batch)
         place.measures.hear(batch)
         if place.suppressions:
-            changes += [self._told(entry, batch.read_ns) for entry in place.suppressed()]
+            changes += [self._told(entry, batch.read_ns) for entry in place.suppressed(batch.mono_ns)]
         by_tag, gauges, mono_ns = place.by_tag, place.measures.gauges, batch.mono_ns
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             for entry in by_tag.get(tag, ()):
@@ -133,6 +133,7 @@ class AlarmDesk:
         changes = [replace(alarm, state=AlarmState.NORMAL, at_ns=now_ns) for alarm in self._gone]
         self._gone = []
         for place in self._places.values():
+            changes += [self._told(entry, now_ns) for entry in place.suppressed(mono_ns)]
             silent = place.silence.listen(mono_ns)
             for tag in silent.tags:
                 for entry in place.by_tag.get(tag, ()):

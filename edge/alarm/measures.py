@@ -1,4 +1,4 @@
-"""What one asset's rules are laid on: the gauges behind its limits, and what they lean on."""
+"""What one asset's rules are laid on: the gauges behind its limits, what they lean on, and what suppresses them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from edge.alarm.baseline import Baseline
 from edge.alarm.context import Context
 from edge.alarm.gauges import FromBaseline, FromTag, Gauge, Rate
+from edge.alarm.suppression import Suppression, tags_of
 from edge.config.rule import Rule
 from edge.config.usual import RATE_WINDOW_S
 from edge.contract.types import Batch, Tag
@@ -25,6 +26,7 @@ class Measures:
         self._speed = speed if speed in tags or not tags else ""
         leans_on = {rule.of for rule in rules if rule.of}
         leans_on |= {rule.tag for rule in rules if rule.kind == "stale"}
+        leans_on |= {tag for rule in rules if rule.suppressed_by for tag in tags_of(rule.suppressed_by)}
         if self._speed and any(is_off_baseline(rule) for rule in rules):
             leans_on.add(self._speed)
         self._context = Context(leans_on, period_ms, tag_period_ms)
@@ -33,6 +35,12 @@ class Measures:
         self._tag_of = {rule.id: rule.tag for rule in rules}
         self._baselines = {rule.id: Baseline() for rule in rules if is_off_baseline(rule)}
         self.gauges = {rule.id: gauge for rule in rules if (gauge := self._gauge(rule)) is not None}
+
+        self.suppressions = {
+            rule.id: Suppression(rule.suppressed_by, round((rule.settle_s or 0.0) * 1e9), self._context)
+            for rule in rules
+            if rule.suppressed_by
+        }
 
     def hear(self, batch: Batch) -> None:
         """Take a poll, before any of its readings is judged."""

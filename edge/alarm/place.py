@@ -34,7 +34,8 @@ class Watched:
 
 
 class Place:
-    """``suppressions`` say of an alarm whether it is suppressed by design now, None where that is not known."""
+    """``suppressions`` say of an alarm whether it is suppressed by design at a monotonic time, None where that is not
+    known."""
 
     __slots__ = (
         "_by_id", "_first_ns", "by_tag", "chatter", "flags", "judged", "limits", "measures", "name", "silence",
@@ -71,7 +72,9 @@ class Place:
         self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
         self.silent = silence.entry(asset, self.name)
         self.chatter = Chatter(asset, self.name, config.chatter_raises)
-        self.suppressions: dict[str, Callable[[], bool | None]] = {}
+        self.suppressions: dict[str, Callable[[int], bool | None]] = {
+            rule: suppression.holds for rule, suppression in self.measures.suppressions.items()
+        }
         self._first_ns: dict[str, int] = {}
         every = (*self.limits, *self.judged.values(), self.silent, self.chatter.entry)
         self._by_id = {entry.id: entry for entry in every}
@@ -102,12 +105,15 @@ class Place:
     def enabled(self, rule: Rule) -> bool | None:
         return self.flags[rule.enabled_by] if rule.enabled_by else True
 
-    def suppressed(self) -> list[Entry]:
+    def suppressed(self, mono_ns: int) -> list[Entry]:
         """Those of which it is new that they are suppressed by design, or no longer."""
-        return [
-            entry for rule, condition in self.suppressions.items()
-            if (holds := condition()) is not None and (entry := self._by_id[rule]).suppress(holds)
-        ]  # fmt: skip
+        found = []
+        for rule, condition in self.suppressions.items():
+            entry, held = self._by_id[rule], condition(mono_ns)
+            if held is not None and entry.suppress(held):
+                entry.called_mono_ns = mono_ns
+                found.append(entry)
+        return found
 
     def mark_first(self, entry: Entry, mono_ns: int, *, within_ns: int) -> None:
         """Mark an alarm that was raised as the first of its group, if no other was shortly before."""

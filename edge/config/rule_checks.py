@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from edge.config.laid import LIMITS, complete, merged, whole
 from edge.config.rule import Kind, Rule, SiteRule
+from edge.contract.expression import ExpressionError, parse_expression
 
 Problem = tuple[str, str]
 """What is wrong, and what to do."""
@@ -35,6 +36,7 @@ def problems_of_rule(rule: Rule, taken: Collection[str]) -> Iterator[Problem]:
         figure = getattr(rule, name)
         if figure is not None and not math.isfinite(figure):
             yield f"`{name}`: found {figure}", "give a number"
+    yield from _problems_of_suppression(rule)
     if rule.settle_s and not rule.suppressed_by:
         yield "`settle_s` without `suppressed_by`", "say what it is to be suppressed by"
     if rule.of == rule.tag:
@@ -89,3 +91,16 @@ def _trouble_of_sentence(sentence: str) -> str:
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         return str(error)
     return ""
+
+
+def _problems_of_suppression(rule: Rule) -> Iterator[Problem]:
+    if not rule.suppressed_by:
+        return
+    try:
+        found = parse_expression(rule.suppressed_by)
+    except ExpressionError as error:
+        yield f"`suppressed_by`: {error}", "a condition on tags, such as `not running or maintenance`"
+        return
+    for ref in found.tags:
+        if ref.asset:
+            yield f"`suppressed_by`: {ref} is of another machine", "name tags of this one"

@@ -153,6 +153,11 @@ def test_a_nameplate_of_vibration_alone_gives_the_zones(tmp_path: Path) -> None:
         ('{ id = "no_data", tag = "t", priority = "low", sentence = "s", above = 1.0 }', "the id is taken"),
         ('{ id = "flow_low", kind = "deviation", beyond = 1.0, of = "flow_m3_h" }', "is compared with itself"),
         ('{ id = "flow_low", kind = "odd" }', "Invalid enum value 'odd'"),
+        (
+            '{ id = "flow_low", suppressed_by = "not" }',
+            "`suppressed_by`: wanted a tag, a number or `\\(`, found the end",
+        ),
+        ('{ id = "flow_low", suppressed_by = "spindle-1.running" }', "spindle-1.running is of another machine"),
         ('{ id = "flow_low", settle_s = 9.0 }', "`settle_s` without `suppressed_by`"),
     ],
 )

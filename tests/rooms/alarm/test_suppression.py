@@ -1,0 +1,108 @@
+"""Suppression by design: what means nothing in the present state of the machine calls nobody, and is told as held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from edge.alarm import AlarmDesk, Watched
+from edge.alarm.memory import Moment
+from edge.config.asset_class import AssetClass
+from edge.config.rule import Rule
+from edge.contract.types import Batch, Held, Priority, Quality, Tag, Value
+
+S = 10**9
+WALL = 1_800_000_000 * S
+TAGS = tuple(Tag(tag, "", "", "other", 1) for tag in ("flow", "running", "maintenance", "mode"))
+
+
+def desk_of(suppressed_by: str, settle_s: float = 0.0, **figures: object) -> AlarmDesk:
+    rule = Rule(
+        id="low", tag="flow", priority=Priority.HIGH, sentence="{name} {value}", below=10.0,
+        suppressed_by=suppressed_by, settle_s=settle_s, **figures,  # type: ignore[arg-type]
+    )  # fmt: skip
+    made = AssetClass(id="pump", title="Pump", source="test", watch=("flow",), rule=(rule,))
+    return AlarmDesk([Watched("pump", "Pump", made, 1000, TAGS)])
+
+
+def poll(at_s: float, flow: Value, running: Value = True, maintenance: Value = False, mode: Value = "auto") -> Batch:
+    values = (flow, running, maintenance, mode)
+    quality = tuple(Quality.BAD_BUS if v is None else Quality.GOOD for v in values)
+    mono_ns = round(at_s * S)
+    return Batch("pump", tuple(t.tag for t in TAGS), values, quality, (WALL,) * 4, WALL + mono_ns, mono_ns)
+
+
+def said(desk: AlarmDesk, polls: Iterable[Batch]) -> list[tuple[float, str, str]]:
+    """When which state of the alarm was told, and what holds it."""
+    found = []
+    for batch in polls:
+        changes = desk.observe(batch) + desk.tick(batch.read_ns, mono_ns=batch.mono_ns)
+        found += [(batch.mono_ns / S, a.state.value, a.held.value) for a in changes if a.rule == "low"]
+    return found
+
+
+def test_what_is_raised_while_its_machine_stands_calls_nobody_and_calls_once_it_runs() -> None:
+    desk = desk_of("not running")
+    assert said(desk, [poll(0, 0.0, running=False)]) == [
+        (0.0, "normal", "suppressed"), (0.0, "unacknowledged", "suppressed"),
+    ]  # fmt: skip
+    assert (desk.standing(), [a.held for a in desk.held()]) == ([], [Held.SUPPRESSED])
+    assert said(desk, [poll(1, 0.0)]) == [(1.0, "unacknowledged", "")]
+    assert [a.rule for a in desk.standing()] == ["low"]
+
+
+def test_what_returns_while_it_is_suppressed_is_not_forgotten() -> None:
+    desk = desk_of("not running")
+    said(desk, [poll(0, 0.0), poll(1, 0.0, running=False), poll(2, 50.0, running=False)])
+    assert said(desk, [poll(3, 50.0)]) == [(3.0, "normal", "")]
+    assert desk.standing() == desk.held() == []
+
+
+def test_a_start_up_is_waited_for() -> None:
+    desk = desk_of("not running", settle_s=30.0)
+    said(desk, [poll(0, 0.0, running=False)])
+    assert said(desk, [poll(t, 0.0) for t in range(1, 60)]) == [(31.0, "unacknowledged", "")]
+    desk = desk_of("not running", settle_s=30.0)
+    said(desk, [poll(0, 0.0, running=False)])
+    told = said(desk, [poll(t, 0.0 if t < 20 else 50.0) for t in range(1, 60)])
+    assert told == [(20.0, "normal", "suppressed"), (31.0, "normal", "")], "delivering before it was waited for"
+
+
+def test_time_alone_ends_a_start_up() -> None:
+    desk = desk_of("not running", settle_s=3.0)
+    said(desk, [poll(0, 0.0, running=False), poll(1, 0.0)])
+    assert desk.tick(WALL, mono_ns=int(3.9 * S)) == []
+    assert [a.held for a in desk.tick(WALL, mono_ns=4 * S) if a.rule == "low"] == [Held.NOT]
+
+
+@pytest.mark.parametrize("unknown", [None, "standing"])
+def test_a_state_that_is_not_known_does_not_suppress(unknown: Value) -> None:
+    desk = desk_of("not running")
+    told = said(desk, [poll(t, 0.0, running=unknown) for t in range(10)])
+    assert told == [(0.0, "unacknowledged", "")]
+
+
+def test_a_state_that_is_lost_suppresses_no_longer_and_a_start_is_still_known() -> None:
+    desk = desk_of("not running", settle_s=30.0)
+    said(desk, [poll(t, 0.0, running=False) for t in range(10)])
+    assert said(desk, [poll(10, 0.0, running=None)]) == [(10.0, "unacknowledged", "")]
+    assert said(desk, [poll(11, 0.0)]) == [(11.0, "unacknowledged", "suppressed")]
+
+
+def test_conditions_are_joined_and_any_of_them_suppresses() -> None:
+    desk = desk_of('not running or maintenance or mode == "wash"')
+    assert said(desk, [poll(0, 0.0, mode="wash")])[-1] == (0.0, "unacknowledged", "suppressed")
+    assert said(desk, [poll(1, 0.0, maintenance=True)]) == []
+    assert said(desk, [poll(2, 0.0, running=None, maintenance=True)]) == [], "what is known decides where it can"
+    assert said(desk, [poll(3, 0.0)]) == [(3.0, "unacknowledged", "")]
+
+
+def test_after_a_restart_it_stays_suppressed_until_the_state_had_time_to_come() -> None:
+    desk, again, dead = (desk_of("not running") for _ in range(3))
+    said(desk, [poll(0, 0.0, running=False)])
+    for other in (again, dead):
+        other.restore(desk.state(), Moment())
+    assert said(again, [poll(1, None, running=None), poll(2, 0.0, running=False)]) == []
+    told = said(dead, [poll(t, None, running=None) for t in range(1, 20)])
+    assert told == [(7.0, "unacknowledged", "")], "five periods of a second"
