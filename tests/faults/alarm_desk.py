@@ -1,16 +1,17 @@
 """An alarm desk over a gateway's journal, as a process of its own: what the rounds on alarms kill and cut.
 
 Signals come and go, people shelve and acknowledge, by chance from a seed. Each change is told as a JSON line *before*
-the journal hears of it, and how many of them are durable once a commit, in a thread of its own as in the gateway, has
-returned.
+the journal hears of it, and how many of them are durable once a commit has returned. Commits follow each other in a
+thread of their own, so that one may fall between any two things that the desk's thread does.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import sys
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -56,9 +57,7 @@ class Run:
         self.desk = desk_of(self.journal, self.clock)
         self.values = {rule.id: 1.0 for rule in RULES}
         self.told = 0
-        self._disk = ThreadPoolExecutor(1)
-        self._commit: Future[int] | None = None
-        self._promised = 0
+        self.done = threading.Event()
 
     def step(self) -> None:
         self.clock.pass_s(self.chance.choice([0.1, 1.0, 20.0]))
@@ -91,16 +90,16 @@ class Run:
             self.tell(change=msgspec.to_builtins(alarm), ends=alarm is changes[-1])
         record_alarms(self.journal, self.desk, changes, moment(self.clock))
         self.told += len(changes)
-        self.settle(wait=False)
-        if self._commit is None:
-            self._promised, self._commit = self.told, self._disk.submit(self.journal.commit)
 
-    def settle(self, *, wait: bool) -> None:
-        """Promise what a commit has made durable, once it has returned."""
-        if self._commit is not None and (wait or self._commit.done()):
-            self._commit.result()
-            self._commit = None
-            self.tell(promise=self._promised)
+    def commit(self) -> None:
+        """Commit until all is ``done``, and promise what each has made durable."""
+        promised = 0
+        while not self.done.is_set() or promised < self.told:
+            told = self.told
+            self.journal.commit()
+            if told > promised:
+                promised = told
+                self.tell(promise=told)
 
     def _batch(self) -> Batch:
         count, now_ns = len(self.values), self.clock.wall_ns()
@@ -116,11 +115,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--pause-s", type=float, default=0.0, help="real time between two steps")
     options = parser.parse_args(arguments)
+    sys.setswitchinterval(1e-5)
     run = Run(options)
+    disk = threading.Thread(target=run.commit)
+    disk.start()
     for _ in range(options.steps):
         run.step()
         time.sleep(options.pause_s)
-    run.settle(wait=True)
+    run.done.set()
+    disk.join()
 
 
 if __name__ == "__main__":
