@@ -1,7 +1,8 @@
-"""The panel: lamps and a character display that work with the cable cut.
+"""The panel: lamps, buzzer, buttons and a display that work with the cable cut.
 
-``view`` says what they show and is pure; ``terminal``, ``png`` and ``pi`` show it. ``make_panel`` builds the one that
-the site asks for and imports no other's libraries.
+``lamps`` says what the lamps mean, ``matters`` what there is to tell, ``characters`` how it is told in lines; all are
+pure. ``console`` turns the pages and takes presses. ``terminal``, ``png`` and ``pi`` show what it gives. ``make_panel``
+builds the one that the site asks for and imports no other's libraries.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import TextIO
 
 from edge.config.panel import Panel as PanelConfig
+from edge.panel.console import Console, stopped
 from edge.panel.lamps import lamps
 from edge.panel.state import Advice, Condition, PanelState
-from edge.panel.view import compose, lost, stopped
 from edge.ports import Panel, PanelView, Press
 
-__all__ = ["Advice", "Condition", "NoPanel", "PanelState", "compose", "lamps", "lost", "make_panel", "stopped"]
+__all__ = ["Advice", "Condition", "Console", "NoPanel", "PanelState", "lamps", "make_panel", "stopped"]
 
 
 class NoPanel:

@@ -14,9 +14,9 @@ from typing import Any
 
 from edge.config.panel import Panel as PanelConfig
 from edge.errors import ConfigError, LineError
+from edge.panel.console import stopped
 from edge.panel.displays import characters
 from edge.panel.painter import Painter
-from edge.panel.view import stopped
 from edge.ports import PanelView, Pattern, Press
 
 BLINK_S = 0.4

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError
+from edge.panel.console import stopped
 from edge.panel.painter import Painter
-from edge.panel.view import stopped
 from edge.ports import PanelView, Press
 
 if TYPE_CHECKING:

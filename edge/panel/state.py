@@ -46,10 +46,13 @@ class PanelState:
     uplink_up: bool | None
     backlog_readings: int
     elapsed_s: float
-    acknowledge_hint: str = ""
     records: Mapping[str, TrackRecord] = field(default_factory=dict)
     at_ns: int = 0
     age_s: Mapping[str, float] = field(default_factory=dict)
     advice: tuple[Advice, ...] = ()
     health: tuple[Condition, ...] = ()
     gateway: str = ""
+
+    def name(self, asset: str) -> str:
+        """What people call it; a matter of the gateway itself is about none that it names."""
+        return self.names.get(asset) or asset

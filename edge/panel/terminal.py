@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
+from edge.panel.console import stopped
 from edge.panel.displays import characters
 from edge.panel.painter import Painter
-from edge.panel.view import stopped
 from edge.ports import PanelView, Pattern, Press
 
 CSI = "\x1b["

@@ -82,3 +82,22 @@ def count(number: int) -> str:
         if number < limit:
             return f"{number // divisor}{letter}"
     return ">100G"
+
+
+def ago(now_ns: int, then_ns: int, *, least: str = "1 min") -> str:
+    """How long lies between two times, in at most six characters, such as "12 min"; empty where that cannot be.
+
+    It is never said to be shorter than ``least``; seconds are told where that is of seconds.
+    """
+    if now_ns <= 0:
+        return ""
+    seconds = max(0.0, (now_ns - then_ns) / 1e9)
+    for limit, divisor, unit in (
+        (100, 1, "s"),
+        (100 * 60, 60, "min"),
+        (48 * 3600, 3600, "h"),
+        (9999 * 86_400, 86_400, "d"),
+    ):
+        if seconds < limit and (unit != "s" or least.endswith(" s")):
+            return f"{seconds / divisor:.0f} {unit}" if seconds >= divisor else least
+    return ""

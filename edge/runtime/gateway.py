@@ -33,9 +33,9 @@ from edge.errors import StoreError
 from edge.journal import ByException, open_journal
 from edge.latest import Latest
 from edge.local_socket import Handler
-from edge.panel import PanelState, compose, make_panel, stopped
+from edge.panel import Console, PanelState, make_panel, stopped
 from edge.poll import Poller
-from edge.ports import Journal, Link, North
+from edge.ports import Journal, Link, North, PanelView, Press
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
@@ -80,6 +80,7 @@ class Gateway:
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
         self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
         self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
+        self._console = Console(file.panel.display, sounds=file.panel.buzzer)
         self._link = _link(site) if file.uplink is not None else None
         self._norths = Norths(self._make_norths)
         self._serving: list[asyncio.Task[None]] = []
@@ -274,6 +275,12 @@ class Gateway:
             self._announce(self._desk.tick(self._clock.wall_ns(), mono_ns=self._clock.mono_ns()))
 
     async def _show_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def heard(press: Press) -> None:
+            loop.call_soon_threadsafe(self._pressed, press)
+
+        self._panel.listen(heard)
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lamp.wait(), PANEL_TICK_S)
@@ -363,17 +370,22 @@ class Gateway:
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
-    def _view(self) -> Any:
-        return compose(
-            PanelState(
-                alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
-                stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
-                backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
-                records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
-                gateway=self._site.file.gateway.id,
-            ),
-            self._panel.display, trouble=self._panel.trouble(),
+    def _pressed(self, press: Press) -> None:
+        elapsed_s = (self._clock.mono_ns() - self._started_ns) / 1e9
+        for asset, rule in self._console.press(press, elapsed_s):
+            self._alarms.acknowledge(asset, rule, by="the panel")
+        self._lamp.set()
+
+    def _view(self) -> PanelView:
+        elapsed_s = (self._clock.mono_ns() - self._started_ns) / 1e9
+        state = PanelState(
+            alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
+            stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
+            backlog_readings=self._journal.backlog()[1], elapsed_s=elapsed_s,
+            records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
+            gateway=self._site.file.gateway.id,
         )  # fmt: skip
+        return self._console.view(state, elapsed_s, trouble=self._panel.trouble())
 
     async def status(self) -> dict[str, Any]:
         """What a person or the demo asks a running gateway: plain data."""

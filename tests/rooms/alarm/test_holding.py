@@ -58,7 +58,7 @@ class Plant:
         tags = tuple(Tag(one.id, "", one.id, "other", 1) for one in self.rules)
         desk = AlarmDesk([Watched("m", "M", asset_class, 10**10, tags)], config=self.config, gateway="gw")
         for name in self.by_design:
-            desk._places["m"].suppressions[name] = lambda name=name: self.by_design[name]  # type: ignore[misc]
+            desk._places["m"].suppressions[name] = lambda _mono_ns, name=name: self.by_design[name]  # type: ignore[misc]
         return desk
 
     @property

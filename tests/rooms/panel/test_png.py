@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
+from edge.panel.console import stopped
 from edge.panel.picture import draw
 from edge.panel.png import PngPanel, write_whole
-from edge.panel.view import stopped
 from edge.ports import PanelView, Pattern
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "panel"

@@ -1,0 +1,207 @@
+"""What an operator does at the panel, and what it then shows: pages that turn, presses, the buzzer's silence.
+
+The worst comes first and matters take turns; a page that somebody turned to stays for a while. An acknowledgement goes
+for what was read: a press just after a page turned by itself means the page before it. Nothing here waits or looks at
+a clock: times are monotonic seconds that are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from edge.contract.types import Alarm
+from edge.panel import characters
+from edge.panel.displays import characters as size_of
+from edge.panel.lamps import DARK, LOST, TEST, Lamps, buzzing, lamps, shown_alarms, waits
+from edge.panel.matters import Kind, Matter, matters
+from edge.panel.state import PanelState
+from edge.panel.text import ago, fitting
+from edge.ports import Button, Hold, PanelView, Pattern, Press
+
+PAGE_S = 2.5
+"""How long one screen stays by itself."""
+STAY_S = 15.0
+"""How long one stays that somebody turned to."""
+GLANCE_S = 0.5
+"""A press in so short a time after a page turned by itself is meant for the page before."""
+NOTE_S = 2.0
+TEST_S = 5.0
+BLOCK = "\u2588"
+"""A cell with all its dots; the display's ROM has it."""
+
+Named = tuple[str, str]
+"""An alarm by its asset and rule."""
+
+
+class Console:
+    """For a display of one kind. ``sounds`` says whether there is to be a buzzer at all."""
+
+    def __init__(self, display: str, *, sounds: bool = True) -> None:
+        self._display, self._sounds = display, sounds
+        self._columns, self._rows = size_of(display)
+        self._state: PanelState | None = None
+        self._trouble: tuple[str, ...] = ()
+        self._matters: tuple[Matter, ...] = ()
+        self._at: tuple[str, ...] = ()
+        self._screen = 0
+        self._turned_s = 0.0
+        self._stays_until_s = 0.0
+        self._before: Matter | None = None
+        self._called: frozenset[tuple[str, ...]] = frozenset()
+        self._silenced: frozenset[tuple[object, ...]] = frozenset()
+        self._note, self._note_until_s = "", 0.0
+        self._test_until_s = 0.0
+
+    def view(
+        self, state: PanelState | None, now_s: float, *, trouble: Collection[str] = (), silent_s: float = 0.0
+    ) -> PanelView:
+        """What is shown at this moment. None: the gateway has not answered for ``silent_s``; ``trouble``: the panel's.
+
+        A panel whose gateway is silent shows lamps that nothing else lights so, and never a green one.
+        """
+        if now_s < self._test_until_s:
+            return self._tested()
+        self._state, self._trouble = state, tuple(trouble)
+        if state is None:
+            return self._framed(lost_page(silent_s, self._columns, self._rows), LOST, now_s)
+        self._matters = matters(state, self._trouble)
+        self._turn(now_s)
+        screens = self._screens(self._matter())
+        sounding = self._sounds and any(_sound(a) not in self._silenced for a in buzzing(state))
+        self._silenced &= {_sound(a) for a in buzzing(state)}
+        lit = lamps(state, trouble=self._trouble)
+        return self._framed(screens[min(self._screen, len(screens) - 1)], lit, now_s, sounding=sounding)
+
+    def press(self, press: Press, now_s: float) -> tuple[Named, ...]:
+        """Take a press; gives the alarms that the operator acknowledges, for whoever can ask the gateway.
+
+        During a lamp test no page can be read: a press only ends it.
+        """
+        if now_s < self._test_until_s:
+            self._test_until_s = now_s if press.hold is not Hold.DOWN else self._test_until_s
+            return ()
+        if press.button is Button.TEST and press.hold is not Hold.DOWN:
+            self._test_until_s = now_s + TEST_S
+        elif self._state is None:
+            if press.hold is not Hold.DOWN:
+                self.say("gateway is silent", now_s)
+        elif press.button is Button.SILENCE:
+            self._silence(self._state, now_s)
+        elif press.button is Button.PAGE and press.hold is not Hold.DOWN:
+            self._page(home=press.hold is Hold.LONG, now_s=now_s)
+        elif press.button is Button.ACKNOWLEDGE:
+            return self._acknowledge(self._state, press.hold, now_s)
+        return ()
+
+    def say(self, words: str, now_s: float) -> None:
+        """Put ``words`` in the place of the last line for a moment."""
+        self._note, self._note_until_s = words, now_s + NOTE_S
+
+    def _turn(self, now_s: float) -> None:
+        """To what has just come up, else to what is next, once the page has been there long enough."""
+        called = frozenset(m.key for m in self._matters if m.alarm is not None and waits(m.alarm))
+        new = [m for m in self._matters if m.key in called - self._called]
+        self._called = called
+        here = self._matter()
+        if now_s < self._stays_until_s and here.key == self._at:
+            return
+        turns = [m for m in self._matters if m.auto]
+        if new:
+            self._go(new[0], 0, now_s)
+        elif here not in turns:
+            self._go(turns[0], 0, now_s)
+        elif here.key != self._at:
+            self._go(here, 0, now_s)
+        elif now_s - self._turned_s >= PAGE_S:
+            self._forward(turns, now_s)
+
+    def _forward(self, ring: Sequence[Matter], now_s: float) -> None:
+        """To the next screen of this matter, or to the next matter in ``ring``."""
+        here = self._matter()
+        if self._screen + 1 < len(self._screens(here)):
+            self._go(here, self._screen + 1, now_s)
+        else:
+            self._go(ring[(ring.index(here) + 1) % len(ring)] if here in ring else ring[0], 0, now_s)
+
+    def _go(self, matter: Matter, screen: int, now_s: float) -> None:
+        self._before = self._matter() if self._at else None
+        self._at, self._screen, self._turned_s = matter.key, screen, now_s
+
+    def _matter(self) -> Matter:
+        """The one that is shown; the worst where it is no more."""
+        return next((m for m in self._matters if m.key == self._at), next(m for m in self._matters if m.auto))
+
+    def _screens(self, matter: Matter) -> list[tuple[str, ...]]:
+        assert self._state is not None
+        return characters.screens(matter, self._state, self._columns, self._rows, trouble=self._trouble)
+
+    def _page(self, *, home: bool, now_s: float) -> None:
+        if home:
+            self._go(next(m for m in self._matters if m.kind is Kind.OVERVIEW), 0, now_s)
+        else:
+            self._forward(self._matters, now_s)
+        self._stay(now_s)
+
+    def _stay(self, now_s: float) -> None:
+        """Here until nobody has pressed for a while; what is pressed next is meant for what is seen."""
+        self._stays_until_s = now_s + STAY_S
+        self._before = None
+
+    def _silence(self, state: PanelState, now_s: float) -> None:
+        sounds = {_sound(a) for a in buzzing(state)}
+        self.say("buzzer silenced" if sounds - self._silenced and self._sounds else "nothing sounds", now_s)
+        self._silenced = frozenset(sounds)
+
+    def _acknowledge(self, state: PanelState, hold: Hold, now_s: float) -> tuple[Named, ...]:
+        glance = self._before is not None and now_s - self._turned_s < GLANCE_S
+        read = self._before if glance and self._before is not None else self._matter()
+        waiting = [a for a in shown_alarms(state) if waits(a)]
+        if hold is not Hold.SHORT:
+            meant = [a for a in waiting if read.asset and a.asset == read.asset]
+        else:
+            meant = [a for a in waiting if read.alarm is not None and _name(a) == _name(read.alarm)]
+        if hold is Hold.DOWN:
+            self.say(f"let go: ack all {len(meant)}" if meant else "nothing to ack", now_s)
+            return ()
+        if meant:
+            self.say("acknowledged" if len(meant) == 1 else f"acknowledged {len(meant)}", now_s)
+        elif waiting:
+            # Nothing here waits, but something does: show it first, so that nobody acknowledges what was not read.
+            self._go(next(m for m in self._matters if m.alarm is not None and waits(m.alarm)), 0, now_s)
+            self._stay(now_s)
+        else:
+            self.say("nothing to ack", now_s)
+        return tuple(_name(a) for a in meant)
+
+    def _tested(self) -> PanelView:
+        lines = (BLOCK * self._columns,) * self._rows
+        sound = Pattern.ON if self._sounds else Pattern.OFF
+        return PanelView(TEST.green, TEST.amber, TEST.red, lines, TEST.blue, sound)
+
+    def _framed(self, lines: tuple[str, ...], lit: Lamps, now_s: float, *, sounding: bool = False) -> PanelView:
+        if now_s < self._note_until_s:
+            lines = (*lines[:-1], self._note[: self._columns].upper().ljust(self._columns))
+        sound = Pattern.DOUBLE if sounding else Pattern.OFF
+        return PanelView(lit.green, lit.amber, lit.red, lines, lit.blue, sound)
+
+
+def stopped(display: str) -> PanelView:
+    """What is left when the gateway ends: a panel that no longer watches never shows green."""
+    lines = characters.page("GATEWAY STOPPED", ("not watching",), *size_of(display))
+    return PanelView(DARK.green, DARK.amber, DARK.red, lines)
+
+
+def lost_page(silent_s: float, columns: int, rows: int) -> tuple[str, ...]:
+    silence = ago(int(silent_s * 1e9), 0, least="1 s")
+    words = fitting((f"no answer for {silence}", f"silent {silence}"), columns) if silence else "no answer yet"
+    title = fitting(("GATEWAY IS SILENT", "GATEWAY SILENT"), columns)
+    return characters.page(title, (words, "no alarm is shown", "check the gateway"), columns, rows)
+
+
+def _name(alarm: Alarm) -> Named:
+    return alarm.asset, alarm.rule
+
+
+def _sound(alarm: Alarm) -> tuple[object, ...]:
+    """What a silence is for: an alarm that is raised, or announced, again sounds again."""
+    return (*_name(alarm), alarm.since_ns, alarm.repeats)
