@@ -17,6 +17,7 @@ from edge.cli.check import check
 from edge.cli.doctor import doctor
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
+from edge.cli.panel import panel
 from edge.cli.rules import rules
 from edge.cli.trial import apply, rollback, versions
 from edge.cli.user import user
@@ -48,6 +49,7 @@ gateway.add_command(rules)
 gateway.add_command(apply)
 gateway.add_command(versions)
 gateway.add_command(rollback)
+gateway.add_command(panel)
 
 
 @gateway.command()
@@ -56,8 +58,11 @@ gateway.add_command(rollback)
     "--log-level", type=click.Choice(["debug", "info", "warning"]), default="info", show_default=True,
     help="How much to say on stderr.",
 )  # fmt: skip
-def run(config: Path, log_level: str) -> None:
+@click.option("--panel-apart", is_flag=True, help="Something else runs `babbitt gateway panel`: start none.")
+def run(config: Path, log_level: str, *, panel_apart: bool) -> None:
     """Run the gateway of CONFIG until Ctrl-C or SIGTERM.
+
+    Lamps and display are a process of their own, which it starts where none answers and restarts where it dies.
 
     A trial of another configuration (`babbitt gateway apply`) that was cut short is rolled back first.
 
@@ -75,7 +80,10 @@ def run(config: Path, log_level: str) -> None:
         logging.getLogger("babbitt.update").warning("%s", recovered)
     site = load_site(config)
 
-    asyncio.run(run_gateway(site, ready=lambda: click.echo(f"gateway {site.file.gateway.id} is running", err=True)))
+    def ready() -> None:
+        click.echo(f"gateway {site.file.gateway.id} is running", err=True)
+
+    asyncio.run(run_gateway(site, ready=ready, panel_apart=panel_apart))
 
 
 @gateway.command()

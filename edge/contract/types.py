@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from edge.contract.commands import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Value = float | int | bool | str | None
 """One reading's value. None where, and only where, the quality is bad."""
@@ -404,7 +406,12 @@ class ClockSet:
     at_ns: int
 
 
-Samples = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+if TYPE_CHECKING:
+    Samples = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+else:
+
+    class Samples:
+        """Stands for numpy's arrays: a process that only shows alarms need not have the 16 MB of that library."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -35,6 +35,8 @@ STOP_S = 0.5
 """How long a poll that is under way at the end may take for its answer."""
 LATE_PERIODS = 1.1
 """When the next poll may be at the latest: a period from now, and a little for jitter."""
+POLL_NS_MAX = 30_000_000_000
+"""A poll, with what goes before it, that takes longer than this is none that goes on: its data have a deadline too."""
 COMMANDS_MAX = 32
 """So many commands may wait for one line; a further one is refused at once."""
 
@@ -84,6 +86,8 @@ class LineOwner:
     ) -> None:  # fmt: skip
         self.line = line
         self.units = tuple(units)
+        self.turn_ns = 0
+        """By when it makes its next turn at the latest (monotonic)."""
         self._driver = driver
         self._clock = clock
         self._offer = offer
@@ -179,9 +183,11 @@ class LineOwner:
                     self._overrun(units[i])
             i = schedule.next(now_ns, partial(self._rank, now_ns))
             wait_ns = schedule.due_ns(i) - now_ns
+            self.turn_ns = now_ns + max(wait_ns, 0)
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
                 continue
+            self.turn_ns += POLL_NS_MAX
             if self._commands:
                 async with self._turn:  # Behind those that came before; those that came since go first as well.
                     await asyncio.sleep(0)  # One that gave up must get to say so.

@@ -55,6 +55,8 @@ class Listener:
     ) -> None:  # fmt: skip
         self.line = line
         self.units = tuple(units)
+        self.turn_ns = 0
+        """By when it looks for silence next, at the latest (monotonic)."""
         self._source = source
         self._clock = clock
         self._offer = offer
@@ -105,6 +107,7 @@ class Listener:
             now_ns = self._clock.mono_ns()
             i = schedule.next(now_ns)
             wait_ns = schedule.due_ns(i) - now_ns
+            self.turn_ns = now_ns + max(wait_ns, 0)
             if wait_ns > 0:
                 await self._clock.sleep(wait_ns / 1e9)
                 continue

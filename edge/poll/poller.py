@@ -135,6 +135,14 @@ class Poller:
                 return place.owner, place
         raise LineError(f"{asset}.{tag}", "no polled line has such a signal", "its asset and tag as in the site")
 
+    def overdue(self, before_ns: int) -> list[str]:
+        """Lines whose owner does not run, or should have made a turn ``before_ns`` (monotonic) and did not."""
+        return [
+            name
+            for name, place in self._places.items()
+            if place.task is None or place.task.done() or place.owner.turn_ns < before_ns
+        ]
+
     def status(self) -> list[UnitStatus]:
         return [status for place in self._places.values() for status in place.owner.status()]
 

@@ -33,13 +33,15 @@ from edge.errors import StoreError
 from edge.journal import ByException, open_journal
 from edge.latest import Latest
 from edge.local_socket import Handler
-from edge.panel import Console, PanelState, make_panel, stopped
+from edge.panel import Console, PanelState
 from edge.poll import Poller
-from edge.ports import Journal, Link, North, PanelView, Press
+from edge.ports import Journal, Link, North
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
 from edge.runtime.norths import Norths
+from edge.runtime.panel import PanelProcess
+from edge.runtime.proof import Proof
 from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
@@ -53,7 +55,7 @@ log = logging.getLogger("babbitt.gateway")
 
 T = TypeVar("T")
 
-PANEL_TICK_S = 0.1
+ALARM_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
@@ -62,9 +64,9 @@ DISK_WORKERS = 2
 
 
 class Gateway:
-    """The rooms of one running gateway."""
+    """The rooms of one running gateway. ``panel_apart``: somebody else runs the panel's process."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, *, panel_apart: bool = False) -> None:
         file = site.file
         self._site = site
         self._clock = SystemClock(file.gateway.clock)
@@ -74,13 +76,11 @@ class Gateway:
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.latest = Latest()
         self._answers = Answers(lambda: self._site, self.latest, self._clock)
-        self._lamp = asyncio.Event()
         self._urgent = asyncio.Event()
         folder = _folder(site)
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
         self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
-        self._panel = make_panel(file.panel, png_path=site.resolve(file.panel.png_path))
-        self._console = Console(file.panel.display, sounds=file.panel.buzzer)
+        self._console = Console(file.panel.display, sounds=False)
         self._link = _link(site) if file.uplink is not None else None
         self._norths = Norths(self._make_norths)
         self._serving: list[asyncio.Task[None]] = []
@@ -104,6 +104,8 @@ class Gateway:
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
         )  # fmt: skip
+        self.proof = Proof(self._clock, self._poller.overdue)
+        self._panel = self._make_panel(apart=panel_apart) if file.panel.kind != "none" else None
         self.trials = Trials(
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
@@ -116,13 +118,16 @@ class Gateway:
         asyncio.get_running_loop().set_default_executor(LookupThreads())
         self._introduce(self._site, known={})
         self.judging.mark(self.judging.judges)
+        if self._panel is not None:
+            await self._panel.open()
         await self._norths.open()
         async with asyncio.TaskGroup() as group:
             watching = [
                 self._room(group, name, task)
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
-                    ("panel", self._show_forever), ("update", self.trials.run),
+                    ("update", self.trials.run),
+                    *([("panel", self._panel.run)] if self._panel is not None else []),
                     *([("downlink", self._downlink.run)] if self._link is not None else []),
                     *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
                 )
@@ -154,12 +159,12 @@ class Gateway:
         return group.create_task(supervised(name, run, self._clock, self._restarts), name=f"babbitt.{name}")
 
     def close(self) -> None:
-        """A gateway that no longer watches says so, and shows no green."""
+        """The panel was told by then that nobody watches any more."""
         try:
             self._journal.close()
         finally:
-            self._panel.show(stopped(self._panel.display))
-            self._panel.close()
+            if self._panel is not None:
+                self._panel.close()
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
@@ -215,13 +220,14 @@ class Gateway:
 
     def _announce(self, alarms: list[Alarm]) -> None:
         """A changed alarm goes to the lamp at once, and into the journal's urgent lane."""
+        if alarms and self._panel is not None:
+            self._panel.changed()
         record_alarms(self._journal, self._desk, alarms, self._moment())
         for alarm in alarms:
             state = f"{alarm.state}, {alarm.held}" if alarm.held else alarm.state.value
             log.info("alarm %s %s: %s", state, alarm.asset, alarm.sentence)
             self._norths.announce(alarm)
         if alarms:
-            self._lamp.set()
             self._urgent.set()
 
     def _moment(self) -> Moment:
@@ -271,21 +277,9 @@ class Gateway:
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""
         while True:
-            await self._clock.sleep(PANEL_TICK_S)
+            await self._clock.sleep(ALARM_TICK_S)
             self._announce(self._desk.tick(self._clock.wall_ns(), mono_ns=self._clock.mono_ns()))
-
-    async def _show_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def heard(press: Press) -> None:
-            loop.call_soon_threadsafe(self._pressed, press)
-
-        self._panel.listen(heard)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lamp.wait(), PANEL_TICK_S)
-            self._lamp.clear()
-            self._panel.show(self._view())
+            self.proof.ticked()
 
     async def _drained(self) -> None:
         while self._uplink is not None and self._journal.backlog()[0]:
@@ -370,28 +364,30 @@ class Gateway:
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, call)
 
-    def _pressed(self, press: Press) -> None:
-        elapsed_s = (self._clock.mono_ns() - self._started_ns) / 1e9
-        for asset, rule in self._console.press(press, elapsed_s):
-            self._alarms.acknowledge(asset, rule, by="the panel")
-        self._lamp.set()
+    def _make_panel(self, *, apart: bool) -> PanelProcess:
+        return PanelProcess(
+            self._site, clock=self._clock, state=self._stands, trouble=self.proof.trouble,
+            acknowledge=self._seen_at_the_panel, apart=apart,
+        )  # fmt: skip
 
-    def _view(self) -> PanelView:
-        elapsed_s = (self._clock.mono_ns() - self._started_ns) / 1e9
-        state = PanelState(
+    def _stands(self) -> PanelState:
+        return PanelState(
             alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
             stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
-            backlog_readings=self._journal.backlog()[1], elapsed_s=elapsed_s,
+            backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
             records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
             gateway=self._site.file.gateway.id,
         )  # fmt: skip
-        return self._console.view(state, elapsed_s, trouble=self._panel.trouble())
+
+    def _seen_at_the_panel(self, asset: str, rule: str) -> None:
+        self._alarms.acknowledge(asset, rule, by="panel")
 
     async def status(self) -> dict[str, Any]:
         """What a person or the demo asks a running gateway: plain data."""
         blocks, readings = self._journal.backlog()
         state = self._uplink.state if self._uplink is not None else None
-        view = self._view()
+        stands = self._stands()
+        view = self._console.view(stands, stands.elapsed_s)
         return {
             "gateway": self._site.file.gateway.id,
             "uptime_s": (self._clock.mono_ns() - self._started_ns) / 1e9,
@@ -399,7 +395,7 @@ class Gateway:
             "cpu_s": time.process_time(),
             "panel": {
                 "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue, "buzzer": view.buzzer,
-                "lines": list(view.lines), "trouble": list(self._panel.trouble()),
+                "lines": list(view.lines), **(self._panel.status() if self._panel is not None else {}),
             },
             "uplink": {
                 "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",

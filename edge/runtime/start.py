@@ -20,18 +20,18 @@ BREAKS_APART_S_MIN = 60.0
 """Stores that break in shorter time than that are the disk's: a person must act."""
 
 
-async def run(site: Site, *, ready: Callable[[], None] | None = None) -> None:
+async def run(site: Site, *, ready: Callable[[], None] | None = None, panel_apart: bool = False) -> None:
     """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first.
 
     A store that breaks on the way was set aside: the gateway starts anew by itself, unless it was to end, or its disk
-    breaks every one.
+    breaks every one. ``panel_apart``: somebody else runs the panel's process.
     """
     broken_s = -math.inf
     stop = _stopped_by_signal()
     running = [site]
     while True:
         try:
-            return await _run_once(running, ready, stop)
+            return await _run_once(running, ready, stop, panel_apart=panel_apart)
         except BrokenStoreError as error:
             now_s = time.monotonic()
             if stop.is_set() or now_s - broken_s < BREAKS_APART_S_MIN:
@@ -48,10 +48,12 @@ def _stopped_by_signal() -> asyncio.Event:
     return stop
 
 
-async def _run_once(running: list[Site], ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
+async def _run_once(
+    running: list[Site], ready: Callable[[], None] | None, stop: asyncio.Event, *, panel_apart: bool
+) -> None:
     """Run the last of ``running``; what is kept while it runs follows it there."""
     site = running[-1]
-    gateway = Gateway(site)
+    gateway = Gateway(site, panel_apart=panel_apart)
     try:
         async with answering(site.resolve(site.file.gateway.data_dir) / "gateway.sock", gateway.commands()):
             await gateway.run(ready, stop)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,8 +105,6 @@ def test_cloud_knows_little_of_edge() -> None:
 
 @pytest.mark.parametrize("ground", ["contract", "features", "physics"])
 def test_the_ground_floor_needs_numpy_and_zstd_only(ground: str) -> None:
-    import sys
-
     allowed = CONTRACT_LIBRARIES | sys.stdlib_module_names | {"edge"}
     wrong = {
         f"{path.relative_to(ROOT)}: {name}"
@@ -120,3 +120,14 @@ def test_every_room_has_a_floor() -> None:
         rooms = {room(path, top) for path in modules(top)} - {"__init__"}
         assert rooms <= set(floors), f"give {rooms - set(floors)} a floor"
         assert set(floors) <= rooms, f"no such room: {set(floors) - rooms}"
+
+
+def test_the_panel_depends_on_nothing_that_may_fail_beside_it() -> None:
+    """Neither a store, a model, a network client nor numpy is even loaded by its process."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import edge.panel.__main__, sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True, cwd=ROOT,
+    ).stdout.split()  # fmt: skip
+    rooms = {name.split(".")[1] for name in loaded if name.startswith("edge.")}
+    assert rooms <= {"config", "contract", "errors", "panel", "ports"}, rooms
+    assert not {"numpy", "asyncio", "sqlite3", "httpx", "ai_edge_litert", "click"} & set(loaded)

@@ -1,0 +1,205 @@
+"""The gateway's end of the panel, which is a process of its own: found or started, told what stands, heard.
+
+Nothing here waits for the panel. One that does not read is told the newest state once it reads again; one that shows
+nothing any more is ended and started anew where a gateway started it, and is its service manager's else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from edge.config.site import Site
+from edge.errors import BabbittError
+from edge.panel import PanelState
+from edge.panel.wire import VERSION, Acknowledged, Frames, Goodbye, Hello, Here, Shown, Told, ToPanel, frame, to_gateway
+from edge.ports import Clock
+from edge.runtime.panel_child import PanelChild
+
+BEAT_S = 0.5
+APART_NS = 10_000_000
+"""Between two states that are told, so that a flood of alarms costs no more than its newest state."""
+OPEN_S = 5.0
+ANSWER_S = 5.0
+UNSHOWN_MAX = 10
+"""Heartbeats that are not answered: the panel hangs."""
+LOOK_AGAIN_S = 1.0
+PAUSE_S_FIRST = 0.1
+PAUSE_S_MAX = 30.0
+CALM_S = 5.0
+"""One that was there for longer is looked for at once when it is lost."""
+RECEIVED_BYTES = 65_536
+
+log = logging.getLogger("babbitt.gateway")
+
+
+class PanelProcess:
+    """``state`` is asked for what stands, ``trouble`` for why nobody watches; ``acknowledge`` is called for
+    each alarm, by asset and rule, that somebody at the panel has seen.
+
+    ``apart``: somebody else runs the panel, such as a unit of systemd, and none is ever started here.
+    """
+
+    def __init__(
+        self, site: Site, *, clock: Clock, state: Callable[[], PanelState], trouble: Callable[[], str],
+        acknowledge: Callable[[str, str], None], apart: bool,
+    ) -> None:  # fmt: skip
+        self._site, self._clock, self._apart = site, clock, apart
+        self._state, self._trouble, self._acknowledge = state, trouble, acknowledge
+        self._path = site.resolve(site.file.gateway.data_dir) / "panel.sock"
+        self._child = PanelChild(site.path)
+        self._here: Here | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._told_ns = 0
+        self._later: asyncio.TimerHandle | None = None
+        self._unshown = 0
+        self._ails: tuple[str, ...] = ()
+        self._detail = "not found yet"
+
+    def changed(self) -> None:
+        """Tell what stands now, at once; for an alarm that changed."""
+        if self._later is not None or self._writer is None:
+            return
+        wait_ns = self._told_ns + APART_NS - self._clock.mono_ns()
+        if wait_ns > 0:
+            self._later = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._tell)
+        else:
+            self._tell()
+
+    async def open(self) -> None:
+        """Have one started before the first poll, where none answers.
+
+        Raises ``BabbittError`` where it says that a person must act. One that takes long is not waited for.
+        """
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(OPEN_S):
+                _, writer = await self._found()
+                writer.close()
+
+    async def run(self) -> None:
+        """Keep a panel and tell it, until cancelled, which is its goodbye."""
+        pause_s = PAUSE_S_FIRST
+        while True:
+            begun_ns = self._clock.mono_ns()
+            try:
+                reader, writer = await self._found()
+                try:
+                    async with asyncio.timeout(ANSWER_S):
+                        frames = await self._greeted(reader, writer)
+                    self._say("")
+                    await self._serve(reader, writer, frames)
+                finally:
+                    self._leave(writer)
+            except (OSError, ValueError, BabbittError) as error:
+                self._say(f"no panel: {str(error) or 'no answer in time'}")
+            if self._clock.mono_ns() - begun_ns > CALM_S * 1e9:
+                pause_s = PAUSE_S_FIRST
+            await self._clock.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_AGAIN_S if self._apart else PAUSE_S_MAX)
+
+    def close(self) -> None:
+        """End the panel that was started here, which the goodbye has asked of it already."""
+        self._child.end()
+
+    def status(self) -> dict[str, Any]:
+        """For a person who asks the gateway."""
+        pid = self._here.pid if self._here is not None and self._writer is not None else None
+        return {"pid": pid, "starts": self._child.starts, "detail": self._detail, "trouble": list(self._ails)}
+
+    # A connection.
+
+    async def _found(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """To one that answers, or to one that is started. Raises ``OSError`` or ``BabbittError`` for none."""
+        with contextlib.suppress(FileNotFoundError, ConnectionError):
+            return await asyncio.open_unix_connection(self._path)
+        if self._apart:
+            raise ConnectionRefusedError(f"nobody answers at {self._path}")
+        await self._child.start()
+        return await asyncio.open_unix_connection(self._path)
+
+    async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Frames:
+        hello = Hello(self._site.file.gateway.id, self._site.file.panel)
+        writer.write(frame(hello))
+        frames = Frames()
+        while data := await reader.read(RECEIVED_BYTES):
+            for found in frames.feed(data):
+                here = to_gateway(found)
+                if not isinstance(here, Here) or here.version != VERSION:
+                    raise ValueError("the panel is of another version and ends")
+                self._here = here
+                return frames
+        raise ConnectionResetError("it ended instead of answering")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: Frames) -> None:
+        """Tell and hear until the connection ends. Raises ``OSError`` then, and ``ValueError`` for what is no panel's.
+
+        Cancelled, it says goodbye.
+        """
+        self._writer, self._unshown = writer, 0
+        beating = asyncio.create_task(self._beat(), name="babbitt.panel.beat")
+        try:
+            while data := await reader.read(RECEIVED_BYTES):
+                for found in frames.feed(data):
+                    self._hear(found)
+            raise ConnectionResetError("it ended")
+        except asyncio.CancelledError:
+            self._write(Goodbye())
+            raise
+        finally:
+            beating.cancel()
+            await asyncio.wait({beating})
+
+    async def _beat(self) -> None:
+        while self._writer is not None:
+            self._tell()
+            self._unshown += 1
+            if self._unshown > UNSHOWN_MAX:
+                self._end_what_hangs()
+                self._writer.transport.abort()
+                return
+            await self._clock.sleep(BEAT_S)
+
+    def _hear(self, found: bytes) -> None:
+        match to_gateway(found):
+            case Shown() as shown:
+                self._unshown, self._ails = 0, shown.trouble
+            case Acknowledged() as seen:
+                self._acknowledge(seen.asset, seen.rule)
+            case Here():
+                raise ValueError("it greets twice")
+
+    def _tell(self) -> None:
+        self._later = None
+        self._told_ns = self._clock.mono_ns()
+        self._write(Told(self._state(), self._trouble()))
+
+    def _write(self, message: ToPanel) -> None:
+        """One message at most waits for a panel that does not read: a newer one then has the next turn."""
+        if self._writer is not None and not self._writer.transport.get_write_buffer_size():
+            self._writer.write(frame(message))
+
+    def _leave(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        writer.close()
+
+    def _end_what_hangs(self) -> None:
+        self._say(f"the panel has shown nothing for {UNSHOWN_MAX * BEAT_S:g} s")
+        if self._here is not None and self._here.of_gateway:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._here.pid, signal.SIGKILL)
+
+    def _say(self, words: str) -> None:
+        """Log trouble once, and its end once."""
+        if words and not self._detail:
+            log.warning("panel: %s; polls, alarms and the journal go on", words)
+        elif self._detail and not words:
+            log.info("panel: process %d shows", self._here.pid if self._here else 0)
+        self._detail = words
