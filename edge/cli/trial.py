@@ -79,8 +79,9 @@ def apply(
         click.confirm(f"try this for {minutes:g} min?", abort=True, err=True)
     from edge.update import user
 
-    ask(path, "apply", file=str(new), digest=found["digest"], minutes=minutes, margin=margin / 100, who=user(), why=why)
+    asked = {"digest": found["digest"], "minutes": minutes, "margin": margin / 100, "who": user(), "why": why}
     try:
+        ask(path, "apply", file=str(new), **asked)
         ended = _watched(path, minutes * 60 + SWITCH_S + WAITED_FOR_S, quiet=as_json)
     except KeyboardInterrupt:
         click.echo("\ngoing back", err=True)
