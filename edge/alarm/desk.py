@@ -52,6 +52,7 @@ class AlarmDesk:
         self._gateway = gateway
         self._flood_told = (0, 0)
         self._gone: list[Alarm] = []
+        self._calls_again = self._may_call_again()
         self._standing = Standing()
         self.figures = Figures()
         self._unsure: tuple[Moment, dict[tuple[str, str], int]] | None = None
@@ -65,6 +66,7 @@ class AlarmDesk:
         before, standing = self._places, self._standing.saved()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
         self._places = {w.asset: before[w.asset] if w.asset in same else Place(w, self.config) for w in assets}
+        self._calls_again = self._may_call_again()
         for asset, place in before.items():
             if asset in self._places and asset not in same:
                 self._places[asset].measures.restore(place.measures.learned())
@@ -212,12 +214,19 @@ class AlarmDesk:
             self._flood.held = 0
 
     def _called_again(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
+        if not self._calls_again:
+            return
         for entry in self._standing:
             if entry.is_active and not entry.is_held:
                 after_s = self._re_alarm_s(entry)
                 if after_s and mono_ns - entry.called_mono_ns >= after_s * 1e9:
                     entry.repeat(mono_ns)
                     yield self._told(entry, now_ns)
+
+    def _may_call_again(self) -> bool:
+        rules = (entry.rule for place in self._places.values() for entry in place.limits if entry.rule is not None)
+        config = self.config
+        return bool(config.re_alarm_s or config.re_alarm_acknowledged_s or any(rule.re_alarm_s for rule in rules))
 
     def _re_alarm_s(self, entry: Entry) -> float:
         if entry.phase.life is states.Life.ACKNOWLEDGED:

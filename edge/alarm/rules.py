@@ -29,10 +29,14 @@ def holds(rule: Rule, value: float | None, *, active: bool, enabled: bool | None
         return False
     if value is None or enabled is None:
         return None
+    # Each of these is asked for every reading on the way to the lamp.
+    above, below, slack = rule.above, rule.below, rule.deadband or 0.0
+    if above is not None:
+        return value >= above - slack if active else value > above
+    if below is not None:
+        return value <= below + slack if active else value < below
     limit = limit_of(rule)
-    if rule.below is not None:
-        return value <= limit + rule.slack if active else value < limit
-    return value >= limit - rule.slack if active else value > limit
+    return value >= limit - slack if active else value > limit
 
 
 def limit_of(rule: Rule) -> float:
