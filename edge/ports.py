@@ -16,7 +16,7 @@ import msgspec
 from edge.contract.commands import Command, Outcome
 from edge.contract.desired import Desired
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
-from edge.contract.types import Ack, Alarm, Batch, Dropped, Lane, LedgerRow, Quality, Record, Value, Verdict
+from edge.contract.types import Ack, Alarm, Batch, Dropped, Lane, LedgerRow, Priority, Quality, Record, Value, Verdict
 
 
 class Clock(Protocol):
@@ -235,6 +235,33 @@ class Journal(Protocol):
         """Whether the state that was kept last as ``name``, and all that was recorded with it, is on the disk."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """An alarm that is nobody's but the gateway's own: its id, and the sentence for when it has ended."""
+
+    rule: str
+    priority: Priority
+    ended: str
+    on_delay_s: float = 0.0
+    off_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one alarm that no rule on a tag raises. The words matter only where it holds.
+
+    ``holds`` is None where nothing can be told: then it neither raises nor clears.
+    """
+
+    rule: str
+    holds: bool | None
+    tag: str = ""
+    value: float | None = None
+    sentence: str = ""
+    cause: str = ""
+    action: str = ""
 
 
 class Link(Protocol):

@@ -59,7 +59,9 @@ def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
     alarms: dict[int, list[Alarm]] = {asset_id: list(raised) for asset_id, raised in own.items()}
     for asset_id, alarm in reader.standing():
         alarms.setdefault(asset_id, []).append(alarm)
-    glances = [glance(row, alarms.get(row.id, []), backlog[row.gateway]) for row in reader.glances()]
+    # A gateway is an asset of its own by its alarms alone: it has a card while one of them stands.
+    shown = [row for row in reader.glances() if row.asset != row.gateway or row.id in alarms]
+    glances = [glance(row, alarms.get(row.id, []), backlog[row.gateway]) for row in shown]
     return Overview(now_ns, tuple(sorted(glances, key=_worst_first)), tuple(gateways), reader.stats())
 
 

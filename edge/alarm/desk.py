@@ -10,7 +10,7 @@ a fault and the lamp.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from edge.alarm.rules import holds, usable
 from edge.alarm.standing import Standing
 from edge.config.alarms import Alarms
 from edge.contract.types import Alarm, AlarmState, Batch, Verdict
+from edge.ports import Concern, Finding
 
 CLOCK_WAIT_NS = 300 * 10**9
 """Of a shelf whose time left is not known after a restart, the most that it lasts until the clock is set."""
@@ -43,12 +44,13 @@ class AlarmDesk:
     """
 
     def __init__(
-        self, assets: Sequence[Watched], *, config: Alarms | None = None, gateway: str = "gateway"
+        self, assets: Sequence[Watched], *, config: Alarms | None = None, gateway: str = "gateway",
+        concerns: Sequence[Concern] = (),
     ) -> None:  # fmt: skip
         self.config = config or Alarms()
         self._places = {watched.asset: Place(watched, self.config) for watched in assets}
         self._flood = Flood(gateway, self.config)
-        self._own = {FLOOD_RULE: self._flood.entry}
+        self._own = {FLOOD_RULE: self._flood.entry, **{one.rule: Entry.of_concern(gateway, one) for one in concerns}}
         self._gateway = gateway
         self._flood_told = (0, 0)
         self._gone: list[Alarm] = []
@@ -79,8 +81,10 @@ class AlarmDesk:
         return place is not None and place.watched == watched
 
     def names(self) -> dict[str, str]:
-        """Every asset's name for people, in the order of the site file."""
-        return {asset: place.name for asset, place in self._places.items()}
+        """Every asset's name for people, in the order of the site file; then the gateway's, while it has an alarm."""
+        names = {asset: place.name for asset, place in self._places.items()}
+        own = any(entry.asset == self._gateway for entry in self._standing)
+        return {**names, self._gateway: self._gateway} if own else names
 
     def stale(self) -> frozenset[str]:
         """Assets of which nothing current is known: silent, or not heard yet."""
@@ -119,12 +123,26 @@ class AlarmDesk:
         changes = []
         for finding in judgement.findings(verdict, place.name, place.judged):
             entry = place.judged[finding.rule]
-            if finding.holds:
-                entry.tag, entry.value = finding.tag, finding.value
-                entry.sentence, entry.cause, entry.action = finding.sentence, finding.cause, finding.action
+            entry.take(finding)
             if entry.step(finding.holds, mono_ns):
                 changes += self._turned(place, entry, verdict.at_ns, mono_ns)
         return changes
+
+    def report_self(self, findings: Iterable[Finding], now_ns: int, *, mono_ns: int) -> list[Alarm]:
+        """Take what the gateway has found about itself; each finding is of one of its ``concerns``."""
+        changes = []
+        for finding in findings:
+            entry = self._own[finding.rule]
+            entry.take(finding)
+            if entry.step(finding.holds, mono_ns):
+                changes.append(self._turned_own(entry, now_ns, mono_ns))
+        return changes
+
+    def _turned_own(self, entry: Entry, at_ns: int, mono_ns: int) -> Alarm:
+        if entry.raised:
+            self.figures.pass_time(mono_ns, flood=self._flood.active)
+            self.figures.raised(entry.asset, entry.id, entry.priority, held=entry.is_held)
+        return self._standing.tell(entry, entry.changed(at_ns))
 
     def tick(self, now_ns: int, *, mono_ns: int) -> list[Alarm]:
         """Let time pass: delays and shelves elapse, silent assets raise ``no_data``, what nobody answered calls again.
@@ -151,6 +169,9 @@ class AlarmDesk:
             for entry in (*place.limits, *place.judged.values()):
                 if entry.elapse(mono_ns):
                     changes += self._turned(place, entry, now_ns, mono_ns)
+        for entry in self._own.values():
+            if entry.elapse(mono_ns):
+                changes.append(self._turned_own(entry, now_ns, mono_ns))
         return [*changes, *self._released(now_ns, mono_ns), *self._called_again(now_ns, mono_ns)]
 
     def _turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:

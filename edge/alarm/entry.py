@@ -10,6 +10,7 @@ from edge.alarm.rules import limit_of
 from edge.alarm.states import Clears, Life, Phase
 from edge.config.rule import Rule
 from edge.contract.types import Alarm, Held, Priority, Tag
+from edge.ports import Concern, Finding
 
 
 @dataclass(slots=True)
@@ -68,6 +69,18 @@ class Entry:
             action=rule.action,
             clears=states.CLEARS_LATCHED if rule.latch else states.CLEARS,
         )
+
+    @classmethod
+    def of_concern(cls, gateway: str, concern: Concern) -> Entry:
+        """An alarm of the gateway itself."""
+        on_ns, off_ns = round(concern.on_delay_s * 1e9), round(concern.off_delay_s * 1e9)
+        return cls(gateway, concern.rule, "", concern.priority, on_ns, off_ns, name=gateway, ended=concern.ended)
+
+    def take(self, finding: Finding) -> None:
+        """Have the words of what was found, where it holds."""
+        if finding.holds:
+            self.tag, self.value, self.sentence = finding.tag, finding.value, finding.sentence
+            self.cause, self.action = finding.cause, finding.action
 
     @property
     def is_active(self) -> bool:

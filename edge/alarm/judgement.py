@@ -8,7 +8,6 @@ is one alarm. A verdict without enough evidence neither raises nor clears.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from edge.alarm.entry import Entry
 from edge.contract.types import (
@@ -21,6 +20,7 @@ from edge.contract.types import (
     Verdict,
     failure_chance,
 )
+from edge.ports import Finding
 
 CLEAR_MARGIN = 0.1
 """How far (as a share of the limit) a verdict must be back before its alarm clears."""
@@ -35,19 +35,6 @@ SENSOR_ACTIONS = {
     SensorFault.SPIKING: "check the sensor's plugs and cable",
     SensorFault.SWAPPED: "check which of the two sensors is wired where",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a verdict says about one alarm. The words matter only where it holds."""
-
-    rule: str
-    holds: bool | None
-    tag: str = ""
-    value: float | None = None
-    sentence: str = ""
-    cause: str = ""
-    action: str = ""
 
 
 def entries(asset: str, name: str) -> dict[str, Entry]:

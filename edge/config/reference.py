@@ -10,6 +10,7 @@ from msgspec import inspect as types
 
 from edge.config.alarms import Alarms
 from edge.config.broker import Broker
+from edge.config.health import Health
 from edge.config.lines import Breaker, Line
 from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Tool, Vibration, Winding
 from edge.config.north import North, OpcUaServer, SparkplugNode
@@ -30,7 +31,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("balance of an asset", Balance), ("nameplate of an asset", Nameplate), ("bearing of a nameplate", Bearing),
     ("geometry of a bearing", Geometry),
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
-    ("stop of an asset", PlannedStop), ("[alarms]", Alarms), ("[panel]", Panel), ("[north]", North),
+    ("stop of an asset", PlannedStop), ("[alarms]", Alarms), ("[health]", Health), ("[panel]", Panel),
+    ("[north]", North),
     ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[page]", Page), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip

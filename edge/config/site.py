@@ -202,6 +202,9 @@ def _check_unique(path: Path, file: SiteFile) -> None:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ConfigError(str(path), f"`{key}`: {min(twice)!r} stands twice", "give each a name of its own")
+    if file.gateway.id in assets:
+        hint = "the gateway raises alarms of its own: give it another name than its machines"
+        raise ConfigError(str(path), f"`gateway.id`: {file.gateway.id!r} is also a machine's", hint)
     for i, asset in enumerate(file.asset):
         for j, unit in enumerate(asset.unit):
             if unit.line not in lines:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edge.config.alarms import Alarms
+from edge.config.health import Health
 from edge.config.lines import Line, Name
 from edge.config.nameplate import Nameplate, PlannedStop
 from edge.config.north import North
@@ -187,6 +188,7 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     asset: Annotated[tuple[Asset, ...], Meta(min_length=1, description="The machines and what measures them.")]
     uplink: Annotated[Uplink | None, Meta(description="The way to the cloud; none by default.")] = None
     alarms: Annotated[Alarms, Meta(description="How the gateway calls people to its alarms.")] = Alarms()
+    health: Annotated[Health, Meta(description="When it raises alarms about itself.")] = Health()
     panel: Annotated[Panel, Meta(description="Lamps, buttons and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None

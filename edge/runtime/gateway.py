@@ -30,15 +30,17 @@ from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane,
 from edge.described import deadbands_of, introduction, shown, signals, watched
 from edge.drivers import make_driver, make_source
 from edge.errors import StoreError
+from edge.health import concerns
 from edge.journal import ByException, open_journal
 from edge.latest import Latest
 from edge.local_socket import Handler
 from edge.panel import Console, PanelState
 from edge.poll import Poller
-from edge.ports import Journal, Link, North
+from edge.ports import Finding, Journal, Link, North
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
+from edge.runtime.looking import Looking
 from edge.runtime.norths import Norths
 from edge.runtime.panel import PanelProcess
 from edge.runtime.proof import Proof
@@ -90,8 +92,9 @@ class Gateway:
         self.judging.keep_in(self._journal, file.gateway.id)
         self._records = TrackRecords(self._journal)
         self._desk = AlarmDesk(
-            [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id
-        )
+            [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id,
+            concerns=concerns(file.health, file.gateway.id),
+        )  # fmt: skip
         self._alarms = AlarmAnswers(self._desk, self._clock, self._announce)
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
@@ -110,6 +113,10 @@ class Gateway:
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
         self._watch = ClockWatch(self._clock, boot=self._boot, on_set=self._clock_set, on_step=self._clock_stepped)
+        self._looking = Looking(
+            site, clock=self._clock, journal=self._journal, watch=self._watch, judging=self.judging,
+            restarts=self._restarts, uplink=self._way_up, on_disk=self._on_disk, tell=self._found,
+        )  # fmt: skip
         self._bundles.resume()
         self._restore()
 
@@ -126,7 +133,7 @@ class Gateway:
                 self._room(group, name, task)
                 for name, task in (
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
-                    ("update", self.trials.run),
+                    ("update", self.trials.run), ("health", self._looking.room.run),
                     *([("panel", self._panel.run)] if self._panel is not None else []),
                     *([("downlink", self._downlink.run)] if self._link is not None else []),
                     *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
@@ -168,7 +175,9 @@ class Gateway:
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
-        own: dict[str, Handler] = {"status": self.status, "counts": self.counts, **self._alarms.commands()}
+        own: dict[str, Handler] = {
+            "status": self.status, "counts": self.counts, "health": self._looking.health, **self._alarms.commands(),
+        }  # fmt: skip
         return self._answers.over({**own, **self.trials.commands()})
 
     async def _switch(self, site: Site) -> None:
@@ -273,6 +282,14 @@ class Gateway:
     def _judged(self, verdict: Verdict) -> None:
         self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
         self._norths.judge(verdict)
+
+    def _found(self, findings: list[Finding]) -> None:
+        """What the gateway has found about itself."""
+        now_ns, mono_ns = self._clock.wall_ns(), self._clock.mono_ns()
+        self._announce(self._desk.report_self(findings, now_ns, mono_ns=mono_ns))
+
+    def _way_up(self) -> tuple[bool, str] | None:
+        return (self._uplink.state.up, self._uplink.state.detail) if self._uplink is not None else None
 
     async def _tick_forever(self) -> None:
         """Delays elapse and data grow stale without any reading coming in."""

@@ -33,6 +33,7 @@ class Judging:
     def __init__(self, site: Site, seats: Seats, *, clock: Clock, tell: Callable[[Verdict], None]) -> None:
         self._clock, self._seats, self._tell = clock, seats, tell
         self._interval_ns = site.file.gateway.verdict_interval_ms * 1_000_000
+        self._round_ns = clock.mono_ns()
         self._unjudged: deque[Batch] = deque(maxlen=UNJUDGED_MAX)
         self._book: Book | None = None
         self._journal: Journal | None = None
@@ -70,6 +71,7 @@ class Judging:
             if self._clock.mono_ns() >= due_ns:
                 due_ns += self._interval_ns * (1 + (self._clock.mono_ns() - due_ns) // self._interval_ns)
                 self._ask()
+                self._round_ns = self._clock.mono_ns()
             if self._clock.mono_ns() - marked_ns > CHECKPOINT_EVERY_S * 1e9:
                 marked_ns = self._clock.mono_ns()
                 self.mark(self.judges)
@@ -79,6 +81,10 @@ class Judging:
         if self._book is not None:
             for asset, judge in judges.items():
                 self._book.mark(asset, self._clock.wall_ns(), judge.checkpoint())
+
+    def silent_s(self, now_ns: int) -> float | None:
+        """How long ago the judges last came round; None where nobody judges."""
+        return (now_ns - self._round_ns) / 1e9 if self.judges else None
 
     def _ask(self) -> None:
         for asset, judge in self.judges.items():

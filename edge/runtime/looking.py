@@ -1,0 +1,101 @@
+"""What a gateway sees of itself: gathered from its rooms and its machine, for the room that judges its health."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.clock_watch import ClockWatch
+from edge.config.site import Site
+from edge.errors import BrokenStoreError, StoreError
+from edge.health import HealthRoom, Snapshot, machine
+from edge.health.rules import Bounds
+from edge.ports import Clock, Finding, Journal
+from edge.runtime.judging import Judging
+
+OnDisk = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+class Looking:
+    """``uplink`` gives whether the way up is open and why not, None where there is none; ``on_disk`` runs a call where
+    it may wait for the disk."""
+
+    def __init__(
+        self, site: Site, *, clock: Clock, journal: Journal, watch: ClockWatch, judging: Judging,
+        restarts: Mapping[str, int], uplink: Callable[[], tuple[bool, str] | None], on_disk: OnDisk,
+        tell: Callable[[list[Finding]], None],
+    ) -> None:  # fmt: skip
+        gateway, self._health = site.file.gateway, site.file.health
+        self._store = site.resolve(gateway.data_dir) / "store.db"
+        self._thermal = Path(self._health.board_path)
+        self._clock, self._journal, self._watch, self._judging = clock, journal, watch, judging
+        self._restarts, self._uplink, self._on_disk = restarts, uplink, on_disk
+        self._ledger = journal.totals()
+        self._steps = watch.now.steps
+        self._trusted_steps = 0
+        self._mark = (0, clock.mono_ns())
+        bounds = Bounds(self._health, gateway.id, gateway.free_mb_min, gateway.store_mb_max)
+        self.room = HealthRoom(bounds, clock=clock, look=self.look, tell=tell)
+
+    async def look(self) -> Snapshot:
+        """Takes what needs the disk in one go, off the loop. Raises ``BrokenStoreError``."""
+        ledger, oldest, free_mb, store_mb, board_c, memory_percent = await self._on_disk(self._read)
+        now_ns, blocks_and_readings = self._clock.mono_ns(), self._journal.backlog()
+        up, losses, clock = self._uplink(), self._journal.losses(), self._watch.now
+        waiting_s = self._waited_s(oldest, blocks_and_readings[1], now_ns)
+        return Snapshot(
+            mono_ns=now_ns, free_mb=free_mb, store_mb=store_mb, balanced=_is_balanced(ledger),
+            clock_trusted=clock.trusted, clock_words=clock.last.words if clock.last is not None else "",
+            waiting=blocks_and_readings[1], waiting_s=waiting_s if up is not None else None,
+            uplink_words=up[1] if up is not None and not up[0] else "", board_c=board_c,
+            memory_percent=memory_percent, judged_s=self._judging.silent_s(now_ns), restarts=dict(self._restarts),
+            counts={
+                "thinned": ledger["thinned"], "lost": ledger["dropped"] - ledger["dropped_power"],
+                "lost_records": losses.records, "altered_blocks": losses.blocks, "clock_steps": self._stepped(),
+            },
+        )  # fmt: skip
+
+    def _read(self) -> tuple[dict[str, int], int, float | None, float, float | None, float | None]:
+        try:
+            self._ledger = self._journal.totals()
+        except BrokenStoreError:
+            raise
+        except StoreError:
+            pass  # A disk that refuses now: the counts stand as they did, and what is free is still told.
+        ledger, oldest = self._ledger, self._journal.oldest()
+        free_mb, store_mb = machine.free_mb(self._store.parent), machine.store_mb(self._store)
+        return ledger, oldest, free_mb, store_mb, machine.board_c(self._thermal), machine.memory_percent()
+
+    def _waited_s(self, oldest: int, waiting: int, now_ns: int) -> float:
+        """For how long at least the oldest block has waited: it was there at the mark, or the mark is set anew."""
+        if not waiting or oldest > self._mark[0]:
+            self._mark = (self._journal.last_seq, now_ns)
+        return (now_ns - self._mark[1]) / 1e9
+
+    def _stepped(self) -> int:
+        """How often the wall clock was set while it could be believed."""
+        clock = self._watch.now
+        if clock.steps > self._steps and clock.last is not None and clock.last.trusted:
+            self._trusted_steps += clock.steps - self._steps
+        self._steps = clock.steps
+        return self._trusted_steps
+
+    def health(self) -> dict[str, Any]:
+        """What it saw last, and what is wrong with it: plain data."""
+        room = self.room
+        return {
+            "seen": msgspec.to_builtins(room.now) if room.now is not None else None,
+            "findings": [
+                {"rule": one.rule, "value": one.value, "sentence": one.sentence, "cause": one.cause,
+                 "action": one.action}
+                for one in room.found if one.holds
+            ],
+        }  # fmt: skip
+
+
+def _is_balanced(ledger: Mapping[str, int]) -> bool:
+    kept = ledger["acknowledged"] + ledger["pending"] + ledger["thinned"] + ledger["dropped"]
+    return ledger["good"] == ledger["kept"] + ledger["unchanged"] and ledger["kept"] == kept
