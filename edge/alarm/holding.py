@@ -68,8 +68,9 @@ class Holding:
 
     @property
     def until_ns(self) -> int:
-        """0 where nobody can say."""
-        return self.shelf.until_ns if self.out is None and self.shelf is not None else 0
+        """0 where the clock alone will not end it: of one shelved until it returns, and of all but shelves."""
+        shelf = self.shelf
+        return shelf.until_ns if self.out is None and shelf is not None and not shelf.once else 0
 
     @property
     def note(self) -> tuple[str, str]:

@@ -106,7 +106,7 @@ def shelve(config: Path, asset: str, rule: str, hours: float | None, once: bool,
         raise click.UsageError("give --hours, or --once")
     end: dict[str, Any] = {"once": True} if hours is None else {"for_s": hours * 3600}
     answer = ask(_socket(config), "shelve", asset=asset, rule=rule, by=by, why=why, **end)
-    until = _clock(answer["alarm"]["until_ns"])
+    until = _clock(answer["until_ns"])
     click.echo(f"shelved until {until}" if hours is not None else f"shelved until it returns, at most until {until}")
 
 
@@ -216,6 +216,8 @@ def _alarm_lines(alarm: dict[str, Any], now_ns: int) -> list[str]:
 
 def _held(alarm: dict[str, Any]) -> str:
     until = f" until {_clock(alarm['until_ns'])}" if alarm["until_ns"] else ""
+    if alarm["held"] == "shelved" and not until:
+        until = " until it returns"
     return f"{alarm['held']}{until} by {alarm['by'] or 'somebody'}{_quoted(alarm['why'])}"
 
 

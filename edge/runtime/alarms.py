@@ -52,7 +52,7 @@ class AlarmAnswers:
     def shelve(
         self, asset: str, rule: str, by: str, why: str = "", for_s: float | None = None, once: bool = False
     ) -> dict[str, Any]:  # fmt: skip
-        """For ``for_s`` seconds, or ``once``: until it next returns; one of the two."""
+        """For ``for_s`` seconds, or ``once``: until it next returns; one of the two. At ``until_ns`` it is over."""
         self._find(asset, rule)
         by, why, most_s = _words(by), _words(why), self._desk.config.shelve_h_max * 3600
         if (for_s is None) is not once:
@@ -60,11 +60,13 @@ class AlarmAnswers:
         if for_s is not None and not 0 < float(for_s) <= most_s:
             hint = "`alarms.shelve_h_max` of the site file says so; out of service is for longer"
             raise BabbittError(f"{asset} {rule}", f"may be shelved for at most {most_s / 3600:g} h", hint)
+        now_ns = self._clock.wall_ns()
         changes = self._desk.shelve(
-            asset, rule, self._clock.wall_ns(), mono_ns=self._clock.mono_ns(), by=by, why=why,
+            asset, rule, now_ns, mono_ns=self._clock.mono_ns(), by=by, why=why,
             for_s=None if for_s is None else float(for_s),
         )  # fmt: skip
-        return self._done("shelves", asset, rule, by, why, changes)
+        done = self._done("shelves", asset, rule, by, why, changes)
+        return {**done, "until_ns": now_ns + round((most_s if for_s is None else float(for_s)) * 1e9)}
 
     def unshelve(self, asset: str, rule: str, by: str, why: str = "") -> dict[str, Any]:
         self._find(asset, rule)

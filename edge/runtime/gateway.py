@@ -84,6 +84,11 @@ class Gateway:
         self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
         self._console = Console(file.panel.display, sounds=False)
         self._link = _link(site) if file.uplink is not None else None
+        self._desk = AlarmDesk(
+            [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id,
+            concerns=concerns(file.health, file.gateway.id),
+        )  # fmt: skip
+        self._alarms = AlarmAnswers(self._desk, self._clock, self._announce)
         self._norths = Norths(self._make_norths)
         self._serving: list[asyncio.Task[None]] = []
         self._group: asyncio.TaskGroup | None = None
@@ -91,11 +96,6 @@ class Gateway:
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self.judging.keep_in(self._journal, file.gateway.id)
         self._records = TrackRecords(self._journal)
-        self._desk = AlarmDesk(
-            [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id,
-            concerns=concerns(file.health, file.gateway.id),
-        )  # fmt: skip
-        self._alarms = AlarmAnswers(self._desk, self._clock, self._announce)
         # The disk has threads of its own: a name lookup that hangs, as all do with the cable cut, delays no commit.
         self._disk = ThreadPoolExecutor(DISK_WORKERS, thread_name_prefix="babbitt.disk")
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
@@ -355,7 +355,7 @@ class Gateway:
 
             norths.append(OpcUaNorth(
                 self._site, clock=self._clock, alarms=lambda: self._desk.every(), figures=self._figures,
-                acknowledge=self._acknowledge_by,
+                acknowledge=self._acknowledge_by, hands=self._alarms,
             ))  # fmt: skip
         if self._site.file.north.sparkplug is not None:
             from edge.north.sparkplug.room import SparkplugNorth

@@ -23,6 +23,7 @@ from edge.contract.types import Alarm, Batch, Quality, Tag, Value, Verdict
 from edge.errors import BabbittError
 from edge.north.opcua.model import BOOLEAN, FIGURES, STRING
 from edge.north.opcua.room import OpcUaNorth
+from edge.runtime.alarms import AlarmAnswers
 
 LAG_TICK_S = 0.005
 IDLE_S = 3.0
@@ -58,7 +59,7 @@ class Host:
         self.lag_ms = 0.0
         self.room = OpcUaNorth(
             site, clock=self.clock, alarms=self.desk.every, figures=self._figures, acknowledge=self._acknowledge,
-            guard=self.guard, idle_s=IDLE_S,
+            hands=AlarmAnswers(self.desk, self.clock, self._announce), guard=self.guard, idle_s=IDLE_S,
         )  # fmt: skip
 
     async def serve(self) -> None:

@@ -1,8 +1,9 @@
 """Alarms as OPC UA conditions (OPC 10000-9): one condition for each rule of each asset.
 
 A limit is an ExclusiveLevelAlarmType, what a judgement or silence raises an OffNormalAlarmType. Each change of state is
-an event at the Server object and at the asset. Acknowledge reaches the alarm desk, ConditionRefresh tells a client that
-comes later what stands. Not offered: AddComment, Enable and Disable, Confirm, shelving, branches.
+an event at the Server object and at the asset. Acknowledge, TimedShelve, OneShotShelve, Unshelve and Reset reach the
+alarm desk, ConditionRefresh tells a client that comes later what stands. Not offered: AddComment, Enable and Disable,
+Confirm, Suppress, RemoveFromService, branches.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from asyncua import ua
@@ -20,7 +22,9 @@ from asyncua.server.internal_server import InternalServer
 from edge.config.rule import Rule
 from edge.config.site import Site
 from edge.contract.types import Alarm, AlarmState, Priority, Quality
+from edge.north.opcua import held
 from edge.north.opcua.events import NULL, SERVER, Event, about, text
+from edge.north.opcua.held import Hands, two_states
 from edge.north.opcua.model import Model
 from edge.north.opcua.space import STATUS, Live, Space, when
 
@@ -93,13 +97,14 @@ class Condition:
         at = when(alarm.at_ns)
         severity = SEVERITY[alarm.priority]
         stamp = ua.Variant(at, ua.VariantType.DateTime)
+        active = alarm.state.is_active and not alarm.latched
         acknowledged = alarm.state in (AlarmState.NORMAL, AlarmState.ACKNOWLEDGED)
         good = ua.Variant(STATUS[Quality.GOOD], ua.VariantType.StatusCode)
         return {
             **about(self.source, self.source_name, alarm.sentence, severity, at),
-            **_two_states("EnabledState", holds=True, words=("Enabled", "Disabled"), stamp=stamp),
-            **_two_states("ActiveState", holds=alarm.state.is_active, words=("Active", "Inactive"), stamp=stamp),
-            **_two_states("AckedState", holds=acknowledged, words=("Acknowledged", "Unacknowledged"), stamp=stamp),
+            **two_states("EnabledState", holds=True, words=("Enabled", "Disabled"), stamp=stamp),
+            **two_states("ActiveState", holds=active, words=("Active", "Inactive"), stamp=stamp),
+            **two_states("AckedState", holds=acknowledged, words=("Acknowledged", "Unacknowledged"), stamp=stamp),
             "NodeId": ua.Variant(self.node_id, ua.VariantType.NodeId),
             "ConditionClassId": ua.Variant(ua.NodeId(_KIND_OF.ProcessConditionClassType), ua.VariantType.NodeId),
             "ConditionClassName": text("ProcessConditionClassType"),
@@ -114,14 +119,14 @@ class Condition:
             "Comment/SourceTimestamp": ua.Variant(when(self.comment_ns), ua.VariantType.DateTime),
             "ClientUserId": ua.Variant(self.user, ua.VariantType.String),
             "InputNode": ua.Variant(self.input, ua.VariantType.NodeId),
-            "SuppressedOrShelved": ua.Variant(False, ua.VariantType.Boolean),
+            **held.fields(alarm, stamp),
             **(self._limit_fields(self.rule) if self.rule is not None else _OFF_NORMAL),
         }
 
     def _limit_fields(self, rule: Rule) -> dict[str, ua.Variant]:
         name, state = _LOW if rule.is_low else _HIGH
         limit = ua.Variant(rule.limit, ua.VariantType.Double)
-        active = self.alarm.state.is_active
+        active = self.alarm.state.is_active and not self.alarm.latched
         return {
             f"{name}Limit": limit,
             "LimitState/CurrentState": text(name) if active else NULL,
@@ -133,10 +138,14 @@ class Condition:
 class Conditions:
     """All conditions of a server."""
 
-    def __init__(self, server: InternalServer, model: Model, site: Site, acknowledge: Acknowledge) -> None:
+    def __init__(
+        self, server: InternalServer, model: Model, site: Site, acknowledge: Acknowledge, hands: Hands | None
+    ) -> None:  # fmt: skip
         self._server = server
         self._model = model
         self._acknowledge = acknowledge
+        self._hands = hands
+        self._max_shelved_s = site.file.alarms.shelve_h_max * 3600
         self._rules = {(asset.id, rule.id): rule for asset in site.file.asset for rule in site.rules(asset.id)}
         self._names = {asset.id: asset.name or asset.id for asset in site.file.asset}
         self._by_name: dict[tuple[str, str], Condition] = {}
@@ -145,6 +154,8 @@ class Conditions:
         server.isession.add_method_callback(ACKNOWLEDGE, self._on_acknowledge)
         server.isession.add_method_callback(REFRESH, self._on_refresh)
         server.isession.add_method_callback(REFRESH_ITEM, self._on_refresh)
+        for method in held.METHODS:
+            server.isession.add_method_callback(method, partial(self._on_hands, method))
 
     def add(self, alarm: Alarm) -> None:
         """A condition for an alarm that there can be, as it stands."""
@@ -158,10 +169,14 @@ class Conditions:
         watched = tag.live.node_id if tag is not None and tag.live is not None else ua.NodeId()
         condition = Condition(node, source, self._names[alarm.asset], watched, rule, alarm)
         condition.become(alarm)
-        condition.nodes = tuple(_nodes(space, node, path, condition, rule))
+        shelving, beside = held.nodes(
+            space, node, path, partial(_field, condition), left=lambda: held.left_ms(condition.alarm, time.time_ns()),
+            max_shelved_s=self._max_shelved_s, groups=bool(alarm.group),
+        )  # fmt: skip
+        condition.nodes = (*_nodes(space, node, path, condition, rule), *beside)
         space.refer(node, ua.ObjectIds.HasComponent, ACKNOWLEDGE)
         self._by_name[alarm.asset, alarm.rule] = condition
-        self._by_node[node] = condition
+        self._by_node[node] = self._by_node[shelving] = condition
 
     async def announce(self, alarm: Alarm) -> None:
         """Tell every client that listens of a change. Alarms of no rule of this site are not told."""
@@ -197,6 +212,15 @@ class Conditions:
             condition.user, condition.comment, condition.comment_ns = before
             return ua.StatusCode(_STATUS_CODES.BadConditionBranchAlreadyAcked)
         return ua.StatusCode()
+
+    async def _on_hands(self, method: ua.NodeId, parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
+        """A user shelves, unshelves or resets: called at the condition, or at its shelving state."""
+        condition = self._by_node.get(parent)
+        if condition is None:
+            return ua.StatusCode(_STATUS_CODES.BadNodeIdInvalid)
+        if self._hands is None:
+            return ua.StatusCode(_STATUS_CODES.BadMethodInvalid)
+        return ua.StatusCode(held.done(self._hands, method, condition.alarm, CALLER.get(), arguments))
 
     async def _on_refresh(self, _parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
         """OPC 10000-9, 5.5.7: tell one subscription, or one item of it, what stands, between a start and an end."""
@@ -235,14 +259,6 @@ def _comment(arguments: Sequence[ua.Variant]) -> str:
     return words[:500] if isinstance(words, str) else ""
 
 
-def _two_states(name: str, *, holds: bool, words: tuple[str, str], stamp: ua.Variant) -> dict[str, ua.Variant]:
-    return {
-        name: text(words[0] if holds else words[1]),
-        f"{name}/Id": ua.Variant(holds, ua.VariantType.Boolean),
-        f"{name}/TransitionTime": stamp,
-    }
-
-
 _OFF_NORMAL = {"NormalState": ua.Variant(ua.NodeId(), ua.VariantType.NodeId)}
 
 _SHOWN = (
@@ -254,11 +270,15 @@ _SHOWN = (
 _STATES = ("EnabledState", "ActiveState", "AckedState")
 
 
+def _field(condition: Condition, name: str) -> Callable[[], ua.DataValue]:
+    """What a condition says in the field ``name``, whenever it is asked."""
+    return lambda: ua.DataValue(condition.event.fields[name]) if condition.event is not None else ua.DataValue()
+
+
 def _nodes(space: Space, parent: ua.NodeId, path: str, condition: Condition, rule: Rule | None) -> list[Live]:
     """What one sees of a condition by browsing: its properties, and its states."""
 
-    def field(name: str) -> Callable[[], ua.DataValue]:
-        return lambda: ua.DataValue(condition.event.fields[name]) if condition.event is not None else ua.DataValue()
+    field = partial(_field, condition)
 
     def property_of(node: ua.NodeId, name: str, data_type: int) -> Live:
         last = name.rpartition("/")[2]

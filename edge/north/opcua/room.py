@@ -30,6 +30,7 @@ from edge.north.opcua.alarms import Acknowledge, Conditions
 from edge.north.opcua.connection import GuardedListener
 from edge.north.opcua.events import SERVER
 from edge.north.opcua.guard import GuardedServer
+from edge.north.opcua.held import Hands
 from edge.north.opcua.limits import CODES, OPERATIONS_MAX, SUBSCRIPTIONS_MAX, Limits
 from edge.north.opcua.model import Model
 from edge.north.opcua.space import NAMESPACE, Live, Space
@@ -73,16 +74,16 @@ class OpcUaNorth:
     """The port ``North`` as an OPC UA server.
 
     ``alarms`` gives every alarm that there can be as it stands, ``figures`` the gateway's own by the names in
-    ``model.FIGURES``; ``acknowledge(asset, rule, user)`` tells the desk. Raises ``ConfigError`` for files of
-    certificates or users that cannot be used. A connection may be without a session for ``idle_s``.
+    ``model.FIGURES``; ``acknowledge(asset, rule, user)`` and ``hands`` tell the desk. Raises ``ConfigError`` for files
+    of certificates or users that cannot be used. A connection may be without a session for ``idle_s``.
     """
 
     name = "opcua"
 
     def __init__(
         self, site: Site, *, clock: Clock, alarms: Callable[[], Sequence[Alarm]],
-        figures: Callable[[], Awaitable[Mapping[str, Any]]], acknowledge: Acknowledge, guard: WriteGuard | None = None,
-        idle_s: float = 10.0,
+        figures: Callable[[], Awaitable[Mapping[str, Any]]], acknowledge: Acknowledge, hands: Hands | None = None,
+        guard: WriteGuard | None = None, idle_s: float = 10.0,
     ) -> None:  # fmt: skip
         assert site.file.north.opcua is not None
         self._site = site
@@ -91,6 +92,7 @@ class OpcUaNorth:
         self._alarms = alarms
         self._figures = figures
         self._acknowledge = acknowledge
+        self._hands = hands
         self._guard: WriteGuard = guard if guard is not None else NoWrites()
         self._limits = Limits(
             self._config.sessions_max, self._config.items_max, plain="none" in self._config.security, idle_s=idle_s
@@ -200,7 +202,7 @@ class OpcUaNorth:
     def _built(self, inner: GuardedServer, namespace: int, alarms: Sequence[Alarm]) -> tuple[Model, Conditions]:
         """Of a large site it takes a while: in a thread."""
         model = Model(Space(inner, namespace), self._site, self._guard)
-        conditions = Conditions(inner, model, self._site, self._acknowledge)
+        conditions = Conditions(inner, model, self._site, self._acknowledge, self._hands)
         for alarm in alarms:
             conditions.add(alarm)
         return model, conditions

@@ -13,6 +13,7 @@ from asyncua.server.monitored_item_service import MonitoredItemValues
 
 from edge.north.opcua.alarms import ACKNOWLEDGE, CALLER, REFRESH, REFRESH_ITEM
 from edge.north.opcua.events import Where
+from edge.north.opcua.held import METHODS
 from edge.north.opcua.limits import (
     CODES,
     EVENTS_QUEUED_MAX,
@@ -77,7 +78,7 @@ class GuardedSession(InternalSession):
 
     async def _call(self, request: ua.CallMethodRequest) -> ua.CallMethodResult:
         arguments = request.InputArguments or []
-        if request.MethodId == ACKNOWLEDGE:
+        if request.MethodId == ACKNOWLEDGE or request.MethodId in METHODS:
             if not self.user.name:
                 return _refused(CODES.BadUserAccessDenied)
         elif request.MethodId in (REFRESH, REFRESH_ITEM):

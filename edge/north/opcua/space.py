@@ -72,6 +72,7 @@ class Space:
     def object(
         self, parent: ua.NodeId, path: str, description: str, *, title: str = "",
         kind: int = ua.ObjectIds.BaseObjectType, by: int = ua.ObjectIds.HasComponent, notifies: bool = False,
+        name: ua.QualifiedName | None = None,
     ) -> ua.NodeId:  # fmt: skip
         """An object named by the last part of ``path``. ``notifies``: whether events can be subscribed to at it."""
         attributes = ua.ObjectAttributes(
@@ -80,7 +81,7 @@ class Space:
             Description=ua.LocalizedText(description),
             EventNotifier=int(notifies),
         )
-        return self._add(parent, path, attributes, ua.NodeClass.Object, kind=kind, by=by)
+        return self._add(parent, path, attributes, ua.NodeClass.Object, kind=kind, by=by, name=name)
 
     def variable(
         self, parent: ua.NodeId, path: str, make: Callable[[], ua.DataValue], *, type: int, description: str = "",  # noqa: A002

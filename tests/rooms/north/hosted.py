@@ -61,6 +61,14 @@ above = 4.0
 sentence = "{name} stands at {value} {unit}"
 cause = "the outlet is shut"
 action = "open it"
+[[rule]]
+id = "runaway"
+tag = "pump_speed"
+priority = "low"
+above = 3000.0
+latch = true
+group = "trip"
+sentence = "{name} runs away"
 """
 
 
