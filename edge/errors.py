@@ -4,6 +4,7 @@
 
     BabbittError
       ConfigError     the site file, a profile or a column map says something that cannot be
+        ConfigErrors    several rules of a site do
         UnitError       a signal's unit is not declared, or is not one of what it is said to measure
       LineError       a port or serial device cannot be opened
       StoreError      the store cannot be opened or is another program's
@@ -32,6 +33,16 @@ class BabbittError(Exception):
 
 class ConfigError(BabbittError):
     exit_code = 2
+
+
+class ConfigErrors(ConfigError):
+    """Several at once: it is told as the first ``of`` them, with how many more there are."""
+
+    def __init__(self, of: tuple[ConfigError, ...]) -> None:
+        first, self.of = of[0], of
+        super().__init__(first.where, first.problem, first.hint)
+        if len(of) > 1:
+            self.args = (f"{first}; {len(of) - 1} more: `babbitt gateway check` prints them all",)
 
 
 class UnitError(ConfigError):

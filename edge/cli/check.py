@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from edge.config.site import load_site
+from edge.cli.rules import loaded
 
 READS_OF_A_REPORT = 5
 
@@ -44,6 +44,9 @@ def check(
     sensor; and each asset what its sensors are good enough for: monitoring, anomaly detection, prediction, with what
     the next level lacks. More reads know more: --reads 60 also judges the scatter.
 
+    Rules that contradict each other, or that could never raise or clear, are refused before anything is asked: all of
+    them are printed.
+
     A gateway may go on running beside it where its lines allow that (TCP, brokers); a serial line belongs to one
     program at a time, and check says which one has it. Exit code 1 if a tag is bad, or a device is not the one
     that its profile describes.
@@ -63,7 +66,7 @@ def check(
     from edge.drivers import make_driver, make_source
     from edge.local_socket import is_alive
 
-    site = load_site(config)
+    site = loaded(config)
     trial = Trial(
         clock=SystemClock(), make_driver=make_driver, make_source=make_source,
         reads=reads or (READS_OF_A_REPORT if report else 1), listen_s=listen,

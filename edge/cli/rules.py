@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edge.commission.show import unit_words
 from edge.config.laid import Laid
 from edge.config.rule import Rule
 from edge.config.site import Site, load_site
+from edge.errors import ConfigErrors
 
 _TOLD = {"limit": "limit", "deadband": "deadband", "on_delay_s": "delay to raise", "off_delay_s": "delay to clear",
          "window_s": "window", "suppressed_by": "suppressed by"}  # fmt: skip
@@ -39,7 +41,7 @@ def rules(config: Path, asset: str | None, as_json: bool) -> None:
     Example:
       babbitt gateway rules site.toml --asset pump-1
     """
-    site = load_site(config)
+    site = loaded(config)
     chosen = [one.id for one in site.file.asset if asset in (None, one.id)]
     if not chosen:
         known = ", ".join(one.id for one in site.file.asset)
@@ -114,3 +116,13 @@ def _listed(names: list[str]) -> str:
     if names[-2:] == both or set(both) <= set(names):
         names = [name for name in names if name not in both] + ["delays"]
     return ", ".join(names)
+
+
+def loaded(config: Path) -> Site:
+    """The site of a command that is to tell everything that is wrong with it: each error on a line, exit code 2."""
+    try:
+        return load_site(config)
+    except ConfigErrors as errors:
+        for error in errors.of:
+            click.echo(f"error: {error}", err=True)
+        sys.exit(errors.exit_code)

@@ -7,7 +7,7 @@ signal; ``Laid.sources`` says which. Pure: what cannot be is for ``edge.config.r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -59,6 +59,8 @@ class Laid:
     origin: str
     sources: Mapping[str, str] = field(default_factory=dict)
     off: str = ""
+    by_site: bool = False
+    """Whether the site has said anything of it."""
 
 
 def lay(class_id: str, rules: Sequence[Rule], of_site: Sequence[SiteRule], machine: Machine) -> list[Laid]:
@@ -74,8 +76,10 @@ def lay(class_id: str, rules: Sequence[Rule], of_site: Sequence[SiteRule], machi
             found.append(Laid(rule, origin, off="switched off by the site"))
         else:
             sources = _said_by(rule, origin) | _said_by(change, "site")
-            found.append(_filled(merged(rule, change), f"{origin}, changed by the site", sources, machine))
-    return found + [_filled(whole(rule), "site", _said_by(rule, "site"), machine) for rule in said.values()]
+            mine = _filled(merged(rule, change), f"{origin}, changed by the site", sources, machine)
+            found.append(replace(mine, by_site=True))
+    own = [_filled(whole(rule), "site", _said_by(rule, "site"), machine) for rule in said.values()]
+    return found + [replace(mine, by_site=True) for mine in own]
 
 
 def laid_out(class_id: str, rules: Sequence[Rule], machine: Machine) -> tuple[Rule, ...]:
@@ -123,6 +127,8 @@ def _filled(rule: Rule, origin: str, sources: Mapping[str, str], machine: Machin
     measured = machine.tags.get(rule.tag)
     if measured is None:
         return Laid(rule, origin, told, off=f"no unit measures {rule.tag}")
+    if rule.of and rule.of not in machine.tags:
+        return Laid(rule, origin, told, off=f"no unit measures {rule.of}")
     rule = _with_limit(rule, told, machine)
     if rule.limit is None:
         return Laid(rule, origin, told, off="the nameplate tells nothing of vibration")

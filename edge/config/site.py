@@ -20,10 +20,14 @@ from edge.config.north import North
 from edge.config.profiles import Profile, load_profile
 from edge.config.rule import Rule
 from edge.config.rule_checks import problems_of_site
+from edge.config.rule_conflicts import conflicts
 from edge.config.scans import problems_of_unit, scans
 from edge.config.severity import load_severity
 from edge.config.tables import Asset, SiteFile, Unit
-from edge.errors import ConfigError
+from edge.errors import ConfigError, ConfigErrors
+
+Told = tuple[str, str]
+"""What is wrong with its place, and what to do."""
 
 _Table = TypeVar("_Table", bound=Line | Broker)
 
@@ -101,10 +105,12 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
         asset.id: _service(path, f"asset[{i}]", asset, classes[asset.class_].hour_meter, profiles, zones[asset.id])
         for i, asset in enumerate(file.asset)
     }
-    laid = {
-        asset.id: _laid(path, f"asset[{i}]", asset, classes[asset.class_], profiles, zones[asset.id])
-        for i, asset in enumerate(file.asset)
-    }
+    laid, wrong = {}, list[Told]()
+    for i, asset in enumerate(file.asset):
+        laid[asset.id], told = _laid(f"asset[{i}]", asset, classes[asset.class_], profiles, zones[asset.id])
+        wrong += told
+    if wrong:
+        raise ConfigErrors(tuple(ConfigError(str(path), problem, hint) for problem, hint in wrong))
     lines = tuple(_absolute(home, line) for line in file.line)
     return Site(
         path=home,
@@ -154,11 +160,15 @@ def _zones(path: Path, folders: list[Path], key: str, asset: Asset) -> Zones | N
 
 
 def _laid(
-    path: Path, key: str, asset: Asset, asset_class: AssetClass, profiles: dict[str, Profile], zones: Zones | None
-) -> tuple[Laid, ...]:
-    """The machine's rules. Raises ``ConfigError`` for those of the site that cannot be."""
-    for i, problem, hint in problems_of_site(asset.rule, asset_class.rule, RESERVED_RULES):
-        raise ConfigError(str(path), f"`{key}.rule[{i}]` ({asset.rule[i].id}): {problem}", hint)
+    key: str, asset: Asset, asset_class: AssetClass, profiles: dict[str, Profile], zones: Zones | None
+) -> tuple[tuple[Laid, ...], list[Told]]:
+    """The machine's rules, and what is wrong with them."""
+    told = [
+        (f"`{key}.rule[{i}]` ({asset.rule[i].id}): {problem}", hint)
+        for i, problem, hint in problems_of_site(asset.rule, asset_class.rule, RESERVED_RULES)
+    ]
+    if told:
+        return (), told
     measured = {
         point.tag: Measured(point.unit, point.kind, scan.period_ms, point.range)
         for unit in asset.unit
@@ -166,7 +176,9 @@ def _laid(
         for point in scan.profile.point
     }
     machine = Machine(measured, zones, asset_class.speed)
-    return tuple(lay(asset_class.id, asset_class.rule, asset.rule, machine))
+    laid = tuple(lay(asset_class.id, asset_class.rule, asset.rule, machine))
+    found = conflicts(laid, machine)
+    return laid, [(f"`{key}.rule` ({', '.join(one.rules)}): {one.problem}", one.hint) for one in found]
 
 
 def _absolute(site: Path, table: _Table) -> _Table:
