@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 class Painter:
     """``paint`` draws one view and may raise any of ``trouble``; ``what`` names the display in the log.
 
-    Between two paintings at least ``pause_s`` pass, so that a count that runs does not cost a core.
+    Between two paintings at least ``pause_s`` pass, so that a count that runs does not cost a core. Where ``again_s``
+    is given, what is shown is painted again so often, and a display that lost it by itself has it back.
     """
 
     def __init__(
@@ -29,9 +30,12 @@ class Painter:
         *,
         what: str,
         pause_s: float,
+        again_s: float | None = None,
         trouble: tuple[type[Exception], ...] = (OSError,),
     ) -> None:
         self._paint, self._what, self._pause_s, self._trouble = paint, what, pause_s, trouble
+        self._again_s = again_s
+        self._painted: PanelView | None = None
         self._wanted: PanelView | None = None
         self._shown: PanelView | None = None
         self._closing = False
@@ -79,9 +83,11 @@ class Painter:
                 self._changed.wait_for(lambda: self._closing, self._pause_s)
 
     def _next(self) -> PanelView | None:
-        """Wait for a view; None at the end, after the last one."""
+        """Wait for a view, or for the time to paint the last one again; None at the end, after the last one."""
         with self._changed:
             while self._wanted is None and not self._closing:
-                self._changed.wait()
+                if not self._changed.wait(self._again_s if self._painted is not None else None):
+                    return self._painted
             view, self._wanted = self._wanted, None
+            self._painted = view
             return view

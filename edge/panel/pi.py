@@ -1,34 +1,43 @@
-"""The panel of a Raspberry Pi: three lamps on GPIO pins by gpiozero, an HD44780 display on an I2C backpack by luma.lcd.
+"""The panel of a Raspberry Pi: lamps, buzzer and buttons on GPIO pins by gpiozero, a display on I2C.
 
 A lamp outlives its display. Lamps are set within ``show``; the display is painted on a thread of its own, for a full
-screen takes some 100 ms over I2C. A display that is missing, or is pulled off later, is looked for again every few
-seconds. Lamps that cannot be had are an operator's error at the start.
+screen takes some 100 ms over I2C. Pins that cannot be had are an operator's error at the start.
 """
 
 from __future__ import annotations
 
-import time
+import contextlib
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from edge.config.panel import Panel as PanelConfig
 from edge.errors import ConfigError, LineError
+from edge.panel.blinker import Blinker
 from edge.panel.console import stopped
-from edge.panel.displays import characters
+from edge.panel.contacts import Contacts
+from edge.panel.displays import NONE
 from edge.panel.painter import Painter
-from edge.ports import PanelView, Pattern, Press
+from edge.panel.screen import LOOK_AGAIN_S, START_AGAIN_S, Screen
+from edge.ports import Button, PanelView, Press
 
-BLINK_S = 0.4
-LOOK_AGAIN_S = 5.0
 PAUSE_S = 0.1
-I2C_PORT = 1
+LOOK_S = 1.0
+"""How often a display that shows the same for long is looked after."""
+
+_OUTPUTS = ("green_gpio", "amber_gpio", "red_gpio", "blue_gpio", "buzzer_gpio")
+_BUTTONS = {
+    "acknowledge_gpio": Button.ACKNOWLEDGE, "page_gpio": Button.PAGE, "silence_gpio": Button.SILENCE,
+    "test_gpio": Button.TEST,
+}  # fmt: skip
+SHORT_NAMES = {Button.ACKNOWLEDGE: "ack", Button.PAGE: "page", Button.SILENCE: "silence", Button.TEST: "test"}
 
 
 class PiPanel:
     """``pin_factory`` is gpiozero's (None for the machine's own); ``connect`` opens the display's serial interface.
 
-    Raises ``ConfigError`` where gpiozero or luma.lcd is missing, and ``LineError`` where a pin cannot be had.
+    Raises ``ConfigError`` where gpiozero or luma is missing, and ``LineError`` where a pin cannot be had.
     """
 
     def __init__(
@@ -38,116 +47,101 @@ class PiPanel:
         pin_factory: Any = None,
         connect: Callable[[], Any] | None = None,
         look_again_s: float = LOOK_AGAIN_S,
+        look_s: float = LOOK_S,
+        start_again_s: float = START_AGAIN_S,
     ) -> None:
         self.display: str = config.display
-        self._lamps = _lamps(config, pin_factory)
-        self._display = _Display(config, connect, look_again_s)
-        self._shown: PanelView | None = None
-        self._painter = Painter(
-            self._display.paint, what="display", pause_s=PAUSE_S, trouble=(OSError, self._display.error)
+        self._heard: Callable[[Press], None] = lambda _: None
+        screen = None
+        if config.display != NONE:
+            screen = Screen(config, connect, look_again_s=look_again_s, start_again_s=start_again_s)
+        self._pins, pin_trouble = _claimed(config, pin_factory)
+        outputs = [self._pins[key] for key in _OUTPUTS if key in self._pins]
+        self._wired = tuple(key.removesuffix("_gpio") for key in _OUTPUTS if key in self._pins)
+        self._blinker = Blinker([_switch(output) for output in outputs], trouble=pin_trouble)
+        buttons = {button: self._pins[key] for key, button in _BUTTONS.items() if key in self._pins}
+        self._contacts = Contacts(
+            {button: _reader(pin) for button, pin in buttons.items()}, lambda press: self._heard(press)
         )
+        for button, pin in buttons.items():
+            pin.when_pressed = pin.when_released = lambda button=button: self._contacts.moved(button)
+        self._painter: Painter | None = None
+        if screen is not None:
+            self._painter = Painter(
+                screen.paint, what="display", pause_s=PAUSE_S, again_s=look_s, trouble=(OSError, screen.error)
+            )
 
     def show(self, view: PanelView) -> None:
-        if self._shown is None or (view.green, view.amber, view.red) != self._lit(self._shown):
-            for lamp, wanted in zip(self._lamps, self._lit(view), strict=True):
-                _set(lamp, wanted)
-        self._painter.show(view)
-        self._shown = view
+        self._blinker.show(tuple(getattr(view, name) for name in self._wired))
+        if self._painter is not None:
+            self._painter.show(view)
 
     def listen(self, heard: Callable[[Press], None]) -> None:
-        """Its buttons are not read yet."""
+        self._heard = heard
 
     def trouble(self) -> tuple[str, ...]:
-        return self._painter.trouble()
+        display = self._painter.trouble() if self._painter is not None else ()
+        stuck = tuple(f"{SHORT_NAMES[button]} button stuck" for button in self._contacts.stuck())
+        return (*display, *stuck, *(("lamps fail",) if self._blinker.failing else ()))
 
     def close(self) -> None:
         """Lamps off, and a display that says that nobody watches."""
+        self._contacts.close()
         self.show(stopped(self.display))
-        self._painter.close()
-        for lamp in self._lamps:
-            lamp.close()
-
-    @staticmethod
-    def _lit(view: PanelView) -> tuple[str, str, str]:
-        return view.green, view.amber, view.red
+        if self._painter is not None:
+            self._painter.close()
+        self._blinker.close()
+        for pin in self._pins.values():
+            pin.close()
 
 
-def _lamps(config: PanelConfig, pin_factory: Any) -> list[Any]:
+def _switch(output: Any) -> Callable[[bool], None]:
+    def switch(on: bool) -> None:
+        output.value = on
+
+    return switch
+
+
+def _reader(button: Any) -> Callable[[], bool]:
+    return lambda: bool(button.is_pressed)
+
+
+def _claimed(config: PanelConfig, factory: Any) -> tuple[dict[str, Any], tuple[type[Exception], ...]]:
+    """Every wired pin by its key, and what the library raises; all of them, or none and ``LineError``."""
     try:
-        from gpiozero import LED
+        import gpiozero
         from gpiozero.exc import GPIOZeroError, PinFactoryFallback
     except ImportError as error:
         raise ConfigError("panel", "`kind` pi: gpiozero is not installed", "pip install gpiozero lgpio") from error
-    lamps: list[Any] = []
-    for name, pin in (("green", config.green_gpio), ("amber", config.amber_gpio), ("red", config.red_gpio)):
+    pins: dict[str, Any] = {}
+    for key, pin in config.pins().items():
         try:
             with warnings.catch_warnings():
                 # It tells of each library that it tries; the last one's error says it all.
                 warnings.simplefilter("ignore", PinFactoryFallback)
-                lamps.append(LED(pin, pin_factory=pin_factory))
-        except (GPIOZeroError, OSError) as error:
-            for lamp in lamps:
-                lamp.close()
+                make = gpiozero.Button if key in _BUTTONS else gpiozero.LED
+                pins[key] = make(pin, pin_factory=factory)
+        except (GPIOZeroError, OSError, *_lgpio_errors()) as error:
+            for claimed in pins.values():
+                claimed.close()
+            factory = factory or gpiozero.Device.pin_factory
             hint = "free the pin or name another; elsewhere than on a Pi use `kind` terminal or png"
-            raise LineError(f"panel.{name}_gpio {pin}", f"cannot be had: {error}", hint) from error
-    return lamps
+            raise LineError(f"panel.{key} {pin}", f"cannot be had: {error}{_holder(factory, pin)}", hint) from error
+    return pins, (GPIOZeroError, OSError, *_lgpio_errors())
 
 
-def _set(lamp: Any, wanted: str) -> None:
-    """Off, on or blinking (by gpiozero's own thread, whose first flash is at once)."""
-    if wanted == Pattern.OFF:
-        lamp.off()
-    elif wanted == Pattern.ON:
-        lamp.on()
-    else:
-        lamp.blink(on_time=BLINK_S, off_time=BLINK_S)
+def _lgpio_errors() -> tuple[type[Exception], ...]:
+    """lgpio's own error, which gpiozero lets through; nothing where it is not in use."""
+    lgpio = sys.modules.get("lgpio")
+    return (lgpio.error,) if lgpio is not None else ()
 
 
-class _Display:
-    """The display while it is there, and the search for it while it is not. Used by the painter's thread alone."""
-
-    def __init__(self, config: PanelConfig, connect: Callable[[], Any] | None, look_again_s: float) -> None:
-        try:
-            import luma.core.error
-            import luma.lcd.device
-            from luma.core.interface.serial import pcf8574
-        except ImportError as error:
-            raise ConfigError("panel", "`kind` pi: luma.lcd is not installed", "pip install luma.lcd") from error
-        self.error: type[Exception] = luma.core.error.Error
-        self._make = luma.lcd.device.hd44780
-        self._connect = connect or (lambda: pcf8574(port=I2C_PORT, address=config.address))
-        self._size = characters(config.display)
-        self._look_again_s = look_again_s
-        self._look_at_s = 0.0
-        self._device: Any = None
-        self._serial: Any = None
-        self._missing: Exception | None = None
-
-    def paint(self, view: PanelView) -> None:
-        """Raises OSError or ``error`` where the display is not there, and goes on so until it is looked for again."""
-        if self._missing is not None and time.monotonic() < self._look_at_s:
-            raise self._missing
-        try:
-            if self._device is None:
-                self._open()
-            self._device.text = "\n".join(view.lines)
-            self._missing = None
-        except (OSError, self.error) as error:
-            self._missing = error
-            self._look_at_s = time.monotonic() + self._look_again_s
-            self._drop()
-            raise
-
-    def _open(self) -> None:
-        self._serial = self._connect()
-        # Ask before building: luma keeps every device that it builds until the process ends.
-        self._serial.command(0)
-        columns, rows = self._size
-        self._device = self._make(self._serial, width=columns, height=rows)
-        # What the display says last is that nobody watches; luma would blank it.
-        self._device.persist = True
-
-    def _drop(self) -> None:
-        if self._serial is not None:
-            self._serial.cleanup()
-        self._device = self._serial = None
+def _holder(factory: Any, pin: int) -> str:
+    """Who has the pin, by the name that it gave the kernel; empty where that cannot be told."""
+    lgpio, handle = sys.modules.get("lgpio"), getattr(factory, "_handle", None)
+    if lgpio is None or handle is None:
+        return ""
+    with contextlib.suppress(lgpio.error, ValueError, TypeError):
+        _status, _line, _flags, _name, user = lgpio.gpio_get_line_info(handle, pin)
+        return f", it is held by {user}" if user else ""
+    return ""

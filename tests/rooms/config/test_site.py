@@ -54,6 +54,8 @@ def report(rest: str) -> str:
         ('kind = "modbus-tcp"', 'kind = "modbus-udp"', "line[0].kind", "modbus-udp", "modbus-tcp, modbus-rtu"),
         ('parity = "N"', 'parity = "X"', "line[1].parity", "X", "E, N, O"),
         ('model = "pump"', 'model = "pmp"', "plant.machine[1].model", "pmp", "extruder, pump, recording, spindle"),
+        ('kind = "png"', 'kind = "pi"\nblue_gpio = 27', "panel.blue_gpio", "pin 27", "`amber_gpio`"),
+        ('kind = "png"', 'kind = "pi"\npage_gpio = 3', "panel.page_gpio", "pin 3", "the display's I2C bus"),
         ('display = "20x4"', 'display = "20x3"', "panel.display", "20x3", "16x2, 20x4"),
         ('id = "demo-gateway"', 'id = "a b"', "gateway.id", "a b", ""),
         ('line = "hall", unit = 1', 'line = "hull", unit = 1', "asset[0].unit[0].line", "hull", "hall, extrusion"),

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
+from gpiozero import LED
 from gpiozero.pins.mock import MockFactory
-from luma.core.interface.serial import pcf8574
+from luma.core.interface.serial import i2c, pcf8574
 
 from edge.config.panel import Panel as PanelConfig
 from edge.config.site import profiles_root
-from edge.errors import LineError
-from edge.panel.pi import I2C_PORT, PiPanel
-from edge.ports import PanelView, Pattern
+from edge.errors import ConfigError, LineError
+from edge.panel import Console, contacts
+from edge.panel.pi import PiPanel
+from edge.panel.screen import I2C_PORT
+from edge.ports import Button, Hold, PanelView, Pattern, Press
 from tests.rooms.panel.backpack import Backpack
+from tests.rooms.panel.oled import OledModule
+from tests.rooms.panel.situations import ALL_FINE, state
 
 CONFIG = PanelConfig(kind="pi")
 OFF, ON, FAST = Pattern.OFF, Pattern.ON, Pattern.FAST
@@ -31,11 +40,26 @@ def pins() -> Iterator[MockFactory]:
     factory.reset()
 
 
-def panel_on(pins: MockFactory, backpack: Backpack, *, config: PanelConfig = CONFIG) -> PiPanel:
-    def connect() -> pcf8574:
-        return pcf8574(bus=backpack, address=config.address, pulse_time=1e-6)
+WIRED = PanelConfig(
+    kind="pi", blue_gpio=23, buzzer_gpio=24, acknowledge_gpio=5, page_gpio=6, silence_gpio=13, test_gpio=19
+)
 
-    return PiPanel(config, pin_factory=pins, connect=connect, look_again_s=0.05)
+
+def panel_on(
+    pins: MockFactory,
+    far_end: Backpack | OledModule,
+    *,
+    config: PanelConfig = CONFIG,
+    start_again_s: float = 10.0,
+) -> PiPanel:
+    def connect() -> Any:
+        if isinstance(far_end, OledModule):
+            return i2c(bus=far_end, address=config.address)
+        return pcf8574(bus=far_end, address=config.address, pulse_time=1e-6)
+
+    return PiPanel(
+        config, pin_factory=pins, connect=connect, look_again_s=0.05, look_s=0.05, start_again_s=start_again_s
+    )
 
 
 def lit(pins: MockFactory) -> tuple[bool, bool, bool]:
@@ -133,19 +157,186 @@ def test_a_display_that_is_pulled_off_and_put_back_shows_again(pins: MockFactory
     panel.close()
 
 
-def test_a_pin_that_is_taken_is_said_at_the_start(pins: MockFactory) -> None:
-    config = PanelConfig(kind="pi", green_gpio=17, amber_gpio=17)
-    with pytest.raises(LineError, match=r"panel\.amber_gpio 17.*cannot be had.*free the pin"):
-        panel_on(pins, Backpack(), config=config)
+def test_a_display_that_lost_its_power_for_a_moment_is_set_up_again(pins: MockFactory) -> None:
+    backpack = Backpack()
+    panel = panel_on(pins, backpack, start_again_s=0.3)
+    panel.show(FINE)
+    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    backpack.power_on()
+    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    assert panel.trouble() == ()
+    panel.close()
+
+
+def test_a_disturbed_nibble_does_not_leave_nonsense_for_good(pins: MockFactory) -> None:
+    backpack = Backpack()
+    panel = panel_on(pins, backpack, start_again_s=0.3)
+    panel.show(FINE)
+    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    for level in (0x44, 0x40):
+        backpack.write_byte(backpack.address, level)
+    panel.show(BAD)
+    wait_for(lambda: backpack.text(20, 4) == BAD.lines)
+    panel.close()
+
+
+def test_a_display_that_is_pulled_off_while_nothing_changes_is_missed(pins: MockFactory) -> None:
+    backpack = Backpack()
+    panel = panel_on(pins, backpack)
+    panel.show(FINE)
+    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    backpack.plugged = False
+    wait_for(lambda: panel.trouble() == ("display missing",))
+    backpack.power_on()
+    backpack.plugged = True
+    wait_for(lambda: panel.trouble() == ())
+    assert backpack.text(20, 4) == FINE.lines
+    panel.close()
+
+
+def test_every_cell_has_all_its_dots_in_the_lamp_test(pins: MockFactory) -> None:
+    backpack = Backpack()
+    panel = panel_on(pins, backpack)
+    console = Console("20x4")
+    console.press(Press(Button.TEST), 0.0)
+    panel.show(console.view(None, 0.1))
+    wait_for(lambda: backpack.text(20, 4) == ("\xff" * 20,) * 4)
+    panel.close()
+
+
+@pytest.mark.parametrize("controller", ["ssd1306", "sh1106"])
+def test_a_display_of_dots_shows_the_picture_to_the_dot(pins: MockFactory, controller: Any) -> None:
+    config = PanelConfig(kind="pi", display="128x64", controller=controller)
+    module = OledModule(controller)
+    panel = panel_on(pins, module, config=config, start_again_s=0.5)
+    pictures = [np.random.default_rng(seed).bytes(1024) for seed in range(3)]
+    for picture in pictures:
+        panel.show(PanelView(ON, OFF, OFF, ("",), pixels=picture))
+        wait_for(lambda picture=picture: module.pixels() == picture)  # type: ignore[misc]
+    module.power_on()
+    wait_for(lambda: module.pixels() == pictures[-1])
+    module.plugged = False
+    wait_for(lambda: panel.trouble() == ("display missing",))
+    module.plugged = True
+    wait_for(lambda: panel.trouble() == ())
+    panel.close()
+
+
+def test_only_what_differs_goes_to_the_dots(pins: MockFactory) -> None:
+    module = OledModule()
+    panel = panel_on(pins, module, config=PanelConfig(kind="pi", display="128x64"))
+    picture = bytearray(b"\x55" * 1024)
+    panel.show(PanelView(ON, OFF, OFF, ("",), pixels=bytes(picture)))
+    wait_for(lambda: module.pixels() == bytes(picture))
+    before = module.written
+    picture[0] = 0xFF
+    panel.show(PanelView(ON, OFF, OFF, ("",), pixels=bytes(picture)))
+    wait_for(lambda: module.pixels() == bytes(picture))
+    assert module.written - before < 200, "one of eight pages"
+    panel.close()
+
+
+def test_blue_lamp_and_buzzer_are_driven_where_they_are_wired(pins: MockFactory) -> None:
+    panel = panel_on(pins, Backpack(plugged=False), config=WIRED)
+    panel.show(PanelView(ON, OFF, OFF, BAD.lines, ON, ON))
+    assert pins.pin(23).state
+    assert pins.pin(24).state
+    panel.close()
+    assert not pins.pin(23).state
     panel_on(pins, Backpack(plugged=False)).close()
 
 
-def test_the_wiring_sheet_says_what_the_defaults_are() -> None:
+@pytest.mark.parametrize("pin", [5, 6, 13, 19])
+def test_a_button_is_heard_and_its_bounces_are_not(pins: MockFactory, pin: int) -> None:
+    presses: list[Press] = []
+    panel = panel_on(pins, Backpack(plugged=False), config=WIRED)
+    panel.listen(presses.append)
+    contact = pins.pin(pin)
+    for level in ("low", "high", "low"):
+        getattr(contact, f"drive_{level}")()
+    time.sleep(0.1)
+    for level in ("high", "low", "high"):
+        getattr(contact, f"drive_{level}")()
+    wait_for(lambda: bool(presses))
+    assert presses == [Press({5: Button.ACKNOWLEDGE, 6: Button.PAGE, 13: Button.SILENCE, 19: Button.TEST}[pin])]
+    panel.close()
+
+
+def test_a_stuck_button_is_noticed_and_presses_nothing(pins: MockFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contacts, "HOLD_S", 0.1)
+    monkeypatch.setattr(contacts, "STUCK_S", 0.3)
+    presses: list[Press] = []
+    panel = panel_on(pins, Backpack(), config=WIRED)
+    panel.listen(presses.append)
+    pins.pin(5).drive_low()
+    wait_for(lambda: panel.trouble() == ("ack button stuck",))
+    view = Console("20x4").view(state((), ALL_FINE), 0.0, trouble=panel.trouble())
+    assert (view.amber, view.lines[1].strip()) == (Pattern.FLASH, "ack button stuck")
+    pins.pin(5).drive_high()
+    wait_for(lambda: panel.trouble() == ())
+    time.sleep(0.1)
+    assert [press.hold for press in presses] == [Hold.DOWN], "which only tells the operator that it counts as held"
+    panel.close()
+
+
+def test_a_pin_that_another_part_of_this_process_has_is_said_at_the_start(pins: MockFactory) -> None:
+    with (
+        LED(27, pin_factory=pins),
+        pytest.raises(LineError, match=r"panel\.amber_gpio 27.*cannot be had.*free the pin"),
+    ):
+        panel_on(pins, Backpack())
+    panel_on(pins, Backpack(plugged=False)).close()
+
+
+def test_a_pin_that_another_process_has_is_said_with_its_holder(
+    pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As lgpio says it: its own error, and the kernel's name of whoever holds the line."""
+
+    class Error(Exception):
+        pass
+
+    def info(handle: int, gpio: int) -> list[object]:
+        assert (handle, gpio) == (7, 22)
+        return [0, gpio, 3, "GPIO22", "spi0 CS1"]
+
+    def pin(name: object) -> object:
+        if name == 22:
+            raise Error("GPIO busy")
+        return found(name)
+
+    found = pins.pin
+    monkeypatch.setitem(sys.modules, "lgpio", SimpleNamespace(error=Error, gpio_get_line_info=info))
+    monkeypatch.setattr(pins, "pin", pin)
+    pins._handle = 7
+    with pytest.raises(LineError, match=r"panel\.red_gpio 22: cannot be had: GPIO busy, it is held by spi0 CS1"):
+        panel_on(pins, Backpack())
+
+
+@pytest.mark.parametrize("missing", ["gpiozero", "luma.core.interface.serial"])
+def test_a_missing_library_is_one_error_that_says_what_to_install(
+    missing: str, pins: MockFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError, match=r"panel: `kind` pi: (gpiozero|luma.core) is not installed \(pip install"):
+        PiPanel(CONFIG, pin_factory=pins)
+
+
+def test_without_a_display_there_are_lamps(pins: MockFactory) -> None:
+    panel = PiPanel(PanelConfig(kind="pi", display="none"), pin_factory=pins)
+    panel.show(BAD)
+    assert lit(pins) == (False, True, True)
+    assert panel.trouble() == ()
+    panel.close()
+
+
+def test_the_wiring_sheet_says_what_the_defaults_are_and_its_pins_go_together() -> None:
     sheet = tomllib.loads((profiles_root() / "gateways" / "raspberry-pi-4.toml").read_text(encoding="utf-8"))
-    assert {lamp["name"]: lamp["gpio"] for lamp in sheet["lamp"]} == {
-        "green": CONFIG.green_gpio,
-        "amber": CONFIG.amber_gpio,
-        "red": CONFIG.red_gpio,
-    }
+    named = {f"{part['name']}_gpio": part["gpio"] for part in [*sheet["lamp"], *sheet["button"]]}
+    wired = PanelConfig(kind="pi", buzzer_gpio=sheet["buzzer"]["gpio"], **named)
+    assert list(wired.problems()) == []
+    assert wired == WIRED
+    assert CONFIG.pins().items() <= wired.pins().items()
     assert sheet["display"]["i2c_address"] == CONFIG.address
+    assert sheet["display"]["dots_i2c_address"] == PanelConfig(kind="pi", display="128x64").address
     assert sheet["display"]["i2c_port"] == I2C_PORT
