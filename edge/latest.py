@@ -24,13 +24,21 @@ class Latest:
 
     def __init__(self) -> None:
         self._places: dict[str, dict[tuple[str, ...], Batch]] = {}
+        self._good_ns: dict[str, int] = {}
 
     def observe(self, batch: Batch) -> None:
         self._places.setdefault(batch.asset, {})[batch.tags] = batch
+        if Quality.GOOD in batch.quality:
+            self._good_ns[batch.asset] = batch.mono_ns
 
     def clear(self) -> None:
         """The site has changed, and with it perhaps what a tag means: all is learned anew."""
         self._places = {}
+        self._good_ns = {}
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """How old the newest good reading of each asset is, at the monotonic time ``now_ns``."""
+        return {asset: max(0.0, (now_ns - good_ns) / 1e9) for asset, good_ns in self._good_ns.items()}
 
     def of(self, asset: str, tag: str) -> Reading | None:
         """None where it was never read."""

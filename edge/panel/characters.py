@@ -66,16 +66,16 @@ def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...
 
 def alarm_marks(alarm: Alarm) -> tuple[str, ...]:
     """The word on the right of an alarm's heading, and a shorter one."""
-    if alarm.state.is_active:
-        return ("NO DATA", "NODATA") if alarm.rule == NO_DATA_RULE else MARKS[RANK[alarm.priority]]
-    return ("LATCHED", "RESET") if alarm.latched else ("RETURNED", "RTN")
+    if alarm.latched and not waits(alarm):
+        return "LATCHED", "RESET"
+    if not alarm.state.is_active:
+        return "RETURNED", "RTN"
+    return ("NO DATA", "NODATA") if alarm.rule == NO_DATA_RULE else MARKS[RANK[alarm.priority]]
 
 
 def standing(alarm: Alarm, state: PanelState, columns: int) -> str:
     """Since when it stands, and whether anybody has acknowledged it."""
-    what = "ack'd" if not waits(alarm) else "not ack'd"
-    if alarm.latched and not alarm.state.is_active and not waits(alarm):
-        what = "needs reset"
+    what = "not ack'd" if waits(alarm) else "needs reset" if alarm.latched else "ack'd"
     since = ago(state.at_ns, alarm.since_ns)
     if not since:
         return what

@@ -5,7 +5,7 @@ lamp       pattern         meaning
 =========  ==============  ==========================================================================================
 red        fast            an alarm of high priority that nobody has acknowledged
 red        on              one that is acknowledged and still there, or a machine near its end
-red        slow            one that is gone, but nobody acknowledged or reset it
+red        slow            one that is gone, but waits for its acknowledgement, or (latched) for its reset
 amber      double flash    data of a machine have stopped: nothing current is known of it
 amber      fast, on, slow  the same as red, of lower priority; on too where a machine's life is running out
 amber      flash           the gateway itself: no uplink, its disk or clock, this panel's display or a stuck button
@@ -82,12 +82,23 @@ def shown_alarms(state: PanelState) -> list[Alarm]:
 
 
 def held_alarms(state: PanelState) -> list[Alarm]:
-    return [a for a in state.alarms if a.held is not Held.NOT]
+    """What people hold back, and what is suppressed by design while it would stand."""
+    by_design = Held.SUPPRESSED
+    return [a for a in state.alarms if a.held not in (Held.NOT, by_design) or (a.held is by_design and _stands(a))]
+
+
+def _stands(alarm: Alarm) -> bool:
+    return alarm.state is not AlarmState.NORMAL
 
 
 def waits(alarm: Alarm) -> bool:
     """Whether somebody must acknowledge it."""
     return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+
+
+def gone(alarm: Alarm) -> bool:
+    """Whether its cause is gone, and it stays only until somebody acknowledges or resets it."""
+    return alarm.latched or not alarm.state.is_active
 
 
 def ails(state: PanelState) -> bool:
@@ -98,7 +109,7 @@ def ails(state: PanelState) -> bool:
 def _sequence(alarms: Sequence[Alarm], *, steady: bool) -> Pattern:
     if any(a.state is AlarmState.UNACKNOWLEDGED for a in alarms):
         return FAST
-    if steady or any(a.state.is_active for a in alarms):
+    if steady or any(not gone(a) for a in alarms):
         return ON
     return SLOW if alarms else OFF
 
@@ -106,5 +117,4 @@ def _sequence(alarms: Sequence[Alarm], *, steady: bool) -> Pattern:
 def _blue(state: PanelState, shown: Sequence[Alarm]) -> Pattern:
     if any(waits(a) for a in shown):
         return SLOW
-    gone = any(a.latched and not a.state.is_active for a in shown)
-    return ON if gone or state.advice else OFF
+    return ON if state.advice or any(a.latched for a in shown) else OFF

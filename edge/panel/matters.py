@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.contract.types import Alarm, AlarmState, Priority, Urgency
-from edge.panel.lamps import NO_DATA_RULE, ails, held_alarms, shown_alarms
+from edge.panel.lamps import NO_DATA_RULE, ails, gone, held_alarms, shown_alarms
 from edge.panel.state import Advice, PanelState
 
 
@@ -75,7 +75,11 @@ def _alarms(state: PanelState) -> Iterator[Matter]:
 
 def rank_of(alarm: Alarm) -> int:
     """One that is gone is no worse than a notice, and stays until it is acknowledged or reset."""
-    return RANK[alarm.priority] if alarm.state.is_active else RANK[Priority.LOW]
+    return RANK[Priority.LOW] if gone(alarm) and not _new(alarm) else RANK[alarm.priority]
+
+
+def _new(alarm: Alarm) -> bool:
+    return alarm.state is AlarmState.UNACKNOWLEDGED
 
 
 def _silent(state: PanelState) -> Iterator[Matter]:
@@ -96,4 +100,4 @@ def _haste(alarm: Alarm | None) -> tuple[int, int]:
     """Among matters of one rank: unacknowledged alarms first, each by age; then what is no alarm."""
     if alarm is None:
         return 2, 0
-    return (0 if alarm.state is AlarmState.UNACKNOWLEDGED else 1), alarm.since_ns
+    return (0 if _new(alarm) else 1), alarm.since_ns

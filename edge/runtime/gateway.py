@@ -34,7 +34,7 @@ from edge.health import concerns
 from edge.journal import ByException, open_journal
 from edge.latest import Latest
 from edge.local_socket import Handler
-from edge.panel import Console, PanelState
+from edge.panel import Condition, Console, PanelState
 from edge.poll import Poller
 from edge.ports import Finding, Journal, Link, North
 from edge.runtime.alarms import AlarmAnswers, record_alarms
@@ -388,11 +388,15 @@ class Gateway:
         )  # fmt: skip
 
     def _stands(self) -> PanelState:
+        now_ns, clock = self._clock.mono_ns(), self._watch.now
+        told = "set" if clock.trusted else "not set yet"
         return PanelState(
-            alarms=self._desk.standing(), verdicts=self.judging.verdicts, names=self._desk.names(),
-            stale=self._desk.stale(), uplink_up=self._uplink.state.up if self._uplink is not None else None,
-            backlog_readings=self._journal.backlog()[1], elapsed_s=(self._clock.mono_ns() - self._started_ns) / 1e9,
+            alarms=[*self._desk.standing(), *self._desk.held()], verdicts=self.judging.verdicts,
+            names=self._desk.names(), stale=self._desk.stale(),
+            uplink_up=self._uplink.state.up if self._uplink is not None else None,
+            backlog_readings=self._journal.backlog()[1], elapsed_s=(now_ns - self._started_ns) / 1e9,
             records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
+            age_s=self.latest.ages_s(now_ns), health=(Condition("clock", told, clock.trusted),),
             gateway=self._site.file.gateway.id,
         )  # fmt: skip
 

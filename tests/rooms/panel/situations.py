@@ -79,7 +79,7 @@ SITUATIONS: dict[str, PanelState] = {
     "critical, unacknowledged": state([LIFE], {"s": CRITICAL}),
     "acknowledged": state([replace(LIMIT, state=ACK, by="panel")], ALL_FINE),
     "returned unseen": state([replace(LIMIT, state=RETURNED, sentence="Spindle 1: Vibration is back at 2.00 mm/s")]),
-    "latched": state([replace(LIMIT, state=AlarmState.NORMAL, latched=True, first=True)], ALL_FINE),
+    "latched": state([replace(LIMIT, state=ACK, latched=True, first=True)], ALL_FINE),
     "warning": state(verdicts={"s": WARNING}),
     "silent": state([SILENT], stale={"s"}, age_s=95.0),
     "not heard yet": state(stale={"s"}),

@@ -65,7 +65,7 @@ def test_lamps(name: str) -> None:
     ("alarm_state", "latched", "shown"),
     [
         (UNACK, False, "fast slow"), (ACK, False, "on off"), (RETURNED, False, "slow slow"),
-        (UNACK, True, "fast slow"), (RETURNED, True, "slow slow"), (AlarmState.NORMAL, True, "slow on"),
+        (UNACK, True, "fast slow"), (ACK, True, "slow on"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("priority", Priority)

@@ -31,3 +31,12 @@ def test_another_site_is_learned_anew() -> None:
     latest.clear()
     assert latest.of("pump-1", "flow") is None
     assert list(latest.every()) == []
+
+
+def test_the_age_is_that_of_the_newest_good_reading() -> None:
+    latest = Latest()
+    latest.observe(poll(("flow",), (40.0,), 1_000_000_000))
+    latest.observe(poll(("flow",), (None,), 3_000_000_000, Quality.BAD_BUS))
+    assert latest.ages_s(3_500_000_000) == {"pump-1": 2.5}
+    latest.clear()
+    assert latest.ages_s(4_000_000_000) == {}
