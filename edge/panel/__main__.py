@@ -19,6 +19,7 @@ from edge.errors import BabbittError, ConfigError
 from edge.panel import make_panel
 from edge.panel.served import Server
 from edge.panel.trace import Traced
+from edge.watchdog import Watchdog
 
 
 def main() -> None:
@@ -49,15 +50,19 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         socket = beside(file.gateway.data_dir) / "panel.sock"
         server = Server(socket, file.panel, panel, of_gateway=options.tell is not None)
+        watchdog = Watchdog()
         signal.set_wakeup_fd(server.wakes, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.stop())
         if options.tell is not None:
             os.write(options.tell, b"ready")
             os.close(options.tell)
+        watchdog.ready()
         try:
-            server.run()
+            server.run(watchdog.beat)
         finally:
+            watchdog.stopping()
+            watchdog.close()
             server.close()
     finally:
         panel.close()

@@ -48,6 +48,7 @@ from edge.supervise import supervised
 from edge.threads import LookupThreads
 from edge.trust import trust_of
 from edge.update import BUNDLES, Asker, Bundles, Downlink, Seats, Shelf, TrackRecords, Trials, user
+from edge.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from edge.infer import Judge
@@ -108,6 +109,7 @@ class Gateway:
             make_source=make_source,
         )  # fmt: skip
         self.proof = Proof(self._clock, self._poller.overdue)
+        self._watchdog = Watchdog()
         self._panel = self._make_panel(apart=panel_apart) if file.panel.kind != "none" else None
         self.trials = Trials(
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
@@ -135,6 +137,7 @@ class Gateway:
                     ("clock", self._watch.run), ("poll", self._poller.run), ("alarm", self._tick_forever),
                     ("update", self.trials.run), ("health", self._looking.room.run),
                     *([("panel", self._panel.run)] if self._panel is not None else []),
+                    *([("watchdog", self._beat_forever)] if self._watchdog.listens else []),
                     *([("downlink", self._downlink.run)] if self._link is not None else []),
                     *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
                 )
@@ -146,9 +149,12 @@ class Gateway:
             if self._uplink is not None:
                 keeping.append(self._room(group, "uplink", self._uplink.run))
             await _first_of(stop.wait(), self._poller.opened.wait())
-            if ready is not None and self._poller.opened.is_set():
-                ready()
+            if self._poller.opened.is_set():
+                self._watchdog.ready()
+                if ready is not None:
+                    ready()
             await stop.wait()
+            self._watchdog.stopping()
             log.info("stopping")
             await _ended([*watching, *self._serving])
             self._keep(ending=True)
@@ -172,6 +178,7 @@ class Gateway:
         finally:
             if self._panel is not None:
                 self._panel.close()
+            self._watchdog.close()
             self._disk.shutdown()
 
     def commands(self) -> dict[str, Handler]:
@@ -297,6 +304,19 @@ class Gateway:
             await self._clock.sleep(ALARM_TICK_S)
             self._announce(self._desk.tick(self._clock.wall_ns(), mono_ns=self._clock.mono_ns()))
             self.proof.ticked()
+
+    async def _beat_forever(self) -> None:
+        """The service manager hears of the gateway only while what was read becomes alarms."""
+        while True:
+            trouble = self.proof.trouble()
+            if not trouble:
+                self._watchdog.beat()
+            self._watchdog.say(trouble or self._brief())
+            await self._clock.sleep(min(1.0, self._watchdog.interval_s or 1.0))
+
+    def _brief(self) -> str:
+        uplink = "" if self._uplink is None else f", uplink {'up' if self._uplink.state.up else 'down'}"
+        return f"{len(self._site.file.asset)} machines, {len(self._desk.standing())} alarms{uplink}"
 
     async def _drained(self) -> None:
         while self._uplink is not None and self._journal.backlog()[0]:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from edge.errors import BabbittError
+from edge.watchdog import FROM_MANAGER
 
 START_S = 30.0
 END_S = 3.0
@@ -64,7 +65,10 @@ class PanelChild:
     def _spawn(self, tells: int) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C ends the gateway, which then tells the panel.
         command = [sys.executable, "-P", "-m", "edge.panel", str(self._config), "--tell", str(tells)]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(tells,), start_new_session=True)
+        environment = {name: value for name, value in os.environ.items() if name not in FROM_MANAGER}
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=(tells,), start_new_session=True, env=environment
+        )
 
 
 async def _read_whole(descriptor: int) -> bytes:
