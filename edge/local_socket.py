@@ -54,18 +54,45 @@ def ask(path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, **argum
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(within_s)
             connection.connect(str(path))
-            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+            connection.sendall(_question(command, arguments))
             with connection.makefile("rb") as stream:
-                line = stream.readline(LINE_BYTES_MAX)
-            if not line:
-                raise BabbittError(str(path), f"no answer to {command!r}", "its log says why")
-            answer = json.loads(line)
+                return _answer_of(path, command, stream.readline(LINE_BYTES_MAX))
     except (OSError, ValueError) as error:
-        raise BabbittError(str(path), f"nobody answers: {error}", "is it running, with this configuration?") from error
+        raise _nobody(path, error) from error
+
+
+async def asked(
+    path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, bytes_max: int = LINE_BYTES_MAX, **arguments: Any
+) -> Answer:
+    """``ask`` for who has other things to do meanwhile. ``within_s`` is for the whole, however slowly it comes."""
+    try:
+        async with asyncio.timeout(within_s):
+            reader, writer = await asyncio.open_unix_connection(path, limit=bytes_max)
+            with contextlib.closing(writer):
+                writer.write(_question(command, arguments))
+                return _answer_of(path, command, await reader.readline())
+    except TimeoutError as error:
+        raise BabbittError(str(path), f"no answer to {command!r} within {within_s:g} s", "its log says why") from error
+    except (OSError, ValueError) as error:
+        raise _nobody(path, error) from error
+
+
+def _question(command: str, arguments: dict[str, Any]) -> bytes:
+    return json.dumps({"command": command, **arguments}).encode() + b"\n"
+
+
+def _answer_of(path: Path, command: str, line: bytes) -> Answer:
+    if not line:
+        raise BabbittError(str(path), f"no answer to {command!r}", "its log says why")
+    answer = json.loads(line)
     if "error" in answer:
         raise BabbittError(str(path), str(answer["error"]))
     assert isinstance(answer, dict)
     return answer
+
+
+def _nobody(path: Path, error: Exception) -> BabbittError:
+    return BabbittError(str(path), f"nobody answers: {error}", "is it running, with this configuration?")
 
 
 async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:

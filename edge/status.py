@@ -70,9 +70,9 @@ def percentile(samples: Collection[float], share: float) -> float | None:
     return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else None
 
 
-def rss_mb() -> float:
-    """This process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+def rss_mb(pid: int | str = "self") -> float:
+    """The resident memory of this process, or of another one. Raises ``OSError`` where that is not there."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
+from edge.config.load import load
 from edge.config.profiles.signal import Strict
 
 HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$")]
@@ -36,3 +40,34 @@ class Page(Strict, frozen=True, kw_only=True):
             " file. Without the file the page is read-only."
         ),
     ] = "page.pin"
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the page's process needs of a site file; paths are whole."""
+
+    page: Page
+    gateway: str
+    data_dir: Path
+    pin_file: Path
+
+
+class _Gateway(msgspec.Struct, frozen=True):
+    id: str
+    data_dir: str = "var/gateway"
+
+
+class _File(msgspec.Struct, frozen=True):
+    """The two tables; whether the rest holds is for the gateway to say."""
+
+    gateway: _Gateway
+    page: Page = Page()
+
+
+def load_page(path: Path) -> Found:
+    """Of the site file at ``path`` what concerns the page, as it is by default where it has no such table.
+
+    Raises ``ConfigError``.
+    """
+    file, home = load(path, _File), path.resolve().parent
+    resolved = [Path(os.path.normpath(home / name)) for name in (file.gateway.data_dir, file.page.pin_file)]
+    return Found(file.page, file.gateway.id, *resolved)

@@ -44,7 +44,7 @@ class Answers:
         return {**every, "several": several}
 
     def values(self, asset: str = "") -> dict[str, Any]:
-        """The newest reading of every tag of the site, or of ``asset``, in the order of the site file.
+        """The newest reading of every tag of the site, or of ``asset``, in the order of the site file; and their names.
 
         A tag that was never read has the quality "none". ``age_s`` is how long ago the gateway was told of it; what is
         older than ``due_s`` is late.
@@ -59,7 +59,8 @@ class Answers:
                     continue
                 reading = self._latest.of(machine.id, tag.tag)
                 found.append({"asset": machine.id, **_told(tag, period_ms, reading, now_ns)})
-        return {"values": found, "left_out": left_out}
+        names = {machine.id: machine.name or machine.id for machine, _ in self._tags()}
+        return {"assets": names, "values": found, "left_out": left_out}
 
     def _tags(self) -> list[tuple[Asset, list[tuple[Tag, int]]]]:
         """Of each machine its tags with their periods (ms); found anew where the site has changed."""

@@ -42,6 +42,7 @@ from edge.runtime.answers import Answers
 from edge.runtime.judging import Judging
 from edge.runtime.looking import Looking
 from edge.runtime.norths import Norths
+from edge.runtime.page_child import PageChild
 from edge.runtime.panel import PanelProcess
 from edge.runtime.proof import Proof
 from edge.supervise import supervised
@@ -79,6 +80,7 @@ class Gateway:
         self._alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.latest = Latest()
         self._answers = Answers(lambda: self._site, self.latest, self._clock)
+        self._page = self._make_page()
         self._urgent = asyncio.Event()
         folder = _folder(site)
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
@@ -148,6 +150,8 @@ class Gateway:
             keeping = [self._room(group, "commit", self._commit_forever)]
             if self._uplink is not None:
                 keeping.append(self._room(group, "uplink", self._uplink.run))
+            if self._page is not None:
+                keeping.append(self._room(group, "page", self._page.run))
             await _first_of(stop.wait(), self._poller.opened.wait())
             if self._poller.opened.is_set():
                 self._watchdog.ready()
@@ -367,6 +371,11 @@ class Gateway:
             signals=lambda asset: signals(self._site, asset), tell=self._journal.record,
         )  # fmt: skip
 
+    def _make_page(self) -> PageChild | None:
+        if self._site.file.page is None:
+            return None
+        return PageChild(self._site.path, clock=self._clock, died=lambda: self._restarts.update(page=1))
+
     def _make_norths(self) -> list[North]:
         """How other systems read this gateway. Their libraries are loaded only where they are configured."""
         norths: list[North] = []
@@ -452,6 +461,7 @@ class Gateway:
             "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "north": {north.name: north.status() for north in self._norths.all},
+            "page": self._page.status() if self._page is not None else None,
             "restarts": dict(self._restarts),
             "configuration": self.trials.brief(),
             "bundles": self._bundles.status(),

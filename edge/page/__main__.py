@@ -1,0 +1,44 @@
+"""``python -m edge.page site.toml``: the page's process. It loads nothing of the gateway but what it needs itself.
+
+``--beside`` says that a gateway started it: one that is left over from a gateway that was killed goes on for a while to
+say so, and makes room for the next gateway's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from edge.config.page import load_page
+from edge.errors import BabbittError
+
+
+def main(config: Path, *, beside: bool) -> int:
+    """Serve the page of the site file ``config`` until a signal; the exit code."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        # Here, so that what is missing on this machine is said in one line.
+        from edge.page.alone import alone
+        from edge.page.serving import Serving
+
+        found = load_page(config)
+        asyncio.run(alone(found.data_dir / "page.sock", Serving(found), beside=beside))
+    except BabbittError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except ModuleNotFoundError as error:
+        print(f"Error: {error.name} is not installed: pip install 'babbitt[edge]'", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m edge.page")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--beside", action="store_true")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.config, beside=arguments.beside))

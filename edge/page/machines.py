@@ -1,0 +1,175 @@
+"""What the page shows of each machine: its judgement, its alarms, its values. Pure: a look in, plain rows out.
+
+A value is shown as fresh only where the gateway answers now and the reading is good and not late; everything else has
+its own word and its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.page import words
+from edge.page.alarms import AlarmRow, alarms
+from edge.page.recent import Recent, path_of
+from edge.page.watching import Look
+
+VALUES_SHOWN = 48
+"""So many values the overview shows, of all machines; each machine's own page shows all of its."""
+MACHINES_SHOWN = 100
+REASONS_SHOWN = 4
+_RANK = {"CRITICAL": 0, "WARNING": 1, "UNKNOWN": 2, "NORMAL": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """``mark`` is ok, uncertain, late, bad or none; ``note`` says in words what is wrong, and is empty where ok."""
+
+    tag: str
+    title: str
+    text: str
+    unit: str
+    mark: str
+    note: str
+    source: str
+    curve: str
+    curve_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """``values`` are those shown here, of ``values_of``. ``verdict`` is as the gateway told it, or None."""
+
+    asset: str
+    name: str
+    urgency: str
+    verdict: Mapping[str, Any] | None
+    life: str
+    life_words: str
+    judged_age: str
+    health: float | None
+    note: str
+    reasons: tuple[str, ...]
+    sensors: tuple[str, ...]
+    alarms: tuple[AlarmRow, ...]
+    values: tuple[ValueRow, ...]
+    values_of: int
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """What needs a person comes first."""
+        active = sum(1 for alarm in self.alarms if alarm.calls)
+        return (-active, _RANK.get(self.urgency, 2))
+
+    @property
+    def troubled(self) -> int:
+        return sum(row.mark != "ok" for row in self.values)
+
+
+def machines(look: Look, recent: Recent) -> list[Machine]:
+    """All machines of the site, the worst first, with as many values each as the overview has room for."""
+    names = look.of("values").get("assets", {})
+    room = VALUES_SHOWN // len(names) if names else 0
+    found = [_machine(look, recent, asset, name, room) for asset, name in list(names.items())[:MACHINES_SHOWN]]
+    return sorted(found, key=lambda machine: machine.rank)
+
+
+def machine(look: Look, recent: Recent, asset: str) -> Machine | None:
+    """One machine with all of its values; None where there is none of that name."""
+    name = look.of("values").get("assets", {}).get(asset)
+    return None if name is None else _machine(look, recent, asset, name, None)
+
+
+def _machine(look: Look, recent: Recent, asset: str, name: str, room: int | None) -> Machine:
+    verdict = next((v for v in look.of("status").get("verdicts", ()) if v["asset"] == asset), None)
+    rows = [_row(look, recent, one) for one in look.of("values").get("values", ()) if one["asset"] == asset]
+    own = tuple(alarm for alarm in alarms(look) if alarm.asset == asset)
+    shown = rows if room is None or len(rows) <= room else _chosen(rows, room, own, verdict)
+    reasons = verdict["reasons"][:REASONS_SHOWN] if verdict is not None else ()
+    return Machine(
+        asset=asset, name=name, verdict=verdict, urgency=verdict["urgency"] if verdict is not None else "UNKNOWN",
+        life=_life(verdict), life_words=_life_words(verdict), judged_age=_judged_age(look, verdict),
+        health=verdict["health"] if verdict is not None else None, note=verdict["note"] if verdict else "",
+        reasons=tuple(f"{reason['words']} ({reason['share']:.0%})" for reason in reasons),
+        sensors=tuple(sensor["words"] for sensor in verdict["sensors"]) if verdict is not None else (),
+        alarms=own, values=tuple(shown), values_of=len(rows),
+    )  # fmt: skip
+
+
+def _chosen(
+    rows: list[ValueRow], room: int, own: tuple[AlarmRow, ...], verdict: Mapping[str, Any] | None
+) -> list[ValueRow]:
+    """What alarms and reasons speak of, and what is not as it should be, goes before the rest."""
+    spoken = {alarm.tag for alarm in own} | {reason["tag"] for reason in (verdict["reasons"] if verdict else ())}
+    ranked = sorted(range(len(rows)), key=lambda i: (rows[i].tag not in spoken, rows[i].mark == "ok", i))
+    return [rows[i] for i in sorted(ranked[:room])]
+
+
+def _row(look: Look, recent: Recent, one: Mapping[str, Any]) -> ValueRow:
+    mark, note = _judged(look, recent, one)
+    drawn = path_of(recent.course(one["asset"], one["tag"], look.now_s), one["decimals"])
+    curve, low, high = drawn if drawn is not None else ("", 0.0, 0.0)
+    ends = f"{words.number(low, one['decimals'])} to {words.number(high, one['decimals'])}"
+    return ValueRow(
+        tag=one["tag"], title=one["title"], text=words.measured(one["value"], one["decimals"], one["kind"]),
+        unit=words.unit(one["unit"]) if one["value"] is not None else "", mark=mark, note=note,
+        source=words.clock(one["source_ns"]) if one["source_ns"] is not None else "",
+        curve=curve, curve_words=ends if curve else "",
+    )  # fmt: skip
+
+
+def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, str]:
+    """How a reading is to be taken, and why in words."""
+    if one["age_s"] is None:
+        return "none", "never read"
+    age_s = one["age_s"] + look.age_s
+    if one["quality"] == "bad":
+        words_of_last = _last_words(look, recent, one)
+        return "bad", "; ".join(
+            filter(None, (words.CAUSES.get(one["cause"], one["cause"] or "no cause told"), words_of_last))
+        )
+    if not look.is_live or age_s > one["due_s"]:
+        return "late", f"{words.span(age_s)} old"
+    return ("ok", "") if one["quality"] == "good" else ("uncertain", "uncertain, says its source")
+
+
+def _last_words(look: Look, recent: Recent, one: Mapping[str, Any]) -> str:
+    last = recent.last_good(one["asset"], one["tag"])
+    if last is None:
+        return ""
+    value, at_s = last
+    shown = f"{words.measured(value, one['decimals'], one['kind'])} {words.unit(one['unit'])}".strip()
+    return f"last {shown}, {words.span(look.now_s - at_s)} ago"
+
+
+def _life(verdict: Mapping[str, Any] | None) -> str:
+    if verdict is None or verdict["rul_h"] is None:
+        return ""
+    low, high = verdict["rul_low_h"], verdict["rul_high_h"]
+    if low is None or high is None:
+        return f"{words.hours(verdict['rul_h'])} h"
+    return f"{words.hours(verdict['rul_h'])} h ({words.hours(low)}–{words.hours(high)})"
+
+
+def _life_words(verdict: Mapping[str, Any] | None) -> str:
+    """What the life rests on, and the chance of a failure before the next stop."""
+    if verdict is None:
+        return ""
+    basis = "by age and papers, not by its condition" if verdict["basis"] == "prior" and verdict["rul_h"] else ""
+    chance = ""
+    if verdict["failure_p"] is not None and verdict["stop_h"] is not None:
+        # The gateway's own words: it knows how finely the chance may be told.
+        chance = next((w for w in _parts(verdict["words"]) if "to fail before the stop" in w), "")
+    return "; ".join(filter(None, (basis, chance)))
+
+
+def _parts(text: str) -> Iterator[str]:
+    yield from text.split("; ")
+
+
+def _judged_age(look: Look, verdict: Mapping[str, Any] | None) -> str:
+    """Empty where the verdict is of now."""
+    if verdict is None:
+        return "no verdict yet"
+    return "" if look.is_live else f"judged {words.span(look.age_s)} ago or longer"

@@ -1,0 +1,79 @@
+"""The pages that everybody may read: the overview, one machine, what changed of either, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from edge.page.drawing import STATIC, Drawing, Parts, stamp
+from edge.page.house import house
+from edge.page.lines import lines
+from edge.page.watching import Look, Watching
+
+KEEP_STATIC = {"Cache-Control": "public, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-store"}
+
+
+class Pages:
+    """Routes."""
+
+    def __init__(self, drawing: Drawing, watching: Watching) -> None:
+        self._drawing, self._watching = drawing, watching
+
+    async def overview(self, request: Request) -> Response:
+        look = await self._watching.fresh()
+        return self._page(request, "/", self._parts(look, "/"), "Overview")
+
+    async def machine(self, request: Request) -> Response:
+        look = await self._watching.fresh()
+        asset = request.path_params["asset"]
+        return self._page(request, f"/machines/{asset}", self._parts(look, f"/machines/{asset}"), asset)
+
+    async def parts(self, request: Request) -> Response:
+        """Of the page at the address ``page`` the parts that the browser does not ``have``, by their stamps."""
+        have = frozenset(request.query_params.get("have", "").split("."))
+        parts = self._parts(self._watching.look(), request.query_params.get("page", "/"))
+        stamps = {name: stamp(html) for name, html in parts.items()}
+        news = {name: {"is": stamps[name], "html": html} for name, html in parts.items() if stamps[name] not in have}
+        return JSONResponse(news, headers=FRESH)
+
+    async def status(self, request: Request) -> Response:  # noqa: ARG002
+        """All that the pages are made of, as JSON."""
+        look = await self._watching.fresh()
+        told = {
+            "at_ns": time.time_ns(), "gateway": self._drawing.gateway, "answers": look.is_live,
+            "trouble": look.trouble, "age_s": look.age_s if look.answered_s is not None else None, **look.answers,
+            "lines": [asdict(line) for line in lines(look)],
+            "facts": [asdict(fact) for fact in house(look, self._drawing.data_dir)],
+        }  # fmt: skip
+        return Response(json.dumps(told, allow_nan=True), media_type="application/json", headers=FRESH)
+
+    async def static(self, request: Request) -> Response:
+        """One of three files, from memory: there is no way from an address to the disk."""
+        name = request.path_params["name"]
+        if name not in STATIC:
+            raise HTTPException(404)
+        return Response(self._drawing.static[name], headers={**KEEP_STATIC, "Content-Type": STATIC[name]})
+
+    async def missing(self, request: Request, error: Exception) -> Response:  # noqa: ARG002
+        html = self._drawing.page("missing.html", sentence="There is no such page", acts=False, session=None)
+        return HTMLResponse(html, 404, FRESH)
+
+    def _parts(self, look: Look, address: str) -> Parts:
+        if address == "/":
+            return self._drawing.overview(look, self._watching, acts=False, locked=())
+        try:
+            asset = address.removeprefix("/machines/")
+            return self._drawing.machine(look, self._watching, asset, acts=False, locked=())
+        except KeyError:
+            raise HTTPException(404) from None
+
+    def _page(self, request: Request, address: str, parts: Parts, title: str) -> Response:  # noqa: ARG002
+        told: dict[str, Any] = {"parts": parts, "address": address, "title": title, "acts": False, "session": None}
+        return HTMLResponse(self._drawing.page("page.html", **told), headers=FRESH)

@@ -1,0 +1,80 @@
+"""Runs the page: watches the gateway and serves, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from edge.config.page import Found, Page
+from edge.errors import LineError
+from edge.page.app import application
+from edge.page.connections import ALL_MAX, HEAD_BYTES_MAX, CountedProtocol
+from edge.page.drawing import Drawing
+from edge.page.guards import own_names
+from edge.page.pages import Pages
+from edge.page.watching import Watching
+
+ENDS_WITHIN_S = 2
+
+log = logging.getLogger("babbitt.page")
+
+
+class Serving:
+    """The page of what was ``found`` in a site file. ``run`` once, ``end`` from anywhere in the loop."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._server: _Server | None = None
+        self._watching = Watching(found.data_dir / "gateway.sock")
+
+    async def run(self) -> None:
+        """Serve until SIGINT, SIGTERM or ``end``. Raises ``LineError`` where the address cannot be listened on."""
+        found, watching = self._found, self._watching
+        app = application(Pages(Drawing(found.gateway, found.data_dir), watching), own_names(found))
+        with _listener(found.page) as listener:
+            server = self._server = _Server(uvicorn.Config(
+                app, http=CountedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None,
+                access_log=False, server_header=False, proxy_headers=False, backlog=ALL_MAX, timeout_keep_alive=10,
+                h11_max_incomplete_event_size=HEAD_BYTES_MAX, timeout_graceful_shutdown=ENDS_WITHIN_S,
+            ))  # fmt: skip
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self.end)
+            log.info("the page of %s is at http://%s:%d", found.gateway, *listener.getsockname()[:2])
+            asking = asyncio.create_task(watching.run(), name="babbitt.page.watching")
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                asking.cancel()
+                await asyncio.wait([asking])
+
+    def end(self) -> dict[str, Any]:
+        if self._server is not None:
+            self._server.should_exit = True
+        return {"ends": True}
+
+    def status(self) -> dict[str, Any]:
+        return {"asked": self._watching.asked, "connections": CountedProtocol.open.total()}
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listener(page: Page) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(page.host, page.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=ALL_MAX, reuse_port=False)
+    except OSError as error:
+        hint = "another program has the port, or the address is not this machine's: see `page.host` and `page.port`"
+        raise LineError(f"{page.host}:{page.port}", f"cannot be listened on: {error.strerror}", hint) from error

@@ -1,0 +1,90 @@
+"""The gateway's own page, a process beside it: started, started anew when it dies, ended with the gateway.
+
+Nothing of the gateway waits for it, and nothing of what it does reaches the gateway but its questions at the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edge.ports import Clock
+from edge.status import rss_mb
+
+LOOK_EVERY_S = 0.5
+PAUSE_S_FIRST, PAUSE_S_MAX = 1.0, 60.0
+CALM_S = 60.0
+END_S, END_LOOK_S = 3.0, 0.02
+
+log = logging.getLogger("babbitt.gateway")
+
+
+class PageChild:
+    """Of the site file ``config``; ``died`` is called each time that it ended by itself."""
+
+    def __init__(self, config: Path, *, clock: Clock, died: Callable[[], None]) -> None:
+        self._command = [sys.executable, "-P", "-m", "edge.page", str(config), "--beside"]
+        self._clock, self._died = clock, died
+        self._process: subprocess.Popen[bytes] | None = None
+        self._detail = "not started yet"
+
+    async def run(self) -> None:
+        """A process that says itself that it is not needed ends well: another one serves, and is left to it."""
+        pause_s = PAUSE_S_FIRST
+        try:
+            while True:
+                began_ns = self._clock.mono_ns()
+                code = await self._lived()
+                if self._clock.mono_ns() - began_ns > CALM_S * 1e9:
+                    pause_s = PAUSE_S_FIRST
+                if code == 0:
+                    self._say("runs by itself, not started by the gateway")
+                    pause_s = PAUSE_S_MAX
+                else:
+                    self._died()
+                    self._say(f"ended with {code}: the log says why")
+                await self._clock.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+        finally:
+            await self._end()
+
+    def status(self) -> dict[str, Any]:
+        if self._process is None or self._process.poll() is not None:
+            return {"up": False, "detail": self._detail}
+        try:
+            return {"up": True, "detail": "", "pid": self._process.pid, "rss_mb": rss_mb(self._process.pid)}
+        except OSError as error:
+            return {"up": False, "detail": str(error)}
+
+    async def _lived(self) -> int:
+        """Its exit code, at its end."""
+        process = self._process = self._spawn()
+        while (code := process.poll()) is None:
+            await self._clock.sleep(LOOK_EVERY_S)
+        return code
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # A session of its own: Ctrl-C ends the gateway, which then ends the page.
+        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+    def _say(self, detail: str) -> None:
+        if detail != self._detail:
+            log.warning("the page %s", detail)
+        self._detail = detail
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        for _ in range(int(END_S / END_LOOK_S)):
+            if process.poll() is not None:
+                return
+            await asyncio.sleep(END_LOOK_S)
+        process.kill()
+        process.wait()
