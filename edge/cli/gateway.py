@@ -19,6 +19,7 @@ from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
 from edge.cli.page import page
 from edge.cli.panel import panel
+from edge.cli.pin import pin
 from edge.cli.rules import rules
 from edge.cli.trial import apply, rollback, versions
 from edge.cli.user import user
@@ -48,6 +49,7 @@ gateway.add_command(check)
 gateway.add_command(doctor)
 gateway.add_command(rules)
 gateway.add_command(page)
+gateway.add_command(pin)
 gateway.add_command(apply)
 gateway.add_command(versions)
 gateway.add_command(rollback)

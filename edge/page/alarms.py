@@ -49,7 +49,8 @@ def alarm(look: Look, asset: str, rule: str) -> AlarmRow | None:
 
 
 def _told(look: Look) -> list[Mapping[str, Any]]:
-    told: list[Mapping[str, Any]] = look.of("alarms").get("alarms") or look.of("status").get("alarms", [])
+    every = look.of("alarms")
+    told = [*every["standing"], *every["held"]] if "standing" in every else look.of("status").get("alarms", [])
     return sorted(told, key=lambda one: -one["since_ns"])
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from edge.http.patience import PatientProtocol
 
 ALL_MAX, OF_ONE_MAX = 64, 12
-HEAD_BYTES_MAX = 16 * 1024
+HEAD_BYTES_MAX = 20 * 1024
+"""Of one that comes in pieces; one that comes at once is the guard's."""
 HEAD_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 10.0
 
 

@@ -13,6 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 from edge.page import words
+from edge.page.advice import SHOWN as ADVICE_SHOWN
+from edge.page.advice import advice
 from edge.page.alarms import ALARMS_SHOWN, alarms
 from edge.page.house import headline, house
 from edge.page.lines import lines
@@ -41,7 +43,7 @@ class Drawing:
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, auto_reload=False,
             undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters |= {"span": words.span, "urgency_words": words.urgency}
+        self._templates.filters |= {"span": words.span, "urgency_words": words.urgency, "lamp": words.lamp}
         self._templates.globals |= {
             "gateway": gateway, "stamp": f"{zlib.crc32(b''.join(self.static.values())):08x}", "slots": SLOTS,
             "height": HEIGHT, "minutes": f"{MINUTES:g}", "alarms_shown": ALARMS_SHOWN,
@@ -65,6 +67,7 @@ class Drawing:
         return {
             "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
             "alarms": self._part("_alarms", **told, alarms=standing),
+            "advice": self._part("_advice", **told, advice=advice(look)[:ADVICE_SHOWN]),
             "machines": self._part(
                 "_machines", **told, machines=found, machines_of=len(look.of("values").get("assets", ())), alone=False
             ),

@@ -16,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edge.config.page import Found
 
 TARGET_BYTES_MAX = 1024
-HEADERS_MAX = 64
+HEADERS_MAX, HEADER_BYTES_MAX = 64, 16 * 1024
 METHODS = ("GET", "HEAD", "POST")
+FRESH = {"Cache-Control": "no-store"}
 
 
 class Guard:
@@ -39,7 +40,8 @@ class Guard:
             return 405, "pages are read with GET; forms come by POST"
         if len(scope["raw_path"]) + len(scope["query_string"]) > TARGET_BYTES_MAX:
             return 414, "this address is too long"
-        if len(scope["headers"]) > HEADERS_MAX:
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if len(scope["headers"]) > HEADERS_MAX or size > HEADER_BYTES_MAX:
             return 431, "too many headers"
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1 or not is_ours(hosts[0].decode("latin-1"), self._names):

@@ -55,9 +55,36 @@ def house(look: Look, data_dir: Path) -> list[Fact]:
     if not status:
         return [*_disk(data_dir)]
     return [
-        *_uplink(status), *_ledger(status["ledger"]), *_losses(status), *_disk(data_dir), *_clock(status),
-        *_process(status), *_north(status), *_trial(status),
+        *_alarms(look.of("alarms").get("kpi", {})), *_panel(status["panel"]), *_uplink(status),
+        *_ledger(status["ledger"]), *_losses(status), *_disk(data_dir), *_clock(status), *_process(status),
+        *_north(status), *_trial(status),
     ]  # fmt: skip
+
+
+def _alarms(kpi: Mapping[str, Any]) -> list[Fact]:
+    """How well the alarms serve (ISA-18.2): so many an hour, of which some do not deserve a person."""
+    if not kpi:
+        return []
+    hour, day = kpi["alarms"]["hour"], kpi["alarms"]["day"]
+    ills = [
+        "a FLOOD: only the gravest call" if kpi["flood"] else "",
+        _listed("chattering", kpi["chattering"]),
+        _listed("standing for long", kpi["stale"]),
+    ]
+    ills = [ill for ill in ills if ill]
+    held = sum(kpi["held"].values())
+    told = [f"{words.number(day)} within a day", f"{held} held back" if held else "", *ills]
+    return [
+        Fact("Alarms", f"{words.number(hour)} within the hour", "warn" if ills else "ok", "; ".join(filter(None, told)))
+    ]
+
+
+def _listed(what: str, found: Sequence[Any]) -> str:
+    return f"{len(found)} {what}" if found else ""
+
+
+def _panel(panel: Mapping[str, Any]) -> list[Fact]:
+    return [Fact("Panel", trouble, "warn") for trouble in panel.get("trouble", ())]
 
 
 def _uplink(status: Mapping[str, Any]) -> list[Fact]:

@@ -12,19 +12,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from edge.page.drawing import STATIC, Drawing, Parts, stamp
+from edge.page.guards import FRESH
 from edge.page.house import house
 from edge.page.lines import lines
+from edge.page.people import People
 from edge.page.watching import Look, Watching
 
 KEEP_STATIC = {"Cache-Control": "public, max-age=31536000, immutable"}
-FRESH = {"Cache-Control": "no-store"}
 
 
 class Pages:
     """Routes."""
 
-    def __init__(self, drawing: Drawing, watching: Watching) -> None:
-        self._drawing, self._watching = drawing, watching
+    def __init__(self, drawing: Drawing, watching: Watching, people: People) -> None:
+        self._drawing, self._watching, self._people = drawing, watching, people
 
     async def overview(self, request: Request) -> Response:
         look = await self._watching.fresh()
@@ -61,19 +62,29 @@ class Pages:
             raise HTTPException(404)
         return Response(self._drawing.static[name], headers={**KEEP_STATIC, "Content-Type": STATIC[name]})
 
-    async def missing(self, request: Request, error: Exception) -> Response:  # noqa: ARG002
-        html = self._drawing.page("missing.html", sentence="There is no such page", acts=False, session=None)
-        return HTMLResponse(html, 404, FRESH)
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """What is refused, in a page of our own."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        sentence = {
+            404: "There is no such page", 403: "This is not allowed", 405: "This is not how to ask here",
+            413: "This is too much",
+        }.get(status, "This cannot be read")  # fmt: skip
+        session = self._people.session(request)
+        html = self._drawing.page("missing.html", sentence=sentence, acts=self._people.may_act, session=session)
+        return HTMLResponse(html, status, FRESH)
 
     def _parts(self, look: Look, address: str) -> Parts:
+        told: dict[str, Any] = {"acts": self._people.may_act, "locked": self._people.tries.locked()}
         if address == "/":
-            return self._drawing.overview(look, self._watching, acts=False, locked=())
+            return self._drawing.overview(look, self._watching, **told)
         try:
-            asset = address.removeprefix("/machines/")
-            return self._drawing.machine(look, self._watching, asset, acts=False, locked=())
+            return self._drawing.machine(look, self._watching, address.removeprefix("/machines/"), **told)
         except KeyError:
             raise HTTPException(404) from None
 
-    def _page(self, request: Request, address: str, parts: Parts, title: str) -> Response:  # noqa: ARG002
-        told: dict[str, Any] = {"parts": parts, "address": address, "title": title, "acts": False, "session": None}
-        return HTMLResponse(self._drawing.page("page.html", **told), headers=FRESH)
+    def _page(self, request: Request, address: str, parts: Parts, title: str) -> Response:
+        session = self._people.session(request)
+        html = self._drawing.page(
+            "page.html", parts=parts, address=address, title=title, acts=self._people.may_act, session=session
+        )
+        return HTMLResponse(html, headers=FRESH)

@@ -14,11 +14,13 @@ import uvicorn
 
 from edge.config.page import Found, Page
 from edge.errors import LineError
+from edge.page.acting import Acting
 from edge.page.app import application
 from edge.page.connections import ALL_MAX, HEAD_BYTES_MAX, CountedProtocol
 from edge.page.drawing import Drawing
 from edge.page.guards import own_names
 from edge.page.pages import Pages
+from edge.page.people import People
 from edge.page.watching import Watching
 
 ENDS_WITHIN_S = 2
@@ -27,17 +29,23 @@ log = logging.getLogger("babbitt.page")
 
 
 class Serving:
-    """The page of what was ``found`` in a site file. ``run`` once, ``end`` from anywhere in the loop."""
+    """The page of what was ``found`` in a site file. ``run`` once, ``end`` from anywhere in the loop.
+
+    Raises ``ConfigError`` for a PIN's file that is none, or that others may read.
+    """
 
     def __init__(self, found: Found) -> None:
         self._found = found
         self._server: _Server | None = None
         self._watching = Watching(found.data_dir / "gateway.sock")
+        self._people = People(found.pin_file)
 
     async def run(self) -> None:
         """Serve until SIGINT, SIGTERM or ``end``. Raises ``LineError`` where the address cannot be listened on."""
         found, watching = self._found, self._watching
-        app = application(Pages(Drawing(found.gateway, found.data_dir), watching), own_names(found))
+        drawing = Drawing(found.gateway, found.data_dir)
+        pages = Pages(drawing, watching, self._people)
+        app = application(pages, Acting(drawing, watching, self._people), own_names(found))
         with _listener(found.page) as listener:
             server = self._server = _Server(uvicorn.Config(
                 app, http=CountedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None,
@@ -53,6 +61,10 @@ class Serving:
             finally:
                 asking.cancel()
                 await asyncio.wait([asking])
+
+    @property
+    def is_listening(self) -> bool:
+        return self._server is not None and self._server.started
 
     def end(self) -> dict[str, Any]:
         if self._server is not None:

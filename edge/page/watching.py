@@ -19,8 +19,6 @@ from edge.local_socket import asked
 from edge.page.recent import Recent
 
 INTERVAL_S, IDLE_INTERVAL_S = 1.0, 5.0
-LOOKED_AT_S = 10.0
-"""So long after the last request somebody is still taken to look."""
 COUNTS_EVERY_S = 10.0
 COUNTS_KEPT = 31
 """The doctor's window: five minutes."""
@@ -72,16 +70,15 @@ class Watching:
         self._socket, self._monotonic_s = socket, monotonic_s
         self._look = Look()
         self._counts: deque[tuple[float, Any]] = deque(maxlen=COUNTS_KEPT)
-        self._looked_s = float("-inf")
-        self._asked_s = float("-inf")
+        self._asked_s = self._heard_s = float("-inf")
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
+        self._is_outdated = False
         self.recent = Recent()
         self.asked = 0
 
     def look(self) -> Look:
         """Somebody looks: what is known, as it is now."""
-        self._looked_s = self._monotonic_s()
         self._wake.set()
         look = self._look
         before = self._counts[0][1] if len(self._counts) > 1 else None
@@ -89,19 +86,20 @@ class Watching:
         return replace(look, now_s=self._monotonic_s(), counts=newest, counts_before=before)
 
     async def fresh(self) -> Look:
-        """``look()``, after the next answer where nobody has looked for a while."""
-        look = self.look()
-        if look.answered_s is None or look.age_s > 2 * INTERVAL_S:
-            try:
-                await asyncio.wait_for(self._news.wait(), FRESH_WITHIN_S)
-            except TimeoutError:
-                pass
+        """``look()``, after the next answer where nobody has looked for a while, or something was done since."""
+        self.look()
+        try:
+            async with asyncio.timeout(FRESH_WITHIN_S):
+                while self._is_outdated or self._monotonic_s() - self._heard_s > 2 * INTERVAL_S:
+                    await self._news.wait()
+        except TimeoutError:
+            pass
         return self.look()
 
     async def run(self) -> None:
         while True:
-            await self._ask()
             self._wake.clear()
+            await self._ask()
             try:
                 await asyncio.wait_for(self._wake.wait(), IDLE_INTERVAL_S - INTERVAL_S)
             except TimeoutError:
@@ -112,7 +110,7 @@ class Watching:
     async def tell(self, command: str, **arguments: Any) -> dict[str, Any]:
         """What a person wants done. Raises ``BabbittError`` where it is refused, or nobody answers."""
         answer = await asked(self._socket, command, within_s=ANSWER_WITHIN_S, **arguments)
-        self._wake.set()
+        self._is_outdated = True
         return answer
 
     async def _ask(self) -> None:
@@ -120,6 +118,7 @@ class Watching:
         wants_counts = not self._counts or now_s - self._counts[-1][0] >= COUNTS_EVERY_S
         questions = [*QUESTIONS, *(["counts"] if wants_counts else [])]
         self.asked += 1
+        self._is_outdated = False
         try:
             answers = await asked(
                 self._socket, "several", of=questions, within_s=ANSWER_WITHIN_S, bytes_max=ANSWER_BYTES_MAX
@@ -132,6 +131,7 @@ class Watching:
             if not self._look.is_live:
                 log.info("the gateway answers")
             self._take(answers, self._monotonic_s())
+        self._heard_s = self._monotonic_s()
         self._news.set()
         self._news = asyncio.Event()
 

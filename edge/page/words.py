@@ -19,6 +19,9 @@ URGENCIES = {
     "CRITICAL": "may fail within two days", "WARNING": "may fail within the week",
     "NORMAL": "more than a week to go", "UNKNOWN": "not enough evidence",
 }  # fmt: skip
+LAMPS = {
+    "slow": "blinks slowly", "fast": "blinks fast", "flash": "flashes", "double": "flashes twice",
+}  # fmt: skip
 BREAKERS = {"closed": "asked when due", "open": "left alone for a while", "probing": "tried again"}
 NUMBER_CHARS_MAX = 24
 
@@ -69,6 +72,10 @@ def clock(at_ns: int, now_s: float | None = None) -> str:
 
 def urgency(word: str) -> str:
     return URGENCIES.get(word, word)
+
+
+def lamp(mode: str) -> str:
+    return LAMPS.get(mode, mode)
 
 
 def zone() -> str:
