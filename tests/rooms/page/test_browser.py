@@ -1,0 +1,220 @@
+"""A real Chromium looks at a real gateway's page with simulated machines behind it, the cable to the cloud cut."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+
+from cloud.demo.processes import Child, free_port, write_site
+from edge.errors import BabbittError
+from edge.local_socket import ask
+from tests.rooms.web.test_browser import CHROMIUM, FLAGS
+from tests.world.processes import DEMO, babbitt
+
+DEADLINE_S = 30.0
+PIN = "7351"
+
+
+class Hall:
+    """Plant and gateway of the demonstration as processes, without a cloud."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port(0)
+        self.site = folder / "site.toml"
+
+        def changed(tables: dict[str, Any]) -> None:
+            tables["uplink"]["url"] = f"http://127.0.0.1:{free_port(0)}"
+            tables["panel"] = {"kind": "none"}
+            tables["line"][0]["port"] = free_port(0)
+            tables["plant"]["speed"] = 1.0
+            tables["gateway"]["inference"] = False  # so that it starts in half the time
+            tables["page"] = {"port": self.port}
+
+        write_site(DEMO, self.site, changed)
+        (folder / "gateway.token").write_text("token")
+        (folder / "gateway.token").chmod(0o600)
+        (folder / "pin.txt").write_text(f"{PIN}\n")
+        babbitt("gateway", "pin", str(self.site), "--pin-file", str(folder / "pin.txt"))
+        self.children = [Child("plant", ["plant", "run", str(self.site)], folder / "plant.log")]
+        self.until(lambda: ask(folder / "plant/plant.sock", "status"))
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.gateway = Child("gateway", ["gateway", "run", str(self.site)], self.folder / "gateway.log")
+        self.children.append(self.gateway)
+        self.until(lambda: self.ask("status")["ledger"]["good"] > 100 and self.page_pid())
+
+    def ask(self, question: str) -> dict[str, Any]:
+        return ask(self.folder / "gateway/gateway.sock", question)
+
+    def page_pid(self) -> int:
+        return int(ask(self.folder / "gateway/page.sock", "status")["pid"])
+
+    def fault(self, asset: str, kind: str) -> None:
+        ask(self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind)
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        deadline, last = time.monotonic() + DEADLINE_S, "not yet"
+        while time.monotonic() < deadline:
+            try:
+                if holds():
+                    return
+            except BabbittError as error:
+                last = str(error)
+            time.sleep(0.05)
+        pytest.fail(f"not within {DEADLINE_S} s: {last}")
+
+    def end(self) -> None:
+        for child in reversed(self.children):
+            child.end()
+        subprocess.run(["kill", str(self.page_pid())], check=False) if self._is_left_over() else None
+
+    def _is_left_over(self) -> bool:
+        try:
+            return bool(self.page_pid())
+        except BabbittError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("no Chromium; on Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    hall = Hall(tmp_path_factory.mktemp("hall"))
+    yield hall
+    hall.end()
+
+
+def opened(
+    browser: Browser, hall: Hall, *, width: int = 1280, js: bool = True, dark: bool = False
+) -> tuple[Page, list[str]]:
+    """A page that reaches nothing but the gateway, and what it complained about or asked of others."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, java_script_enabled=js, color_scheme="dark" if dark else "light"
+    )
+    page, complaints = context.new_page(), list[str]()
+    page.set_default_timeout(10_000)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def only_ours(route: Route) -> None:
+        if route.request.url.startswith(hall.url):
+            return route.continue_()
+        complaints.append(f"asked for {route.request.url}")
+        return route.abort()
+
+    page.route("**/*", only_ours)
+    return page, complaints
+
+
+def test_the_overview_lives_without_a_reload_and_asks_nobody_else(browser: Browser, hall: Hall) -> None:
+    page, complaints = opened(browser, hall)
+    page.goto(hall.url)
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("article.machine")).to_have_count(3)
+    speed = page.locator("[data-asset=spindle-1] [data-tag=reading_number] .number")
+    first = speed.inner_text()
+    expect(speed).not_to_have_text(first)
+    expect(page.locator(".house")).to_contain_text("DOWN, nothing is lost")
+    expect(page.locator(".house")).to_contain_text("balances")
+    expect(page.locator("[data-line=hall]")).to_contain_text("answers")
+    page.get_by_role("link", name="Spindle 1").click()
+    expect(page.locator("[data-tag=vibration_mm_s] .spark path")).to_be_attached()
+    expect(page).to_have_url(f"{hall.url}/machines/spindle-1")
+    assert complaints == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_it_works_on_a_phone_and_without_scripts(browser: Browser, hall: Hall, width: int) -> None:
+    page, complaints = opened(browser, hall, width=width, js=False, dark=True)
+    for path in ("/", "/machines/pump-1", "/person", "/nowhere-" + "x" * 80):
+        page.goto(hall.url + path)
+        expect(page.locator("h1, h2").first).to_be_visible()
+        wide = page.locator("html").evaluate("e => e.scrollWidth") if path else 0
+        assert wide == width, path
+    page.goto(hall.url)
+    assert page.locator("noscript meta[http-equiv=refresh]").count() == 1 or "refresh" in page.content()
+    assert [c for c in complaints if "404" not in c] == []
+    page.context.close()
+
+
+def test_a_unit_that_falls_silent_is_seen_acknowledged_by_name_and_seen_to_return(browser: Browser, hall: Hall) -> None:
+    page, complaints = opened(browser, hall, width=390)
+    page.goto(hall.url)
+    hall.fault("extruder-1", "dead_unit")
+    row = page.locator("[data-asset=extruder-1] [data-tag=melt_pressure_bar]")
+    expect(row).to_contain_text("BAD no answer on the bus; last")
+    silent = page.locator("li.alarm", has_text="Extruder 1 sends no data")
+    expect(silent).to_contain_text("not acknowledged")
+    expect(silent).to_contain_text("Likely")
+    expect(page.locator("h1")).not_to_contain_text("No alarms")
+    expect(page.locator("[data-line=extrusion] .finding").first).to_be_visible(timeout=30_000)
+
+    silent.get_by_role("link", name="Acknowledge …").click()
+    page.get_by_label("Your name").fill("Anna Kern")
+    page.get_by_label("PIN").fill("7350")
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator(".said")).to_have_text("This is not the PIN")
+    page.get_by_label("Your name").fill("Anna Kern")
+    page.get_by_label("PIN").fill(PIN)
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator(".said")).to_have_text("Acknowledged")
+    (told,) = [a for a in hall.ask("alarms")["standing"] if a["asset"] == "extruder-1" and a["rule"] == "no_data"]
+    assert (told["state"], told["by"]) == ("acknowledged", "Anna Kern")
+
+    page.get_by_text("Hold it back").click()
+    page.get_by_label("Why").fill("the fitter is on the way")
+    page.get_by_role("button", name="Shelve").click()
+    expect(page.locator(".said")).to_have_text("Shelved")
+    page.goto(hall.url)
+    expect(page.locator("li.alarm.held")).to_contain_text("Anna Kern: the fitter is on the way")
+    hall.fault("extruder-1", "repair")
+    expect(row).not_to_contain_text("BAD", timeout=45_000)
+    page.get_by_role("button", name="Anna Kern: sign out").click()
+    expect(page.get_by_role("link", name="sign in")).to_be_visible()
+    assert [c for c in complaints if "403" not in c] == []
+    page.context.close()
+
+
+def test_a_gateway_that_was_killed_and_a_page_that_was_killed_look_so(browser: Browser, hall: Hall) -> None:
+    page, complaints = opened(browser, hall)
+    page.goto(hall.url)
+    expect(page.locator("#link")).to_have_text("live")
+    hall.gateway.process.kill()
+    hall.gateway.process.wait()
+    expect(page.locator("h1")).to_contain_text("The gateway does not answer: this is how it was")
+    expect(page.locator(".values tr.late").first).to_contain_text("OLD")
+    assert page.locator(".values tr.ok").count() == 0
+    expect(page.locator(".lamp").first).to_contain_text("not known")
+    assert complaints == []
+
+    os.kill(hall.page_pid(), signal.SIGKILL)
+    expect(page.locator("#link")).to_contain_text("nothing here is current", timeout=15_000)
+    assert float(page.locator("main").evaluate("e => getComputedStyle(e).opacity")) < 0.6
+    hall.children.remove(hall.gateway)
+    hall.start()
+    expect(page.locator("#link")).to_have_text("live", timeout=15_000)
+    expect(page.locator("h1")).not_to_contain_text("does not answer", timeout=15_000)
+    page.context.close()

@@ -1,0 +1,140 @@
+"""The page's process beside a real gateway's: it comes, comes again, goes with it, and outlives one that was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cloud.demo.processes import Child
+from edge.errors import BabbittError
+from edge.local_socket import ask, is_alive
+from tests.rooms.runtime.test_gateway import lonely_site
+
+DEADLINE_S = 30.0
+
+
+class Floor:
+    """A gateway of one pump whose PLC is switched off, with its page at ``port``."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        self.site = lonely_site(folder)
+        text = self.site.read_text().replace('id = "gw-1"', 'id = "gw-1"\ninference = false')
+        self.site.write_text(f"{text}\n[page]\nport = {port}\n")
+        self.children: list[Child] = []
+
+    def start(self, *command: str) -> Child:
+        child = Child(command[-1], ["gateway", *command, str(self.site)], self.folder / f"{command[-1]}.log")
+        self.children.append(child)
+        return child
+
+    def gateway(self, *question: str) -> dict[str, Any]:
+        return ask(self.folder / "gateway/gateway.sock", *(question or ("status",)))
+
+    def page(self) -> dict[str, Any]:
+        return ask(self.folder / "gateway/page.sock", "status")
+
+    def shown(self) -> dict[str, Any]:
+        """What the page tells."""
+        try:
+            told = httpx.get(f"http://127.0.0.1:{self.port}/api/status", timeout=5).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise BabbittError("page", str(error)) from error
+        assert isinstance(told, dict)
+        return told
+
+    def until(self, holds: Callable[[], Any]) -> None:
+        deadline, last = time.monotonic() + DEADLINE_S, "not yet"
+        while time.monotonic() < deadline:
+            try:
+                if holds():
+                    return
+            except BabbittError as error:
+                last = str(error)
+            time.sleep(0.05)
+        logs = "\n".join(path.read_text() for path in self.folder.glob("*.log"))
+        pytest.fail(f"not within {DEADLINE_S} s: {last}\n{logs[-4000:]}")
+
+    def end(self) -> None:
+        for child in self.children:
+            child.end()
+        if is_alive(self.folder / "gateway/page.sock"):
+            ask(self.folder / "gateway/page.sock", "end")
+
+
+@pytest.fixture
+def floor(tmp_path: Path, free_port: int) -> Iterator[Floor]:
+    found = Floor(tmp_path, free_port)
+    yield found
+    found.end()
+
+
+def test_a_page_that_dies_comes_again_and_holds_up_no_poll_and_goes_with_the_gateway(floor: Floor) -> None:
+    gateway = floor.start("run")
+    floor.until(lambda: floor.shown()["answers"])
+    told = floor.gateway()["page"]
+    print(f"the page's process takes {told['rss_mb']:.1f} MB")
+    assert told["up"]
+    assert told["rss_mb"] < 60
+    first = floor.page()["pid"]
+    before = floor.gateway()["units"][0]["polls"]
+    os.kill(first, signal.SIGKILL)
+    floor.until(lambda: floor.page()["pid"] != first and floor.shown()["answers"])
+    assert floor.gateway()["units"][0]["polls"] > before
+    assert floor.gateway()["restarts"] == {"page": 1}
+    second = floor.page()["pid"]
+    # One that hangs is no matter to the gateway either, and does not outlive its end.
+    os.kill(second, signal.SIGSTOP)
+    before = floor.gateway()["units"][0]["polls"]
+    floor.until(lambda: floor.gateway()["units"][0]["polls"] > before)
+    began = time.monotonic()
+    assert gateway.end() == 0
+    assert time.monotonic() - began < 9
+    assert not is_alive(floor.folder / "gateway/page.sock")
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
+
+
+def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(floor: Floor) -> None:
+    gateway = floor.start("run")
+    floor.until(lambda: floor.shown()["answers"])
+    first = floor.page()["pid"]
+    gateway.process.kill()
+    gateway.process.wait()
+    floor.until(lambda: not floor.shown()["answers"])
+    html = httpx.get(f"http://127.0.0.1:{floor.port}/").text
+    assert "The gateway does not answer: this is how it was" in html
+    assert floor.page()["pid"] == first
+    assert floor.page()["left_over"]
+    floor.start("run")
+    floor.until(lambda: floor.page()["pid"] != first and floor.shown()["answers"])
+
+
+def test_one_that_runs_by_itself_stays_and_the_gateway_starts_none(floor: Floor) -> None:
+    page = floor.start("page")
+    floor.until(lambda: not floor.shown()["answers"])
+    assert "The gateway has not answered yet" in httpx.get(f"http://127.0.0.1:{floor.port}/").text
+    gateway = floor.start("run")
+    floor.until(lambda: floor.shown()["answers"])
+    floor.until(lambda: "by itself" in floor.gateway()["page"]["detail"])
+    assert floor.page()["pid"] == page.process.pid
+    assert gateway.end() == 0
+    floor.until(lambda: not floor.shown()["answers"])
+    assert page.end() == 0
+
+
+def test_a_port_that_is_taken_stops_no_gateway_and_is_said(floor: Floor) -> None:
+    with socket.create_server(("127.0.0.1", floor.port)):
+        floor.start("run")
+        floor.until(lambda: "ended with 3" in floor.gateway()["page"]["detail"])
+        assert "cannot be listened on" in (floor.folder / "run.log").read_text()
+        assert floor.gateway()["units"][0]["polls"] > 0
+    floor.until(lambda: floor.shown()["answers"])
