@@ -65,10 +65,10 @@ def sign(bundles: tuple[Path, ...], private: Path, as_json: bool) -> None:
 
     signed = {str(folder): signing.sign(folder, private) for folder in bundles}
     if as_json:
-        click.echo(json.dumps({path: {"bundle": s.bundle, "key": s.key} for path, s in signed.items()}))
+        click.echo(json.dumps({path: {"bundle": s.hash, "key": s.key} for path, s in signed.items()}))
         return
     for path, signature in signed.items():
-        click.echo(f"{path}: {signature.bundle[:16]} signed by key {signature.key}")
+        click.echo(f"{path}: {signature.hash[:16]} signed by key {signature.key}")
 
 
 _DATA = click.option("--data", default="var/cloud", show_default=True, type=_PATH, help="Folder of the store.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from edge.contract.signature import (
     Signature,
     fingerprint,
     pack_signature,
-    private_pem,
-    public_pem,
     read_private,
     read_public,
     read_signature,
     signed_message,
+    write_pair,
 )
-from edge.errors import BundleError, ConfigError
+from edge.errors import BundleError
 
 
 def make_key(private: Path, public: Path) -> str:
@@ -30,13 +28,8 @@ def make_key(private: Path, public: Path) -> str:
 
     Raises ``ConfigError`` where one of the files exists or cannot be written.
     """
-    for path in (private, public):
-        if path.exists():
-            raise ConfigError(str(path), "exists already", "name a new file: nothing replaces a lost key")
     key = SigningKey.generate()
-    _write(private, private_pem(bytes(key)), 0o600)
-    _write(public, public_pem(bytes(key.verify_key)), 0o644)
-    return fingerprint(bytes(key.verify_key))
+    return write_pair(private, public, seed=bytes(key), key=bytes(key.verify_key))
 
 
 def sign(folder: Path, private: Path) -> Signature:
@@ -69,14 +62,3 @@ def signed_bundle(folder: Path, keys: Iterable[Path]) -> tuple[Bundle, Signature
     except BadSignatureError as error:
         raise BundleError(str(folder), "its signature is false: it was altered", "sign it again") from error
     return bundle, signature
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise ConfigError(str(path), f"cannot be written: {error.strerror}", "name another file") from error

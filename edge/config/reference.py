@@ -10,6 +10,7 @@ from msgspec import inspect as types
 
 from edge.config.alarms import Alarms
 from edge.config.broker import Broker
+from edge.config.command import Commands
 from edge.config.health import Health
 from edge.config.lines import Breaker, Line
 from edge.config.nameplate import Bearing, Geometry, Nameplate, PlannedStop, Tool, Vibration, Winding
@@ -32,8 +33,8 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("geometry of a bearing", Geometry),
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
     ("stop of an asset", PlannedStop), ("[alarms]", Alarms), ("[health]", Health), ("[panel]", Panel),
-    ("[north]", North),
-    ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[page]", Page), ("[plant]", Plant),
+    ("[north]", North), ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[page]", Page),
+    ("[command]", Commands), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip
 

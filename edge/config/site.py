@@ -12,6 +12,7 @@ import msgspec
 import edge
 from edge.config.asset_class import RESERVED_RULES, AssetClass, load_asset_class
 from edge.config.broker import Broker
+from edge.config.command import problems_of_enabling
 from edge.config.laid import Laid, Machine, Measured, Zones, lay
 from edge.config.lines import Line, Mqtt, PushedLine, SparkplugHost
 from edge.config.load import load
@@ -101,6 +102,7 @@ def load_site(path: Path, *, source: Path | None = None, first: Path | None = No
             _check_unit(path, f"asset[{i}].unit[{j}]", unit, _line_of(file, unit), profiles[unit.profile])
     _check_tags(path, file, profiles)
     zones = {asset.id: _zones(path, folders, f"asset[{i}]", asset) for i, asset in enumerate(file.asset)}
+    _check_enabling(path, file, profiles)
     services = {
         asset.id: _service(path, f"asset[{i}]", asset, classes[asset.class_].hour_meter, profiles, zones[asset.id])
         for i, asset in enumerate(file.asset)
@@ -290,6 +292,17 @@ def _check_tags(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> Non
                     )  # fmt: skip
                 seen[point.tag] = unit.profile
         _check_sensors(path, f"asset[{i}]", asset, set(seen))
+
+
+def _check_enabling(path: Path, file: SiteFile, profiles: dict[str, Profile]) -> None:
+    """A switch that enables writes and is not there would forbid them in silence, or be taken from a lamp."""
+    if file.command is None:
+        return
+    pins = {f"panel.{name}": pin for name, pin in msgspec.structs.asdict(file.panel).items() if name.endswith("_gpio")}
+    tags = {asset.id: {p.tag for unit in asset.unit for p in profiles[unit.profile].point} for asset in file.asset}
+    taken = pins if file.panel.kind == "pi" else {}
+    for key, problem, hint in problems_of_enabling(file.command, pins=taken, tags=tags):
+        raise ConfigError(str(path), f"`command.{key}`: {problem}", hint)
 
 
 def _check_sensors(path: Path, key: str, asset: Asset, tags: set[str]) -> None:

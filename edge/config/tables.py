@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edge.config.alarms import Alarms
+from edge.config.command import Commands
 from edge.config.health import Health
 from edge.config.lines import Line, Name
 from edge.config.nameplate import Nameplate, PlannedStop
@@ -192,10 +193,12 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     panel: Annotated[Panel, Meta(description="Lamps, buttons and display.")] = Panel()
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None
+    command: Annotated[Commands | None, Meta(description="Writes to machines; none by default.")] = None
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
     profiles: Annotated[
         str,
         Meta(
-            description="A folder of your own with those of `devices/`, `assets/`, `bundles/`, `keys/` that you need."
+            description="A folder of your own with those of `devices/`, `assets/`, `bundles/`, `keys/`, `contracts/`"
+            " that you need."
         ),
     ] = ""

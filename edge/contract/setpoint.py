@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.contract.expression import TEXT_MAX, ExpressionError, parse_expression
-from edge.contract.setpoint_file import Fields, tables_of
+from edge.contract.setpoint_file import Table, tables_of
 from edge.contract.signature import fingerprint
 from edge.contract.terms import Expression, TagRef
 from edge.errors import ConfigError
@@ -145,125 +145,125 @@ def read_contract(data: bytes, *, where: str) -> tuple[SetpointContract | None, 
     if len(data) > BYTES_MAX:
         return None, [ConfigError(where, f"has {len(data):,} bytes", f"a contract has at most {BYTES_MAX:,}")]
     try:
-        fields = Fields(tables_of(data, where), where=where)
+        table = Table(tables_of(data, where), where=where)
     except ConfigError as error:
         return None, [error]
-    contract = _contract(fields, contract_hash(data))
-    _check(contract, fields)
-    return (None, fields.problems) if fields.problems else (contract, [])
+    contract = _contract(table, contract_hash(data))
+    _check(contract, table)
+    return (None, table.problems) if table.problems else (contract, [])
 
 
-def _contract(fields: Fields, found: str) -> SetpointContract:
+def _contract(table: Table, found: str) -> SetpointContract:
     contract = SetpointContract(
         hash=found,
-        id=fields.text("id", ID, "a-z, 0-9, - and _, as the file is named"),
-        version=fields.whole("version", 1, 10**9, 1),
-        why=fields.text("why", r"[^\x00-\x1f\x7f]{0,300}", "a line of up to 300 characters", ""),
-        gateway=fields.text("gateway", _NAME, "`gateway.id` of the site"),
-        asset=fields.text("asset", _NAME, "the id of an asset of the site"),
-        tag=fields.text("tag", _TAG, "a writable tag of the asset"),
-        unit=fields.text("unit", r"[^\x00-\x1f\x7f]{0,20}", "the tag's unit as its profile has it"),
-        low=fields.real("low", -_FIGURE_MAX, _FIGURE_MAX),
-        high=fields.real("high", -_FIGURE_MAX, _FIGURE_MAX),
-        step_max=fields.real("step_max", 0, _FIGURE_MAX, above=True),
-        rate_per_min=fields.real("rate_per_min", 0, _FIGURE_MAX, above=True),
-        dwell_s=fields.real("dwell_s", 0, 30 * DAY_S),
-        tolerance=fields.real("tolerance", 0, _FIGURE_MAX),
-        settle_s=fields.real("settle_s", 0, 600, above=True),
-        fresh_s=fields.real("fresh_s", 0, 3600, 10.0, above=True),
-        precondition=_conditions(fields, "precondition"),
-        abort=_conditions(fields, "abort"),
-        blind_s=fields.real("blind_s", 0, 3600, 10.0, above=True),
-        watch_s=fields.real("watch_s", 0, 7 * DAY_S, 0.0),
-        regret=tuple(_regret(entry) for entry in fields.tables("regret", REGRETS_MAX)),
-        mode=Mode(fields.choice("mode", tuple(Mode))),
-        approvals=fields.whole("approvals", 0, PERSONS_MAX, 0),
-        valid_from_ns=fields.moment("valid_from"),
-        expires_ns=fields.moment("expires"),
-        person=tuple(_person(entry) for entry in fields.tables("person", PERSONS_MAX)),
+        id=table.text("id", ID, "a-z, 0-9, - and _, as the file is named"),
+        version=table.whole("version", 1, 10**9, 1),
+        why=table.text("why", r"[^\x00-\x1f\x7f]{0,300}", "a line of up to 300 characters", ""),
+        gateway=table.text("gateway", _NAME, "`gateway.id` of the site"),
+        asset=table.text("asset", _NAME, "the id of an asset of the site"),
+        tag=table.text("tag", _TAG, "a writable tag of the asset"),
+        unit=table.text("unit", r"[^\x00-\x1f\x7f]{0,20}", "the tag's unit as its profile has it"),
+        low=table.real("low", -_FIGURE_MAX, _FIGURE_MAX),
+        high=table.real("high", -_FIGURE_MAX, _FIGURE_MAX),
+        step_max=table.real("step_max", 0, _FIGURE_MAX, above=True),
+        rate_per_min=table.real("rate_per_min", 0, _FIGURE_MAX, above=True),
+        dwell_s=table.real("dwell_s", 0, 30 * DAY_S),
+        tolerance=table.real("tolerance", 0, _FIGURE_MAX),
+        settle_s=table.real("settle_s", 0, 600, above=True),
+        fresh_s=table.real("fresh_s", 0, 3600, 10.0, above=True),
+        precondition=_conditions(table, "precondition"),
+        abort=_conditions(table, "abort"),
+        blind_s=table.real("blind_s", 0, 3600, 10.0, above=True),
+        watch_s=table.real("watch_s", 0, 7 * DAY_S, 0.0),
+        regret=tuple(_regret(entry) for entry in table.tables("regret", REGRETS_MAX)),
+        mode=Mode(table.choice("mode", tuple(Mode))),
+        approvals=table.whole("approvals", 0, PERSONS_MAX, 0),
+        valid_from_ns=table.moment("valid_from"),
+        expires_ns=table.moment("expires"),
+        person=tuple(_person(entry) for entry in table.tables("person", PERSONS_MAX)),
     )
-    fields.nothing_else()
+    table.nothing_else()
     return contract
 
 
-def _conditions(fields: Fields, name: str) -> tuple[Expression, ...]:
+def _conditions(table: Table, name: str) -> tuple[Expression, ...]:
     found = []
-    for i, text in enumerate(fields.texts(name, CONDITIONS_MAX, TEXT_MAX)):
+    for i, text in enumerate(table.texts(name, CONDITIONS_MAX, TEXT_MAX)):
         try:
             found.append(parse_expression(text))
         except ExpressionError as error:
-            fields.wrong(f"{name}[{i}]", str(error))
+            table.wrong(f"{name}[{i}]", str(error))
     return tuple(found)
 
 
-def _regret(fields: Fields) -> Regret:
-    asset, _, tag = fields.text("tag", rf"({_NAME}\.)?{_TAG}", "`tag` or `asset.tag`").rpartition(".")
+def _regret(table: Table) -> Regret:
+    asset, _, tag = table.text("tag", rf"({_NAME}\.)?{_TAG}", "`tag` or `asset.tag`").rpartition(".")
     found = Regret(
-        TagRef(tag, asset), fields.choice("worse", ("up", "down")), fields.real("percent", 0, 1000, above=True),
-        fields.real("over_s", 1, DAY_S, 60.0),
+        TagRef(tag, asset), table.choice("worse", ("up", "down")), table.real("percent", 0, 1000, above=True),
+        table.real("over_s", 1, DAY_S, 60.0),
     )  # fmt: skip
-    fields.nothing_else()
+    table.nothing_else()
     return found
 
 
-def _person(fields: Fields) -> Person:
-    name = fields.text("name", r"[^\x00-\x1f\x7f]{1,60}", "what people call them, up to 60 characters")
-    found = Person(name, fields.key("key"), frozenset(fields.texts("may", 2, 10, least=1)))
+def _person(table: Table) -> Person:
+    name = table.text("name", r"[^\x00-\x1f\x7f]{1,60}", "what people call them, up to 60 characters")
+    found = Person(name, table.key("key"), frozenset(table.texts("may", 2, 10, least=1)))
     if found.may - {"command", "approve"}:
-        fields.wrong("may", f"found {', '.join(sorted(found.may))}", '"command", "approve" or both')
-    fields.nothing_else()
+        table.wrong("may", f"found {', '.join(sorted(found.may))}", '"command", "approve" or both')
+    table.nothing_else()
     return found
 
 
-def _check(contract: SetpointContract, fields: Fields) -> None:
+def _check(contract: SetpointContract, table: Table) -> None:
     """What single keys cannot tell. Figures that could not be read are NaN, of which nothing here is said."""
     low, high = contract.low, contract.high
     if low >= high:
-        fields.wrong("low", f"found {low:g}, `high` is {high:g}", "low < high")
+        table.wrong("low", f"found {low:g}, `high` is {high:g}", "low < high")
     if contract.step_max > contract.rate_per_min:
-        fields.wrong(
+        table.wrong(
             "step_max", f"found {contract.step_max:g}, `rate_per_min` is {contract.rate_per_min:g}",
             "a step larger than a minute's change could never be made",
         )  # fmt: skip
     if contract.tolerance >= contract.step_max:
-        fields.wrong(
+        table.wrong(
             "tolerance", f"found {contract.tolerance:g}, `step_max` is {contract.step_max:g}",
             "what reads back within less than a step proves that it was written",
         )  # fmt: skip
     if contract.expires_ns <= contract.valid_from_ns:
-        fields.wrong("expires", "is not after `valid_from`", "it holds from the one until before the other")
+        table.wrong("expires", "is not after `valid_from`", "it holds from the one until before the other")
     elif contract.expires_ns - contract.valid_from_ns > LIFE_MAX_NS:
-        fields.wrong("expires", "is more than five years after `valid_from`", "sign it anew when its time is over")
+        table.wrong("expires", "is more than five years after `valid_from`", "sign it anew when its time is over")
     if contract.watch_s == 0 and (contract.abort or contract.regret):
-        fields.wrong("watch_s", "found 0 with `abort` or `regret`", "say for how many seconds they are watched")
+        table.wrong("watch_s", "found 0 with `abort` or `regret`", "say for how many seconds they are watched")
     if TagRef(contract.tag, contract.asset) in [regret.tag.at(contract.asset) for regret in contract.regret]:
-        fields.wrong("regret", f"names {contract.tag}, which is what is written", "name a figure that follows from it")
-    _check_persons(contract, fields)
+        table.wrong("regret", f"names {contract.tag}, which is what is written", "name a figure that follows from it")
+    _check_persons(contract, table)
 
 
-def _check_persons(contract: SetpointContract, fields: Fields) -> None:
+def _check_persons(contract: SetpointContract, table: Table) -> None:
     for what, found in (
         ("name", Counter(p.name for p in contract.person)), ("key", Counter(p.fingerprint for p in contract.person)),
     ):  # fmt: skip
         twice = [value for value, count in found.items() if value and count > 1]
         if twice:
-            fields.wrong(f"person.{what}", f"{twice[0]!r} stands twice", "two approvals are those of two people")
-    if any(problem.problem.startswith("`person") for problem in fields.problems):
+            table.wrong(f"person.{what}", f"{twice[0]!r} stands twice", "two approvals are those of two people")
+    if any(problem.problem.startswith("`person") for problem in table.problems):
         return
     commanders = [p for p in contract.person if "command" in p.may]
     approvers = {p.name for p in contract.person if "approve" in p.may}
     if not commanders:
-        fields.wrong("person", "nobody may command", 'give at least one of them `may = ["command"]`')
+        table.wrong("person", "nobody may command", 'give at least one of them `may = ["command"]`')
     if contract.mode is Mode.APPROVE and contract.approvals < 1:
-        fields.wrong("approvals", f"found {contract.approvals} in mode approve", "1 or more; mode auto asks nobody")
+        table.wrong("approvals", f"found {contract.approvals} in mode approve", "1 or more; mode auto asks nobody")
     if contract.mode is Mode.AUTO and contract.approvals:
-        fields.wrong(
+        table.wrong(
             "approvals", f"found {contract.approvals} in mode auto", "mode approve waits for them; or leave out"
         )
     for person in commanders:
         others = approvers - {person.name}
         if len(others) < contract.approvals:
-            fields.wrong(
+            table.wrong(
                 "approvals", f"found {contract.approvals}, but besides {person.name} only {len(others)} may approve",
                 "whoever gives a command does not approve it: name more persons, or want fewer approvals",
             )  # fmt: skip

@@ -29,7 +29,7 @@ def tables_of(data: bytes, where: str) -> dict[str, Any]:
         raise ConfigError(where, "not TOML that anybody meant", "see edge/contract/README.md") from error
 
 
-class Fields:
+class Table:
     """One table. Each call names a key, and gives something of the type even where ``problems`` now says why not.
 
     A key without a default must be there. ``problems`` are the whole file's.
@@ -126,14 +126,14 @@ class Fields:
             return []
         return list(found)
 
-    def tables(self, name: str, count_max: int) -> list[Fields]:
+    def tables(self, name: str, count_max: int) -> list[Table]:
         """A list of tables that is empty by default."""
         found = self._value(name, [], "")
         if not isinstance(found, list) or len(found) > count_max or not all(isinstance(entry, dict) for entry in found):
             self.wrong(name, f"found {_short(found)}", f"a list of up to {count_max} tables")
             return []
         return [
-            Fields(entry, where=self._where, at=f"{self._at}{name}[{i}].", problems=self.problems)
+            Table(entry, where=self._where, at=f"{self._at}{name}[{i}].", problems=self.problems)
             for i, entry in enumerate(found)
         ]
 

@@ -1,8 +1,9 @@
-"""Who stands behind a bundle: an Ed25519 signature (RFC 8032) over its hash, as ``signature.json`` beside the manifest.
+"""Who stands behind a bundle or a setpoint contract: an Ed25519 signature (RFC 8032) over its hash, in a file of JSON.
 
-The bundle's hash covers every byte that counts, so that is what is signed, behind words that keep the signature from
-meaning anything else. The file names the key by its fingerprint; only a key that the reader already trusts makes it
-worth something. Keys are PEM files as RFC 8410 has them, which openssl reads and writes.
+It is ``signature.json`` beside a bundle's manifest, ``ID.sig`` beside the contract ``ID.toml``. The hash covers every
+byte that counts, so that is what is signed, behind words that keep the signature from meaning anything else. The file
+names the key by its fingerprint; only a key that the reader already trusts makes it worth something. Keys are PEM files
+as RFC 8410 has them, which openssl reads and writes.
 
 What is here is the format. The mathematics are a library's, which whoever signs or verifies brings along.
 """
@@ -13,8 +14,10 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from edge.errors import BundleError, ConfigError
@@ -22,26 +25,35 @@ from edge.errors import BundleError, ConfigError
 SIGNATURE = "signature.json"
 FORMAT = 1
 ALGORITHM = "ed25519"
-_BYTES_MAX = 4096
+SIGNATURE_BYTES_MAX = 4096
 _KEY_FILE_BYTES_MAX = 8192
 _HEX = re.compile(r"^[0-9a-f]+$")
+_MAKE = "`babbitt gateway contract key` or `babbitt cloud key make`"
 _PUBLIC, _PRIVATE = "PUBLIC KEY", "PRIVATE KEY"
 # What DER (RFC 8410, sections 4 and 7) puts before the 32 bytes of a key.
 _DER = {_PUBLIC: bytes.fromhex("302a300506032b6570032100"), _PRIVATE: bytes.fromhex("302e020100300506032b657004220420")}
 
 
+class Kind(StrEnum):
+    """What is signed. Each is signed behind words of its own, lest a signature of one pass for one of another."""
+
+    BUNDLE = "bundle"
+    CONTRACT = "contract"
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """``signature`` (64 bytes) of the bundle with the hash ``bundle`` by the key with the fingerprint ``key``."""
+    """``signature`` (64 bytes) of what has the hash ``hash``, by the key with the fingerprint ``key``."""
 
-    bundle: str
+    hash: str
     key: str
     signature: bytes
+    kind: Kind = Kind.BUNDLE
 
 
-def signed_message(bundle: str) -> bytes:
-    """What is signed for the bundle with this hash (64 hex digits)."""
-    return f"babbitt bundle v1\n{bundle}\n".encode("ascii")
+def signed_message(found: str, kind: Kind = Kind.BUNDLE) -> bytes:
+    """What is signed for the bundle, or for what else, with the hash ``found`` (64 hex digits)."""
+    return f"babbitt {kind} v1\n{found}\n".encode("ascii")
 
 
 def fingerprint(public: bytes) -> str:
@@ -51,7 +63,7 @@ def fingerprint(public: bytes) -> str:
 
 def pack_signature(signature: Signature) -> bytes:
     told = {
-        "format": FORMAT, "algorithm": ALGORITHM, "bundle": signature.bundle, "key": signature.key,
+        "format": FORMAT, "algorithm": ALGORITHM, signature.kind.value: signature.hash, "key": signature.key,
         "signature": base64.b64encode(signature.signature).decode("ascii"),
     }  # fmt: skip
     return (json.dumps(told, sort_keys=True, indent=1) + "\n").encode("ascii")
@@ -62,29 +74,35 @@ def read_signature(folder: Path) -> Signature:
     path = folder / SIGNATURE
     try:
         with path.open("rb") as file:
-            data = file.read(_BYTES_MAX + 1)
+            data = file.read(SIGNATURE_BYTES_MAX + 1)
     except FileNotFoundError as error:
         hint = "have it signed by whoever trained it: `babbitt cloud sign BUNDLE --key FILE`"
         raise BundleError(str(folder), "is not signed", hint) from error
     except OSError as error:
         raise BundleError(str(path), f"cannot be read: {error.strerror}", "copy the whole bundle again") from error
     try:
-        return _parse(data)
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        return parse_signature(data, Kind.BUNDLE)
+    except ValueError as error:
         raise BundleError(str(path), f"is no signature: {error}", "sign the bundle again") from error
 
 
-def _parse(data: bytes) -> Signature:
-    if len(data) > _BYTES_MAX:
-        raise ValueError(f"more than {_BYTES_MAX} bytes")
-    told = json.loads(data)
-    if not isinstance(told, dict) or (told.get("format"), told.get("algorithm")) != (FORMAT, ALGORITHM):
-        raise ValueError(f"wanted format {FORMAT} with {ALGORITHM}")
-    bundle, key = str(told["bundle"]), str(told["key"])
-    signature = base64.b64decode(told["signature"], validate=True)
-    if not _HEX.match(bundle) or not _HEX.match(key) or len(signature) != 64:
+def parse_signature(data: bytes, kind: Kind) -> Signature:
+    """What ``pack_signature`` made of a signature of this ``kind``. Raises ``ValueError``."""
+    if len(data) > SIGNATURE_BYTES_MAX:
+        raise ValueError(f"more than {SIGNATURE_BYTES_MAX} bytes")
+    try:
+        told = json.loads(data)
+        if not isinstance(told, dict) or (told.get("format"), told.get("algorithm")) != (FORMAT, ALGORITHM):
+            raise ValueError(f"wanted format {FORMAT} with {ALGORITHM}")
+        if kind.value not in told:
+            raise ValueError(f"it is not that of a {kind}")
+        found, key = str(told[kind.value]), str(told["key"])
+        signature = base64.b64decode(told["signature"], validate=True)
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not _HEX.match(found) or not _HEX.match(key) or len(signature) != 64:
         raise ValueError("its hash, its key or its signature is none")
-    return Signature(bundle, key, signature)
+    return Signature(found, key, signature, kind)
 
 
 def public_pem(public: bytes) -> bytes:
@@ -95,6 +113,19 @@ def public_pem(public: bytes) -> bytes:
 def private_pem(seed: bytes) -> bytes:
     """A private key (its seed, 32 bytes) as a PEM file."""
     return _pem(_PRIVATE, seed)
+
+
+def write_pair(private: Path, public: Path, *, seed: bytes, key: bytes) -> str:
+    """Write ``seed`` as a new file of mode 0600, its public ``key`` beside; returns the fingerprint.
+
+    Raises ``ConfigError`` where one of the files exists or cannot be written.
+    """
+    for path in (private, public):
+        if path.exists():
+            raise ConfigError(str(path), "exists already", "name a new file: nothing replaces a lost key")
+    _write(private, private_pem(seed), 0o600)
+    _write(public, public_pem(key), 0o644)
+    return fingerprint(key)
 
 
 def read_public(path: Path) -> bytes:
@@ -119,6 +150,17 @@ def _pem(label: str, key: bytes) -> bytes:
     return f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n".encode("ascii")
 
 
+def _write(path: Path, data: bytes, mode: int) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise ConfigError(str(path), f"cannot be written: {error.strerror}", "name another file") from error
+
+
 def _read_key(path: Path, label: str) -> bytes:
     try:
         with path.open("rb") as file:
@@ -132,7 +174,7 @@ def _read_key(path: Path, label: str) -> bytes:
         der = b""
     if not der.startswith(_DER[label]) or len(der) != len(_DER[label]) + 32:
         what = "public" if label == _PUBLIC else "private"
-        raise ConfigError(str(path), f"is no {what} Ed25519 key (PEM)", "make a pair with `babbitt cloud key make`")
+        raise ConfigError(str(path), f"is no {what} Ed25519 key (PEM)", f"make a pair with {_MAKE}")
     return der[len(_DER[label]) :]
 
 

@@ -1,15 +1,46 @@
-"""Setpoint contracts for tests."""
+"""Setpoint contracts for tests, and commands under them, signed by keys that everybody knows."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+from dataclasses import replace
+from typing import Any
 
-KEYS = {name: bytes([i] * 32) for i, name in enumerate(("ada", "bob", "carol"), start=1)}
-"""Public keys as far as parsing goes: nothing is signed by them."""
+from nacl.signing import SigningKey
+
+from edge.contract.commands import Command, Signed, signed_message
+from edge.contract.setpoint import SetpointContract, parse_contract
+from edge.contract.signature import fingerprint
+
+NAMES = ("ada", "bob", "carol", "mallory")
+KEYS = {name: SigningKey(hashlib.sha256(name.encode()).digest()) for name in NAMES}
 
 
 def key_of(name: str) -> str:
-    return base64.b64encode(KEYS[name]).decode("ascii")
+    return base64.b64encode(bytes(KEYS[name].verify_key)).decode("ascii")
+
+
+def sound(**changed: str) -> SetpointContract:
+    return parse_contract(contract_text(**changed).encode(), where="pump-1-speed.toml")
+
+
+def command_for(contract: SetpointContract, by: str = "ada", *approvers: str, **changed: Any) -> Command:
+    """A command of 2500 1/min for an hour, given by ``by`` and approved by the others."""
+    command = Command(
+        gateway=contract.gateway, order=1, contract=contract.hash, asset=contract.asset, tag=contract.tag, value=2500.0,
+        issued_ns=contract.valid_from_ns + 10**9, expires_ns=contract.valid_from_ns + 3601 * 10**9, by=by,
+        why="less wear",
+    )  # fmt: skip
+    command = replace(command, **changed)
+    return replace(command, signed=tuple(signed_by(command, name) for name in (by, *approvers) if name))
+
+
+def signed_by(command: Command, name: str) -> Signed:
+    key = KEYS[name]
+    signature = bytes(key.sign(signed_message(command)).signature)
+    made = base64.b64encode(signature).decode("ascii")
+    return Signed(fingerprint(bytes(key.verify_key)), command.issued_ns, made)
 
 
 def contract_text(**changed: str) -> str:
