@@ -59,7 +59,8 @@ def detail(
     if row is None:
         return None
     backlog = next(g.backlog_readings for g in reader.gateways() if g.gateway == gateway)
-    alarms = [*own.get(row.id, ()), *(alarm for _, alarm in reader.standing(row.id))]
+    told = (*reader.standing(row.id), *reader.held_calm(row.id))
+    alarms = [*own.get(row.id, ()), *(alarm for _, alarm in told)]
     seen = glance(row, alarms, backlog)
     latest = tuple(_latest(row, found) for found in reader.latest(row.id))
     return AssetDetail(

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from cloud.store.reader import Reader
 from cloud.store.rows import AssetRow, GatewayRow, GlanceRow, Stats
-from edge.contract.types import Alarm, Priority, Urgency, Verdict
+from edge.contract.types import Alarm, Held, Priority, Urgency, Verdict
 
 Raised = Mapping[int, tuple[Alarm, ...]]
 """Alarms that no gateway raised, by asset id."""
@@ -21,7 +21,8 @@ PRIORITY_RANK = {Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 class Glance:
     """One asset as the overview shows it. ``healths`` are its newest figures, oldest first, for a small curve.
 
-    ``backlog_readings`` is what its gateway still has to send, of all of its assets.
+    ``backlog_readings`` is what its gateway still has to send, of all of its assets. ``held`` are the alarms that are
+    kept from people, which are not among ``alarms``.
     """
 
     gateway: str
@@ -35,6 +36,7 @@ class Glance:
     last_read_ns: int
     backlog_readings: int
     healths: tuple[float, ...]
+    held: tuple[Alarm, ...] = ()
 
     @property
     def health(self) -> float | None:
@@ -57,7 +59,7 @@ def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
     gateways = reader.gateways()
     backlog = {gateway.gateway: gateway.backlog_readings for gateway in gateways}
     alarms: dict[int, list[Alarm]] = {asset_id: list(raised) for asset_id, raised in own.items()}
-    for asset_id, alarm in reader.standing():
+    for asset_id, alarm in (*reader.standing(), *reader.held_calm()):
         alarms.setdefault(asset_id, []).append(alarm)
     # A gateway is an asset of its own by its alarms alone: it has a card while one of them stands.
     shown = [row for row in reader.glances() if row.asset != row.gateway or row.id in alarms]
@@ -67,14 +69,16 @@ def overview(reader: Reader, now_ns: int, own: Raised = NO_ALARMS) -> Overview:
 
 def glance(row: AssetRow | GlanceRow, alarms: list[Alarm], backlog_readings: int) -> Glance:
     record, verdict = row.record, row.verdict
+    ranked = sorted(alarms, key=_gravest_first)
     return Glance(
         gateway=row.gateway, asset=row.asset,
         name=(record.name if record else "") or row.asset,
         asset_class=record.asset_class if record else "",
         period_ms=record.period_ms if record else 1000,
         urgency=verdict.urgency if verdict else Urgency.UNKNOWN,
-        verdict=verdict, alarms=tuple(sorted(alarms, key=_gravest_first)), last_read_ns=row.last_read_ns,
-        backlog_readings=backlog_readings, healths=row.healths,
+        verdict=verdict, alarms=tuple(alarm for alarm in ranked if alarm.held is Held.NOT),
+        last_read_ns=row.last_read_ns, backlog_readings=backlog_readings, healths=row.healths,
+        held=tuple(alarm for alarm in ranked if alarm.held is not Held.NOT),
     )  # fmt: skip
 
 

@@ -95,6 +95,17 @@ class Reader:
         )
         return [(row[0], msgspec.json.decode(row[1], type=Alarm)) for row in rows]
 
+    def held_calm(self, asset: int | None = None) -> list[tuple[int, Alarm]]:
+        """Alarms that are normal and held back all the same, by asset id: ``standing`` has those that are not."""
+        where, values = ("AND asset=?", (asset,)) if asset is not None else ("", ())
+        # A quotation mark within a text is escaped there: this is the field's name and nothing else.
+        rows = self._all(
+            """SELECT asset, record FROM alarm WHERE state = ? AND instr(record, '"held":"') > 0"""
+            f""" AND instr(record, '"held":""') = 0 {where} ORDER BY at_ns DESC""",
+            (str(AlarmState.NORMAL), *values),
+        )
+        return [(row[0], msgspec.json.decode(row[1], type=Alarm)) for row in rows]
+
     def alarm_changes(self, asset: int, *, limit: int) -> list[Alarm]:
         """The latest changes of an asset's alarms, newest first."""
         rows = self._all("SELECT record FROM alarm_change WHERE asset=? ORDER BY at_ns DESC LIMIT ?", (asset, limit))

@@ -139,7 +139,7 @@ def _glance(asset: Glance) -> dict[str, Any]:
         "gateway": asset.gateway, "asset": asset.asset, "name": asset.name, "class": asset.asset_class,
         "urgency": asset.urgency, "health": asset.health, "last_read_ns": asset.last_read_ns,
         "backlog_readings": asset.backlog_readings, "period_ms": asset.period_ms,
-        "verdict": verdict, "alarms": asset.alarms,
+        "verdict": verdict, "alarms": asset.alarms, "held_alarms": asset.held,
     }  # fmt: skip
 
 

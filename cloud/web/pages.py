@@ -52,6 +52,7 @@ def templates() -> jinja2.Environment:
         "unit",
         "quality",
         "state",
+        "holding",
         "clock",
         "span",
     ):
@@ -194,7 +195,7 @@ class Pages:
             self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths, found.bundles), view=found),
             self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
             self._fragment("record", "_record.html", _drawn(record), view=found, record=record),
-            self._fragment("alarms", "_alarms.html", glance.alarms, view=found),
+            self._fragment("alarms", "_alarms.html", (glance.alarms, glance.held), view=found),
             self._fragment("changes", "_changes.html", found.changes, view=found),
             self._fragment("latest", "_latest.html", found.latest, view=found),
             self._fragment("ledger", "_ledger.html", found.balance, view=found),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from edge.contract.types import Alarm, AlarmState, BundleStep, Quality, Tag, Urgency, Verdict, failure_chance
+from edge.contract.types import Alarm, AlarmState, BundleStep, Held, Quality, Tag, Urgency, Verdict, failure_chance
 
 URGENCY_WORDS = {
     Urgency.CRITICAL: "may fail within two days",
@@ -148,7 +148,27 @@ def quality(found: Quality) -> str:
 
 
 def state(alarm: Alarm) -> str:
-    return STATE_WORDS[alarm.state]
+    """An alarm's state with what lies beside it, but for what holds it: "acknowledged, latched until it is reset"."""
+    marks = [STATE_WORDS[alarm.state]]
+    if alarm.latched:
+        marks.append("latched until it is reset")
+    if alarm.first:
+        marks.append("the first of its group")
+    if alarm.repeats:
+        marks.append(f"called {alarm.repeats + 1} times")
+    return ", ".join(marks)
+
+
+def holding(alarm: Alarm) -> Markup:
+    """What keeps an alarm from people, by whom and why, where anything does; else who acknowledged it or reset it."""
+    by = Markup(" by {}").format(alarm.by) if alarm.by else ""
+    why = Markup(": {}").format(alarm.why) if alarm.why else ""
+    if alarm.held is Held.NOT:
+        return Markup("{}{}").format(by.strip(), why) if by else Markup("")
+    until = Markup(" until {}").format(clock(alarm.until_ns)) if alarm.until_ns else ""
+    if alarm.held is Held.SHELVED and not until:
+        until = " until it returns"
+    return Markup("{}{}{}{}").format(alarm.held.value, until, by, why)
 
 
 def age(at_ns: int, now_ns: int) -> Markup:
