@@ -298,7 +298,7 @@ def _check_enabling(path: Path, file: SiteFile, profiles: dict[str, Profile]) ->
     """A switch that enables writes and is not there would forbid them in silence, or be taken from a lamp."""
     if file.command is None:
         return
-    pins = {f"panel.{name}": pin for name, pin in msgspec.structs.asdict(file.panel).items() if name.endswith("_gpio")}
+    pins = {f"panel.{key}": pin for key, pin in file.panel.pins().items()}
     tags = {asset.id: {p.tag for unit in asset.unit for p in profiles[unit.profile].point} for asset in file.asset}
     taken = pins if file.panel.kind == "pi" else {}
     for key, problem, hint in problems_of_enabling(file.command, pins=taken, tags=tags):
