@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -94,7 +95,8 @@ def test_what_must_not_or_cannot_be_written_is_refused_with_its_reason(serving: 
     image, points = image_and_points()
     only_read = Point(tag="only_read", function=3, address=0, type="uint16")
     absent = Point(tag="absent", function=3, address=9000, type="uint16", writable=True)
-    profile = profile_of([*points, only_read, absent])
+    narrow = Point(tag="narrow", function=3, address=0, type="uint16", writable=True, write_low=10, write_high=20)
+    profile = profile_of([*points, only_read, absent, narrow])
 
     async def scene() -> None:
         async with serving(image) as line:
@@ -108,6 +110,9 @@ def test_what_must_not_or_cannot_be_written_is_refused_with_its_reason(serving: 
                 ("t0", 65536, "does not fit into uint16"),
                 ("t0", "1", "is no number"),
                 ("t7", "manual", "is none of"),
+                ("narrow", 9.9, "below 10"),
+                ("narrow", 21, "above 20"),
+                ("narrow", math.nan, "below 10"),
             )
             for tag, value, words in wrong:
                 answer = await driver.write(peers.UNIT, profile, tag, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -39,7 +40,8 @@ class Point(Signal, frozen=True, kw_only=True):
     ``bcd16`` to ``bcd64`` hold a decimal digit in four bits. A ``string`` takes ``length`` registers of two ASCII
     characters, without the NULs and spaces around it. ``bit`` (0 the least significant) makes a bool of an unsigned
     integer, ``bits`` (the first and the last) a smaller unsigned integer. ``values`` gives words to raw numbers; the
-    value then is the word. Only a ``writable`` point may be written, with function 5 or 15, 6 or 16.
+    value then is the word. Only a ``writable`` point may be written, with function 5 or 15, 6 or 16; a number never
+    below ``write_low`` or above ``write_high`` (in its unit), the device's own limits.
     """
 
     function: Literal[1, 2, 3, 4]
@@ -52,6 +54,8 @@ class Point(Signal, frozen=True, kw_only=True):
     values: dict[int, str] = field(default_factory=dict)
     not_available: tuple[int, ...] = ()
     writable: bool = False
+    write_low: float | None = None
+    write_high: float | None = None
 
     @property
     def registers(self) -> int:
@@ -113,7 +117,7 @@ class ModbusProfile(AnyProfile, frozen=True, kw_only=True):
             if first > last:
                 yield f"`quirks.holes`: [{first}, {last}] ends before it begins", "a hole is [first, last], both in it"
         for i, point in enumerate(self.point):
-            for check in (_of_its_place, _of_its_type, _of_its_field, _of_its_meaning):
+            for check in (_of_its_place, _of_its_writing, _of_its_type, _of_its_field, _of_its_meaning):
                 for problem, hint in check(point, self.quirks):
                     yield f"`point[{i}]` ({point.tag}): {problem}", hint
 
@@ -134,6 +138,18 @@ def _of_its_place(point: Point, quirks: Quirks) -> Iterator[tuple[str, str]]:
         yield f"writable with {point.registers} registers", f"function 16 writes {WRITTEN_MAX} at most"
     if point.writable and point.function not in (1, 3):
         yield f"writable with function {point.function}", "only coils (1) and holding registers (3) can be written"
+
+
+def _of_its_writing(point: Point, quirks: Quirks) -> Iterator[tuple[str, str]]:  # noqa: ARG001
+    bounds = [bound for bound in (point.write_low, point.write_high) if bound is not None]
+    if not bounds:
+        return
+    if not point.writable:
+        yield "`write_low` or `write_high` of what is not writable", "add `writable = true`, or leave them out"
+    if point.type in ("bool", "string") or point.values:
+        yield "`write_low` or `write_high` of what is no number", "leave them out for bool, string and `values`"
+    if not all(math.isfinite(bound) for bound in bounds) or (len(bounds) == 2 and bounds[0] >= bounds[1]):
+        yield f"`write_low` and `write_high` are {' and '.join(f'{b:g}' for b in bounds)}", "finite numbers, low < high"
 
 
 def _of_its_type(point: Point, quirks: Quirks) -> Iterator[tuple[str, str]]:  # noqa: ARG001 - one form for all checks

@@ -26,6 +26,7 @@ def loaded(folder: Path, point: str, quirks: str = "") -> ModbusProfile:
     [
         ('function = 3\naddress = 7\ntype = "bcd32"\nscale = 0.01\nwritable = true', ""),
         ('function = 4\naddress = 7\ntype = "string"\nlength = 8\norder = "BADC"', ""),
+        ('function = 3\naddress = 7\ntype = "int16"\nwritable = true\nwrite_low = -20\nwrite_high = 80.5', ""),
         ('function = 4\naddress = 7\ntype = "uint16"\nbit = 15', ""),
         ('function = 4\naddress = 7\ntype = "uint32"\nbits = [16, 31]\nscale = 0.1', ""),
         ('function = 4\naddress = 7\ntype = "uint16"\nvalues = { 0 = "stopped", 1 = "running" }', ""),
@@ -55,6 +56,10 @@ def test_what_a_point_may_be(tmp_path: Path, point: str, quirks: str) -> None:
         ('function = 3\naddress = 7\ntype = "string"\nlength = 2\nscale = 2.0', "", "of what is no number"),
         ('function = 3\naddress = 7\ntype = "float32"\nvalues = { 0 = "a" }', "", "`values` with type float32"),
         ('function = 3\naddress = 7\ntype = "uint16"\nvalues = { 0 = "a", 1 = "a" }', "", "stands twice"),
+        ('function = 3\naddress = 7\ntype = "uint16"\nwrite_low = 1', "", "of what is not writable"),
+        ('function = 1\naddress = 7\ntype = "bool"\nwritable = true\nwrite_high = 1', "", "of what is no number"),
+        ('function = 3\naddress = 7\ntype = "int16"\nwritable = true\nwrite_low = 2\nwrite_high = 2', "", "low < high"),
+        ('function = 3\naddress = 7\ntype = "int16"\nwritable = true\nwrite_high = nan', "", "finite"),
         ('function = 3\naddress = 7\ntype = "uint16"\nvalues = { off = "a" }', "", "Expected `int`"),
         ('function = 3\naddress = 7\ntype = "int16"\nnot_available = [-1]', "", "-1 does not fit into int16.*0xffff"),
         ('function = 3\naddress = 7\ntype = "int16"\nnot_available = [0x10000]', "", "does not fit into int16"),

@@ -1,0 +1,224 @@
+"""Whether a setpoint contract fits a site, and the folder in which a site's contracts lie.
+
+A contract is refused as a whole: bounds that a register cannot hold, a condition on a tag that nobody measures, or a
+figure that is read too seldom to be known in time, would show themselves only when a machine is about to be written to.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from edge.config.profiles.modbus import Point
+from edge.config.profiles.signal import Signal
+from edge.config.scans import scans
+from edge.config.site import Site
+from edge.contract.downlink import ContractDocument
+from edge.contract.setpoint import BYTES_MAX, SetpointContract, contract_hash, parse_contract
+from edge.contract.signature import SIGNATURE_BYTES_MAX
+from edge.contract.terms import TagRef
+from edge.errors import ConfigError
+from edge.registers import pack
+
+FILES_MAX = 64
+NAMED_MAX = 12
+_SINGLE = 2.0**-23
+"""The spacing of single-precision floats near 1."""
+
+Problem = tuple[str, str, str]
+"""Key, what is wrong, and what to do."""
+
+
+def contracts_folder(site: Site) -> Path:
+    """Where the site's contracts lie, whether there is such a folder or not."""
+    command = site.file.command
+    if command is not None and command.contracts:
+        return site.resolve(command.contracts)
+    return site.resolve(site.file.profiles or ".") / "contracts"
+
+
+def documents(site: Site) -> list[ContractDocument]:
+    """The contracts in the folder, by name, with their signatures: whatever they hold, and no more of it than allowed.
+
+    One without a file of a signature has an empty one.
+    """
+    folder = contracts_folder(site)
+    paths = sorted(path for path in folder.glob("*.toml") if path.is_file())[:FILES_MAX]
+    return [
+        ContractDocument(p.stem, _text(p, BYTES_MAX), _text(p.with_suffix(".sig"), SIGNATURE_BYTES_MAX)) for p in paths
+    ]
+
+
+def signed_contract(
+    document: ContractDocument, site: Site, signer: Callable[[str, bytes], str]
+) -> tuple[SetpointContract, str]:
+    """The contract of a document that fits ``site``, and the fingerprint of the key that signed it.
+
+    ``signer`` is ``Trust.signer_of_contract``. Raises ``ConfigError``, for what is not signed too.
+    """
+    data, where = document.text.encode("utf-8", "replace"), f"{document.name}.toml"
+    contract = parse_contract(data, where=where)
+    found = problems(contract, site, where=where)
+    if found:
+        raise found[0]
+    if not document.signature:
+        raise ConfigError(where, "is not signed", f"babbitt gateway contract sign {where} --key KEY --site SITE")
+    try:
+        return contract, signer(contract_hash(data), document.signature.encode("utf-8", "replace"))
+    except ValueError as error:
+        hint = "have it signed again, as it is, by a key of `command.contract_keys`"
+        raise ConfigError(where, str(error), hint) from error
+
+
+def problems(contract: SetpointContract, site: Site, *, where: str) -> list[ConfigError]:
+    """Everything about ``contract`` that does not fit ``site``; ``where`` names its file."""
+    found: list[Problem] = []
+    if Path(where).stem != contract.id:
+        found.append(("id", f"found {contract.id!r}", f"the file's name says {Path(where).stem!r}: name both alike"))
+    if contract.gateway != site.file.gateway.id:
+        found.append(("gateway", f"found {contract.gateway!r}", f"this site's is {site.file.gateway.id!r}"))
+    signals = _signals(site)
+    unknown = _unknown(TagRef(contract.tag, contract.asset), signals)
+    if unknown is not None:
+        found.append(unknown)
+    else:
+        found += _of_its_point(contract, signals[contract.asset])
+    for key, ref in _asked(contract):
+        trouble = _unknown(ref, signals)
+        if ref.asset == contract.asset and ref.asset not in signals:
+            continue  # It was said above.
+        if trouble is not None:
+            found.append((key, *trouble[1:]))
+        else:
+            found += _of_its_age(key, ref, contract, signals[ref.asset][ref.tag][1])
+    return [ConfigError(where, f"`{key}`: {problem}", hint) for key, problem, hint in found]
+
+
+def conflicts(contracts: Iterable[tuple[str, SetpointContract]]) -> list[ConfigError]:
+    """Contracts, each with its file's name, that would hold for one tag at one time, or bear one id."""
+    found = []
+    for (_, one), (where, other) in itertools.combinations(contracts, 2):
+        if one.hash == other.hash:
+            continue
+        if one.id == other.id and one.version == other.version:
+            hint = "raise `version` of the newer"
+            found.append(
+                ConfigError(where, f"`id`: another contract is {other.id!r} version {other.version} too", hint)
+            )
+        overlap = one.valid_from_ns < other.expires_ns and other.valid_from_ns < one.expires_ns
+        if one.id != other.id and (one.asset, one.tag) == (other.asset, other.tag) and overlap:
+            found.append(ConfigError(
+                where, f"`tag`: {one.id} allows writes to {one.asset}.{one.tag} in the same time",
+                "one tag has one contract at a time: end one before the other begins, or join them",
+            ))  # fmt: skip
+    return found
+
+
+_Signals = dict[str, dict[str, tuple[Signal, int]]]
+"""By asset and tag: what the signal is, and how often it is read (ms)."""
+
+
+def _signals(site: Site) -> _Signals:
+    return {
+        asset.id: {
+            point.tag: (point, scan.period_ms)
+            for unit in asset.unit
+            for scan in scans(unit, site.profiles[unit.profile])
+            for point in scan.profile.point
+        }
+        for asset in site.file.asset
+    }
+
+
+def _asked(contract: SetpointContract) -> Iterator[tuple[str, TagRef]]:
+    """The key of each tag that is asked about beside its own."""
+    for name, expressions in (("precondition", contract.precondition), ("abort", contract.abort)):
+        for i, expression in enumerate(expressions):
+            for ref in expression.tags:
+                yield f"{name}[{i}]", ref.at(contract.asset)
+    for i, regret in enumerate(contract.regret):
+        yield f"regret[{i}].tag", regret.tag.at(contract.asset)
+
+
+def _unknown(ref: TagRef, signals: _Signals) -> Problem | None:
+    if ref.asset not in signals:
+        return "asset", f"there is no asset {ref.asset!r}", _nearest(ref.asset, signals)
+    if ref.tag not in signals[ref.asset]:
+        return "tag", f"{ref.asset} has no tag {ref.tag!r}", _nearest(ref.tag, signals[ref.asset])
+    return None
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    more = ", …" if len(names) > NAMED_MAX else ""
+    return f"there are: {', '.join(names[:NAMED_MAX])}{more}"
+
+
+def _of_its_age(key: str, ref: TagRef, contract: SetpointContract, period_ms: int) -> Iterator[Problem]:
+    if key.startswith("regret"):
+        return
+    if period_ms > contract.fresh_s * 1000:
+        yield (
+            key, f"{ref} is read every {period_ms / 1000:g} s, and is not known any more after {contract.fresh_s:g} s",
+            "raise `fresh_s`, or read it more often",
+        )  # fmt: skip
+
+
+def _of_its_point(contract: SetpointContract, signals: dict[str, tuple[Signal, int]]) -> Iterator[Problem]:
+    """What the signal that it writes to says against it."""
+    signal, _ = signals[contract.tag]
+    if not getattr(signal, "writable", False):
+        writable = [tag for tag, (s, _) in signals.items() if getattr(s, "writable", False)]
+        hint = f"writable here: {', '.join(writable) or 'none'}; a profile says so by `writable = true`"
+        yield "tag", f"{contract.tag} of {contract.asset} is not writable", hint
+        return
+    assert isinstance(signal, Point)
+    if signal.type in ("bool", "string") or signal.values:
+        what = "words" if signal.values else signal.type
+        yield "tag", f"{contract.tag} holds {what}", "a contract is of a number"
+        return
+    if contract.unit != signal.unit:
+        yield "unit", f"found {contract.unit!r}", f"its profile has {signal.unit!r}"
+    for key, bound in (("low", contract.low), ("high", contract.high)):
+        yield from _of_its_bound(key, bound, signal)
+    step = _resolution(signal, contract)
+    if contract.tolerance < step / 2:
+        yield (
+            "tolerance", f"found {contract.tolerance:g}, and {contract.tag} is kept in steps of {step:g}",
+            f"{step / 2:g} or more, else what was written well reads back wrong",
+        )  # fmt: skip
+
+
+def _of_its_bound(key: str, bound: float, point: Point) -> Iterator[Problem]:
+    if point.write_low is not None and bound < point.write_low:
+        yield key, f"found {bound:g}", f"its profile lets nothing below {point.write_low:g} be written (`write_low`)"
+    elif point.write_high is not None and bound > point.write_high:
+        yield key, f"found {bound:g}", f"its profile lets nothing above {point.write_high:g} be written (`write_high`)"
+    else:
+        try:
+            pack(point, bound)
+        except (ValueError, OverflowError) as error:
+            yield key, f"found {bound:g}, which its register cannot hold: {error}", "stay within what it holds"
+
+
+def _resolution(point: Point, contract: SetpointContract) -> float:
+    """How far apart the values are that its registers can hold, in the tag's unit."""
+    if point.type == "float64":
+        return 0.0
+    if point.type == "float32":
+        return max(abs(contract.low - point.offset), abs(contract.high - point.offset)) * _SINGLE
+    return abs(point.scale)
+
+
+def _text(path: Path, bytes_max: int) -> str:
+    """What is in the file, a byte more than allowed where it holds more; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(bytes_max + 1).decode("utf-8", "replace")
+    except OSError:
+        return ""
