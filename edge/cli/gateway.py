@@ -14,9 +14,11 @@ import click
 from edge.cli.alarms import COMMANDS as ALARM_COMMANDS
 from edge.cli.certificate import certificate
 from edge.cli.check import check
+from edge.cli.contract import contract
 from edge.cli.doctor import doctor
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
+from edge.cli.order import command as order
 from edge.cli.page import page
 from edge.cli.panel import panel
 from edge.cli.pin import pin
@@ -46,6 +48,8 @@ for command in ALARM_COMMANDS:
 gateway.add_command(certificate)
 gateway.add_command(user)
 gateway.add_command(check)
+gateway.add_command(contract)
+gateway.add_command(order)
 gateway.add_command(doctor)
 gateway.add_command(rules)
 gateway.add_command(page)
