@@ -93,6 +93,7 @@ def problems(contract: SetpointContract, site: Site, *, where: str) -> list[Conf
             found.append((key, *trouble[1:]))
         else:
             found += _of_its_age(key, ref, contract, signals[ref.asset][ref.tag][1])
+    found += _of_its_words(contract, signals)
     return [ConfigError(where, f"`{key}`: {problem}", hint) for key, problem, hint in found]
 
 
@@ -167,6 +168,35 @@ def _of_its_age(key: str, ref: TagRef, contract: SetpointContract, period_ms: in
             key, f"{ref} is read every {period_ms / 1000:g} s, and is not known any more after {contract.fresh_s:g} s",
             "raise `fresh_s`, or read it more often",
         )  # fmt: skip
+
+
+def _of_its_words(contract: SetpointContract, signals: _Signals) -> Iterator[Problem]:
+    """A word that a tag never says would make an abort that never comes."""
+
+    def says(ref: TagRef) -> frozenset[str] | None:
+        signal = signals.get(ref.at(contract.asset).asset, {}).get(ref.tag)
+        return _words_of(signal[0]) if signal is not None else None
+
+    for name, expressions in (("precondition", contract.precondition), ("abort", contract.abort)):
+        for i, expression in enumerate(expressions):
+            for ref, text in expression.spoken:
+                words = says(ref)
+                if words is not None and text not in words:
+                    hint = f"it says: {', '.join(sorted(words))}" if words else "it is a number: compare it with one"
+                    yield f"{name}[{i}]", f"{ref} never says {text!a}", hint
+            for ref in expression.counted:
+                if words := says(ref):
+                    hint = f'compare it by `{ref} == "{min(words)}"`'
+                    yield f"{name}[{i}]", f"{ref} says words, and is no number", hint
+
+
+def _words_of(signal: Signal) -> frozenset[str] | None:
+    """The words that it may say, none of a number; None where that cannot be told."""
+    values, kind = getattr(signal, "values", None), getattr(signal, "type", None)
+    if values:
+        words = frozenset(value for value in values.values() if isinstance(value, str))
+        return words if len(words) == len(set(values.values())) else None if words else frozenset()
+    return None if kind in (None, "string", "text") else frozenset()
 
 
 def _of_its_point(contract: SetpointContract, signals: dict[str, tuple[Signal, int]]) -> Iterator[Problem]:

@@ -79,7 +79,7 @@ def check(files: tuple[Path, ...], config: Path, as_json: bool) -> None:
     from edge.setpoint import conflicts
 
     site = load_site(config)
-    read = [(path, *checked(path, site)) for path in files]
+    read = [(path, *checked(path, site, now_ns=time.time_ns())) for path in files]
     found = [problem for *_, wrong in read for problem in wrong]
     found += conflicts([(str(path), one) for path, one, _ in read if one is not None])
     if as_json:
@@ -115,7 +115,7 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
     from edge.setpoint import conflicts
 
     site, signer = load_site(config), PrivateKey(private)
-    one, wrong = checked(file, site)
+    one, wrong = checked(file, site, now_ns=time.time_ns())
     wrong = wrong or conflicts([*neighbours(file, site), (str(file), one)] if one is not None else [])
     for problem in wrong:
         click.echo(str(problem), err=True)

@@ -12,7 +12,7 @@ from edge.contract.command_file import parse_command
 from edge.contract.commands import Command
 from edge.contract.downlink import ContractDocument
 from edge.contract.setpoint import BYTES_MAX, SetpointContract, parse_contract, read_contract
-from edge.contract.setpoint_words import bounds, span
+from edge.contract.setpoint_words import bounds, span, utc
 from edge.errors import BabbittError, ConfigError
 from edge.local_socket import ask
 from edge.setpoint import conflicts, contracts_folder, documents, problems, signed_contract
@@ -95,13 +95,19 @@ def read_file(path: Path, bytes_max: int) -> bytes:
         raise ConfigError(str(path), f"cannot be read: {error.strerror}", "name a file that exists") from error
 
 
-def checked(path: Path, site: Site) -> tuple[SetpointContract | None, list[ConfigError]]:
+def checked(path: Path, site: Site, *, now_ns: int) -> tuple[SetpointContract | None, list[ConfigError]]:
     """The contract, and everything that is wrong with it."""
     try:
         found, wrong = read_contract(read_file(path, BYTES_MAX), where=str(path))
     except ConfigError as error:
         return None, [error]
-    return found, wrong + (problems(found, site, where=str(path)) if found is not None else [])
+    if found is None:
+        return None, wrong
+    if found.expires_ns <= now_ns:
+        wrong.append(
+            ConfigError(str(path), f"`expires`: {utc(found.expires_ns)} is past", "say until when it is to hold")
+        )
+    return found, wrong + problems(found, site, where=str(path))
 
 
 def neighbours(file: Path, site: Site) -> Iterator[tuple[str, SetpointContract]]:

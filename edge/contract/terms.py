@@ -107,6 +107,21 @@ class Expression:
         """What it needs to know, each once, in order."""
         return tuple(dict.fromkeys(node for node in _walk(self.root) if isinstance(node, TagRef)))
 
+    @property
+    def spoken(self) -> tuple[tuple[TagRef, str], ...]:
+        """Each tag that is compared with a text, and the text."""
+        found = []
+        for node in _walk(self.root):
+            match node:
+                case Comparison(_, TagRef() as ref, Text(text)) | Comparison(_, Text(text), TagRef() as ref):
+                    found.append((ref, text))
+        return tuple(found)
+
+    @property
+    def counted(self) -> tuple[TagRef, ...]:
+        """Each tag whose value is taken for a number, or for true or false."""
+        return tuple(dict.fromkeys(_counted(self.root)))
+
     def holds(self, look: Look) -> bool | None:
         """Whether it is so, by what ``look`` says of each tag; None where that cannot be told."""
         return _truth(self.root, look)
@@ -181,19 +196,31 @@ def _text(node: Node, look: Look) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _counted(node: Node) -> Iterator[TagRef]:
+    match node:
+        case TagRef():
+            yield node
+        case Age() | Comparison(_, Text(), _) | Comparison(_, _, Text()):
+            return
+    for part in _parts(node):
+        yield from _counted(part)
+
+
 def _walk(node: Node) -> Iterator[Node]:
     yield node
+    for part in _parts(node):
+        yield from _walk(part)
+
+
+def _parts(node: Node) -> tuple[Node, ...]:
     match node:
         case All(terms) | AnyOf(terms):
-            inner: tuple[Node, ...] = terms
+            return terms
         case Comparison(_, left, right) | Arithmetic(_, left, right):
-            inner = (left, right)
+            return left, right
         case Age(of) | Absolute(of) | Negative(of) | Not(of):
-            inner = (of,)
-        case _:
-            inner = ()
-    for part in inner:
-        yield from _walk(part)
+            return (of,)
+    return ()
 
 
 # --- how it is written ------------------------------------------------------------------------------------------------

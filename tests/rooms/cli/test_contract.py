@@ -107,6 +107,7 @@ def test_check_tells_all_problems_of_all_files(plant: Path) -> None:
         assert words in result.stdout
     found = run(*arguments, "--site", "site.toml", "--json")
     assert [p["problem"][:6] for p in json.loads(found.stdout)["problems"]][:2] == ["`preco", "`low`:"]
+    assert "b.toml: `expires`: 2026-09-01 00:00 UTC is past" in result.stdout
     (folder / "c.toml").write_text(contract_text(id='"c"', **LIVE))
     result = run("contract", "check", CONTRACT, "own/contracts/c.toml", "--site", "site.toml")
     assert result.exit_code == 2
@@ -290,6 +291,9 @@ def gateway(plant: Path) -> Iterator[list[Command]]:
         async with answering(plant / "var/gateway/gateway.sock", {"command": command, "contracts": contracts}):
             ready.set()
             await stop.wait()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others, return_exceptions=True)
+            await asyncio.sleep(0)  # What they closed is closed in the loop's next round.
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()

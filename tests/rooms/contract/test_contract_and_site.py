@@ -26,6 +26,7 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
     assert not found(tmp_path)
     across = '["pump-2.running", "abs(pump-2.speed_rpm - speed_rpm) < 50 or not running", "age(pump-2.flow_m3_h) < 9"]'
     assert not found(tmp_path, precondition=across)
+    assert not found(tmp_path, abort='[\'not (mode == "remote" or "local" == pump-2.mode) and age(mode) < 5\']')
     assert not found(tmp_path, regret='[{ tag = "pump-2.power_kw", worse = "down", percent = 5 }]')
 
 
@@ -45,6 +46,10 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
         ({"abort": '["pump-3.running"]'}, "abort[0]", "did you mean pump-"),
         ({"abort": '["zzz > 1"]'}, "abort[0]", "there are: speed_setpoint_rpm, speed_rpm"),
         ({"regret": '[{ tag = "power_kv", worse = "up", percent = 1 }]'}, "regret[0].tag", "did you mean power_kw"),
+        ({"abort": '[\'mode == "remot"\']'}, "abort[0]", "never says 'remot' (it says: local, remote)"),
+        ({"abort": '[\'running or "a" != motor_temp_c\']'}, "abort[0]", "it is a number: compare it with one"),
+        ({"abort": '["abs(mode) > 1"]'}, "abort[0]",
+        'mode says words, and is no number (compare it by `mode == "local"`)'),
         ({"fresh_s": "0.5"}, "precondition[0]", "is read every 1 s, and is not known any more after 0.5 s"),
     ],
 )  # fmt: skip

@@ -69,6 +69,9 @@ def test_what_is_known_decides_and_what_is_not_gives_none(text: str, wanted: boo
 def test_it_names_the_tags_that_it_needs() -> None:
     expression = parse_expression("running and age(flow) < 5 or abs(pump-1.flow - flow) > 2 and running")
     assert expression.tags == (TagRef("running"), TagRef("flow"), TagRef("flow", "pump-1"))
+    expression = parse_expression('a == "x" or ("y" != f-1.b and age(c) > 1) or not d and -e + a > abs(d)')
+    assert expression.spoken == ((TagRef("a"), "x"), (TagRef("b", "f-1"), "y"))
+    assert expression.counted == (TagRef("d"), TagRef("e"), TagRef("a"))
     assert TagRef("flow").at("pump-1") == TagRef("flow", "pump-1").at("fan-2")
 
 
