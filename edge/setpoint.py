@@ -16,7 +16,7 @@ from edge.config.profiles.signal import Signal
 from edge.config.scans import scans
 from edge.config.site import Site
 from edge.contract.downlink import ContractDocument
-from edge.contract.setpoint import BYTES_MAX, SetpointContract, contract_hash, parse_contract
+from edge.contract.setpoint import BYTES_MAX, Regret, SetpointContract, contract_hash, parse_contract
 from edge.contract.signature import SIGNATURE_BYTES_MAX
 from edge.contract.terms import TagRef
 from edge.errors import ConfigError
@@ -24,6 +24,7 @@ from edge.registers import pack
 
 FILES_MAX = 64
 NAMED_MAX = 12
+READINGS_MIN = 4
 _SINGLE = 2.0**-23
 """The spacing of single-precision floats near 1."""
 
@@ -85,12 +86,14 @@ def problems(contract: SetpointContract, site: Site, *, where: str) -> list[Conf
         found.append(unknown)
     else:
         found += _of_its_point(contract, signals[contract.asset])
-    for key, ref in _asked(contract):
+    for key, ref, regret in _asked(contract):
         trouble = _unknown(ref, signals)
         if ref.asset == contract.asset and ref.asset not in signals:
             continue  # It was said above.
         if trouble is not None:
             found.append((key, *trouble[1:]))
+        elif regret is not None:
+            found += _of_its_mean(regret, key, *signals[ref.asset][ref.tag])
         else:
             found += _of_its_age(key, ref, contract, signals[ref.asset][ref.tag][1])
     found += _of_its_words(contract, signals)
@@ -133,14 +136,14 @@ def _signals(site: Site) -> _Signals:
     }
 
 
-def _asked(contract: SetpointContract) -> Iterator[tuple[str, TagRef]]:
-    """The key of each tag that is asked about beside its own."""
+def _asked(contract: SetpointContract) -> Iterator[tuple[str, TagRef, Regret | None]]:
+    """The key of each tag that is asked about beside its own, and the regret that it belongs to."""
     for name, expressions in (("precondition", contract.precondition), ("abort", contract.abort)):
         for i, expression in enumerate(expressions):
             for ref in expression.tags:
-                yield f"{name}[{i}]", ref.at(contract.asset)
+                yield f"{name}[{i}]", ref.at(contract.asset), None
     for i, regret in enumerate(contract.regret):
-        yield f"regret[{i}].tag", regret.tag.at(contract.asset)
+        yield f"regret[{i}].tag", regret.tag.at(contract.asset), regret
 
 
 def _unknown(ref: TagRef, signals: _Signals) -> Problem | None:
@@ -161,12 +164,20 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _of_its_age(key: str, ref: TagRef, contract: SetpointContract, period_ms: int) -> Iterator[Problem]:
-    if key.startswith("regret"):
-        return
     if period_ms > contract.fresh_s * 1000:
         yield (
             key, f"{ref} is read every {period_ms / 1000:g} s, and is not known any more after {contract.fresh_s:g} s",
             "raise `fresh_s`, or read it more often",
+        )  # fmt: skip
+
+
+def _of_its_mean(regret: Regret, key: str, signal: Signal, period_ms: int) -> Iterator[Problem]:
+    if _words_of(signal):
+        yield key, f"{regret.tag} says words, which have no mean", "name a figure"
+    if READINGS_MIN * period_ms > regret.over_s * 1000:
+        yield (
+            key, f"{regret.tag} is read every {period_ms / 1000:g} s: too seldom for a mean over {regret.over_s:g} s",
+            f"raise `over_s`, or read it more often: {READINGS_MIN} readings make a mean",
         )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
     Example:
       babbitt gateway contract sign own/contracts/pump-1-speed.toml --key engineer.pem --site site.toml
     """
-    from edge.cli.setpoints import checked, neighbours, why_untrusted, write_file
+    from edge.cli.setpoints import checked, neighbours, outdated, why_untrusted, write_file
     from edge.contract.setpoint_words import contract_words
     from edge.contract.signature import pack_signature
     from edge.keys import PrivateKey
@@ -116,7 +116,8 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
 
     site, signer = load_site(config), PrivateKey(private)
     one, wrong = checked(file, site, now_ns=time.time_ns())
-    wrong = wrong or conflicts([*neighbours(file, site), (str(file), one)] if one is not None else [])
+    if one is not None and not wrong:
+        wrong = outdated(one, site, file) + conflicts([*neighbours(file, site), (str(file), one)])
     for problem in wrong:
         click.echo(str(problem), err=True)
     if wrong or one is None:

@@ -126,6 +126,15 @@ def _bytes(document: ContractDocument) -> bytes:
     return document.text.encode("utf-8", "replace")
 
 
+def outdated(one: SetpointContract, site: Site, path: Path) -> list[ConfigError]:
+    """What the running gateway, if there is one, holds against the version."""
+    for held in (running_contracts(site) or {}).get("contracts", []):
+        if held["id"] == one.id and held["hash"] != one.hash and held["version"] >= one.version:
+            problem = f"`version`: found {one.version}, the running gateway holds version {held['version']}"
+            return [ConfigError(str(path), problem, "raise it: a gateway takes no lower one, and no other one alike")]
+    return []
+
+
 def why_untrusted(site: Site, contract: str, signature: bytes) -> str:
     """Why the site's gateway does not take the contract with this hash; empty where it does."""
     from edge.trust import contract_trust_of

@@ -281,7 +281,8 @@ def gateway(plant: Path) -> Iterator[list[Command]]:
         return {"id": took[-1].id, "step": "waiting", "words": "for 2 approvals"}
 
     def contracts() -> dict[str, Any]:
-        one = parse_contract((plant / CONTRACT).read_bytes(), where="x")
+        held = plant / "held.toml"
+        one = parse_contract((held if held.exists() else plant / CONTRACT).read_bytes(), where="x")
         here = {"id": one.id, "version": 1, "hash": one.hash, "asset": one.asset, "tag": one.tag, "unit": one.unit}
         more = {"low": one.low, "high": one.high, "mode": "approve", "expires_ns": one.expires_ns}
         other = here | more | {"id": "fan-1", "hash": "0" * 64, "asset": "fan-1"}
@@ -318,6 +319,19 @@ def test_list_tells_what_the_running_gateway_holds(gateway: list[Command]) -> No
     assert [(row["contract"], row["state"]) for row in rows] == [
         ("pump-1-speed", "in force"), ("fan-1", "in force, from the cloud"),
     ]  # fmt: skip
+    assert not gateway
+
+
+def test_a_changed_contract_wants_a_higher_version(plant: Path, gateway: list[Command]) -> None:
+    signing = ("contract", "sign", CONTRACT, "--key", "engineer.pem", "--site", "site.toml", "--yes")
+    done(*signing)
+    (plant / "held.toml").write_text((plant / CONTRACT).read_text())
+    (plant / CONTRACT).write_text(contract_text(**LIVE | {"high": "2900.0"}))
+    result = run(*signing)
+    assert "`version`: found 1, the running gateway holds version 1" in result.stderr
+    assert isinstance(result.exception, ConfigError)
+    (plant / CONTRACT).write_text(contract_text(**LIVE | {"high": "2900.0", "version": "2"}))
+    done(*signing)
     assert not gateway
 
 

@@ -50,6 +50,10 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
         ({"abort": '[\'running or "a" != motor_temp_c\']'}, "abort[0]", "it is a number: compare it with one"),
         ({"abort": '["abs(mode) > 1"]'}, "abort[0]",
         'mode says words, and is no number (compare it by `mode == "local"`)'),
+        ({"regret": '[{ tag = "mode", worse = "up", percent = 1 }]'}, "regret[0].tag",
+        "says words, which have no mean"),
+        ({"regret": '[{ tag = "power_kw", worse = "up", percent = 1, over_s = 3 }]'}, "regret[0].tag",
+        "every 1 s: too seldom"),
         ({"fresh_s": "0.5"}, "precondition[0]", "is read every 1 s, and is not known any more after 0.5 s"),
     ],
 )  # fmt: skip
