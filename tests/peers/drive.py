@@ -43,7 +43,8 @@ class Drive:
     """``registers`` are held by unit and address, for functions 3 and 4 alike; those in ``broken`` give an exception.
 
     ``heard`` is called with each write, and ``served`` with the unit, address and numbers of each read that is
-    answered. ``off_by`` is what ``OTHER`` adds, ``late_s`` how late ``LATE``, ``SLOW`` and ``RESETS`` are.
+    answered. ``off_by`` is what ``OTHER`` adds, ``late_s`` how late ``LATE``, ``SLOW`` and ``RESETS`` are, the last two
+    by ``later``.
     """
 
     registers: dict[tuple[int, int], int]
@@ -55,6 +56,7 @@ class Drive:
     log: list[Written] = field(default_factory=list)
     heard: Callable[[Written], None] = lambda _: None
     served: Callable[[int, int, tuple[int, ...]], None] = lambda *_: None
+    later: Callable[[float, Callable[[], None]], None] = lambda seconds, do: _later(seconds, do)
     port: int = 0
 
     def put(self, unit: int, address: int, *numbers: int) -> None:
@@ -118,7 +120,7 @@ class Drive:
                 take(tuple((number + self.off_by) % 65536 for number in written.numbers))
                 return done
             case "takes it a while later":
-                asyncio.get_running_loop().call_later(self.late_s, take, written.numbers)
+                self.later(self.late_s, lambda: take(written.numbers))
                 return done
         take(written.numbers)
         if self.manner == LATE:
@@ -127,8 +129,12 @@ class Drive:
             self.silent = True
             return None
         if self.manner == RESETS:
-            asyncio.get_running_loop().call_later(self.late_s, take, former)
+            self.later(self.late_s, lambda: take(former))
         return done
+
+
+def _later(seconds: float, do: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, do)
 
 
 @asynccontextmanager

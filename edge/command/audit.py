@@ -1,0 +1,60 @@
+"""The gateway's audit: each outcome is numbered, chained and kept with all that the room remembers, in one commit.
+
+So after a kill or a power cut at any instant the chain and what the room knows are of one moment. An outcome that must
+be on the disk before anything follows it is waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from edge.command.state import packed, restored
+from edge.contract.commands import Outcome
+from edge.contract.seal import Link, genesis_of_audit
+from edge.contract.types import Lane
+from edge.ports import Clock, Journal
+
+NAME = "command"
+WORDS_MAX = 300
+
+
+class Audit:
+    """Belongs to the event loop. ``kept`` is what is remembered; whoever changes it then enters an outcome, or keeps.
+
+    ``told`` is called with each outcome as it is entered; ``commit`` makes everything so far durable where it can, and
+    then says whether what was kept under the name is.
+    """
+
+    def __init__(
+        self, journal: Journal, gateway: str, *, clock: Clock, boot: str, commit: Callable[[str], Awaitable[bool]],
+        told: Callable[[Outcome], None],
+    ) -> None:  # fmt: skip
+        self._journal, self._clock, self._commit, self._told = journal, clock, commit, told
+        self.kept, link = restored(journal.kept(NAME), boot=boot, now_ns=clock.mono_ns())
+        self._link = link or Link(0, genesis_of_audit(gateway, journal.epoch))
+
+    def enter(self, outcome: Outcome) -> Outcome:
+        """The outcome, numbered and sealed, as it goes to the journal."""
+        if len(outcome.words) > WORDS_MAX:
+            outcome = replace(outcome, words=outcome.words[: WORDS_MAX - 1] + "…")
+        made = self._link.sealed(outcome)
+        self._link = self._link.after(made)
+        self._journal.record(made, lane=Lane.URGENT, kept=(NAME, self._state()))
+        self._told(made)
+        return made
+
+    async def durably(self, outcome: Outcome) -> bool:
+        """Enter it, and wait until it is on the disk; False where the disk does not take it."""
+        self.enter(outcome)
+        return await self._commit(NAME)
+
+    def keep(self, *, clean: bool = False) -> None:
+        """Have what is remembered kept without an outcome. ``clean``: none follows before the next start."""
+        self.kept.clean = clean
+        self._journal.keep(NAME, self._state())
+        self.kept.clean = False
+
+    def _state(self) -> bytes:
+        self.kept.number, self.kept.seal = self._link.number, self._link.seal
+        return packed(self.kept)

@@ -1,0 +1,273 @@
+"""The room: takes commands and contracts, keeps them in order, and has them carried out, one at a time for each tag.
+
+What is taken is decided here and now, with the cable cut, by contracts that lie here. Whatever comes may come again: a
+command is known by its id, and a second one of the same changes nothing but that signatures are added.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge.command.audit import Audit
+from edge.command.carrying import Carrying
+from edge.command.checks import ARRIVING, Check
+from edge.command.contracts import Contracts, Read
+from edge.command.enable import ByTag, Enable
+from edge.command.facts import Facts, place_of
+from edge.command.machine import Machine
+from edge.command.means import Means
+from edge.command.readings import Readings
+from edge.command.signatures import Verify, approvals_of, giver_of
+from edge.command.state import DIGITS, Kept, Waiting
+from edge.command.telling import Teller
+from edge.contract.commands import Command, CommandStep, Outcome
+from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
+from edge.contract.setpoint import SetpointContract, parse_contract
+from edge.contract.types import Batch
+from edge.errors import BabbittError
+from edge.ports import Clock, Journal
+
+WAITING_MAX = 64
+TICK_S = 0.25
+
+log = logging.getLogger("babbitt.command")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a command so far, by its id; ``step`` is empty where that is being decided."""
+
+    id: str
+    step: str
+    words: str
+
+
+class Guard:
+    """Belongs to the event loop. ``refused`` counts by the check that stood against a command."""
+
+    def __init__(
+        self, audit: Audit, journal: Journal, machine: Machine, *, gateway: str, assets: set[str], clock: Clock,
+        enable: Enable, enable_tags: Sequence[ByTag] = (), verify: Verify, read: Read,
+        checks: Mapping[str, Check] | None = None,
+    ) -> None:  # fmt: skip
+        self.refused: Counter[str] = Counter()
+        self._audit, self._clock, self._verify = audit, clock, verify
+        self._enable, self._enable_tags = enable, enable_tags
+        self._readings, self._means = Readings(), Means()
+        self._contracts = Contracts(audit, journal, clock=clock, gateway=gateway, read=read)
+        self._facts = Facts(
+            audit, self._contracts, self._readings, self._means, machine, enable=enable, clock=clock, gateway=gateway,
+            checks=checks,
+        )  # fmt: skip
+        self._teller = Teller(audit, clock, assets)
+        self._carrying = Carrying(audit, self._contracts, self._facts, machine, self._teller, clock)
+        self._busy: set[str] = set()
+        self._news = asyncio.Event()
+
+    def start(self, local: Sequence[ContractDocument]) -> None:
+        """``local`` are the contracts in the site's folder."""
+        self._contracts.start(local)
+        self._follow()
+
+    def close(self) -> None:
+        """No outcome follows before the next start."""
+        self._audit.keep(clean=True)
+        self._enable.close()
+
+    def change(self, assets: set[str]) -> None:
+        """The site has changed."""
+        self._teller.assets = assets
+
+    def observe(self, batch: Batch) -> None:
+        self._readings.observe(batch)
+        self._means.observe(batch)
+
+    async def run(self) -> None:
+        """Until cancelled; what a former run left unfinished first."""
+        self._busy = set()
+        async with asyncio.TaskGroup() as group:
+            for run in list(self._audit.kept.runs):
+                self._begin(group, place_of(run.command), self._carrying.resume(run))
+            while True:
+                self._round(group)
+                self._news.clear()
+                waking = asyncio.ensure_future(self._news.wait())
+                sleeping = asyncio.ensure_future(self._clock.sleep(TICK_S))
+                try:
+                    await asyncio.wait({waking, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waking.cancel()
+                    sleeping.cancel()
+
+    # What comes.
+
+    def receive(self, command: Command) -> Told:
+        """Take a command, or its further signatures, and say what became of it so far."""
+        kept, id_ = self._audit.kept, command.id
+        known = self._known(command, id_)
+        if known is not None:
+            return known
+        contract = self._contracts.of(command.contract)
+        giver = giver_of(command, contract, self._verify) if contract is not None else None
+        if giver is None and _print_of(command) in kept.decided:
+            return Told(id_, CommandStep.REFUSED, "it was refused before")
+        asked = self._facts.about(command, giver=giver.name if giver is not None else "")
+        refused = self._facts.refusal(asked, ARRIVING)
+        if giver is not None and contract is not None and command.gateway == contract.gateway:
+            # Nobody else's word may keep later commands out.
+            kept.order = max(kept.order, command.order)
+        if refused is None and len(kept.waiting) >= WAITING_MAX:
+            return Told(id_, "", f"{WAITING_MAX} commands wait already: give it again later")
+        if refused is not None:
+            self.refused[refused.check] += 1
+            step = CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
+            # A message that nobody signed must not stand for the command whose name it bears.
+            kept.decide(id_[:DIGITS] if giver is not None else _print_of(command), step)
+            self._audit.enter(self._teller.outcome(command, step, refused.words, by="gateway"))
+            return Told(id_, step, refused.words)
+        name = giver.name if giver is not None else ""
+        waiting = Waiting(command=replace(command, signed=command.signed[:1]), giver=name)
+        kept.waiting = [*kept.waiting, waiting]
+        self._approve(waiting, command)
+        self._news.set()
+        return Told(id_, "", "taken")
+
+    def _known(self, command: Command, id_: str) -> Told | None:
+        """What became of one that was here before; its signatures are added where it waits."""
+        kept = self._audit.kept
+        for waiting in kept.waiting:
+            if waiting.command.id == id_:
+                self._approve(waiting, command)
+                self._news.set()
+                return Told(id_, CommandStep.ADVISED if waiting.advised else CommandStep.WAITING, waiting.told)
+        for run in kept.runs:
+            if run.command.id == id_:
+                return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, run.why)
+        ended = kept.decided.get(id_[:DIGITS])
+        return Told(id_, ended, "it was decided before") if ended is not None else None
+
+    def _approve(self, waiting: Waiting, command: Command) -> None:
+        """Add the approvals that ``command`` bears, where they are genuine and new."""
+        contract = self._contracts.of(command.contract)
+        if contract is None:
+            return
+        same = replace(waiting.command, signed=(*waiting.command.signed[:1], *command.signed))
+        for person, signed in approvals_of(same, same.signed, contract, self._verify):
+            if person.name not in waiting.approvers:
+                waiting.approvers.append(person.name)
+                waiting.command = replace(waiting.command, signed=(*waiting.command.signed, signed))
+
+    # The port ``Orders``.
+
+    async def contracts(self, documents: Sequence[ContractDocument], withdrawn: Sequence[WithdrawnContract]) -> None:
+        for one in withdrawn:
+            self._contracts.withdraw(one)
+        for document in documents:
+            self._contracts.take(document, came_down=True)
+        self._follow()
+        self._news.set()
+
+    async def take(self, command: Command) -> None:
+        self.receive(command)
+
+    async def withdraw(self, command: WithdrawnCommand) -> None:
+        for waiting in self._audit.kept.waiting:
+            if waiting.command.id == command.command and place_of(waiting.command) not in self._busy:
+                self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, command.why, by=command.by)
+
+    def note(self, outcome: Outcome) -> None:
+        self._audit.enter(outcome)
+
+    # What waits.
+
+    def _round(self, group: asyncio.TaskGroup) -> None:
+        """Decide what can be decided now, in the order of arrival."""
+        self._contracts.expire()
+        now_ns = self._clock.wall_ns()
+        for waiting in list(self._audit.kept.waiting):
+            command, place = waiting.command, place_of(waiting.command)
+            if place in self._busy:
+                self._teller.waits(waiting, f"until the command before it for {place} is decided", by="gateway")
+            elif self._contracts.of(command.contract) is None:
+                words = self._contracts.why_not(command.contract)
+                self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, words)
+            elif self._clock.trusted() and now_ns >= command.expires_ns:
+                words = (
+                    "nobody acted in time" if waiting.advised else f"its time is over: {waiting.told or 'it waited'}"
+                )
+                self._teller.end_waiting(waiting, CommandStep.EXPIRED, words)
+            elif not waiting.advised and not self._lacks_approval(waiting):
+                self._begin(group, place, self._carrying.carry(waiting))
+
+    def _lacks_approval(self, waiting: Waiting) -> bool:
+        asked = self._facts.about(waiting.command, giver=waiting.giver, approvers=tuple(waiting.approvers))
+        lacking = self._facts.refusal(asked, ("approved",))
+        if lacking is None:
+            return False
+        by = waiting.approvers[-1] if waiting.approvers else waiting.giver
+        said = f"approved by {', '.join(waiting.approvers)}; " if waiting.approvers else ""
+        self._teller.waits(waiting, f"{said}{lacking.words}", by=by)
+        return True
+
+    def _begin(self, group: asyncio.TaskGroup, place: str, work: Any) -> None:
+        self._busy.add(place)
+
+        async def do() -> None:
+            try:
+                await work
+            finally:
+                self._busy.discard(place)
+                self._news.set()
+                self._follow()
+
+        group.create_task(do(), name=f"babbitt.command[{place}]")
+
+    def _follow(self) -> None:
+        """Know what is asked about by the contracts in force, and by those under which something is under way."""
+        running = {run.contract for run in self._audit.kept.runs}
+        begun = [parse_contract(text.encode(), where="contract of a command") for text in running]
+        every = [*self._contracts.every(), *begun]
+        self._readings.follow({tag for one in every for tag in one.needs} | {by.tag for by in self._enable_tags})
+        self._means.follow([(one.asset, regret) for one in every for regret in one.regret])
+
+    # What people ask.
+
+    async def answered(self, digest: str, *, done: bool, by: str, why: str) -> Told:
+        """The operator's word on an advice: it was done by hand, or it will not be. Raises ``BabbittError``."""
+        waiting = next((w for w in self._audit.kept.waiting if w.command.id == digest and w.advised), None)
+        if waiting is None:
+            raise BabbittError("advice", f"none waits that is called {digest[:16]}", "ask for `advice`")
+        step, words = await self._carrying.answered(waiting, done=done, by=by, why=why)
+        return Told(digest, step, words)
+
+    @property
+    def kept(self) -> Kept:
+        """What is remembered: to be looked at."""
+        return self._audit.kept
+
+    @property
+    def in_force(self) -> dict[str, SetpointContract]:
+        """By hash."""
+        return {one.hash: one for one in self._contracts.every()}
+
+    @property
+    def disabled(self) -> str:
+        """Why the enable input forbids; empty where it allows."""
+        return self._facts.disabled()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being decided or carried out."""
+        return not self._busy and not self._news.is_set()
+
+
+def _print_of(command: Command) -> str:
+    """Of a message with all its signatures: as many digits as are kept of a command's id."""
+    signed = "\n".join(f"{one.key} {one.at_ns} {one.signature}" for one in command.signed)
+    return hashlib.sha256(f"{command.id}\n{signed}".encode()).hexdigest()[:DIGITS]

@@ -1,0 +1,49 @@
+"""Who stands behind a command, by the keys that its contract names: whoever gave it, and whoever approved it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+
+from edge.contract.commands import Command, Signed, signed_message
+from edge.contract.setpoint import Person, SetpointContract
+
+Verify = Callable[[bytes, bytes, bytes], bool]
+"""Whether a signature (64 bytes, third) is that of a public key (32 bytes, first) of a message (second)."""
+
+
+def giver_of(command: Command, contract: SetpointContract, verify: Verify) -> Person | None:
+    """Whoever gave it: the first to sign, who may command."""
+    person = _signer(command, command.signed[0], contract, verify) if command.signed else None
+    return person if person is not None and "command" in person.may else None
+
+
+def approvals_of(
+    command: Command, signed: Sequence[Signed], contract: SetpointContract, verify: Verify
+) -> list[tuple[Person, Signed]]:
+    """Those of ``signed`` that approve: each person once, and never whoever gave it."""
+    giver = command.signed[0].key if command.signed else ""
+    giver_person = contract.person_of(giver)
+    found: dict[str, tuple[Person, Signed]] = {}
+    for one in signed:
+        person = _signer(command, one, contract, verify)
+        if person is None or "approve" not in person.may or person.name in found:
+            continue
+        if person.fingerprint == giver or (giver_person is not None and person.name == giver_person.name):
+            continue
+        found[person.name] = person, one
+    return list(found.values())
+
+
+def _signer(command: Command, signed: Signed, contract: SetpointContract, verify: Verify) -> Person | None:
+    person = contract.person_of(signed.key)
+    if person is None:
+        return None
+    try:
+        signature = base64.b64decode(signed.signature, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(signature) != 64 or not verify(person.key, signed_message(command), signature):
+        return None
+    return person

@@ -1,0 +1,118 @@
+"""What the room remembers over restarts and power cuts, as JSON that is kept with each outcome in one commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import msgspec
+
+from edge.command.history import Change
+from edge.contract.commands import Command
+from edge.contract.seal import Link
+
+DECIDED_MAX = 512
+"""So many ends of commands are remembered, so that one that comes again is told what became of it."""
+CONTRACTS_MAX = 256
+DIGITS = 16
+"""Of a command's id: enough that no two of those remembered are alike."""
+
+log = logging.getLogger("babbitt.command")
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """A command that was taken and is not decided yet. ``told`` is what it was last said to wait for.
+
+    ``advised``: it was shown to the operator, who alone acts.
+    """
+
+    command: Command
+    giver: str
+    approvers: list[str] = []
+    told: str = ""
+    advised: bool = False
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """A command that is being carried out; ``contract`` is the text under which it was begun.
+
+    ``stage``: ``writing`` until it is read back, ``watching``, then ``back`` while the value ``before`` is being put
+    back, as ``why`` says. ``means`` are those of the regretted figures before the write.
+    """
+
+    command: Command
+    contract: str
+    giver: str
+    value: float
+    before: float
+    stage: str = "writing"
+    why: str = ""
+    means: list[float | None] = []
+
+
+class Kept(msgspec.Struct, kw_only=True):
+    """Everything. ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it.
+
+    ``order`` is the highest order of a command that was genuine. ``decided``: the end of each command, by the first
+    digits of its id. ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried``
+    the highest order that was carried out there. ``versions``: of each contract's id the highest version and its hash.
+    ``contracts``: what became of each contract, by its hash; ``withdrawn`` are never taken again.
+    """
+
+    clean: bool = False
+    number: int = 0
+    seal: str = ""
+    boot: str = ""
+    order: int = 0
+    decided: dict[str, str] = {}
+    waiting: list[Waiting] = []
+    runs: list[Run] = []
+    changes: dict[str, list[Change]] = {}
+    carried: dict[str, int] = {}
+    versions: dict[str, tuple[int, str]] = {}
+    contracts: dict[str, str] = {}
+    withdrawn: list[str] = []
+
+    def decide(self, digits: str, step: str) -> None:
+        """Remember an end. The oldest are forgotten first: their orders are below ``order`` for good."""
+        self.decided[digits[:DIGITS]] = step
+        _bound(self.decided, DECIDED_MAX)
+
+    def note_contract(self, digest: str, step: str) -> None:
+        self.contracts.pop(digest, None)
+        self.contracts[digest] = step
+        _bound(self.contracts, CONTRACTS_MAX)
+
+
+def _bound(entries: dict[str, str], most: int) -> None:
+    while len(entries) > most:
+        entries.pop(next(iter(entries)))
+
+
+def packed(kept: Kept) -> bytes:
+    return msgspec.json.encode(kept)
+
+
+def restored(data: bytes | None, *, boot: str, now_ns: int) -> tuple[Kept, Link | None]:
+    """What a former run kept, with the audit's end to go on from; nothing, and None, where it kept nothing readable.
+
+    Its monotonic times mean nothing in another boot: then every write counts as made just now, which can only let the
+    next one wait for longer than it must.
+    """
+    if data is None:
+        return Kept(boot=boot), None
+    try:
+        kept = msgspec.json.decode(data, type=Kept)
+    except (msgspec.MsgspecError, ValueError) as error:
+        log.error("what was decided before is not known any more, no former command is taken up: %s", error)
+        return Kept(boot=boot), None
+    if kept.boot != boot:
+        kept.changes = {place: _just_now(changes, now_ns) for place, changes in kept.changes.items()}
+        kept.boot = boot
+    link = Link.resumed([kept.number, kept.seal], clean=kept.clean) if kept.seal else None
+    kept.clean = False
+    return kept, link
+
+
+def _just_now(changes: Iterable[Change], now_ns: int) -> list[Change]:
+    return [Change(now_ns, change.by) for change in changes]

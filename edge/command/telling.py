@@ -1,0 +1,56 @@
+"""Each step with a command as an ``Outcome``, with what the room remembers of it changed in the same breath."""
+
+from __future__ import annotations
+
+import re
+
+from edge.command.audit import Audit
+from edge.command.state import DIGITS, Run, Waiting
+from edge.contract.commands import Command, CommandStep, Outcome
+from edge.ports import Clock
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_STRANGE = "unknown"
+
+
+class Teller:
+    """Belongs to the event loop."""
+
+    def __init__(self, audit: Audit, clock: Clock, assets: set[str]) -> None:
+        self._audit, self._clock, self.assets = audit, clock, assets
+
+    def outcome(
+        self, command: Command, step: CommandStep, words: str, *, by: str, value: float | None = None,
+        before: float | None = None, read_back: float | None = None,
+    ) -> Outcome:  # fmt: skip
+        """``value`` is the command's where none is given."""
+        known = command.asset in self.assets
+        return Outcome(
+            asset=command.asset if known else _STRANGE, at_ns=self._clock.wall_ns(), command=command.id,
+            order=command.order, contract=command.contract,
+            tag=command.tag if _NAME.fullmatch(command.tag) else _STRANGE, step=step,
+            value=command.value if value is None else value, before=before, read_back=read_back, by=by, words=words,
+        )  # fmt: skip
+
+    def waits(self, waiting: Waiting, words: str, *, by: str) -> None:
+        """Once for each reason."""
+        if waiting.told != words:
+            waiting.told = words
+            self._audit.enter(self.outcome(waiting.command, CommandStep.WAITING, words, by=by))
+
+    def end_waiting(
+        self, waiting: Waiting, step: CommandStep, words: str, *, by: str = "gateway", before: float | None = None,
+        read_back: float | None = None,
+    ) -> None:  # fmt: skip
+        kept = self._audit.kept
+        kept.waiting = [one for one in kept.waiting if one is not waiting]
+        kept.decide(waiting.command.id[:DIGITS], step)
+        self._audit.enter(self.outcome(waiting.command, step, words, by=by, before=before, read_back=read_back))
+
+    def end_run(self, run: Run, step: CommandStep, words: str, *, read_back: float | None) -> None:
+        kept = self._audit.kept
+        kept.runs = [one for one in kept.runs if one is not run]
+        kept.decide(run.command.id[:DIGITS], step)
+        self._audit.enter(
+            self.outcome(run.command, step, words, by="gateway", before=run.before, read_back=read_back)
+        )  # fmt: skip
