@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -25,8 +26,9 @@ def contract() -> None:
     \b
     A key, its public half into the site file, a contract, its signature:
       babbitt gateway contract key engineer.pem
-      babbitt gateway contract check own/contracts/pump-1-speed.toml --site site.toml
-      babbitt gateway contract sign own/contracts/pump-1-speed.toml --key engineer.pem --site site.toml
+      babbitt gateway contract draft site.toml pump-1 speed_setpoint_rpm --person ada.pub
+      babbitt gateway contract check own/contracts/pump-1-speed-setpoint-rpm.toml --site site.toml
+      babbitt gateway contract sign own/contracts/pump-1-speed-setpoint-rpm.toml --key engineer.pem --site site.toml
     and in the site file:
       [command]
       contract_keys = ["engineer.pub"]
@@ -60,6 +62,49 @@ def key(file: Path, as_json: bool) -> None:
         return
     click.echo(f"key {fingerprint(public)}: {file} signs, {public_file} is for others")
     click.echo(f'in a contract: {{ name = "{file.stem}", key = "{text}", may = ["command", "approve"] }}')
+
+
+@contract.command()
+@click.argument("config", type=PATH)
+@click.argument("asset")
+@click.argument("tag")
+@click.option("--person", "persons", multiple=True, required=True, type=PATH, metavar="FILE.pub",
+              help="The public key of one who may command and approve, named as they are; give one each.")  # fmt: skip
+@click.option("--low", type=float, help="The least that may be written; by default the profile's `write_low`.")
+@click.option("--high", type=float, help="The most that may be written; by default the profile's `write_high`.")
+@click.option("--why", default="", help="What it is for, in a line.")
+@click.option("-o", "--out", type=PATH, help="By default ASSET-TAG.toml in the site's folder of contracts.")
+@JSON
+def draft(
+    config: Path, asset: str, tag: str, persons: tuple[Path, ...], low: float | None, high: float | None, why: str,
+    out: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Write a contract for TAG of ASSET to go on from: in mode shadow, in which nothing is written to the machine.
+
+    What the site knows is filled in; conditions, steps and times are the engineer's to say.
+
+    \b
+    Example:
+      babbitt gateway contract draft site.toml pump-1 speed_setpoint_rpm --person ada.pub --person bob.pub
+    """
+    from edge.cli.draft import draft as drafted
+    from edge.cli.setpoints import checked, write_file
+    from edge.setpoint import contracts_folder
+
+    site = load_site(config)
+    now = datetime.now(UTC)
+    name, text = drafted(site, asset, tag, low=low, high=high, persons=persons, why=why, now=now)
+    path = out or contracts_folder(site) / f"{name}.toml"
+    if path.exists():
+        raise ConfigError(str(path), "exists already", "name a new file by -o")
+    write_file(path, text.replace(f'"{name}"', f'"{path.stem}"', 1).encode())
+    _, wrong = checked(path, site, now_ns=time.time_ns())
+    if as_json:
+        click.echo(json.dumps({"file": str(path), "problems": [str(problem) for problem in wrong]}))
+        return
+    click.echo(f"{path}: a draft; say under which conditions, then sign it")
+    for problem in wrong:
+        click.echo(str(problem), err=True)
 
 
 @contract.command()

@@ -57,15 +57,18 @@ def contract_rows(site: Site, running: dict[str, Any] | None, *, now_ns: int) ->
 
 def contract_lines(rows: list[dict[str, Any]]) -> list[str]:
     """The same for a person."""
-    lines = [f"{'CONTRACT':22}{'TAG':32}{'BOUNDS':24}{'MODE':9}{'EXPIRES IN':12}{'SIGNED BY':18}AT THE GATEWAY"]
+    table = [("CONTRACT", "TAG", "BOUNDS", "MODE", "EXPIRES IN", "SIGNED BY", "AT THE GATEWAY")]
     for row in rows:
-        left = "–" if not row["tag"] else span(row["expires_in_s"]) if row["expires_in_s"] > 0 else "expired"
+        left = "" if not row["tag"] else span(row["expires_in_s"]) if row["expires_in_s"] > 0 else "expired"
         name = f"{row['contract']} v{row['version']}" if row["version"] else row["contract"]
-        tag = f"{row['asset']}.{row['tag']}" if row["tag"] else "–"
-        known = f"{name:21} {tag:31} {row['bounds'] or '–':23} {row['mode'] or '–':8} {left:11} "
-        lines.append(f"{known}{row['signed_by'] or '–':17} {row['state']}")
-        lines += [f"    not taken: {line}" for line in row["why_not"].splitlines()[:1]]
-        lines += row["why_not"].splitlines()[1:]
+        tag = f"{row['asset']}.{row['tag']}" if row["tag"] else ""
+        table.append((name, tag, row["bounds"], row["mode"], left, row["signed_by"], row["state"]))
+    widths = [max(len(cell or "–") for cell in column) for column in zip(*table, strict=True)]
+    lines = []
+    for cells, row in zip(table, [None, *rows], strict=True):
+        line = "  ".join(f"{cell or '–':{width}}" for cell, width in zip(cells, widths, strict=True))
+        lines.append(line.rstrip())
+        lines += [f"    not taken: {row['why_not']}"] if row and row["why_not"] else []
     return lines
 
 
@@ -149,6 +152,7 @@ def why_untrusted(site: Site, contract: str, signature: bytes) -> str:
 def write_file(path: Path, data: bytes) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:

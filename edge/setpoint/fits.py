@@ -183,7 +183,7 @@ def _of_its_point(contract: SetpointContract, signals: dict[str, tuple[Signal, i
         yield "unit", f"found {contract.unit!r}", f"its profile has {signal.unit!r}"
     for key, bound in (("low", contract.low), ("high", contract.high)):
         yield from _of_its_bound(key, bound, signal)
-    step = _resolution(signal, contract)
+    step = resolution(signal, contract.low, contract.high)
     if contract.tolerance < step / 2:
         yield (
             "tolerance", f"found {contract.tolerance:g}, and {contract.tag} is kept in steps of {step:g}",
@@ -203,10 +203,10 @@ def _of_its_bound(key: str, bound: float, point: Point) -> Iterator[Problem]:
             yield key, f"found {bound:g}, which its register cannot hold: {error}", "stay within what it holds"
 
 
-def _resolution(point: Point, contract: SetpointContract) -> float:
-    """How far apart the values are that its registers can hold, in the tag's unit."""
+def resolution(point: Point, low: float, high: float) -> float:
+    """How far apart the values are that its registers can hold between these, in the tag's unit."""
     if point.type == "float64":
         return 0.0
     if point.type == "float32":
-        return max(abs(contract.low - point.offset), abs(contract.high - point.offset)) * _SINGLE
+        return max(abs(low - point.offset), abs(high - point.offset)) * _SINGLE
     return abs(point.scale)

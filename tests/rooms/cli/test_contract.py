@@ -95,6 +95,28 @@ def test_a_key_is_made_once_and_its_public_half_is_ready_for_a_contract(plant: P
 MODE_AUTO = {"mode": '"auto"', "approvals": ""}
 
 
+def test_a_draft_checks_and_says_what_there_is_to_ask_about(plant: Path) -> None:
+    arguments = ("contract", "draft", "site.toml", "pump-2")
+    people = ("--person", "ada.pub", "--person", "bob.pub")
+    done(*arguments, "speed_setpoint_rpm", *people, "--low", "1200", "--high", "2950", "--why", 'as "slow" as can be')
+    path = plant / "own/contracts/pump-2-speed-setpoint-rpm.toml"
+    done("contract", "check", str(path), "--site", "site.toml")
+    contract = parse_contract(path.read_bytes(), where="x")
+    assert (contract.mode, contract.step_max, contract.unit, contract.why) == (
+        "shadow", 180.0, "1/min", 'as "slow" as can be'
+    )  # fmt: skip
+    assert [person.name for person in contract.person] == ["ada", "bob"]
+    assert "motor_temp_c, flow_m3_h" in path.read_text()
+    assert "exists already" in refused(*arguments, "speed_setpoint_rpm", *people, "--low", "1", "--high", "2")
+    assert "give --low and --high" in refused(*arguments, "torque_limit", *people)
+    assert "writable here: speed_setpoint_rpm" in refused(*arguments, "speed_rpm", *people)
+    assert "assets: pump-1, pump-2" in refused("contract", "draft", "site.toml", "pump-9", "x", *people)
+    told = json.loads(done(
+        *arguments, "torque_limit", *people, "--low", "0", "--high", "1.5", "-o", "own/contracts/t.toml", "--json"
+    ))  # fmt: skip
+    assert told == {"file": "own/contracts/t.toml", "problems": []}
+
+
 def test_check_tells_all_problems_of_all_files(plant: Path) -> None:
     folder = plant / "own/contracts"
     assert done("contract", "check", CONTRACT, "--site", "site.toml") == f"{CONTRACT}: pump-1-speed is sound\n"
