@@ -41,6 +41,8 @@ class Carrying:
         """Decide it now, and do what its contract's mode says."""
         command = waiting.command
         before, unread = await self._machine.read(command.asset, command.tag)
+        if all(one is not waiting for one in self._audit.kept.waiting):
+            return  # Withdrawn meanwhile.
         asked = self._facts.about(
             command, giver=waiting.giver, approvers=tuple(waiting.approvers), before=before, unread=unread
         )

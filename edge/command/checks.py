@@ -27,11 +27,11 @@ class Asked:
 
     ``contract`` is the one that the command names, where it is in force, else None, and ``no_contract`` says why.
     ``giver`` is whose signature the first is, empty where it is nobody's who may command; ``approvers`` are the names
-    of those who approved. ``order`` is the highest one that was taken before, ``carried`` the highest one that was
-    carried out on this tag. ``written`` is what the device would hold of the value, None where it can hold none of it.
-    ``before`` is what it holds now, None where that is not known. ``changes`` are the writes to this tag so far.
-    ``disabled`` says why the enable input forbids, and is empty where it allows. ``unmeasured`` names a regretted
-    figure that was not measured well enough before.
+    of those who approved. What was done is known from ``since_ns`` on. ``order`` is the highest one that was taken
+    before, ``carried`` the highest one that was carried out on this tag. ``written`` is what the device would hold of
+    the value, None where it can hold none of it. ``before`` is what it holds now, None where that is not known.
+    ``changes`` are the writes to this tag so far. ``disabled`` says why the enable input forbids, and is empty where it
+    allows. ``unmeasured`` names a regretted figure that was not measured well enough before.
     """
 
     command: Command
@@ -43,6 +43,7 @@ class Asked:
     no_contract: str = "no contract here has this hash"
     giver: str = ""
     approvers: tuple[str, ...] = ()
+    since_ns: int = 0
     order: int = 0
     carried: int = 0
     written: float | None = None
@@ -112,6 +113,12 @@ def _clock(asked: Asked) -> str:
 def _issued(asked: Asked) -> str:
     ahead_s = (asked.command.issued_ns - asked.wall_ns) / 1e9
     return f"it was given {ahead_s:.0f} s from now" if ahead_s > AHEAD_S_MAX else ""
+
+
+def _remembered(asked: Asked) -> str:
+    if asked.command.issued_ns >= asked.since_ns:
+        return ""
+    return "it was given before this gateway began to remember, so nobody knows whether it was done"
 
 
 def _expired(asked: Asked) -> str:
@@ -231,14 +238,16 @@ def _largest(asked: Asked) -> float:
 
 CHECKS: dict[str, Check] = {
     "gateway": _gateway, "contract": _contract, "place": _place, "signed": _signed, "clock": _clock, "issued": _issued,
-    "expired": _expired, "in force": _in_force, "order": _order, "superseded": _superseded, "bounds": _bounds,
-    "writable": _writable, "approved": _approved, "enabled": _enabled, "before": _before, "step": _step, "rate": _rate,
-    "dwell": _dwell, "preconditions": _preconditions, "aborts": _aborts, "measured": _measured,
+    "remembered": _remembered, "expired": _expired, "in force": _in_force, "order": _order, "superseded": _superseded,
+    "bounds": _bounds, "writable": _writable, "approved": _approved, "enabled": _enabled, "before": _before,
+    "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions, "aborts": _aborts,
+    "measured": _measured,
 }  # fmt: skip
 """By name, so that each can be told, and left out to see that a test misses it."""
 
 ARRIVING = (
-    "gateway", "contract", "place", "signed", "clock", "issued", "expired", "in force", "order", "bounds", "writable",
+    "gateway", "contract", "place", "signed", "clock", "issued", "remembered", "expired", "in force", "order", "bounds",
+    "writable",
 )  # fmt: skip
 BEFORE_WRITING = (
     "contract", "clock", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate", "dwell",

@@ -31,6 +31,7 @@ class Facts:
     ) -> None:  # fmt: skip
         self._audit, self._contracts, self._readings, self._means = audit, contracts, readings, means
         self._machine, self._enable, self._clock, self._gateway, self._checks = machine, enable, clock, gateway, checks
+        self._started_ns = clock.mono_ns()
 
     def about(
         self, command: Command, *, giver: str, approvers: tuple[str, ...] = (), before: float | None = None,
@@ -42,11 +43,18 @@ class Facts:
         return Asked(
             command=command, gateway=self._gateway, wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns(),
             trusted=self._clock.trusted(), contract=contract, no_contract=self._contracts.why_not(command.contract),
-            giver=giver, approvers=approvers, order=kept.order, carried=kept.carried.get(place, 0), written=written,
-            unwritable=unwritable, before=before, unread=unread, changes=tuple(kept.changes.get(place, ())),
+            giver=giver, approvers=approvers, since_ns=self._since_ns(), order=kept.order,
+            carried=kept.carried.get(place, 0), written=written, unwritable=unwritable, before=before,
+            unread=unread, changes=tuple(kept.changes.get(place, ())),
             look=self.look(contract) if contract is not None else _blind, disabled=self.disabled(),
             unmeasured=self._unmeasured(contract) if contract is not None else "",
         )  # fmt: skip
+
+    def _since_ns(self) -> int:
+        kept = self._audit.kept
+        if kept.since_ns == 0 and self._clock.trusted():
+            kept.since_ns = self._clock.wall_ns() - (self._clock.mono_ns() - self._started_ns)
+        return kept.since_ns
 
     def refusal(self, asked: Asked, names: tuple[str, ...]) -> Refusal | None:
         return refusal(asked, names, self._checks)

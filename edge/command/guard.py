@@ -177,9 +177,14 @@ class Guard:
         self.receive(command)
 
     async def withdraw(self, command: WithdrawnCommand) -> None:
-        for waiting in self._audit.kept.waiting:
-            if waiting.command.id == command.command and place_of(waiting.command) not in self._busy:
+        kept, wanted = self._audit.kept, command.command
+        for waiting in kept.waiting:
+            if waiting.command.id == wanted.id:
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, command.why, by=command.by)
+                return
+        if wanted.id[:DIGITS] not in kept.decided and all(run.command.id != wanted.id for run in kept.runs):
+            kept.decide(wanted.id[:DIGITS], CommandStep.WITHDRAWN)
+            self._audit.enter(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
 
     def note(self, outcome: Outcome) -> None:
         self._audit.enter(outcome)

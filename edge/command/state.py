@@ -51,15 +51,17 @@ class Run(msgspec.Struct, kw_only=True):
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """Everything. ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it.
+    """Everything since ``since_ns``, by the wall clock; 0 until that is trusted.
 
-    ``order`` is the highest order of a command that was genuine. ``decided``: the end of each command, by the first
-    digits of its id. ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried``
-    the highest order that was carried out there. ``versions``: of each contract's id the highest version and its hash.
-    ``contracts``: what became of each contract, by its hash; ``withdrawn`` are never taken again.
+    ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it. ``order`` is the
+    highest order of a command that was genuine. ``decided``: the end of each command, by the first digits of its id.
+    ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order
+    that was carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``:
+    what became of each contract, by its hash; ``withdrawn`` are never taken again.
     """
 
     clean: bool = False
+    since_ns: int = 0
     number: int = 0
     seal: str = ""
     boot: str = ""

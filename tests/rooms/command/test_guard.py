@@ -1,0 +1,633 @@
+"""One command at a real line: every end that it may have, and what reaches the machine on the way there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.command import ByTag
+from edge.command.guard import WAITING_MAX
+from edge.contract.commands import CommandStep as Step
+from edge.contract.commands import Signed
+from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
+from tests.peers import drive as peers
+from tests.rooms.command.rig import (
+    ENABLED,
+    FLOW,
+    PRESSURE,
+    RUNNING,
+    SETPOINT,
+    Rig,
+    S,
+    Switch,
+    contract_of,
+    contract_text,
+    rig_at,
+    signed,
+)
+
+Scene = Callable[[Rig], Awaitable[None]]
+
+
+def play(folder: Path, scene: Scene, *texts: str, **options: Any) -> Rig:
+    """The audit's chain holds afterwards, and no command has two ends."""
+
+    async def run() -> Rig:
+        async with rig_at(folder, *texts, **options) as rig:
+            await scene(rig)
+            outcomes = rig.audited()
+            ends = [one.command for one in outcomes if one.step.is_end and one.command]
+            assert len(ends) == len(set(ends))
+            return rig
+
+    return asyncio.run(run())
+
+
+class TestAtTheMachine:
+    def test_it_is_written_read_back_watched_and_kept(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert rig.steps(told) == [Step.WRITING, Step.EXECUTED, Step.KEPT]
+            assert (end.value, end.before, end.read_back) == (1250.0, 1200.0, 1250.0)
+            assert rig.written == [1250]
+
+        play(tmp_path, scene)
+
+    @pytest.mark.parametrize(
+        ("manner", "steps", "written", "stands", "words"),
+        [
+            (peers.DEAF, [Step.WRITING, Step.FAILED], [1250], 1200, "not taken: it stands at 1200, as before"),
+            (peers.REFUSES, [Step.WRITING, Step.FAILED], [1250], 1200, "as before (exception 0x04"),
+            (peers.LOSES, [Step.WRITING, Step.FAILED], [1250], 1200, "it stands at 1200, as before (no answer"),
+            (peers.MUTE, [Step.WRITING, Step.FAILED], [1250], 1250, "nobody knows whether 1250 stands or still 1200"),
+            (peers.LATE, [Step.WRITING, Step.EXECUTED, Step.KEPT], [1250], 1250, "watched"),
+            (peers.SLOW, [Step.WRITING, Step.EXECUTED, Step.KEPT], [1250], 1250, "watched"),
+            (
+                peers.RESETS, [Step.WRITING, Step.EXECUTED, Step.FAILED], [1250], 1200,
+                "somebody else, or the device, changed it: it stands at 1200, as before; it is left so",
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_device_that_misbehaves(
+        self, tmp_path: Path, manner: str, steps: list[Step], written: list[int], stands: int, words: str
+    ) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.drive.manner = manner
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert rig.steps(told) == steps
+            assert rig.written == written, "once, whatever it said"
+            assert rig.stands == stands
+            assert words in end.words
+
+        play(tmp_path, scene, timeout_ms=200 if manner == peers.LATE else 60)
+
+    def test_what_takes_another_value_is_put_back(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.drive.manner = peers.OTHER
+            rig.drive.heard = lambda written: setattr(
+                rig.drive, "manner", peers.OTHER if written.numbers == (1250,) else peers.HONEST
+            )
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert rig.steps(told) == [Step.WRITING, Step.WRITING, Step.FAILED]
+            assert rig.written == [1250, 1200]
+            assert "read back as 1257; 1200 stands again" in end.words
+            assert end.read_back == 1200.0
+
+        play(tmp_path, scene)
+
+    def test_what_cannot_be_put_back_is_tried_again_and_then_told(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.drive.manner = peers.OTHER
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert rig.written == [1250, 1200, 1200, 1200]
+            assert rig.steps(told) == [Step.WRITING] * 4 + [Step.FAILED], "none of them without a line before it"
+            assert "could not be put back: it stands at 1207" in end.words
+
+        play(tmp_path, scene)
+
+    def test_a_write_that_changes_nothing_is_one_all_the_same(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1200.0)
+            assert (await rig.ended(told)).step is Step.KEPT
+            assert rig.written == [1200]
+
+        play(tmp_path, scene)
+
+
+class TestTakenBack:
+    @pytest.mark.parametrize("after_s", [0.5, 29.0])
+    def test_an_abort(self, tmp_path: Path, after_s: float) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            await rig.pass_s(after_s)
+            rig.drive.put_float(1, PRESSURE, 6.5)
+            end = await rig.ended(told)
+            assert rig.steps(told) == [Step.WRITING, Step.EXECUTED, Step.WRITING, Step.ROLLED_BACK]
+            assert rig.written == [1250, 1200]
+            assert "`pressure > 6` aborts; 1200 stands again" in end.words
+            assert (end.before, end.read_back) == (1200.0, 1200.0)
+
+        play(tmp_path, scene)
+
+    def test_an_abort_that_cannot_be_told_for_too_long(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.put_float(1, PRESSURE, float("nan"))
+            began_ns = rig.clock.mono_ns()
+            end = await rig.ended(told)
+            assert end.step is Step.ROLLED_BACK
+            assert "it was not known whether `pressure > 6` holds: pressure is" in end.words
+            assert 4.0 < (rig.clock.mono_ns() - began_ns) / S < 9.0
+            assert rig.written == [1250, 1200]
+
+        play(tmp_path, scene, contract_text(blind_s=5.0))
+
+    def test_a_gap_shorter_than_that(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            for _ in range(4):
+                rig.drive.put_float(1, PRESSURE, float("nan"))
+                await rig.pass_s(3.0)
+                rig.drive.put_float(1, PRESSURE, 3.0)
+                await rig.pass_s(3.0)
+            assert (await rig.ended(told)).step is Step.KEPT
+
+        play(tmp_path, scene, contract_text(blind_s=5.0))
+
+    def test_the_enable_switch(self, tmp_path: Path) -> None:
+        switch = Switch()
+
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            switch.on = False
+            end = await rig.ended(told)
+            assert end.step is Step.ROLLED_BACK
+            assert "the enable switch is off; 1200 stands again" in end.words
+            refused = await rig.ended(rig.give(1210.0))
+            assert (refused.step, refused.words) == (Step.REFUSED, "the enable switch is off")
+            assert rig.written == [1250, 1200]
+
+        play(tmp_path, scene, enable=switch)
+
+    def test_a_tag_that_enables(self, tmp_path: Path) -> None:
+        by_tag = ByTag("fan-2", "enabled")
+
+        async def scene(rig: Rig) -> None:
+            rig.drive.put(2, ENABLED, 0)
+            await rig.pass_s(2.0)
+            refused = await rig.ended(rig.give(1250.0))
+            assert (refused.step, refused.words) == (Step.REFUSED, "fan-2.enabled does not enable writes")
+            rig.drive.broken.add((2, ENABLED))
+            await rig.pass_s(2.0)
+            refused = await rig.ended(rig.give(1250.0))
+            assert refused.words == "it is not known whether fan-2.enabled enables writes"
+            rig.drive.broken.clear()
+            rig.drive.put(2, ENABLED, 1)
+            await rig.pass_s(2.0)
+            assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
+
+        play(tmp_path, scene, enable=by_tag, enable_tags=[by_tag])
+
+    @pytest.mark.parametrize(("flow", "step"), [(94.0, Step.ROLLED_BACK), (96.0, Step.KEPT), (130.0, Step.KEPT)])
+    def test_a_figure_that_is_regretted(self, tmp_path: Path, flow: float, step: Step) -> None:
+        regret = [{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 10.0}]
+
+        async def scene(rig: Rig) -> None:
+            await rig.pass_s(12.0)
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.put_float(1, FLOW, flow)
+            end = await rig.ended(told)
+            assert end.step is step
+            if step is Step.ROLLED_BACK:
+                assert "flow went down by" in end.words
+                assert rig.written == [1250, 1200]
+
+        play(tmp_path, scene, contract_text(regret=regret))
+
+    def test_a_figure_that_was_never_measured_cannot_be_regretted_so_nothing_is_written(self, tmp_path: Path) -> None:
+        regret = [{"tag": "flow", "worse": "up", "percent": 5.0, "over_s": 60.0}]
+
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(1250.0))
+            assert end.step is Step.REFUSED
+            assert "flow was not measured well over the last 60 s" in end.words
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(regret=regret, watch_s=120.0))
+
+    def test_what_a_person_set_meanwhile_is_theirs(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.put(1, SETPOINT, 1111)
+            rig.drive.put_float(1, PRESSURE, 6.5)
+            end = await rig.ended(told)
+            assert end.step is Step.FAILED
+            assert end.words.endswith("it stands at 1111; it is left so")
+            assert rig.written == [1250]
+
+        play(tmp_path, scene)
+
+
+class TestModes:
+    def test_shadow_writes_nothing(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(1250.0))
+            assert (end.step, end.words) == (Step.SHADOWED, "it would have been written: 1250")
+            assert (await rig.ended(rig.give(1310.0))).step is Step.REFUSED, "as it would have been"
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="shadow"))
+
+    @pytest.mark.parametrize(
+        ("by_hand", "done", "step", "words"),
+        [
+            (1250, True, Step.KEPT, "done by hand. at last"),
+            (1249, True, Step.KEPT, "done by hand. at last"),
+            (1200, True, Step.FAILED, "done by hand, as Olga says; but it stands at 1200. at last"),
+            (1200, False, Step.REFUSED, "at last"),
+        ],
+    )
+    def test_an_advice_is_the_operators(self, tmp_path: Path, by_hand: int, done: bool, step: Step, words: str) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.ADVISED in rig.steps(told))
+            assert rig.of(told)[-1].words == "set it to 1250 by hand: less flow at night"
+            rig.drive.put(1, SETPOINT, by_hand)
+            await rig.guard.answered(told.id, done=done, by="Olga", why="at last")
+            end = await rig.ended(told)
+            assert (end.step, end.words, end.by) == (step, words, "Olga")
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="advise"))
+
+    def test_an_advice_that_nobody_answers_expires(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 40 * S))
+            assert (end.step, end.words) == (Step.EXPIRED, "nobody acted in time")
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="advise"))
+
+    def test_approval_is_that_of_others_each_once(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            command = rig.command(1250.0)
+            told = rig.guard.receive(command)
+            for names in (("Ada",), ("Dan",), ("Ben",), ("Ben", "Ben")):
+                rig.guard.receive(signed(command, *names))
+                await rig.pass_s(1.0)
+                assert rig.written == [], names
+            assert rig.of(told)[-1].words == "approved by Ben; 1 more approval is wanted"
+            rig.guard.receive(signed(command, "Cleo"))
+            assert (await rig.ended(told)).step is Step.KEPT
+            assert rig.written == [1250]
+            assert "approved by Ben, Cleo" in next(one.words for one in rig.of(told) if one.step is Step.WRITING)
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=2))
+
+    def test_it_may_come_with_its_approvals(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            assert (await rig.ended(rig.give(1250.0, "Ada", "Ben"))).step is Step.KEPT
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+    def test_what_nobody_approves_expires(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            command = rig.command(1250.0, expires_ns=rig.clock.wall_ns() + 40 * S)
+            told = rig.guard.receive(command)
+            end = await rig.ended(told)
+            assert (end.step, end.words) == (Step.EXPIRED, "its time is over: 1 more approval is wanted")
+            rig.guard.receive(signed(command, "Ben"))
+            await rig.pass_s(5.0)
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+    def test_an_approval_of_what_another_command_has_overtaken_comes_too_late(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            slow = rig.command(1210.0)
+            rig.guard.receive(slow)
+            quick = rig.give(1250.0, "Ada", "Ben")
+            await rig.ended(quick)
+            told = rig.guard.receive(signed(slow, "Ben"))
+            end = await rig.ended(told)
+            assert (end.step, rig.written) == (Step.REFUSED, [1250])
+            assert "given later, was carried out meanwhile" in end.words
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("value", "fields", "words"),
+        [
+            (1250.0, {"gateway": "gw-2"}, "it is for gateway 'gw-2', this is 'gw-1'"),
+            (1250.0, {"contract": "ab" * 32}, "no contract here has this hash"),
+            (1250.0, {"asset": "fan-2"}, "it is for fan-2.setpoint, its contract for pump-1.setpoint"),
+            (1250.0, {"tag": "pressure"}, "it is for pump-1.pressure, its contract for pump-1.setpoint"),
+            (999.0, {}, "999 is not within 1000 to 1500 /min"),
+            (1500.0000001, {}, "is not within 1000 to 1500 /min"),
+            (1301.0, {}, "from 1200 it is a step of 101, more than 100"),
+            (1e300, {}, "is not within"),
+            (-0.0, {}, "is not within"),
+        ],
+    )
+    def test_by_what_it_says(self, tmp_path: Path, value: float, fields: dict[str, Any], words: str) -> None:
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(value, **fields))
+            assert end.step is Step.REFUSED
+            assert words in end.words
+            assert rig.written == []
+
+        play(tmp_path, scene)
+
+    def test_by_its_times(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            now_ns = rig.clock.wall_ns()
+            late = await rig.ended(rig.give(1250.0, expires_ns=now_ns))
+            assert (late.step, late.words) == (Step.EXPIRED, "it expired 0 s ago")
+            early = await rig.ended(rig.give(1250.0, issued_ns=now_ns + 10 * S))
+            assert (early.step, early.words) == (Step.REFUSED, "it was given 10 s from now")
+            rig.clock.believed = False
+            unknown = await rig.ended(rig.give(1250.0))
+            assert "does not know what time it is" in unknown.words
+            assert rig.written == []
+
+        play(tmp_path, scene)
+
+    def test_by_its_signatures(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            whole = rig.command(1250.0)
+            altered = replace(whole, value=1260.0)
+            nobody = replace(whole, signed=())
+            stranger = replace(signed(replace(whole, signed=()), "Mallory"))
+            approver = signed(replace(whole, signed=()), "Ben")
+            other_key = replace(whole, signed=(replace(whole.signed[0], key=approver.signed[0].key),))
+            rubbish = replace(whole, signed=(Signed(whole.signed[0].key, 0, "A" * 88),))
+            for command in (altered, nobody, stranger, approver, other_key, rubbish):
+                told = rig.guard.receive(command)
+                assert "signature is that of nobody who may command" in told.words
+                assert rig.guard.receive(command).step == Step.REFUSED, "and once more, without another line"
+            assert len([one for one in rig.told if one.step is Step.REFUSED]) == 6
+            # None of these stands in the way of the one that was meant.
+            told = rig.guard.receive(whole)
+            await rig.until(lambda: Step.KEPT in rig.steps(told))
+            assert rig.written == [1250]
+
+        asyncio.run(_unchecked(tmp_path, scene))
+
+    def test_what_comes_again_changes_nothing(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            command = rig.command(1250.0)
+            told = rig.guard.receive(command)
+            for _ in range(40):
+                again = rig.guard.receive(command)
+                await rig.pass_s(1.0)
+            assert (again.id, again.step) == (told.id, Step.KEPT)
+            assert rig.written == [1250]
+
+        play(tmp_path, scene)
+
+    def test_a_lower_order_that_comes_later(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            early = rig.command(1210.0)
+            await rig.ended(rig.give(1250.0))
+            await rig.pass_s(30.0)
+            end = await rig.ended(rig.guard.receive(early))
+            assert end.step is Step.REFUSED
+            assert end.words == "its order is 1, and 2 has been here: replayed, or out of order"
+            assert rig.written == [1250]
+
+        play(tmp_path, scene)
+
+    def test_by_dwell_and_rate(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            assert (await rig.ended(rig.give(1290.0))).step is Step.KEPT
+            soon = await rig.ended(rig.give(1300.0))
+            assert soon.words.startswith("the last write was 5."), soon.words
+            await rig.pass_s(15.0)
+            assert (await rig.ended(rig.give(1200.0))).step is Step.KEPT
+            await rig.pass_s(15.0)
+            moved = await rig.ended(rig.give(1250.0))
+            assert "with 180 in the last minute it would change by 230, more than 200 a minute" in moved.words
+            await rig.pass_s(25.0)
+            assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
+            assert rig.written == [1290, 1200, 1250]
+
+        play(tmp_path, scene, contract_text(watch_s=5.0))
+
+    @pytest.mark.parametrize(
+        ("harm", "words"),
+        [
+            (lambda drive: drive.put(1, RUNNING, 0), "`running` does not hold"),
+            (lambda drive: drive.put_float(1, PRESSURE, 0.5), "`pressure > 1` does not hold"),
+            (
+                lambda drive: drive.put_float(1, PRESSURE, float("nan")),
+                "it is not known whether `pressure > 1` holds: pressure is 2 s old",
+            ),
+            (lambda drive: drive.put_float(1, PRESSURE, 7.0), "`pressure > 6`, which aborts, holds or is not known"),
+            (lambda drive: drive.broken.add((1, SETPOINT)), "what stands now cannot be read: exception 0x04"),
+        ],
+    )  # fmt: skip
+    def test_by_how_things_are(self, tmp_path: Path, harm: Callable[[peers.Drive], None], words: str) -> None:
+        async def scene(rig: Rig) -> None:
+            harm(rig.drive)
+            await rig.pass_s(2.0)
+            end = await rig.ended(rig.give(1250.0))
+            assert end.step is Step.REFUSED
+            assert words in end.words
+            assert rig.written == []
+
+        play(tmp_path, scene)
+
+    def test_a_value_between_what_the_register_holds(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(1250.4))
+            assert "the device would hold 1250 of it, further off than the tolerance 0.1" in end.words
+            end = await rig.ended(rig.give(1500.4))
+            assert "1500.4 is not within" in end.words
+
+        play(tmp_path, scene, contract_text(tolerance=0.1))
+
+    def test_a_value_that_the_register_rounds_out_of_bounds(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            end = await rig.ended(rig.give(1250.6))
+            assert (end.step, end.words) == (Step.REFUSED, "1251 is not within 1000 to 1250.6 /min")
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(high=1250.6))
+
+    def test_more_than_may_wait_are_not_taken(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            for _ in range(WAITING_MAX):
+                assert rig.give(1210.0).words == "taken"
+            command = rig.command(1210.0)
+            told = rig.guard.receive(command)
+            assert (told.step, told.words) == ("", "64 commands wait already: give it again later")
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+
+class TestAtTheLastMoment:
+    def test_nothing_goes_out_that_is_not_on_the_disk(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.journal._connection.execute("PRAGMA query_only = 1")
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert "the audit could not be put on the disk, so nothing was written" in end.words
+            assert rig.written == []
+            rig.journal._connection.execute("PRAGMA query_only = 0")
+            await rig.pass_s(30.0)
+            assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
+
+        play(tmp_path, scene)
+
+    @pytest.mark.parametrize("what", ["clock", "switch", "contract", "interlock", "expiry"])
+    def test_what_changed_while_it_was_put_on_the_disk(self, tmp_path: Path, what: str) -> None:
+        switch = Switch()
+
+        async def scene(rig: Rig) -> None:
+            commit = rig.audit._commit
+
+            async def meanwhile(name: str) -> bool:
+                done = await commit(name)
+                if what == "clock":
+                    rig.clock.believed = False
+                elif what == "switch":
+                    switch.on = False
+                elif what == "contract":
+                    rig.guard._contracts.withdraw(WithdrawnContract(next(iter(rig.guard.in_force)), "Ada", "wrong"))
+                elif what == "expiry":
+                    rig.clock.set_wall(rig.clock.wall_ns() + 601 * S)
+                else:
+                    rig.drive.put(1, RUNNING, 0)
+                    await rig.clock.sleep(2.0)
+                return done
+
+            rig.audit._commit = meanwhile
+            told = rig.give(1250.0)
+            end = await rig.ended(told)
+            assert rig.steps(told) == [Step.WRITING, Step.FAILED]
+            assert "nothing was written: " in end.words
+            assert rig.written == []
+
+        play(tmp_path, scene, enable=switch)
+
+
+class TestContracts:
+    def test_one_after_the_other_on_one_tag(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            first, second = rig.give(1250.0), rig.give(1240.0)
+            await rig.pass_s(5.0)
+            assert rig.written == [1250]
+            assert rig.of(second)[-1].words == "until the command before it for pump-1.setpoint is decided"
+            assert (await rig.ended(second)).step is Step.KEPT
+            assert rig.steps(first)[-1] is Step.KEPT
+            assert rig.written == [1250, 1240]
+
+        play(tmp_path, scene)
+
+    def test_two_tags_side_by_side(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            hashes = {one.asset: one.hash for one in rig.guard.in_force.values()}
+            pump = rig.give(1250.0, contract=hashes["pump-1"])
+            fan = rig.give(1240.0, contract=hashes["fan-2"], asset="fan-2")
+            await rig.pass_s(3.0)
+            assert [(one.unit, one.numbers) for one in rig.drive.log] == [(1, (1250,)), (2, (1240,))]
+            assert (await rig.ended(pump)).step is (await rig.ended(fan)).step is Step.KEPT
+
+        play(tmp_path, scene, contract_text(), contract_text(id="fan-speed", asset="fan-2"))
+
+    def test_one_that_is_withdrawn_takes_what_waits_with_it(self, tmp_path: Path) -> None:
+        text = contract_text(mode="approve", approvals=1)
+
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.pass_s(1.0)
+            withdrawn = WithdrawnContract(contract_of(text).hash, "Ada", "the pump is being replaced")
+            await rig.guard.contracts([], [withdrawn])
+            await rig.guard.contracts([ContractDocument("again", text, "")], [])
+            end = await rig.ended(told)
+            assert (end.step, end.words) == (Step.WITHDRAWN, "its contract was withdrawn")
+            assert not rig.guard.in_force
+            assert [one.step for one in rig.told if not one.command] == [Step.ACCEPTED, Step.WITHDRAWN]
+
+        play(tmp_path, scene, text)
+
+    def test_a_higher_version_replaces_and_no_lower_one_comes_back(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            old = rig.command(1250.0)
+            texts = [contract_text(version=3, high=1400.0), contract_text(version=2), contract_text(version=3)]
+            for text in texts:
+                await rig.guard.contracts([ContractDocument("one", text, "")], [])
+            assert [one.version for one in rig.guard.in_force.values()] == [3]
+            steps = [(one.step, one.words) for one in rig.told if not one.command][1:]
+            assert [step for step, _ in steps] == [Step.WITHDRAWN, Step.ACCEPTED, Step.REFUSED, Step.REFUSED]
+            assert steps[2][1] == "version 3 of pump-speed has been here"
+            assert "a change wants a higher one" in steps[3][1]
+            assert rig.guard.receive(old).words == "its contract was withdrawn"
+
+        play(tmp_path, scene)
+
+    def test_one_whose_time_is_over(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 10**18)
+            await rig.until(lambda: Step.WAITING in rig.steps(told))
+            rig.clock.set_wall(contract_of(contract_text()).expires_ns)
+            assert (await rig.ended(told)).step is Step.WITHDRAWN
+            assert not rig.guard.in_force
+            assert rig.told[-2].step is Step.EXPIRED
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (contract_text(gateway="gw-2"), "it is for gateway 'gw-2'"),
+            (contract_text(expires="2025-12-31T00:00:00Z"), "its time is over"),
+            ("nonsense = 1", "`id`: is missing"),
+        ],
+    )
+    def test_one_that_does_not_count_is_told_once(self, tmp_path: Path, text: str, words: str) -> None:
+        async def scene(rig: Rig) -> None:
+            for _ in range(3):
+                await rig.guard.contracts([ContractDocument("one", text, "")], [])
+            [told] = [one for one in rig.told if not one.command]
+            assert told.step is Step.REFUSED
+            assert words in told.words
+
+        play(tmp_path, scene, text)
+
+    def test_a_command_that_is_withdrawn(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            waits, never_came = rig.command(1250.0), rig.command(1260.0)
+            told = rig.guard.receive(waits)
+            for command in (waits, never_came, never_came):
+                await rig.guard.withdraw(WithdrawnCommand(command, "Ada", "not today"))
+            for command in (waits, never_came):
+                assert rig.guard.receive(signed(command, "Ben")).step == Step.WITHDRAWN
+            await rig.pass_s(5.0)
+            assert rig.steps(told)[-1] is Step.WITHDRAWN
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
+
+async def _unchecked(folder: Path, scene: Scene) -> None:
+    async with rig_at(folder) as rig:
+        await scene(rig)
+        rig.audited()

@@ -1,0 +1,269 @@
+"""A gateway that is killed at any instant of a command's way: the next one reads, tells, and writes nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edge.contract.commands import CommandStep as Step
+from tests.laws.journals import BOOT
+from tests.peers.drive import MUTE, OTHER, Drive, Written, over_tcp
+from tests.rooms.command.rig import PRESSURE, SETPOINT, Rig, a_drive, contract_text, signed
+
+Act = Callable[[Rig], Awaitable[None]]
+OTHER_BOOT = "f" * 32
+
+
+def two_lives(
+    folder: Path,
+    first: Act,
+    second: Act,
+    *texts: str,
+    drive: Drive | None = None,
+    boot: str = BOOT,
+    checked: bool = True,
+) -> tuple[Drive, Rig]:
+    """The first is killed where its scene ends."""
+
+    async def run() -> tuple[Drive, Rig]:
+        async with over_tcp(drive or a_drive()) as served:
+            rig = Rig(folder, served, documents=texts or [contract_text()], timeout_ms=60)
+            async with rig.running():
+                await rig.pass_s(1.5)
+                await first(rig)
+            rig.kill()
+            again = Rig(
+                folder, served, documents=texts or [contract_text()], timeout_ms=60, clock=rig.clock,
+                boot=boot,
+            )  # fmt: skip
+            async with again.running():
+                await again.pass_s(1.5)
+                await second(again)
+                assert not checked or again.audited()
+            again.close()
+            return served, again
+
+    return asyncio.run(run())
+
+
+async def killed_before_the_write(rig: Rig) -> None:
+    """What is about to be written is on the disk, and not yet on the wire."""
+    commit, reached = rig.audit._commit, asyncio.Event()
+
+    async def and_no_further(name: str) -> bool:
+        assert await commit(name)
+        reached.set()
+        await asyncio.Event().wait()
+        return True
+
+    rig.audit._commit = and_no_further
+    rig.give(1250.0)
+    await asyncio.wait_for(reached.wait(), 5.0)
+    assert rig.written == []
+
+
+async def killed_at_the_write(rig: Rig) -> None:
+    """The machine has heard it, and the gateway has not heard the machine."""
+    heard = asyncio.Event()
+
+    def write(_: Written) -> None:
+        heard.set()
+        for task in rig._tasks:
+            task.cancel()
+
+    rig.drive.heard = write
+    rig.give(1250.0)
+    await asyncio.wait_for(heard.wait(), 5.0)
+    rig.drive.heard = lambda _: None
+
+
+async def killed_while_it_is_watched(rig: Rig) -> None:
+    told = rig.give(1250.0)
+    await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+    await rig.pass_s(5.0)
+    rig.journal.commit()
+
+
+def of_both(rig: Rig) -> list[tuple[Step, float | None]]:
+    return [(one.step, one.read_back) for one in rig.audited() if one.command]
+
+
+@pytest.mark.parametrize("boot", [BOOT, OTHER_BOOT], ids=["process", "machine"])
+def test_before_the_write_nothing_is_written(tmp_path: Path, boot: str) -> None:
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: bool(rig.told) and rig.told[-1].step.is_end)
+        assert of_both(rig) == [(Step.WRITING, None), (Step.FAILED, 1200.0)]
+        assert (
+            "interrupted while it was written, and not written again: it stands at 1200, as before"
+            in rig.told[-1].words
+        )
+
+    drive, _ = two_lives(tmp_path, killed_before_the_write, later, boot=boot)
+    assert drive.log == []
+
+
+def test_after_the_write_it_is_found_and_watched(tmp_path: Path) -> None:
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert of_both(rig) == [(Step.WRITING, None), (Step.EXECUTED, 1250.0), (Step.KEPT, 1250.0)]
+
+    drive, _ = two_lives(tmp_path, killed_at_the_write, later)
+    assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+def test_after_the_write_an_abort_still_puts_it_back(tmp_path: Path) -> None:
+    async def killed(rig: Rig) -> None:
+        await killed_at_the_write(rig)
+        rig.drive.put_float(1, PRESSURE, 6.5)
+
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert [step for step, _ in of_both(rig)] == [Step.WRITING, Step.EXECUTED, Step.WRITING, Step.ROLLED_BACK]
+
+    drive, _ = two_lives(tmp_path, killed, later)
+    assert [one.numbers for one in drive.log] == [(1250,), (1200,)]
+
+
+def test_a_watch_begins_anew(tmp_path: Path) -> None:
+    async def later(rig: Rig) -> None:
+        began_ns = rig.clock.mono_ns()
+        rig.drive.put_float(1, PRESSURE, 3.0)
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert rig.told[-1].step is Step.KEPT
+        assert (rig.clock.mono_ns() - began_ns) / 1e9 > 27.0
+
+    drive, _ = two_lives(tmp_path, killed_while_it_is_watched, later)
+    assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+def test_a_watch_goes_on_under_the_contract_that_was_withdrawn_meanwhile(tmp_path: Path) -> None:
+    """It was begun under those terms, and they alone say when to take it back."""
+
+    async def later(rig: Rig) -> None:
+        assert not rig.guard.in_force
+        rig.drive.put_float(1, PRESSURE, 6.5)
+        await rig.until(lambda: any(one.step is Step.ROLLED_BACK for one in rig.told))
+
+    async def killed(rig: Rig) -> None:
+        await killed_while_it_is_watched(rig)
+        from edge.contract.downlink import WithdrawnContract
+
+        await rig.guard.contracts([], [WithdrawnContract(next(iter(rig.guard.in_force)), "Ada", "wrong")])
+        rig.journal.commit()
+
+    drive, _ = two_lives(tmp_path, killed, later)
+    assert [one.numbers for one in drive.log] == [(1250,), (1200,)]
+
+
+def test_what_was_being_put_back_is_put_back(tmp_path: Path) -> None:
+    async def killed(rig: Rig) -> None:
+        told = rig.give(1250.0)
+        await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+        rig.drive.put_float(1, PRESSURE, 6.5)
+        rig.drive.manner = MUTE
+        await rig.until(lambda: len(rig.written) == 2)
+        rig.drive.manner, rig.drive.silent = "honest", False
+        rig.drive.put(1, SETPOINT, 1250)
+
+    async def later(rig: Rig) -> None:
+        rig.drive.put_float(1, PRESSURE, 3.0)
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert rig.told[-1].step is Step.ROLLED_BACK
+
+    drive, _ = two_lives(tmp_path, killed, later)
+    assert [one.numbers for one in drive.log] == [(1250,), (1200,), (1200,)]
+    assert drive.registers[1, SETPOINT] == 1200
+
+
+def test_what_nobody_can_explain_is_left_and_told(tmp_path: Path) -> None:
+    async def killed(rig: Rig) -> None:
+        rig.drive.manner = OTHER
+        await killed_at_the_write(rig)
+
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert of_both(rig)[-1] == (Step.FAILED, 1257.0)
+
+    drive, _ = two_lives(tmp_path, killed, later)
+    assert len(drive.log) == 1
+
+
+def test_a_machine_that_is_gone_is_told_after_a_while(tmp_path: Path) -> None:
+    async def killed(rig: Rig) -> None:
+        await killed_at_the_write(rig)
+        rig.drive.silent = True
+
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert "nobody knows whether 1250 stands or still 1200" in rig.told[-1].words
+
+    two_lives(tmp_path, killed, later)
+
+
+def test_orders_ends_and_approvals_survive(tmp_path: Path) -> None:
+    text = contract_text(mode="approve", approvals=2)
+    given = []
+
+    async def killed(rig: Rig) -> None:
+        ended, waits = rig.command(1250.0, contract=None), rig.command(1240.0)
+        given.extend([ended, waits])
+        rig.guard.receive(signed(ended, "Ben", "Cleo"))
+        await rig.until(lambda: any(one.step is Step.KEPT for one in rig.told))
+        rig.guard.receive(signed(waits, "Ben"))
+        await rig.pass_s(1.0)
+        rig.journal.commit()
+
+    async def later(rig: Rig) -> None:
+        ended, waits = given
+        assert rig.guard.receive(ended).step == Step.KEPT
+        low = rig.command(1230.0, order=1)
+        assert "out of order" in rig.guard.receive(low).words
+        told = rig.guard.receive(signed(waits, "Cleo"))
+        await rig.until(lambda: Step.KEPT in rig.steps(told))
+        assert rig.written == [1250, 1240]
+
+    two_lives(tmp_path, killed, later, text)
+
+
+@pytest.mark.parametrize(("boot", "passes_s"), [(BOOT, 21.0), (OTHER_BOOT, 24.0)])
+def test_the_time_between_two_writes_is_kept_over_a_restart(tmp_path: Path, boot: str, passes_s: float) -> None:
+    """In another boot nobody knows how long the machine was off, so it counts from the start."""
+    text = contract_text(watch_s=0, abort=[])
+
+    async def killed(rig: Rig) -> None:
+        await rig.ended(rig.give(1250.0))
+        rig.journal.commit()
+        if boot == OTHER_BOOT:
+            await rig.pass_s(100.0)
+
+    async def later(rig: Rig) -> None:
+        soon = await rig.ended(rig.give(1240.0))
+        assert "20 s are wanted between two" in soon.words
+        await rig.pass_s(passes_s)
+        assert (await rig.ended(rig.give(1240.0))).step is Step.KEPT
+
+    drive, _ = two_lives(tmp_path, killed, later, text, boot=boot)
+    assert [one.numbers for one in drive.log] == [(1250,), (1240,)]
+
+
+def test_an_altered_state_lets_nothing_of_before_happen_again(tmp_path: Path) -> None:
+    given = []
+
+    async def killed(rig: Rig) -> None:
+        given.append(rig.command(1250.0))
+        await rig.ended(rig.guard.receive(given[0]))
+        rig.journal.keep("command", b"nonsense")
+        rig.journal.commit()
+
+    async def later(rig: Rig) -> None:
+        told = rig.guard.receive(given[0])
+        assert told.words.startswith("it was given before this gateway began to remember")
+        await rig.pass_s(30.0)
+        assert len(rig.written) == 1
+        assert (await rig.ended(rig.give(1200.0))).step is Step.KEPT
+        assert rig.audit.kept.number < 10, "the chain begins again, which the receiver sees"
+
+    two_lives(tmp_path, killed, later, checked=False)
