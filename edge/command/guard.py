@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.command.audit import Audit
 from edge.command.carrying import Carrying
-from edge.command.checks import ARRIVING, Check
+from edge.command.checks import ARRIVING, Check, Refusal
 from edge.command.contracts import Contracts, Read
 from edge.command.enable import ByTag, Enable
 from edge.command.facts import Facts, place_of
@@ -24,7 +24,7 @@ from edge.command.machine import Machine
 from edge.command.means import Means
 from edge.command.readings import Readings
 from edge.command.signatures import Verify, approvals_of, giver_of
-from edge.command.state import DIGITS, Kept, Waiting
+from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
 from edge.command.telling import Teller
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
@@ -34,7 +34,8 @@ from edge.errors import BabbittError
 from edge.ports import Clock, Journal
 
 WAITING_MAX = 64
-TICK_S = 0.25
+TICK_S = 1.0
+"""How often it is looked at whether something expired; what comes is looked at when it comes."""
 
 log = logging.getLogger("babbitt.command")
 
@@ -115,28 +116,34 @@ class Guard:
             return known
         contract = self._contracts.of(command.contract)
         giver = giver_of(command, contract, self._verify) if contract is not None else None
-        if giver is None and _print_of(command) in kept.decided:
-            return Told(id_, CommandStep.REFUSED, "it was refused before")
         asked = self._facts.about(command, giver=giver.name if giver is not None else "")
         refused = self._facts.refusal(asked, ARRIVING)
-        if giver is not None and contract is not None and command.gateway == contract.gateway:
-            # Nobody else's word may keep later commands out.
-            kept.order = max(kept.order, command.order)
         if refused is None and len(kept.waiting) >= WAITING_MAX:
             return Told(id_, "", f"{WAITING_MAX} commands wait already: give it again later")
+        if giver is not None and command.gateway == asked.gateway:
+            # Nobody else's word may keep later commands out.
+            kept.order = max(kept.order, command.order)
         if refused is not None:
-            self.refused[refused.check] += 1
-            step = CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
-            # A message that nobody signed must not stand for the command whose name it bears.
-            kept.decide(id_[:DIGITS] if giver is not None else _print_of(command), step)
-            self._audit.enter(self._teller.outcome(command, step, refused.words, by="gateway"))
-            return Told(id_, step, refused.words)
-        name = giver.name if giver is not None else ""
-        waiting = Waiting(command=replace(command, signed=command.signed[:1]), giver=name)
+            return self._refuse(command, refused, genuine=giver is not None)
+        waiting = Waiting(command=replace(command, signed=command.signed[:1]), giver=asked.giver)
         kept.waiting = [*kept.waiting, waiting]
         self._approve(waiting, command)
         self._news.set()
         return Told(id_, "", "taken")
+
+    def _refuse(self, command: Command, refused: Refusal, *, genuine: bool) -> Told:
+        """Tell it once. A message that nobody signed does not stand for the command whose name it bears."""
+        kept, step = self._audit.kept, CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
+        print_ = _print_of(command)
+        forgotten = genuine and command.order <= kept.floor
+        if not forgotten and (genuine or print_ not in kept.strange):
+            self.refused[refused.check] += 1
+            if genuine:
+                kept.decide(command, step)
+            else:
+                kept.strange = [*kept.strange, print_][-STRANGE_MAX:]
+            self._audit.enter(self._teller.outcome(command, step, refused.words, by="gateway"))
+        return Told(command.id, step, refused.words)
 
     def _known(self, command: Command, id_: str) -> Told | None:
         """What became of one that was here before; its signatures are added where it waits."""
@@ -149,8 +156,8 @@ class Guard:
         for run in kept.runs:
             if run.command.id == id_:
                 return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, run.why)
-        ended = kept.decided.get(id_[:DIGITS])
-        return Told(id_, ended, "it was decided before") if ended is not None else None
+        ended = kept.end_of(command)
+        return Told(id_, ended, "it was decided before") if ended else None
 
     def _approve(self, waiting: Waiting, command: Command) -> None:
         """Add the approvals that ``command`` bears, where they are genuine and new."""
@@ -182,8 +189,8 @@ class Guard:
             if waiting.command.id == wanted.id:
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, command.why, by=command.by)
                 return
-        if wanted.id[:DIGITS] not in kept.decided and all(run.command.id != wanted.id for run in kept.runs):
-            kept.decide(wanted.id[:DIGITS], CommandStep.WITHDRAWN)
+        if not kept.end_of(wanted) and all(run.command.id != wanted.id for run in kept.runs):
+            kept.decide(wanted, CommandStep.WITHDRAWN)
             self._audit.enter(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
 
     def note(self, outcome: Outcome) -> None:

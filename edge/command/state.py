@@ -13,6 +13,8 @@ from edge.contract.seal import Link
 
 DECIDED_MAX = 512
 """So many ends of commands are remembered, so that one that comes again is told what became of it."""
+STRANGE_MAX = 256
+"""So many messages that nobody signed are remembered, so that each is told once."""
 CONTRACTS_MAX = 256
 DIGITS = 16
 """Of a command's id: enough that no two of those remembered are alike."""
@@ -54,7 +56,8 @@ class Kept(msgspec.Struct, kw_only=True):
     """Everything since ``since_ns``, by the wall clock; 0 until that is trusted.
 
     ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it. ``order`` is the
-    highest order of a command that was genuine. ``decided``: the end of each command, by the first digits of its id.
+    highest order of a command that was genuine. ``decided``: end and order of each command, by the first digits of its
+    id; of those with an order up to ``floor`` some are forgotten. ``strange`` are messages that nobody signed.
     ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order
     that was carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``:
     what became of each contract, by its hash; ``withdrawn`` are never taken again.
@@ -66,7 +69,9 @@ class Kept(msgspec.Struct, kw_only=True):
     seal: str = ""
     boot: str = ""
     order: int = 0
-    decided: dict[str, str] = {}
+    floor: int = 0
+    decided: dict[str, tuple[str, int]] = {}
+    strange: list[str] = []
     waiting: list[Waiting] = []
     runs: list[Run] = []
     changes: dict[str, list[Change]] = {}
@@ -75,20 +80,22 @@ class Kept(msgspec.Struct, kw_only=True):
     contracts: dict[str, str] = {}
     withdrawn: list[str] = []
 
-    def decide(self, digits: str, step: str) -> None:
-        """Remember an end. The oldest are forgotten first: their orders are below ``order`` for good."""
-        self.decided[digits[:DIGITS]] = step
-        _bound(self.decided, DECIDED_MAX)
+    def decide(self, command: Command, step: str) -> None:
+        """Remember an end. The oldest are forgotten first, and then no command of their order or below is taken up."""
+        self.decided[command.id[:DIGITS]] = step, command.order
+        while len(self.decided) > DECIDED_MAX:
+            _, order = self.decided.pop(next(iter(self.decided)))
+            self.floor = max(self.floor, order)
+
+    def end_of(self, command: Command) -> str:
+        """How it ended, empty where that is not remembered."""
+        return self.decided.get(command.id[:DIGITS], ("", 0))[0]
 
     def note_contract(self, digest: str, step: str) -> None:
         self.contracts.pop(digest, None)
         self.contracts[digest] = step
-        _bound(self.contracts, CONTRACTS_MAX)
-
-
-def _bound(entries: dict[str, str], most: int) -> None:
-    while len(entries) > most:
-        entries.pop(next(iter(entries)))
+        while len(self.contracts) > CONTRACTS_MAX:
+            self.contracts.pop(next(iter(self.contracts)))
 
 
 def packed(kept: Kept) -> bytes:

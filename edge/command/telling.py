@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from edge.command.audit import Audit
-from edge.command.state import DIGITS, Run, Waiting
+from edge.command.state import Run, Waiting
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.ports import Clock
 
@@ -44,13 +44,13 @@ class Teller:
     ) -> None:  # fmt: skip
         kept = self._audit.kept
         kept.waiting = [one for one in kept.waiting if one is not waiting]
-        kept.decide(waiting.command.id[:DIGITS], step)
+        kept.decide(waiting.command, step)
         self._audit.enter(self.outcome(waiting.command, step, words, by=by, before=before, read_back=read_back))
 
     def end_run(self, run: Run, step: CommandStep, words: str, *, read_back: float | None) -> None:
         kept = self._audit.kept
         kept.runs = [one for one in kept.runs if one is not run]
-        kept.decide(run.command.id[:DIGITS], step)
+        kept.decide(run.command, step)
         self._audit.enter(
             self.outcome(run.command, step, words, by="gateway", before=run.before, read_back=read_back)
         )  # fmt: skip

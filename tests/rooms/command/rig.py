@@ -156,13 +156,13 @@ def device() -> ModbusProfile:
         Point(tag="enabled", function=3, address=ENABLED, type="uint16"),
         Point(tag="pressure", function=3, address=PRESSURE, type="float32"),
         Point(tag="flow", function=3, address=FLOW, type="float32"),
-    ])  # fmt: skip
+    ], gap_max=16)  # fmt: skip
 
 
 def a_drive() -> Drive:
     drive = Drive({})
     for unit in UNITS.values():
-        drive.put(unit, SETPOINT, 1200)
+        drive.put(unit, SETPOINT, 1200, *[0] * 9)
         drive.put(unit, RUNNING, 1, 1)
         drive.put_float(unit, PRESSURE, 3.0)
         drive.put_float(unit, FLOW, 100.0)
