@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from edge.command.audit import Audit
 from edge.command.checks import AT_THE_LAST, BEFORE_WRITING, Asked
-from edge.command.contracts import Contracts
+from edge.command.contracts import Contracts, terms_of
 from edge.command.facts import Facts
 from edge.command.machine import Machine
 from edge.command.state import Run, Waiting
 from edge.command.telling import Teller
 from edge.command.watching import Watched, reason
 from edge.contract.commands import CommandStep
-from edge.contract.setpoint import Mode, SetpointContract, parse_contract
+from edge.contract.setpoint import Mode, SetpointContract
 from edge.contract.terms import TagRef
 from edge.ports import Clock
 
@@ -83,7 +83,7 @@ class Carrying:
 
     async def resume(self, run: Run) -> None:
         """Go on with what a former run, or a room that broke, left unfinished."""
-        contract = parse_contract(run.contract.encode(), where=f"contract of command {run.command.order}")
+        contract = terms_of(run.contract)
         if run.stage == "watching":
             await self._watch(run, contract)
         elif run.stage == "back":
@@ -101,8 +101,8 @@ class Carrying:
         assert asked.before is not None
         assert asked.written is not None
         run = Run(
-            command=command, contract=self._contracts.text(contract.hash), giver=waiting.giver, value=asked.written,
-            before=asked.before, means=self._facts.means(contract),
+            id=waiting.id, command=command, contract=self._contracts.text(contract.hash), giver=waiting.giver,
+            value=asked.written, before=asked.before, means=self._facts.means(contract),
         )  # fmt: skip
         kept = self._audit.kept
         kept.waiting = [one for one in kept.waiting if one is not waiting]

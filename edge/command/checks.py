@@ -250,7 +250,7 @@ ARRIVING = (
     "writable",
 )  # fmt: skip
 BEFORE_WRITING = (
-    "contract", "clock", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate", "dwell",
-    "preconditions", "aborts", "measured",
+    "contract", "clock", "issued", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate",
+    "dwell", "preconditions", "aborts", "measured",
 )  # fmt: skip
-AT_THE_LAST = ("contract", "clock", "expired", "in force", "enabled", "preconditions", "aborts")
+AT_THE_LAST = ("contract", "clock", "issued", "expired", "in force", "enabled", "preconditions", "aborts")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -16,7 +17,7 @@ from edge.command.audit import Audit
 from edge.command.state import CONTRACTS_MAX
 from edge.contract.commands import CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnContract
-from edge.contract.setpoint import SetpointContract, contract_hash
+from edge.contract.setpoint import SetpointContract, contract_hash, parse_contract
 from edge.errors import ConfigError
 from edge.ports import Clock, Journal
 
@@ -31,6 +32,12 @@ Read = Callable[[ContractDocument], SetpointContract]
 
 Raises ``ConfigError``.
 """
+
+
+@lru_cache(IN_FORCE_MAX)
+def terms_of(text: str) -> SetpointContract:
+    """The contract of a text that was found good before."""
+    return parse_contract(text.encode(), where="a contract")
 
 
 @dataclass(frozen=True, slots=True)

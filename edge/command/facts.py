@@ -59,6 +59,12 @@ class Facts:
     def refusal(self, asked: Asked, names: tuple[str, ...]) -> Refusal | None:
         return refusal(asked, names, self._checks)
 
+    def lacking(self, command: Command, contract: SetpointContract, approvers: tuple[str, ...]) -> str:
+        """What approvals it lacks still. Asked often of all that wait, so nothing else is looked at."""
+        asked = Asked(command, self._gateway, 0, 0, trusted=False, contract=contract, approvers=approvers)
+        refused = self.refusal(asked, ("approved",))
+        return refused.words if refused is not None else ""
+
     def look(self, contract: SetpointContract) -> Look:
         return self._readings.look(contract.asset, contract.fresh_s, self._clock.mono_ns())
 

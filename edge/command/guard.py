@@ -17,7 +17,7 @@ from typing import Any
 from edge.command.audit import Audit
 from edge.command.carrying import Carrying
 from edge.command.checks import ARRIVING, Check, Refusal
-from edge.command.contracts import Contracts, Read
+from edge.command.contracts import Contracts, Read, terms_of
 from edge.command.enable import ByTag, Enable
 from edge.command.facts import Facts, place_of
 from edge.command.machine import Machine
@@ -28,7 +28,7 @@ from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
 from edge.command.telling import Teller
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
-from edge.contract.setpoint import SetpointContract, parse_contract
+from edge.contract.setpoint import SetpointContract
 from edge.contract.types import Batch
 from edge.errors import BabbittError
 from edge.ports import Clock, Journal
@@ -125,7 +125,7 @@ class Guard:
             kept.order = max(kept.order, command.order)
         if refused is not None:
             return self._refuse(command, refused, genuine=giver is not None)
-        waiting = Waiting(command=replace(command, signed=command.signed[:1]), giver=asked.giver)
+        waiting = Waiting(id=id_, command=replace(command, signed=command.signed[:1]), giver=asked.giver)
         kept.waiting = [*kept.waiting, waiting]
         self._approve(waiting, command)
         self._news.set()
@@ -149,12 +149,12 @@ class Guard:
         """What became of one that was here before; its signatures are added where it waits."""
         kept = self._audit.kept
         for waiting in kept.waiting:
-            if waiting.command.id == id_:
+            if waiting.id == id_:
                 self._approve(waiting, command)
                 self._news.set()
                 return Told(id_, CommandStep.ADVISED if waiting.advised else CommandStep.WAITING, waiting.told)
         for run in kept.runs:
-            if run.command.id == id_:
+            if run.id == id_:
                 return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, run.why)
         ended = kept.end_of(command)
         return Told(id_, ended, "it was decided before") if ended else None
@@ -186,10 +186,10 @@ class Guard:
     async def withdraw(self, command: WithdrawnCommand) -> None:
         kept, wanted = self._audit.kept, command.command
         for waiting in kept.waiting:
-            if waiting.command.id == wanted.id:
+            if waiting.id == wanted.id:
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, command.why, by=command.by)
                 return
-        if not kept.end_of(wanted) and all(run.command.id != wanted.id for run in kept.runs):
+        if not kept.end_of(wanted) and all(run.id != wanted.id for run in kept.runs):
             kept.decide(wanted, CommandStep.WITHDRAWN)
             self._audit.enter(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
 
@@ -204,9 +204,10 @@ class Guard:
         now_ns = self._clock.wall_ns()
         for waiting in list(self._audit.kept.waiting):
             command, place = waiting.command, place_of(waiting.command)
+            contract = self._contracts.of(command.contract)
             if place in self._busy:
                 self._teller.waits(waiting, f"until the command before it for {place} is decided", by="gateway")
-            elif self._contracts.of(command.contract) is None:
+            elif contract is None:
                 words = self._contracts.why_not(command.contract)
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, words)
             elif self._clock.trusted() and now_ns >= command.expires_ns:
@@ -214,18 +215,16 @@ class Guard:
                     "nobody acted in time" if waiting.advised else f"its time is over: {waiting.told or 'it waited'}"
                 )
                 self._teller.end_waiting(waiting, CommandStep.EXPIRED, words)
-            elif not waiting.advised and not self._lacks_approval(waiting):
+            elif not waiting.advised and not self._lacks_approval(waiting, contract):
                 self._begin(group, place, self._carrying.carry(waiting))
 
-    def _lacks_approval(self, waiting: Waiting) -> bool:
-        asked = self._facts.about(waiting.command, giver=waiting.giver, approvers=tuple(waiting.approvers))
-        lacking = self._facts.refusal(asked, ("approved",))
-        if lacking is None:
-            return False
-        by = waiting.approvers[-1] if waiting.approvers else waiting.giver
-        said = f"approved by {', '.join(waiting.approvers)}; " if waiting.approvers else ""
-        self._teller.waits(waiting, f"{said}{lacking.words}", by=by)
-        return True
+    def _lacks_approval(self, waiting: Waiting, contract: SetpointContract) -> bool:
+        lacking = self._facts.lacking(waiting.command, contract, tuple(waiting.approvers))
+        if lacking:
+            by = waiting.approvers[-1] if waiting.approvers else waiting.giver
+            said = f"approved by {', '.join(waiting.approvers)}; " if waiting.approvers else ""
+            self._teller.waits(waiting, f"{said}{lacking}", by=by)
+        return bool(lacking)
 
     def _begin(self, group: asyncio.TaskGroup, place: str, work: Any) -> None:
         self._busy.add(place)
@@ -243,7 +242,7 @@ class Guard:
     def _follow(self) -> None:
         """Know what is asked about by the contracts in force, and by those under which something is under way."""
         running = {run.contract for run in self._audit.kept.runs}
-        begun = [parse_contract(text.encode(), where="contract of a command") for text in running]
+        begun = [terms_of(text) for text in running]
         every = [*self._contracts.every(), *begun]
         self._readings.follow({tag for one in every for tag in one.needs} | {by.tag for by in self._enable_tags})
         self._means.follow([(one.asset, regret) for one in every for regret in one.regret])
@@ -252,7 +251,7 @@ class Guard:
 
     async def answered(self, digest: str, *, done: bool, by: str, why: str) -> Told:
         """The operator's word on an advice: it was done by hand, or it will not be. Raises ``BabbittError``."""
-        waiting = next((w for w in self._audit.kept.waiting if w.command.id == digest and w.advised), None)
+        waiting = next((w for w in self._audit.kept.waiting if w.id == digest and w.advised), None)
         if waiting is None:
             raise BabbittError("advice", f"none waits that is called {digest[:16]}", "ask for `advice`")
         step, words = await self._carrying.answered(waiting, done=done, by=by, why=why)

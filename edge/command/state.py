@@ -28,6 +28,7 @@ class Waiting(msgspec.Struct, kw_only=True):
     ``advised``: it was shown to the operator, who alone acts.
     """
 
+    id: str
     command: Command
     giver: str
     approvers: list[str] = []
@@ -42,6 +43,7 @@ class Run(msgspec.Struct, kw_only=True):
     back, as ``why`` says. ``means`` are those of the regretted figures before the write.
     """
 
+    id: str
     command: Command
     contract: str
     giver: str
@@ -69,7 +71,7 @@ class Kept(msgspec.Struct, kw_only=True):
     seal: str = ""
     boot: str = ""
     order: int = 0
-    floor: int = 0
+    floor: int = -1
     decided: dict[str, tuple[str, int]] = {}
     strange: list[str] = []
     waiting: list[Waiting] = []

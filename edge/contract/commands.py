@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 
@@ -52,11 +52,13 @@ class Command:
 
 def signed_message(command: Command) -> bytes:
     """What each signature of a command is made over: its fields as canonical JSON, behind words of its own."""
-    told = asdict(command)
-    told.pop("signed")
+    told = {name: getattr(command, name) for name in _SIGNED_OVER}
     told["value"] = float(command.value)
     text = json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return f"babbitt command v1\n{text}\n".encode("ascii")
+
+
+_SIGNED_OVER = tuple(one.name for one in fields(Command) if one.name != "signed")
 
 
 class CommandStep(StrEnum):

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,12 @@ class Steps:
         self._mono_ns = max(to_ns, self._mono_ns)
 
 
+@lru_cache
 def key_of(name: str) -> SigningKey:
     return SigningKey(hashlib.sha256(name.encode()).digest())
 
 
+@lru_cache
 def fingerprint_of(name: str) -> str:
     return hashlib.sha256(key_of(name).verify_key.encode()).hexdigest()[:16]
 
@@ -144,6 +147,7 @@ def _toml(value: Any) -> str:
     return str(value)
 
 
+@lru_cache(256)
 def contract_of(text: str) -> SetpointContract:
     return parse_contract(text.encode(), where="a contract")
 
@@ -198,7 +202,7 @@ class Rig:
     def __init__(
         self, folder: Path, drive: Drive, *, clock: Steps | None = None, enable: Enable | None = None,
         enable_tags: Sequence[ByTag] = (), checks: Mapping[str, Check] | None = None, timeout_ms: int = 200,
-        documents: Sequence[str] = (), boot: str = BOOT,
+        documents: Sequence[str] = (), boot: str = BOOT, poll_ms: int = POLL_MS,
     ) -> None:  # fmt: skip
         self.folder, self.drive, self.clock = folder, drive, clock or Steps()
         self.told: list[Outcome] = []
@@ -207,7 +211,7 @@ class Rig:
         self._order = 0
         self.profile = device()
         assets = [
-            Asset(id=name, unit=(Unit(line="l", unit=unit, profile="p", period_ms=POLL_MS),))
+            Asset(id=name, unit=(Unit(line="l", unit=unit, profile="p", period_ms=poll_ms),))
             for name, unit in UNITS.items()
         ]
         line = ModbusTcp(name="l", port=drive.port, timeout_ms=timeout_ms)
@@ -281,7 +285,7 @@ class Rig:
         """Let everything happen that can without time passing."""
         async with asyncio.timeout(REAL_S_MAX):
             calm = 0
-            while calm < 12:
+            while calm < 8:
                 await asyncio.sleep(0 if calm else 0.0002)
                 assert all(not task.done() for task in self._tasks), self._tasks
                 calm = calm + 1 if self._offers == self.poll.under_way == 0 else 0

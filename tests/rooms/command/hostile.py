@@ -1,0 +1,392 @@
+"""Generated commands of every bad kind, among good ones, at a guard whose world changes under it.
+
+Everything follows from the seed. A burst of commands comes, the world may change, time passes; ``World.play`` goes on
+until so many have come, and then lets all of them end.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import math
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edge.command.checks import Check
+from edge.contract.commands import Command, CommandStep, Signed
+from edge.contract.downlink import ContractDocument, WithdrawnContract
+from tests.peers.drive import DEAF, HONEST, OTHER, REFUSES, RESETS, Drive, Written, over_tcp
+from tests.rooms.command.oracle import Oracle, _key
+from tests.rooms.command.rig import (
+    GATEWAY,
+    PRESSURE,
+    RUNNING,
+    SETPOINT,
+    UNITS,
+    Rig,
+    S,
+    Switch,
+    a_drive,
+    contract_of,
+    contract_text,
+    signed,
+)  # fmt: skip
+
+ASSETS = {unit: asset for asset, unit in UNITS.items()}
+BURST_MAX = 20
+LIFE_S = 90.0
+Mutation = Callable[["World", Command], Command]
+
+
+@dataclass
+class Given:
+    """A command as it was made good, and under which of the world's contracts."""
+
+    command: Command
+    unit: int
+
+
+class World:
+    """A rig, what the test knows of it, and the oracle that is told of everything."""
+
+    def __init__(self, rig: Rig, switch: Switch, seed: int, kinds: Mapping[str, float] | None = None) -> None:
+        self.rig, self.switch, self.seed = rig, switch, seed
+        self.chance = random.Random(seed)
+        self.weights = dict(WEIGHTS if kinds is None else kinds)
+        self.oracle = Oracle(GATEWAY, ASSETS, rig.clock.wall_ns())
+        self.kinds: Counter[str] = Counter()
+        self.came = 0
+        self.texts: dict[int, str] = {}
+        self.versions: Counter[int] = Counter()
+        self.recent: list[Command] = []
+        self.order = 0
+        self.wall_skew_ns = 0
+        drive = rig.drive
+        drive.heard, drive.served = self._heard, self._served
+        self._commit = rig.audit._commit
+        rig.audit._commit = self._commit_and_more
+
+    # What the machine and the gateway do.
+
+    def _heard(self, written: Written) -> None:
+        stands = self.rig.drive.registers.get((written.unit, written.address), -1)
+        clock = self.rig.clock
+        self.oracle.judge(
+            written.unit, written.address, written.numbers, stands, now_ns=clock.mono_ns(), wall_ns=clock.wall_ns(),
+            trusted=clock.trusted(), enabled=self.switch.on,
+        )  # fmt: skip
+        self._reasons()
+
+    def _served(self, unit: int, address: int, numbers: tuple[int, ...]) -> None:
+        self.oracle.serves(unit, address, numbers, self.rig.clock.mono_ns())
+
+    async def _commit_and_more(self, name: str) -> bool:
+        """While it is put on the disk, the world goes on."""
+        done = await self._commit(name)
+        if self.rig.poll.under_way == 0 and self.chance.random() < 0.15:
+            self.chance.choice([self._flip_switch, self._jump_clock, self._doubt_clock, self._swap])()
+        return done
+
+    # What may happen in the world.
+
+    def _reasons(self) -> None:
+        """Whatever stands now may be why something is taken back."""
+        for unit in self.oracle.units:
+            pressure = self.rig.drive.registers[unit, PRESSURE]
+            strange = pressure != 0x4040 or (unit, PRESSURE) in self.rig.drive.broken
+            if strange or not self.switch.on or self.rig.drive.manner != HONEST:
+                self.oracle.reason(unit, "something is wrong")
+
+    def _flip_switch(self) -> None:
+        self.switch.on = not self.switch.on
+        self._reasons()
+
+    def _jump_clock(self) -> None:
+        clock = self.rig.clock
+        by_ns = int(self.chance.choice([-3600, -5, 5, 60, 200, 3600]) * S)
+        if self.wall_skew_ns and self.chance.random() < 0.6:
+            by_ns = -self.wall_skew_ns
+        self.wall_skew_ns += by_ns
+        clock.set_wall(clock.wall_ns() + by_ns)
+
+    def _doubt_clock(self) -> None:
+        self.rig.clock.believed = not self.rig.clock.believed
+
+    def _swap(self) -> None:
+        unit = self.chance.choice(list(ASSETS))
+        now_ns = self.rig.clock.mono_ns()
+        if unit in self.texts and self.chance.random() < 0.2:
+            digest = contract_of(self.texts.pop(unit)).hash
+            self.oracle.out_of_force(f"c{unit}", now_ns)
+            self.rig.guard._contracts.withdraw(WithdrawnContract(digest, "Ada", "not now"))
+        else:
+            self.offer(unit)
+
+    def offer(self, unit: int) -> None:
+        """A new version, with terms of its own."""
+        self.versions[unit] += 1
+        low = self.chance.choice([1000.0, 1100.0, 1150.5])
+        terms: dict[str, Any] = {
+            "id": f"c{unit}", "version": self.versions[unit], "asset": ASSETS[unit], "low": low,
+            "high": low + self.chance.choice([200.0, 299.6, 400.0]),
+            "step_max": self.chance.choice([40.0, 75.0, 100.0]), "rate_per_min": self.chance.choice([100.0, 150.0]),
+            "dwell_s": self.chance.choice([5.0, 12.0, 20.0]), "tolerance": self.chance.choice([0.0, 0.3, 0.6]),
+            "settle_s": 0.4, "watch_s": self.chance.choice([2.0, 6.0]), "blind_s": 1.5, "fresh_s": 5.0,
+        }  # fmt: skip
+        if unit == 2:
+            terms |= {"mode": "approve", "approvals": self.chance.choice([1, 1, 2])}
+        if self.chance.random() < 0.07:
+            terms["valid_from"] = "2027-01-01T00:00:00Z"
+        text = contract_text(**terms)
+        self.texts[unit] = text
+        self.oracle.contract(text, self.rig.clock.mono_ns())
+        self.rig.guard._contracts.take(ContractDocument(f"c{unit}", text, ""), came_down=True)
+        self.rig.guard._follow()
+
+    def _turn(self) -> None:
+        """Something changes at the machines."""
+        drive, unit = self.rig.drive, self.chance.choice(list(ASSETS))
+        match self.chance.choice(["running", "pressure", "broken", "manner", "hand"]):
+            case "running":
+                drive.put(unit, RUNNING, int(self.chance.random() < 0.7))
+            case "pressure":
+                value = self.chance.choice([3.0, 3.0, 3.0, 0.5, 7.0, math.nan, math.inf])
+                drive.put_float(unit, PRESSURE, value)
+            case "broken":
+                places = {(unit, PRESSURE), (unit, SETPOINT)}
+                drive.broken = drive.broken - places if drive.broken else {self.chance.choice(sorted(places))}
+            case "manner":
+                drive.manner = self.chance.choice([HONEST, HONEST, HONEST, DEAF, OTHER, REFUSES, RESETS])
+            case "hand":
+                drive.put(unit, SETPOINT, self.chance.choice([1100, 1200, 1300]))
+        self._reasons()
+
+    def _mend(self) -> None:
+        drive, clock = self.rig.drive, self.rig.clock
+        drive.manner, drive.broken, self.switch.on, clock.believed = HONEST, set(), True, True
+        clock.set_wall(clock.wall_ns() - self.wall_skew_ns)
+        self.wall_skew_ns = 0
+        for unit in ASSETS:
+            drive.put(unit, RUNNING, 1, 1)
+            drive.put_float(unit, PRESSURE, 3.0)
+            if not 1100 <= drive.registers[unit, SETPOINT] <= 1300:
+                drive.put(unit, SETPOINT, 1200)
+            if unit not in self.texts:
+                self.offer(unit)
+
+    # What comes.
+
+    def good(self, unit: int) -> Given:
+        """As somebody means it who knows the contract, at this moment."""
+        contract = contract_of(self.texts[unit]) if unit in self.texts else contract_of(contract_text())
+        stands = self.rig.drive.registers[unit, SETPOINT]
+        step = self.chance.choice([-1, 1]) * self.chance.choice([0.2, 0.5, 1.0]) * contract.step_max
+        value = float(round(min(max(stands + step, contract.low), contract.high)))
+        self.order += self.chance.choice([1, 1, 2, 5])
+        now_ns = self.rig.clock.wall_ns()
+        command = Command(
+            gateway=GATEWAY, order=self.order, contract=contract.hash, asset=ASSETS[unit], tag="setpoint", value=value,
+            issued_ns=now_ns, expires_ns=now_ns + int(LIFE_S * S), by="Ada", why="a try",
+        )  # fmt: skip
+        return Given(command, unit)
+
+    def one(self) -> None:
+        """One command of one kind comes, good or bad."""
+        kind = self.chance.choices(list(self.weights), list(self.weights.values()))[0]
+        given = self.good(self.chance.choice(list(ASSETS)))
+        names = ["Ada"] if self.chance.random() < 0.8 else ["Dan"]
+        command = MUTATIONS[kind](self, given.command)
+        if kind not in AS_THEY_ARE:
+            command = signed(command, *names)
+            if given.unit == 2:
+                command = signed(command, *self.chance.sample(["Ben", "Cleo", "Ada", "Dan"], self.chance.randrange(3)))
+        if kind in AFTER_SIGNING:
+            command = AFTER_SIGNING[kind](self, command)
+        self.kinds[kind] += 1
+        self.deliver(command)
+
+    def deliver(self, command: Command) -> None:
+        self.came += 1
+        self.recent = [*self.recent, command][-60:]
+        self.oracle.arrives(command, self.rig.clock.mono_ns())
+        self.rig.guard.receive(command)
+
+    async def play(self, commands: int) -> None:
+        for unit in ASSETS:
+            self.offer(unit)
+        while self.came < commands and not self.oracle.wrong:
+            for _ in range(self.chance.randint(1, BURST_MAX)):
+                self.one()
+            for happens, chance in ((self._turn, 0.3), (self._swap, 0.05), (self._flip_switch, 0.05)):
+                if self.chance.random() < chance:
+                    happens()
+            if self.chance.random() < 0.08:
+                self.chance.choice([self._jump_clock, self._doubt_clock])()
+            if self.chance.random() < 0.6:
+                self._mend()
+            await self.rig.pass_s(self.chance.choice([0.0, 0.3, 1.0]))
+            if self.rig.audit.kept.runs and self.chance.random() < 0.3:
+                self._turn()
+            await self.rig.pass_s(self.chance.choice([0.0, 1.0, 3.0, 6.0, 15.0]))
+        self._mend()
+        if not self.oracle.wrong:
+            kept = self.rig.audit.kept
+            # Some were given by a clock that was hours ahead.
+            self.rig.clock.set_wall(self.rig.clock.wall_ns() + 4 * 3600 * S)
+            await self.rig.until(lambda: not kept.waiting and not kept.runs, within_s=60)
+
+    def executed(self) -> int:
+        return self.oracle.counts["executed"]
+
+
+# --- the bad kinds ----------------------------------------------------------------------------------------------------
+
+
+def _ulp(world: World, command: Command) -> Command:
+    """At a bound, or one double beside it."""
+    terms = contract_of(world.texts[UNITS[command.asset]]) if UNITS[command.asset] in world.texts else None
+    if terms is None:
+        return command
+    bound, out = world.chance.choice([(terms.low, -math.inf), (terms.high, math.inf)])
+    return replace(command, value=world.chance.choice([bound, math.nextafter(bound, out), math.nextafter(bound, -out)]))
+
+
+def _wild(world: World, command: Command) -> Command:
+    values = [1e308, -1e308, 5e-324, -0.0, 0.0, 65535.0, 65536.0, -1.0, 1.7e6, 2.0**53, 1200.5, 1234.4999, 99999.0]
+    return replace(command, value=world.chance.choice(values))
+
+
+def _any_field(world: World, command: Command) -> Command:
+    changes: list[dict[str, Any]] = [
+        {"value": command.value + 1}, {"order": command.order + 7}, {"expires_ns": command.expires_ns + S},
+        {"asset": "fan-2"}, {"tag": "flow"}, {"why": "another"}, {"by": "Mallory"}, {"contract": "0" * 64},
+        {"gateway": "gw-2"}, {"issued_ns": command.issued_ns - 1},
+    ]  # fmt: skip
+    return replace(command, **world.chance.choice(changes))
+
+
+def _forged(world: World, command: Command) -> Command:
+    first = command.signed[0]
+    raw = bytearray(base64.b64decode(first.signature))
+    raw[world.chance.randrange(64)] ^= 1 << world.chance.randrange(8)
+    forged = [
+        replace(first, signature=base64.b64encode(bytes(raw)).decode()),
+        replace(first, signature="A" * 88),
+        replace(first, signature=""),
+        replace(first, key="0" * 16),
+        Signed(signed(replace(command, signed=()), "Mallory").signed[0].key, 0, first.signature),
+        replace(signed(replace(command, signed=()), "Mallory").signed[0], key=first.key),
+    ]
+    return replace(command, signed=(world.chance.choice(forged), *command.signed[1:]))
+
+
+def _replayed(world: World, command: Command) -> Command:
+    return world.chance.choice(world.recent) if world.recent else signed(command, "Ada")
+
+
+def _approved_again(world: World, command: Command) -> Command:
+    """One of those that came, with the further signatures of anybody, in any order, twice, or of itself."""
+    if not world.recent:
+        return signed(command, "Ada")
+    old = world.chance.choice(world.recent)
+    more = signed(old, *world.chance.choices(["Ada", "Ben", "Cleo", "Dan", "Mallory"], k=world.chance.randint(1, 4)))
+    rest = list(more.signed[1:])
+    world.chance.shuffle(rest)
+    return replace(more, signed=(*more.signed[:1], *rest))
+
+
+def _late_approval(world: World, command: Command) -> Command:
+    """For the other machine, unapproved: the approvals come later, perhaps after others were carried out."""
+    return signed(replace(command, asset="fan-2", contract=_hash(world, 2)), "Ada")
+
+
+def _hash(world: World, unit: int) -> str:
+    return contract_of(world.texts[unit]).hash if unit in world.texts else "0" * 64
+
+
+def _elsewhere(world: World, command: Command) -> Command:
+    other = "fan-2" if command.asset == "pump-1" else "pump-1"
+    return replace(command, **world.chance.choice([{"asset": other}, {"tag": "flow"}, {"asset": "ghost"}, {"tag": ""}]))
+
+
+def _times(world: World, command: Command) -> Command:
+    now_ns = world.rig.clock.wall_ns()
+    changes: list[dict[str, Any]] = [
+        {"issued_ns": now_ns + 6 * S}, {"issued_ns": now_ns + 4 * S}, {"expires_ns": now_ns},
+        {"expires_ns": now_ns - 1}, {"expires_ns": now_ns + S // 2}, {"issued_ns": 0},
+        {"issued_ns": world.oracle.started_ns - S},
+    ]  # fmt: skip
+    return replace(command, **world.chance.choice(changes))
+
+
+MUTATIONS: dict[str, Mutation] = {
+    "good": lambda _, command: command,
+    "bounds": _ulp,
+    "wild": _wild,
+    "far": lambda w, c: replace(c, value=c.value + w.chance.choice([-150.0, 150.0, 101.0, -76.0, 41.0])),
+    "between": lambda w, c: replace(c, value=c.value + w.chance.choice([0.25, 0.5, -0.5, 0.59])),
+    "times": _times,
+    "order": lambda w, c: replace(c, order=max(0, c.order - w.chance.choice([0, 1, 3, 20, 1000]))),
+    "elsewhere": _elsewhere,
+    "gateway": lambda w, c: replace(c, gateway=w.chance.choice(["gw-2", "GW-1", ""])),
+    "contract": lambda w, c: replace(c, contract=w.chance.choice(["0" * 64, _hash(w, 1), _hash(w, 2)])),
+    "altered": lambda _, command: command,
+    "forged": lambda _, command: command,
+    "nobody": lambda _, command: command,
+    "replayed": _replayed,
+    "approved again": _approved_again,
+    "late approval": _late_approval,
+}
+AFTER_SIGNING: dict[str, Mutation] = {
+    "altered": _any_field,
+    "forged": _forged,
+    "nobody": lambda w, c: replace(
+        c, signed=w.chance.choice([(), c.signed[1:], signed(replace(c, signed=()), "Ben").signed])
+    ),
+}
+AS_THEY_ARE = {"replayed", "approved again", "late approval"}
+WEIGHTS = dict.fromkeys(MUTATIONS, 1.0) | {"good": 9.0, "late approval": 2.0, "approved again": 3.0}
+
+
+@contextlib.asynccontextmanager
+async def world_at(
+    folder: Path, seed: int, *, checks: Mapping[str, Check] | None = None, kinds: Mapping[str, float] | None = None
+) -> AsyncIterator[World]:  # fmt: skip
+    drive: Drive = a_drive()
+    switch = Switch()
+    async with over_tcp(drive):
+        rig = Rig(folder, drive, enable=switch, checks=checks, timeout_ms=2000, poll_ms=2000)
+        world = World(rig, switch, seed, kinds)
+        try:
+            async with rig.running():
+                await rig.pass_s(1.5)
+                yield world
+        finally:
+            rig.kill()
+
+
+def ends_of(world: World) -> tuple[Counter[str], list[str]]:
+    """Of the durable audit: how many ends of each kind there are, and what is wrong with them."""
+    outcomes = world.rig.audited()
+    ends: Counter[str] = Counter()
+    of: Counter[str] = Counter()
+    problems = []
+    for outcome in outcomes:
+        if outcome.command and outcome.step.is_end:
+            ends[outcome.step.value] += 1
+            of[outcome.command] += 1
+    genuine = {one.command.id: one for one in world.oracle.delivered.values() if one.giver}
+    for digest, one in genuine.items():
+        if of[digest] < 1:
+            problems.append(f"command {one.command.order} has no end")
+    writing = [one for one in outcomes if one.step is CommandStep.WRITING]
+    if len(writing) < len(world.rig.drive.log):
+        problems.append(f"{len(world.rig.drive.log)} writes, {len(writing)} of them announced")
+    return ends, problems
+
+
+__all__ = ["World", "_key", "ends_of", "world_at"]

@@ -1,0 +1,260 @@
+"""Whether a write that arrived at a machine was one that its contract allows, by the contract's words alone.
+
+It shares no code with the guard: contracts are read with tomllib, signatures checked with libsodium, conditions are
+Python's own, and what the machine said and took is known from the machine itself. It knows the world as the test made
+it; what the gateway believes of it does not count here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import tomllib
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from edge.contract.commands import Command
+
+S = 10**9
+AHEAD_S, MINUTE_S = 5.0, 60.0
+
+
+@dataclass(frozen=True)
+class Terms:
+    """One contract as it is written, and when (monotonic) it came into force here and went out of it."""
+
+    hash: str
+    told: dict[str, Any]
+    from_ns: int
+    until_ns: int
+
+    @classmethod
+    def of(cls, text: str, from_ns: int) -> Terms:
+        return cls(hashlib.sha256(text.encode()).hexdigest(), tomllib.loads(text), from_ns, 2**62)
+
+    def wall_ns(self, name: str) -> int:
+        found = self.told[name]
+        moment = found if isinstance(found, datetime) else datetime.fromisoformat(found)
+        return int(moment.timestamp()) * S
+
+    def signer(self, command: Command, i: int) -> str:
+        """Who really made the signature at ``i``; empty where it is nobody of the contract's."""
+        if i >= len(command.signed):
+            return ""
+        told = {name: value for name, value in asdict(command).items() if name != "signed"}
+        told["value"] = float(told["value"])
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+        for person in self.told["person"]:
+            key = base64.b64decode(person["key"])
+            if hashlib.sha256(key).hexdigest()[:16] != command.signed[i].key:
+                continue
+            try:
+                VerifyKey(key).verify(
+                    f"babbitt command v1\n{text}\n".encode(), base64.b64decode(command.signed[i].signature)
+                )
+            except (BadSignatureError, ValueError):
+                return ""
+            return str(person["name"])
+        return ""
+
+    def may(self, name: str, what: str) -> bool:
+        return any(person["name"] == name and what in person["may"] for person in self.told["person"])
+
+
+@dataclass
+class Told:
+    """What the machine said last of one unit, and when."""
+
+    running: float = 0.0
+    pressure: float = math.nan
+    at_ns: int = -(10**18)
+
+
+@dataclass
+class Delivered:
+    """One command as it came to the gateway, with all approvals that came with any copy of it."""
+
+    command: Command
+    giver: str
+    fresh: bool
+    approvers: set[str] = field(default_factory=set)
+    written: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    at_ns: int
+    by: float
+
+
+@dataclass
+class Unit:
+    """What was written to one machine. ``back`` is where it stood before the last command's write."""
+
+    stood: int
+    changes: list[Change] = field(default_factory=list)
+    order: int = 0
+    back: int | None = None
+    reasons: set[str] = field(default_factory=set)
+
+
+class Oracle:
+    """``wrong`` says of each write that no contract allows why not."""
+
+    def __init__(self, gateway: str, units: dict[int, str], started_ns: int) -> None:
+        self.gateway, self.started_ns = gateway, started_ns
+        self.assets = units
+        self.contracts: list[Terms] = []
+        self.delivered: dict[str, Delivered] = {}
+        self.units: dict[int, Unit] = {}
+        self.told: dict[int, Told] = {unit: Told() for unit in units}
+        self.wrong: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self._order = 0
+
+    # What the test tells it of the world.
+
+    def contract(self, text: str, now_ns: int) -> None:
+        """It came into force, in the place of the one with the same id."""
+        terms = Terms.of(text, now_ns)
+        self.out_of_force(terms.told["id"], now_ns)
+        self.contracts.append(terms)
+
+    def out_of_force(self, name: str, now_ns: int) -> None:
+        self.contracts = [
+            Terms(one.hash, one.told, one.from_ns, now_ns) if one.told["id"] == name and one.until_ns > now_ns else one
+            for one in self.contracts
+        ]
+
+    def arrives(self, command: Command, now_ns: int) -> None:
+        """A copy of it came to the gateway."""
+        key = _key(command)
+        known = self.delivered.get(key)
+        terms = self._terms(command.contract, now_ns)
+        giver = terms.signer(command, 0) if terms is not None else ""
+        genuine = terms is not None and terms.may(giver, "command")
+        if known is None or (not known.giver and genuine):
+            fresh = genuine and command.gateway == self.gateway and command.order > self._order
+            known = self.delivered[key] = Delivered(command, giver if genuine else "", fresh)
+            if genuine and command.gateway == self.gateway:
+                self._order = max(self._order, command.order)
+        if terms is not None:
+            for i in range(len(command.signed)):
+                name = terms.signer(command, i)
+                if name and name != known.giver and terms.may(name, "approve"):
+                    known.approvers.add(name)
+
+    def serves(self, unit: int, address: int, numbers: tuple[int, ...], now_ns: int) -> None:
+        """The machine was read."""
+        if address <= 10 and address + len(numbers) >= 14:
+            import struct
+
+            at = 12 - address
+            pressure = struct.unpack(">f", struct.pack(">HH", *numbers[at : at + 2]))[0]
+            self.told[unit] = Told(float(numbers[10 - address]), pressure, now_ns)
+        elif len(numbers) > 1 or address != 0:
+            self.told[unit] = Told(at_ns=now_ns)
+
+    def fails(self, unit: int, now_ns: int) -> None:
+        """The machine was asked for its readings, and gave none."""
+        self.told[unit] = Told(at_ns=now_ns)
+
+    def reason(self, unit: int, why: str) -> None:
+        """Something happened after which a write may be taken back."""
+        self.units[unit].reasons.add(why)
+
+    # What it says.
+
+    def judge(
+        self, unit: int, address: int, numbers: tuple[int, ...], stands: int, *, now_ns: int, wall_ns: int,
+        trusted: bool, enabled: bool,
+    ) -> None:  # fmt: skip
+        """One write that arrived, where ``stands`` stood."""
+        here = self.units.setdefault(unit, Unit(stands))
+        number = numbers[0]
+        if address != 0 or len(numbers) != 1 or unit not in self.assets:
+            self.wrong.append(f"a write to {unit}/{address}: no contract names it")
+            return
+        why: list[str] = []
+        for one in self.delivered.values():
+            words = self._against(
+                one, unit, number, stands, here, now_ns=now_ns, wall_ns=wall_ns, trusted=trusted, enabled=enabled
+            )
+            if words is None:
+                continue
+            if not words:
+                one.written += 1
+                here.order, here.back, here.reasons = one.command.order, stands, set()
+                here.changes.append(Change(now_ns, abs(number - stands)))
+                self.counts["executed"] += 1
+                return
+            why.append(f"{one.command.order}: {words}")
+        if here.back == number and here.reasons:
+            self.counts["put back"] += 1
+            here.changes.append(Change(now_ns, abs(number - stands)))
+            return
+        self.wrong.append(
+            f"{number} to unit {unit}, where {stands} stood: {'; '.join(why[-3:]) or 'nobody asked for it'}"
+        )
+        here.changes.append(Change(now_ns, abs(number - stands)))
+
+    def _against(
+        self, one: Delivered, unit: int, number: int, stands: int, here: Unit, *, now_ns: int, wall_ns: int,
+        trusted: bool, enabled: bool,
+    ) -> str | None:  # fmt: skip
+        """Why this command does not explain the write, empty where it does, None where it is about something else."""
+        command = one.command
+        if round(command.value) != number and abs(command.value - number) > 1.0:
+            return None
+        # It may have been sent where it was not meant: that is for the words below to find.
+        terms = self._terms(command.contract, now_ns)
+        if terms is None:
+            return "its contract is not in force"
+        told, seen = terms.told, self.told[unit]
+        recent = sum(change.by for change in here.changes if now_ns - change.at_ns < MINUTE_S * S)
+        last_ns = max((change.at_ns for change in here.changes), default=-(10**18))
+        step = abs(number - stands)
+        answers = {
+            "written before": one.written > 0,
+            "another gateway's": command.gateway != self.gateway or told["gateway"] != self.gateway,
+            "another machine's": self.assets[unit] != command.asset or command.asset != told["asset"],
+            "another tag's": command.tag != "setpoint" or told["tag"] != "setpoint",
+            "given by nobody": not one.giver,
+            "approved by too few": told["mode"] == "approve" and len(one.approvers) < told["approvals"],
+            "a mode that writes nothing": told["mode"] not in ("auto", "approve"),
+            "at no known time": not trusted,
+            "given in the future": command.issued_ns > wall_ns + AHEAD_S * S,
+            "given before anybody remembers": command.issued_ns < self.started_ns,
+            "expired": wall_ns >= command.expires_ns,
+            "before its contract": wall_ns < terms.wall_ns("valid_from"),
+            "after its contract": wall_ns >= terms.wall_ns("expires"),
+            "out of order": not one.fresh or command.order <= here.order,
+            "out of bounds": not (
+                told["low"] <= number <= told["high"] and told["low"] <= command.value <= told["high"]
+            ),
+            "not what was asked": abs(number - command.value) > told["tolerance"],
+            "too large a step": step > told["step_max"],
+            "too much in a minute": recent + step > told["rate_per_min"],
+            "too soon": now_ns - last_ns < told["dwell_s"] * S,
+            "not enabled": not enabled,
+            "nothing known of the machine": now_ns - seen.at_ns > told.get("fresh_s", 10.0) * S,
+            "standing": not seen.running,
+            "pressure too low": not seen.pressure > 1.0,
+            "pressure too high": not seen.pressure <= 6.0,
+        }
+        return ", ".join(words for words, against in answers.items() if against)
+
+    def _terms(self, digest: str, now_ns: int) -> Terms | None:
+        return next((one for one in self.contracts if one.hash == digest and one.until_ns > now_ns), None)
+
+
+def _key(command: Command) -> str:
+    told = {name: value for name, value in asdict(command).items() if name != "signed"}
+    return json.dumps(told, sort_keys=True)
