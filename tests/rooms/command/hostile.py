@@ -20,7 +20,7 @@ from edge.command.checks import Check
 from edge.contract.commands import Command, CommandStep, Signed
 from edge.contract.downlink import ContractDocument, WithdrawnContract
 from tests.peers.drive import DEAF, HONEST, OTHER, REFUSES, RESETS, Drive, Written, over_tcp
-from tests.rooms.command.oracle import Oracle, _key
+from tests.rooms.command.oracle import Oracle
 from tests.rooms.command.rig import (
     GATEWAY,
     PRESSURE,
@@ -42,6 +42,25 @@ LIFE_S = 90.0
 Mutation = Callable[["World", Command], Command]
 
 
+@dataclass(frozen=True)
+class Mood:
+    """How the world is: ``kinds`` of commands by weight, and by what chance something changes, and to what.
+
+    ``meanwhile`` may happen while something is put on the disk, with the chance ``restless``; ``turns`` is the chance
+    that something changes at the machines after a burst, ``mends`` that all is well again, ``early`` that a contract
+    does not hold yet.
+    """
+
+    kinds: Mapping[str, float]
+    restless: float = 0.15
+    meanwhile: tuple[str, ...] = ("_flip_switch", "_jump_clock", "_doubt_clock", "_swap")
+    turns: float = 0.3
+    acts: tuple[str, ...] = ("running", "pressure", "broken", "manner", "hand")
+    mends: float = 0.6
+    pressures: tuple[float, ...] = (3.0, 3.0, 3.0, 0.5, 7.0, math.nan, math.inf)
+    early: float = 0.07
+
+
 @dataclass
 class Given:
     """A command as it was made good, and under which of the world's contracts."""
@@ -53,10 +72,10 @@ class Given:
 class World:
     """A rig, what the test knows of it, and the oracle that is told of everything."""
 
-    def __init__(self, rig: Rig, switch: Switch, seed: int, kinds: Mapping[str, float] | None = None) -> None:
+    def __init__(self, rig: Rig, switch: Switch, seed: int, mood: Mood) -> None:
         self.rig, self.switch, self.seed = rig, switch, seed
         self.chance = random.Random(seed)
-        self.weights = dict(WEIGHTS if kinds is None else kinds)
+        self.mood = mood
         self.oracle = Oracle(GATEWAY, ASSETS, rig.clock.wall_ns())
         self.kinds: Counter[str] = Counter()
         self.came = 0
@@ -64,7 +83,7 @@ class World:
         self.versions: Counter[int] = Counter()
         self.recent: list[Command] = []
         self.order = 0
-        self.wall_skew_ns = 0
+        self.wall_skew_ns = self.announced = 0
         drive = rig.drive
         drive.heard, drive.served = self._heard, self._served
         self._commit = rig.audit._commit
@@ -73,6 +92,8 @@ class World:
     # What the machine and the gateway do.
 
     def _heard(self, written: Written) -> None:
+        if len(self.rig.drive.log) > self.announced:
+            self.oracle.wrong.append(f"{written} went out before it was on the disk")
         stands = self.rig.drive.registers.get((written.unit, written.address), -1)
         clock = self.rig.clock
         self.oracle.judge(
@@ -86,9 +107,11 @@ class World:
 
     async def _commit_and_more(self, name: str) -> bool:
         """While it is put on the disk, the world goes on."""
+        writing = sum(1 for one in self.rig.told if one.step is CommandStep.WRITING)
         done = await self._commit(name)
-        if self.rig.poll.under_way == 0 and self.chance.random() < 0.15:
-            self.chance.choice([self._flip_switch, self._jump_clock, self._doubt_clock, self._swap])()
+        self.announced = writing if done else self.announced
+        if self.rig.poll.under_way == 0 and self.chance.random() < self.mood.restless:
+            getattr(self, self.chance.choice(self.mood.meanwhile))()
         return done
 
     # What may happen in the world.
@@ -97,7 +120,7 @@ class World:
         """Whatever stands now may be why something is taken back."""
         for unit in self.oracle.units:
             pressure = self.rig.drive.registers[unit, PRESSURE]
-            strange = pressure != 0x4040 or (unit, PRESSURE) in self.rig.drive.broken
+            strange = pressure != 0x4040 or bool(self.rig.drive.broken)
             if strange or not self.switch.on or self.rig.drive.manner != HONEST:
                 self.oracle.reason(unit, "something is wrong")
 
@@ -139,7 +162,7 @@ class World:
         }  # fmt: skip
         if unit == 2:
             terms |= {"mode": "approve", "approvals": self.chance.choice([1, 1, 2])}
-        if self.chance.random() < 0.07:
+        if self.chance.random() < self.mood.early:
             terms["valid_from"] = "2027-01-01T00:00:00Z"
         text = contract_text(**terms)
         self.texts[unit] = text
@@ -150,12 +173,11 @@ class World:
     def _turn(self) -> None:
         """Something changes at the machines."""
         drive, unit = self.rig.drive, self.chance.choice(list(ASSETS))
-        match self.chance.choice(["running", "pressure", "broken", "manner", "hand"]):
+        match self.chance.choice(self.mood.acts):
             case "running":
                 drive.put(unit, RUNNING, int(self.chance.random() < 0.7))
             case "pressure":
-                value = self.chance.choice([3.0, 3.0, 3.0, 0.5, 7.0, math.nan, math.inf])
-                drive.put_float(unit, PRESSURE, value)
+                drive.put_float(unit, PRESSURE, self.chance.choice(self.mood.pressures))
             case "broken":
                 places = {(unit, PRESSURE), (unit, SETPOINT)}
                 drive.broken = drive.broken - places if drive.broken else {self.chance.choice(sorted(places))}
@@ -196,7 +218,7 @@ class World:
 
     def one(self) -> None:
         """One command of one kind comes, good or bad."""
-        kind = self.chance.choices(list(self.weights), list(self.weights.values()))[0]
+        kind = self.chance.choices(list(self.mood.kinds), list(self.mood.kinds.values()))[0]
         given = self.good(self.chance.choice(list(ASSETS)))
         names = ["Ada"] if self.chance.random() < 0.8 else ["Dan"]
         command = MUTATIONS[kind](self, given.command)
@@ -221,12 +243,12 @@ class World:
         while self.came < commands and not self.oracle.wrong:
             for _ in range(self.chance.randint(1, BURST_MAX)):
                 self.one()
-            for happens, chance in ((self._turn, 0.3), (self._swap, 0.05), (self._flip_switch, 0.05)):
+            for happens, chance in ((self._turn, self.mood.turns), (self._swap, 0.05), (self._flip_switch, 0.05)):
                 if self.chance.random() < chance:
                     happens()
             if self.chance.random() < 0.08:
                 self.chance.choice([self._jump_clock, self._doubt_clock])()
-            if self.chance.random() < 0.6:
+            if self.chance.random() < self.mood.mends:
                 self._mend()
             await self.rig.pass_s(self.chance.choice([0.0, 0.3, 1.0]))
             if self.rig.audit.kept.runs and self.chance.random() < 0.3:
@@ -310,7 +332,8 @@ def _hash(world: World, unit: int) -> str:
 
 def _elsewhere(world: World, command: Command) -> Command:
     other = "fan-2" if command.asset == "pump-1" else "pump-1"
-    return replace(command, **world.chance.choice([{"asset": other}, {"tag": "flow"}, {"asset": "ghost"}, {"tag": ""}]))
+    changes: list[dict[str, Any]] = [{"asset": other}, {"tag": "flow"}, {"asset": "ghost"}, {"tag": ""}]
+    return replace(command, **world.chance.choice(changes))
 
 
 def _times(world: World, command: Command) -> Command:
@@ -349,18 +372,18 @@ AFTER_SIGNING: dict[str, Mutation] = {
     ),
 }
 AS_THEY_ARE = {"replayed", "approved again", "late approval"}
-WEIGHTS = dict.fromkeys(MUTATIONS, 1.0) | {"good": 9.0, "late approval": 2.0, "approved again": 3.0}
+USUAL = Mood(dict.fromkeys(MUTATIONS, 1.0) | {"good": 9.0, "late approval": 2.0, "approved again": 3.0})
 
 
 @contextlib.asynccontextmanager
 async def world_at(
-    folder: Path, seed: int, *, checks: Mapping[str, Check] | None = None, kinds: Mapping[str, float] | None = None
+    folder: Path, seed: int, *, checks: Mapping[str, Check] | None = None, mood: Mood = USUAL
 ) -> AsyncIterator[World]:  # fmt: skip
     drive: Drive = a_drive()
     switch = Switch()
     async with over_tcp(drive):
         rig = Rig(folder, drive, enable=switch, checks=checks, timeout_ms=2000, poll_ms=2000)
-        world = World(rig, switch, seed, kinds)
+        world = World(rig, switch, seed, mood)
         try:
             async with rig.running():
                 await rig.pass_s(1.5)
@@ -387,6 +410,3 @@ def ends_of(world: World) -> tuple[Counter[str], list[str]]:
     if len(writing) < len(world.rig.drive.log):
         problems.append(f"{len(world.rig.drive.log)} writes, {len(writing)} of them announced")
     return ends, problems
-
-
-__all__ = ["World", "_key", "ends_of", "world_at"]

@@ -11,10 +11,12 @@ import base64
 import hashlib
 import json
 import math
+import struct
 import tomllib
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from nacl.exceptions import BadSignatureError
@@ -44,25 +46,18 @@ class Terms:
         moment = found if isinstance(found, datetime) else datetime.fromisoformat(found)
         return int(moment.timestamp()) * S
 
-    def signer(self, command: Command, i: int) -> str:
-        """Who really made the signature at ``i``; empty where it is nobody of the contract's."""
-        if i >= len(command.signed):
-            return ""
-        told = {name: value for name, value in asdict(command).items() if name != "signed"}
-        told["value"] = float(told["value"])
-        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    def signers(self, command: Command) -> list[str]:
+        """Who really made each signature; empty where it is nobody of the contract's."""
+        told = {name: getattr(command, name) for name in _SIGNED_OVER} | {"value": float(command.value)}
+        message = f"babbitt command v1\n{json.dumps(told, sort_keys=True, separators=(',', ':'))}\n".encode()
+        keys = {}
         for person in self.told["person"]:
             key = base64.b64decode(person["key"])
-            if hashlib.sha256(key).hexdigest()[:16] != command.signed[i].key:
-                continue
-            try:
-                VerifyKey(key).verify(
-                    f"babbitt command v1\n{text}\n".encode(), base64.b64decode(command.signed[i].signature)
-                )
-            except (BadSignatureError, ValueError):
-                return ""
-            return str(person["name"])
-        return ""
+            keys[hashlib.sha256(key).hexdigest()[:16]] = str(person["name"]), key
+        return [
+            keys[one.key][0] if one.key in keys and _is_signed(keys[one.key][1], message, one.signature) else ""
+            for one in command.signed
+        ]
 
     def may(self, name: str, what: str) -> bool:
         return any(person["name"] == name and what in person["may"] for person in self.told["person"])
@@ -112,7 +107,7 @@ class Oracle:
         self.gateway, self.started_ns = gateway, started_ns
         self.assets = units
         self.contracts: list[Terms] = []
-        self.delivered: dict[str, Delivered] = {}
+        self.delivered: dict[Command, Delivered] = {}
         self.units: dict[int, Unit] = {}
         self.told: dict[int, Told] = {unit: Told() for unit in units}
         self.wrong: list[str] = []
@@ -135,27 +130,23 @@ class Oracle:
 
     def arrives(self, command: Command, now_ns: int) -> None:
         """A copy of it came to the gateway."""
-        key = _key(command)
+        key = replace(command, signed=())
         known = self.delivered.get(key)
         terms = self._terms(command.contract, now_ns)
-        giver = terms.signer(command, 0) if terms is not None else ""
-        genuine = terms is not None and terms.may(giver, "command")
+        names = terms.signers(command) if terms is not None else []
+        genuine = terms is not None and bool(names) and terms.may(names[0], "command")
         if known is None or (not known.giver and genuine):
-            fresh = genuine and command.gateway == self.gateway and command.order > self._order
-            known = self.delivered[key] = Delivered(command, giver if genuine else "", fresh)
-            if genuine and command.gateway == self.gateway:
+            here = command.gateway == self.gateway
+            known = Delivered(command, names[0] if genuine else "", genuine and here and command.order > self._order)
+            self.delivered[key] = known
+            if genuine and here:
                 self._order = max(self._order, command.order)
         if terms is not None:
-            for i in range(len(command.signed)):
-                name = terms.signer(command, i)
-                if name and name != known.giver and terms.may(name, "approve"):
-                    known.approvers.add(name)
+            known.approvers.update(name for name in names if name != known.giver and terms.may(name, "approve"))
 
     def serves(self, unit: int, address: int, numbers: tuple[int, ...], now_ns: int) -> None:
         """The machine was read."""
         if address <= 10 and address + len(numbers) >= 14:
-            import struct
-
             at = 12 - address
             pressure = struct.unpack(">f", struct.pack(">HH", *numbers[at : at + 2]))[0]
             self.told[unit] = Told(float(numbers[10 - address]), pressure, now_ns)
@@ -255,6 +246,15 @@ class Oracle:
         return next((one for one in self.contracts if one.hash == digest and one.until_ns > now_ns), None)
 
 
-def _key(command: Command) -> str:
-    told = {name: value for name, value in asdict(command).items() if name != "signed"}
-    return json.dumps(told, sort_keys=True)
+@lru_cache(4096)
+def _is_signed(key: bytes, message: bytes, signature: str) -> bool:
+    try:
+        VerifyKey(key).verify(message, base64.b64decode(signature))
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+_SIGNED_OVER = (
+    "gateway", "order", "contract", "asset", "tag", "value", "issued_ns", "expires_ns", "by", "why",
+)  # fmt: skip

@@ -9,11 +9,17 @@ import asyncio
 import os
 import random
 from pathlib import Path
+from typing import Any
 
-from tests.rooms.command.hostile import ends_of, world_at
+import pytest
+
+from edge.command import CHECKS
+from tests.rooms.command.hostile import Mood, ends_of, world_at
 
 COMMANDS = int(os.environ.get("BABBITT_COMMANDS", "10000"))
 SEED = int(os.environ.get("BABBITT_SEED", str(random.SystemRandom().randrange(2**32))))
+
+BROKEN_MAX = 1500
 
 
 def test_nothing_outside_its_contract_reaches_the_machine(tmp_path: Path) -> None:
@@ -31,3 +37,42 @@ def test_nothing_outside_its_contract_reaches_the_machine(tmp_path: Path) -> Non
             )
 
     asyncio.run(run())
+
+
+def such(*kinds: str, **mood: Any) -> Mood:
+    return Mood(dict.fromkeys(kinds, 2.0) | {"good": 2.0}, **mood)
+
+
+MOODS: dict[str, Mood] = {
+    "gateway": such("gateway"), "place": such("elsewhere"), "signed": such("forged", "nobody", "altered"),
+    "clock": such(restless=0.7, meanwhile=("_doubt_clock",)), "issued": such("times"), "remembered": such("times"),
+    "expired": such(restless=0.7, meanwhile=("_jump_clock",)), "in force": such(early=0.5), "order": such("order"),
+    "superseded": such("late approval", "approved again"), "bounds": such("bounds"), "writable": such("between"),
+    "approved": such("late approval"), "enabled": such(restless=0.7, meanwhile=("_flip_switch",)), "step": such("far"),
+    "rate": such(), "dwell": such(), "preconditions": such(turns=0.9, acts=("running", "pressure"), mends=0.3),
+    "aborts": such(turns=0.9, acts=("pressure",), pressures=(7.0, 3.0), mends=0.2),
+}  # fmt: skip
+"""For each check a world in which a guard without it is soon found out."""
+MASKED = {
+    "contract": "without a contract no question can be asked at all",
+    "before": "what is not known is too large a step",
+    "measured": "the oracle knows nothing of regrets; test_guard has it",
+}
+
+
+def test_every_check_is_left_out_once() -> None:
+    assert MOODS.keys() | MASKED.keys() == CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", MOODS)
+def test_a_guard_without_one_check_is_found_out(tmp_path: Path, name: str) -> None:
+    """Else nobody would know whether the suite could fail at all."""
+    checks = {one: check for one, check in CHECKS.items() if one != name}
+
+    async def run() -> bool:
+        async with world_at(tmp_path, 7, checks=checks, mood=MOODS[name]) as world:
+            await world.play(BROKEN_MAX)
+            print(name, world.came, world.oracle.counts, world.oracle.wrong)
+            return bool(world.oracle.wrong)
+
+    assert asyncio.run(run()), f"nothing was seen of it in {BROKEN_MAX} commands"
