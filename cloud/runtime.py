@@ -17,6 +17,7 @@ from pathlib import Path
 import uvicorn
 
 from cloud.dispatch.desk import Desk
+from cloud.dispatch.downward import Issued
 from cloud.dispatch.show import shown
 from cloud.dispatch.stages import Answers
 from cloud.dispatch.watch import LOOK_S, RolloutWatch
@@ -31,6 +32,7 @@ from cloud.ingest.tokens import PEOPLE_HINT, Tokens
 from cloud.notify.config import load_settings
 from cloud.notify.outbox import Outbox
 from cloud.notify.room import Notifier
+from cloud.store.commands import Commands
 from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
@@ -128,13 +130,18 @@ async def running(settings: Settings) -> AsyncIterator[str]:
                 notifier.nudge()
 
         identity = ByToken(tokens)
-        receiver = Receiver(writer, identity, on_arrived)
-        stack.callback(receiver.close)
         rollouts = Rollouts(settings.data)
         stack.callback(rollouts.close)
+        commands = Commands(settings.data)
+        stack.callback(commands.close)
+        issued = Issued(rollouts, commands)
+        receiver = Receiver(writer, identity, on_arrived, issued=issued.of)
+        stack.callback(receiver.close)
         records = Records(reader, Predictions(), outcomes)
         rolling = RolloutWatch(reader, rollouts, answered=partial(_answered, records))
-        desk = Desk(reader, rollouts, settings.data, partial(sender_of, identity), records=records.track_records)
+        desk = Desk(
+            reader, rollouts, commands, settings.data, partial(sender_of, identity), records=records.track_records
+        )
         pages = Pages(reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing)
         api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
         telling = Telling(reader, records, people, pages.asset_page, on_told=partial(touch, hub))
@@ -150,6 +157,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             watching = [
                 asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch"),
                 asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
+                asyncio.create_task(issued.run(), name="issued"),
                 asyncio.create_task(records.run(settings.data), name="sealed verdicts"),
             ]
             if notifier is not None:

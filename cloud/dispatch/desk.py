@@ -11,17 +11,21 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from cloud.dispatch.downward import down
 from cloud.dispatch.stages import Machine, in_scope
+from cloud.store.commands import Commands
 from cloud.store.reader import Reader
 from cloud.store.rollouts import Rollout, Rollouts, State
 from edge.contract import exchange
 from edge.contract.bundle import FILE_BYTES_MAX
 from edge.contract.desired import Desired, Offer, TrackRecord, Withdrawn, pack_desired
+from edge.errors import StoreError
 
 FOLDER = "bundles"
 WITHDRAWN_MAX = 64
@@ -44,17 +48,21 @@ class Desk:
     """``folder`` holds a folder of files for each bundle that was ever promoted."""
 
     def __init__(
-        self, reader: Reader, rollouts: Rollouts, folder: Path, sender: Sender, *, records: Records = nothing_told,
-        now_ns: Callable[[], int] = time.time_ns,
+        self, reader: Reader, rollouts: Rollouts, commands: Commands, folder: Path, sender: Sender, *,
+        records: Records = nothing_told, now_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
         self._reader, self._rollouts, self._folder, self._sender = reader, rollouts, folder / FOLDER, sender
+        self._commands = commands
         self._records, self._now_ns = records, now_ns
 
     async def desired(self, request: Request) -> Response:
         gateway = self._sender(request)
         if isinstance(gateway, Response):
             return gateway
-        body = pack_desired(await asyncio.to_thread(self._desired, gateway))
+        try:
+            body = pack_desired(await asyncio.to_thread(self._desired, gateway))
+        except StoreError as error:
+            return _sealed(JSONResponse({"error": f"it cannot be told now: {error.problem}"}, 503))
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": "no-store"}
         if request.headers.get("if-none-match") == tag:
@@ -79,10 +87,14 @@ class Desk:
             if rollout.state == State.ROLLING
         }
         machines = {m.asset: m.asset_class for m in self._reader.machines(gateway)}
-        return wanted(
+        # When it was issued is read first: what is decided meanwhile is newer, and is asked for again.
+        issued_ns, now_ns = max(self._rollouts.changed_ns(), self._commands.changed_ns(gateway)), self._now_ns()
+        bundles = wanted(
             gateway, machines, rollouts, lambda number, machine: machine in reached[number],
-            issued_ns=self._rollouts.changed_ns(), now_ns=self._now_ns(), records=tuple(self._records(gateway)),
+            issued_ns=issued_ns, now_ns=now_ns, records=tuple(self._records(gateway)),
         )  # fmt: skip
+        more = down(gateway, self._commands, self._reader, now_ns)
+        return replace(bundles, **{field.name: getattr(more, field.name) for field in fields(more)})
 
     def _read(self, bundle: str, name: str) -> bytes | None:
         # Names are names: no path leads out of the folder.

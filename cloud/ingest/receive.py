@@ -54,8 +54,10 @@ class Receiver:
         *,
         now_ns: Callable[[], int] = time.time_ns,
         admission: Admission | None = None,
+        issued: Callable[[str], int] | None = None,
     ) -> None:
-        self._identity, self._admission = identity, admission or Admission()
+        """``issued`` says at once when something was last decided about a gateway; each answer tells it."""
+        self._identity, self._admission, self._issued = identity, admission or Admission(), issued
         self._worker = Worker(writer, on_arrived, now_ns=now_ns)
         self.unauthorised = 0
 
@@ -75,7 +77,7 @@ class Receiver:
             return _error(403, str(wrong))
         try:
             with self._admission.enter(gateway) as place:
-                return _json(await self._taken(request, gateway, place))
+                return self._hinting(gateway, _json(await self._taken(request, gateway, place)))
         except _EarlyAnswerError as early:
             if early.refusal:
                 await self._count(gateway, Refusal(early.refusal, str(early)))
@@ -90,6 +92,11 @@ class Receiver:
             return _error(503, f"the store takes nothing now: {busy}", Retry_After=str(RETRY_AFTER_S))
         except ClientDisconnect:
             return Response(status_code=400)
+
+    def _hinting(self, gateway: str, response: Response) -> Response:
+        if self._issued is not None:
+            response.headers[exchange.ISSUED] = str(self._issued(gateway))
+        return response
 
     async def _taken(self, request: Request, gateway: str, place: Place) -> Answer:
         if self._worker.is_congested(live=request.headers.get("babbitt-lane") != "backlog"):

@@ -136,9 +136,14 @@ class Reader:
         """The latest steps with commands and contracts at an asset, newest first."""
         return [msgspec.json.decode(row[0], type=Outcome) for row in self._all(_OUTCOMES, (asset, limit))]
 
-    def outcomes_of(self, command: str) -> list[Outcome]:
-        """Every step with the command of this id, the oldest first."""
-        return [msgspec.json.decode(row[0], type=Outcome) for row in self._all(_OUTCOMES_OF, (command,))]
+    def outcomes_of(self, command: str, gateway: str) -> list[Outcome]:
+        """Every step of the command of this id that its own gateway told, the oldest first."""
+        return [msgspec.json.decode(row[0], type=Outcome) for row in self._all(_OUTCOMES_OF, (command, gateway))]
+
+    def outcomes_of_contract(self, contract: str, gateway: str) -> list[Outcome]:
+        """The steps of the contract with this hash itself, as ``outcomes_of``."""
+        rows = self._all(_OUTCOMES_OF_CONTRACT, (gateway, contract))
+        return [msgspec.json.decode(row[0], type=Outcome) for row in rows]
 
     def opened(self, ids: Sequence[int]) -> list[Block]:
         """These blocks, by id, opened. Raises ``BlockError`` where one was altered."""
@@ -217,7 +222,15 @@ _MACHINES = (
     " WHERE class IS NOT NULL"
 )
 _OUTCOMES = "SELECT record FROM outcome WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
-_OUTCOMES_OF = "SELECT record FROM outcome WHERE command = ? ORDER BY stream, seq, place"
+_OF_GATEWAY = (
+    "SELECT outcome.record FROM outcome JOIN asset ON asset.id = outcome.asset"
+    " JOIN gateway ON gateway.id = asset.gateway WHERE"
+)
+_OUTCOMES_OF = f"{_OF_GATEWAY} command = ? AND gateway.gateway = ? ORDER BY stream, seq, place"
+_OUTCOMES_OF_CONTRACT = (
+    f"{_OF_GATEWAY} command = '' AND gateway.gateway = ? AND json_extract(outcome.record, '$.contract') = ?"
+    " ORDER BY stream, seq, place"
+)
 _BUNDLE_CHANGES = "SELECT record FROM bundle_change WHERE asset = ? ORDER BY stream DESC, seq DESC, place DESC LIMIT ?"
 _JUDGED = (
     "SELECT at_ns, json_extract(record, '$.bundle'), rul_h IS NULL, json_extract(record, '$.anomalous')"

@@ -151,6 +151,10 @@ class Rollouts:
         rows = self._file.rows("SELECT number, at_ns, what, by, why FROM history ORDER BY id DESC LIMIT ?", (limit,))
         return [Line(*row) for row in rows]
 
+    def stamp(self) -> tuple[int, int]:
+        """Another one after each change of the file."""
+        return self._file.stamp()
+
     def changed_ns(self) -> int:
         """When anything was decided last: no two decisions have the same."""
         return int(self._file.rows("SELECT coalesce(max(at_ns), 0) FROM history", ())[0][0])

@@ -15,6 +15,7 @@ from cloud.dispatch.desk import Desk, wanted
 from cloud.dispatch.promote import Plan, promote, roll_back, seconds, shares
 from cloud.dispatch.stages import Answers
 from cloud.dispatch.watch import RolloutWatch
+from cloud.store.commands import Commands
 from cloud.store.reader import Reader
 from cloud.store.rollouts import FILE, Rollout, Rollouts, State
 from cloud.store.writer import Seen, Writer
@@ -316,7 +317,8 @@ async def over_http(tmp_path: Path) -> None:
 
 def test_a_desk_is_handed_what_it_tells_of_track_records(fleet: Fleet) -> None:
     record = TrackRecord("spindle-0", 4, 1, 2, 0.8, 60.5, "foretold 4 of 5")
-    desk = Desk(fleet.reader, fleet.rollouts, fleet.data, lambda _: GATEWAY, records=lambda _: [record])
+    commands = Commands(fleet.data)
+    desk = Desk(fleet.reader, fleet.rollouts, commands, fleet.data, lambda _: GATEWAY, records=lambda _: [record])
     assert desk._desired(GATEWAY).records == (record,)
 
 
