@@ -42,8 +42,11 @@ class Downlink:
 
     async def _hand_on(self, desired: Desired) -> None:
         """Contracts first: a command that comes with its contract finds it."""
+        before = self._handed.acknowledged if self._handed is not None else ()
         for one in desired.acknowledged:
-            self._acknowledge(one)
+            # An alarm that calls again, since it lasts, is not acknowledged by what was said of it before.
+            if one not in before:
+                self._acknowledge(one)
         if self._orders is None:
             return
         await self._orders.contracts(desired.contracts, desired.withdrawn_contracts)
