@@ -22,6 +22,8 @@ from edge.contract.downlink import (
     ContractDocument,
     WithdrawnCommand,
     WithdrawnContract,
+    pack_command,
+    parse_command,
 )
 
 SIGNATURE = "A" * 86 + "=="
@@ -69,6 +71,17 @@ def test_what_is_packed_is_read_back_and_each_command_keeps_its_id(desired: Desi
     assert found.configuration is None or desired.configuration is None or (
         found.configuration.id == desired.configuration.id
     )  # fmt: skip
+
+
+@given(COMMANDS)
+def test_a_command_that_people_hand_on_to_sign_is_read_back(command: Command) -> None:
+    assert parse_command(pack_command(command)) == command
+
+
+@given(st.binary(max_size=200) | st.just(b"[" * 9000) | st.just(b" " * 20_000))
+def test_other_bytes_are_no_command(data: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - what is said depends on the bytes
+        parse_command(data)
 
 
 def test_a_cloud_of_before_wants_none_of_it() -> None:
