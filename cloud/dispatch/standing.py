@@ -1,0 +1,195 @@
+"""How contracts, commands and configurations stand, in words: pure. What their gateway has not told is not done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cloud.dispatch.ordering import parsed, signers
+from cloud.store.commands import Ordered
+from cloud.store.documents import Configured, Offered
+from edge.contract.commands import CommandStep, Outcome
+from edge.contract.setpoint import Mode, SetpointContract
+
+WAITING = "waiting for the gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``state`` in a word or two, ``words`` say more; ``is_final``: nothing follows."""
+
+    state: str
+    words: str
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommandView:
+    """A command as people see it. ``signed`` are names, the giver's first; ``missing`` says who is still to sign."""
+
+    id: str
+    gateway: str
+    asset: str
+    tag: str
+    unit: str
+    value: float
+    order: int
+    contract: str
+    contract_id: str
+    mode: str
+    by: str
+    why: str
+    issued_ns: int
+    expires_ns: int
+    standing: Standing
+    signed: tuple[str, ...]
+    missing: str
+    steps: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContractView:
+    """A contract as people see it; ``words`` are what it says."""
+
+    hash: str
+    id: str
+    version: int
+    gateway: str
+    asset: str
+    tag: str
+    mode: str
+    words: tuple[str, ...]
+    by: str
+    why: str
+    at_ns: int
+    expires_ns: int
+    standing: Standing
+
+
+def command_view(held: Ordered, offered: Offered | None, outcomes: Sequence[Outcome], now_ns: int) -> CommandView:
+    command = held.command
+    contract = parsed(offered) if offered is not None else None
+    standing = _of_command(held, outcomes, now_ns)
+    signed, missing = _signatures(held, contract)
+    return CommandView(
+        command.id, command.gateway, command.asset, command.tag, contract.unit if contract else "", command.value,
+        command.order, command.contract, offered.id if offered else "", str(contract.mode) if contract else "",
+        command.by, command.why, command.issued_ns, command.expires_ns, standing, signed,
+        "" if standing.is_final else missing, tuple(outcomes),
+    )  # fmt: skip
+
+
+def contract_view(offered: Offered, outcomes: Sequence[Outcome], now_ns: int) -> ContractView:
+    contract = parsed(offered)
+    return ContractView(
+        offered.hash, offered.id, offered.version, offered.gateway, contract.asset, contract.tag, str(contract.mode),
+        in_words(contract), offered.by, offered.why, offered.at_ns, contract.expires_ns,
+        _of_contract(offered, contract, outcomes, now_ns),
+    )  # fmt: skip
+
+
+def of_configuration(held: Configured, outcomes: Sequence[Outcome], now_ns: int, *, is_newest: bool) -> Standing:
+    if outcomes:
+        return _told(outcomes[-1])
+    if not is_newest:
+        return Standing("superseded", "a later one was offered, and of this one nothing was told")
+    late = " It has expired: it will be refused." if now_ns >= held.configuration.expires_ns else ""
+    return Standing(WAITING, f"It goes down when the gateway asks next.{late}")
+
+
+def in_words(contract: SetpointContract) -> tuple[str, ...]:
+    """What a contract says, a sentence each."""
+    unit = f" {contract.unit}" if contract.unit else ""
+    bounds = f"{contract.tag} of {contract.asset} from {contract.low:g} to {contract.high:g}{unit}"
+    pace = f"by at most {contract.step_max:g} at once and {contract.rate_per_min:g} in a minute"
+    said = [
+        f"{bounds}, {pace}, {contract.dwell_s:g} s apart.",
+        f"It reads back within {contract.tolerance:g}{unit} after at most {contract.settle_s:g} s, or it failed.",
+    ]
+    if contract.precondition:
+        said.append(f"Only while {' and '.join(f'({one})' for one in contract.precondition)}.")
+    regrets = [
+        f"({regret.tag} is {regret.percent:g} % {'higher' if regret.worse == 'up' else 'lower'} than before)"
+        for regret in contract.regret
+    ]
+    if back := [*(f"({one})" for one in contract.abort), *regrets]:
+        said.append(f"Rolled back where within {contract.watch_s:g} s {' or '.join(back)}.")
+    said.append(_who(contract))
+    said.append(f"From {_day(contract.valid_from_ns)} until {_day(contract.expires_ns)}.")
+    return tuple(said)
+
+
+def _who(contract: SetpointContract) -> str:
+    givers = " or ".join(person.name for person in contract.person if "command" in person.may)
+    approvers = ", ".join(person.name for person in contract.person if "approve" in person.may)
+    match contract.mode:
+        case Mode.SHADOW:
+            return f"Mode shadow: what {givers} commands is noted, and never written."
+        case Mode.ADVISE:
+            return f"Mode advise: what {givers} commands is shown to the operator, who alone acts."
+        case Mode.AUTO:
+            return f"Mode auto: what {givers} commands is written at once."
+    return f"Mode approve: commanded by {givers}, approved by {contract.approvals} of {approvers}, none of them twice."
+
+
+def _of_command(held: Ordered, outcomes: Sequence[Outcome], now_ns: int) -> Standing:
+    command = held.command
+    if held.withdrawn_ns and not held.served_ns and not outcomes:
+        return Standing("withdrawn", f"by {held.withdrawn_by}, before it went down: {held.withdrawn_why}", True)
+    if not held.submitted_ns:
+        is_late = now_ns >= command.expires_ns
+        words = "it expired before anybody signed it" if is_late else f"{command.by} is to sign it"
+        return Standing("draft", words, is_late)
+    if outcomes:
+        told = _told(outcomes[-1])
+        if held.withdrawn_ns and not told.is_final:
+            return Standing(told.state, f"{told.words}; {held.withdrawn_by} has asked to withdraw it")
+        return told
+    if held.withdrawn_ns:
+        return Standing(WAITING, f"{held.withdrawn_by} has asked to withdraw it; it went down before")
+    late = "; it has expired, and will be refused" if now_ns >= command.expires_ns else ""
+    if held.served_ns:
+        return Standing(WAITING, f"it went down at {_moment(held.served_ns)}, and nothing was told of it yet{late}")
+    return Standing(WAITING, f"it goes down when the gateway asks next{late}")
+
+
+def _of_contract(
+    offered: Offered, contract: SetpointContract, outcomes: Sequence[Outcome], now_ns: int
+) -> Standing:  # fmt: skip
+    last = outcomes[-1] if outcomes else None
+    if offered.withdrawn_ns:
+        by = f"by {offered.withdrawn_by}: {offered.withdrawn_why}"
+        if last is not None and last.step == CommandStep.WITHDRAWN:
+            return Standing("withdrawn", by, True)
+        return Standing(WAITING, f"withdrawn {by}; the gateway has not told that it knows")
+    if last is None:
+        return Standing(WAITING, "it goes down when the gateway asks next")
+    if now_ns >= contract.expires_ns:
+        return Standing("expired", f"at {_moment(contract.expires_ns)}", True)
+    return Standing(str(last.step), last.words, last.step.is_end)
+
+
+def _told(last: Outcome) -> Standing:
+    return Standing(str(last.step), last.words, last.step.is_end)
+
+
+def _signatures(held: Ordered, contract: SetpointContract | None) -> tuple[tuple[str, ...], str]:
+    """Who signed, and who is still to."""
+    found = signers(held, contract) if contract is not None else None
+    if contract is None or found is None:
+        return (), f"the signature of {held.command.by}" if not held.command.signed else ""
+    names = (found.giver.name, *(person.name for person in found.approvers))
+    if not found.missing:
+        return names, ""
+    left = [p.name for p in contract.person if "approve" in p.may and p.name not in names]
+    more = "approval" if found.missing == 1 else "approvals"
+    return names, f"{found.missing} more {more}, of {', '.join(left)}"
+
+
+def _moment(at_ns: int) -> str:
+    return f"{dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _day(at_ns: int) -> str:
+    return f"{dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC):%Y-%m-%d}"
