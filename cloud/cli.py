@@ -10,6 +10,8 @@ import click
 
 from cloud import learning
 from cloud.dispatch.command import key, promote, rollback, rollout, sign
+from cloud.dispatch.command_group import command
+from cloud.dispatch.document_group import configuration, contract
 from cloud.notify.command import notify as notify_group
 
 _PATH = click.Path(path_type=Path)
@@ -26,6 +28,9 @@ cloud.add_command(sign)
 cloud.add_command(promote)
 cloud.add_command(rollback)
 cloud.add_command(rollout)
+cloud.add_command(contract)
+cloud.add_command(command)
+cloud.add_command(configuration)
 cloud.add_command(notify_group)
 
 
@@ -227,5 +232,5 @@ def replay(*, asset: str, data: Path, bundles: Path | None, as_json: bool) -> No
         raise SystemExit(1)
 
 
-for command in learning.COMMANDS:
-    cloud.add_command(command)
+for one in learning.COMMANDS:
+    cloud.add_command(one)

@@ -67,6 +67,21 @@ class ContractView:
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigurationView:
+    """A configuration as people see it, without its text; ``key`` is the fingerprint of whoever signed it."""
+
+    id: str
+    gateway: str
+    number: int
+    by: str
+    why: str
+    issued_ns: int
+    expires_ns: int
+    key: str
+    standing: Standing
+
+
 def command_view(held: Ordered, offered: Offered | None, outcomes: Sequence[Outcome], now_ns: int) -> CommandView:
     command = held.command
     contract = parsed(offered) if offered is not None else None
@@ -89,13 +104,14 @@ def contract_view(offered: Offered, outcomes: Sequence[Outcome], now_ns: int) ->
     )  # fmt: skip
 
 
-def of_configuration(held: Configured, outcomes: Sequence[Outcome], now_ns: int, *, is_newest: bool) -> Standing:
-    if outcomes:
-        return _told(outcomes[-1])
-    if not is_newest:
-        return Standing("superseded", "a later one was offered, and of this one nothing was told")
-    late = " It has expired: it will be refused." if now_ns >= held.configuration.expires_ns else ""
-    return Standing(WAITING, f"It goes down when the gateway asks next.{late}")
+def configuration_view(
+    held: Configured, outcomes: Sequence[Outcome], now_ns: int, *, is_newest: bool
+) -> ConfigurationView:  # fmt: skip
+    one = held.configuration
+    return ConfigurationView(
+        one.id, one.gateway, one.number, one.by, one.why, one.issued_ns, one.expires_ns, one.key,
+        _of_configuration(held, outcomes, now_ns, is_newest=is_newest),
+    )  # fmt: skip
 
 
 def in_words(contract: SetpointContract) -> tuple[str, ...]:
@@ -151,6 +167,15 @@ def _of_command(held: Ordered, outcomes: Sequence[Outcome], now_ns: int) -> Stan
     late = "; it has expired, and will be refused" if now_ns >= command.expires_ns else ""
     if held.served_ns:
         return Standing(WAITING, f"it went down at {_moment(held.served_ns)}, and nothing was told of it yet{late}")
+    return Standing(WAITING, f"it goes down when the gateway asks next{late}")
+
+
+def _of_configuration(held: Configured, outcomes: Sequence[Outcome], now_ns: int, *, is_newest: bool) -> Standing:
+    if outcomes:
+        return _told(outcomes[-1])
+    if not is_newest:
+        return Standing("superseded", "a later one was offered, and of this one nothing was told", True)
+    late = "; it has expired, and will be refused" if now_ns >= held.configuration.expires_ns else ""
     return Standing(WAITING, f"it goes down when the gateway asks next{late}")
 
 

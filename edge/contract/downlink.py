@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from edge.contract.commands import Command, Signed
 from edge.contract.fields import Fields
@@ -115,6 +115,21 @@ def parse_command(data: bytes) -> Command:
         raise ValueError("not JSON that anybody meant") from error
 
 
+def pack_configuration(one: Configuration) -> bytes:
+    """As people hand a configuration to each other to sign: one JSON object."""
+    return json.dumps(asdict(one), indent=1).encode("ascii") + b"\n"
+
+
+def parse_configuration(data: bytes) -> Configuration:
+    """What ``pack_configuration`` made, signed or not. Raises ``ValueError``."""
+    try:
+        found = json.loads(data)
+    except RecursionError as error:
+        raise ValueError("not JSON that anybody meant") from error
+    fields = Fields(found, "configuration")
+    return configuration_of(fields) if fields.text("signature") else _unsigned(fields)
+
+
 def command_of(fields: Fields) -> Command:
     return Command(
         gateway=fields.name("gateway"), order=fields.whole("order"), contract=fields.hex("contract"),
@@ -156,11 +171,14 @@ def withdrawn_contract_of(fields: Fields) -> WithdrawnContract:
 
 
 def configuration_of(fields: Fields) -> Configuration:
+    return replace(_unsigned(fields), key=fields.hex("key", 16), signature=_signature(fields))
+
+
+def _unsigned(fields: Fields) -> Configuration:
     return Configuration(
         gateway=fields.name("gateway"), number=fields.whole("number"),
         text=fields.text("text", CONFIGURATION_CHARS_MAX), by=fields.text("by"), why=fields.text("why"),
-        issued_ns=fields.whole("issued_ns"), expires_ns=fields.whole("expires_ns"), key=fields.hex("key", 16),
-        signature=_signature(fields),
+        issued_ns=fields.whole("issued_ns"), expires_ns=fields.whole("expires_ns"),
     )  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""How all stands that people want of machines: for the command line, the API and the pages, from the two files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from cloud.dispatch.ordering import one
+from cloud.dispatch.standing import (
+    CommandView,
+    ConfigurationView,
+    ContractView,
+    command_view,
+    configuration_view,
+    contract_view,
+)
+from cloud.store.commands import Commands, Ordered
+from cloud.store.documents import Offered
+from cloud.store.reader import Reader
+
+
+class Views:
+    """May be asked from any thread. Without a ``reader`` no gateway has told anything."""
+
+    def __init__(
+        self, commands: Commands, reader: Reader | None, *, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:  # fmt: skip
+        self._commands, self._reader, self._now_ns = commands, reader, now_ns
+
+    def commands(
+        self, gateway: str | None = None, asset: str | None = None, *, limit: int = 50
+    ) -> list[CommandView]:  # fmt: skip
+        """The newest first, drafts too."""
+        return [self._command(held) for held in self._commands.all(gateway, asset, limit=limit)]
+
+    def command(self, name: str) -> CommandView:
+        """Raises ``ConfigError`` where there is none, or more than one."""
+        return self._command(one(self._commands, name))
+
+    def contracts(self, gateway: str | None = None, asset: str | None = None) -> list[ContractView]:
+        """The newest first, also those that were withdrawn."""
+        found = (self._contract(offered) for offered in self._commands.documents.contracts(gateway))
+        return [view for view in found if asset in (None, view.asset)]
+
+    def configurations(self, gateway: str | None = None, *, limit: int = 50) -> list[ConfigurationView]:
+        """The newest first."""
+        found, seen = [], set[str]()
+        for held in self._commands.documents.configurations(gateway, limit=limit):
+            owner, name = held.configuration.gateway, held.configuration.id
+            outcomes = self._reader.outcomes_of(name, owner) if self._reader is not None else []
+            found.append(configuration_view(held, outcomes, self._now_ns(), is_newest=owner not in seen))
+            seen.add(owner)
+        return found
+
+    def _command(self, held: Ordered) -> CommandView:
+        command = held.command
+        offered: list[Offered] = self._commands.documents.contract(command.contract)
+        outcomes = self._reader.outcomes_of(command.id, command.gateway) if self._reader is not None else []
+        return command_view(held, offered[0] if offered else None, outcomes, self._now_ns())
+
+    def _contract(self, offered: Offered) -> ContractView:
+        reader = self._reader
+        outcomes = reader.outcomes_of_contract(offered.hash, offered.gateway) if reader is not None else []
+        return contract_view(offered, outcomes, self._now_ns())
+
+
+def plain(view: CommandView | ContractView | ConfigurationView) -> dict[str, Any]:
+    """As JSON has it."""
+    return asdict(view)
