@@ -12,6 +12,7 @@ from cloud import learning
 from cloud.dispatch.command import key, promote, rollback, rollout, sign
 from cloud.dispatch.command_group import command
 from cloud.dispatch.document_group import configuration, contract
+from cloud.fleet.trail_command import audit
 from cloud.notify.command import notify as notify_group
 
 _PATH = click.Path(path_type=Path)
@@ -31,6 +32,7 @@ cloud.add_command(rollout)
 cloud.add_command(contract)
 cloud.add_command(command)
 cloud.add_command(configuration)
+cloud.add_command(audit)
 cloud.add_command(notify_group)
 
 
