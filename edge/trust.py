@@ -6,10 +6,12 @@ loaded with the first bundle, so a gateway that judges nothing does not pay for 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from pathlib import Path
 
 from edge.config.site import Site, profiles_root
+from edge.contract.downlink import Configuration, configuration_message
 from edge.contract.signature import Kind, fingerprint, parse_signature, read_public, read_signature, signed_message
 from edge.errors import BundleError, ConfigError
 
@@ -59,6 +61,15 @@ class Trust:
             raise ValueError("its signature is false: it was altered")
         return told.key
 
+    def why_not_configured(self, one: Configuration) -> str:
+        """Why a configuration's signature does not count, in words; empty where a trusted key signed it as it is."""
+        key = self._keys.get(one.key)
+        if key is None:
+            trusted = ", ".join(sorted(self._keys)) or "none"
+            return f"signed by key {one.key}, which is none of `update.configuration_keys` (trusted: {trusted})"
+        signature = base64.b64decode(one.signature)
+        return "" if is_signed(key, configuration_message(one), signature) else "its signature is false: it was altered"
+
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     """Whether ``signature`` (64 bytes) is ``public``'s (32 bytes) of ``message`` by RFC 8032."""
@@ -80,6 +91,11 @@ def trust_of(site: Site) -> Trust:
     named = [site.resolve(path) for path in site.file.gateway.bundle_keys]
     found = [path for folder in site.folders for path in sorted((folder / KEYS).glob("*.pub"))]
     return Trust(read_public(path) for path in named or found)
+
+
+def configuration_trust_of(site: Site) -> Trust:
+    """The keys of ``update.configuration_keys``, none by default. Raises ``ConfigError``."""
+    return Trust(read_public(site.resolve(path)) for path in site.file.update.configuration_keys)
 
 
 def contract_trust_of(site: Site) -> Trust:

@@ -238,7 +238,10 @@ _JUDGED = (
 )
 _ASSETS = (
     "SELECT asset.id, gateway.gateway, asset.asset, record, verdict, coalesce(last_read_ns, 0), healths"
-    " FROM asset JOIN gateway ON gateway.id = asset.gateway LEFT JOIN glance ON glance.asset = asset.id"
+    # What a gateway tells of itself alone, such as a configuration on trial, is no machine to show.
+    " FROM asset JOIN gateway ON gateway.id = asset.gateway"
+    " AND asset.id IN (SELECT asset FROM glance UNION ALL SELECT asset FROM alarm)"
+    " LEFT JOIN glance ON glance.asset = asset.id"
 )
 _ROLLUP = (
     "SELECT tag.tag, start_s, count, good, bad_bus, bad_device, bad_decode,"

@@ -22,6 +22,7 @@ from edge.config.sensors import Balance, Redundant
 from edge.config.tables import Asset, Gateway, Plant, Rate, Report, SiteFile, Uplink
 from edge.config.tables import Machine as PlantMachine
 from edge.config.tables import Unit as AssetUnit
+from edge.config.update import Update
 
 _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("the file", SiteFile), ("[gateway]", Gateway), ("[uplink]", Uplink),
@@ -34,7 +35,7 @@ _TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
     ("tool of a nameplate", Tool), ("winding of a nameplate", Winding), ("vibration of a nameplate", Vibration),
     ("stop of an asset", PlannedStop), ("[alarms]", Alarms), ("[health]", Health), ("[panel]", Panel),
     ("[north]", North), ("[north.opcua]", OpcUaServer), ("[north.sparkplug]", SparkplugNode), ("[page]", Page),
-    ("[command]", Commands), ("[plant]", Plant),
+    ("[command]", Commands), ("[update]", Update), ("[plant]", Plant),
     ("machine of the plant", PlantMachine),
 )  # fmt: skip
 

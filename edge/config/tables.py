@@ -20,6 +20,7 @@ from edge.config.panel import Panel
 from edge.config.profiles.signal import Strict
 from edge.config.rule import SiteRule
 from edge.config.sensors import Balance, Redundant
+from edge.config.update import Update
 
 
 class Gateway(Strict, frozen=True, kw_only=True):
@@ -194,6 +195,7 @@ class SiteFile(Strict, frozen=True, kw_only=True):
     north: Annotated[North, Meta(description="How other systems read the gateway.")] = North()
     page: Annotated[Page | None, Meta(description="The gateway's own page; none by default.")] = None
     command: Annotated[Commands | None, Meta(description="Writes to machines; none by default.")] = None
+    update: Annotated[Update, Meta(description="What may be changed from far away.")] = Update()
     plant: Annotated[Plant, Meta(description="The simulated plant.")] = Plant()
     profiles: Annotated[
         str,

@@ -64,6 +64,9 @@ _SIGNED_OVER = tuple(one.name for one in fields(Command) if one.name != "signed"
 class CommandStep(StrEnum):
     """What a gateway did with a command, or with a contract (``accepted``, ``refused``, ``expired``, ``withdrawn``).
 
+    Or with a configuration from the cloud: ``accepted`` (it is on trial), ``kept``, ``rolled back``, ``refused`` or
+    ``expired``, under its own id and order.
+
     ``shadowed``: it would have been written. ``advised``: shown to the operator, who alone acts. ``waiting``: for
     approvals, or for its preconditions, as ``words`` say. ``writing``: about to be, and durably noted, before the first
     byte goes out. ``executed``: what was read back agrees; it is watched from now on. ``kept``: the watch ended well.

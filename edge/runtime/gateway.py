@@ -25,6 +25,7 @@ from edge.alarm import AlarmDesk, Moment
 from edge.clock import SystemClock, boot_id
 from edge.clock_watch import ClockWatch, Step
 from edge.config.site import Site
+from edge.contract.commands import Outcome
 from edge.contract.downlink import Acknowledged
 from edge.contract.types import Alarm, AlarmState, Asset, Batch, ClockSet, Lane, Priority, Verdict
 from edge.described import deadbands_of, introduction, shown, signals, watched
@@ -47,8 +48,20 @@ from edge.runtime.panel import PanelProcess
 from edge.runtime.proof import Proof
 from edge.supervise import supervised
 from edge.threads import LookupThreads
-from edge.trust import trust_of
-from edge.update import BUNDLES, Asker, Bundles, Downlink, Seats, Shelf, TrackRecords, Trials, user
+from edge.trust import configuration_trust_of, trust_of
+from edge.update import (
+    BUNDLES,
+    Asker,
+    Bundles,
+    Configured,
+    Downlink,
+    Seats,
+    Shelf,
+    TrackRecords,
+    Trials,
+    config_folder,
+    user,
+)
 from edge.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -104,7 +117,6 @@ class Gateway:
         self._uplink = self._make_uplink(self._link) if self._link is not None else None
         self._asker = self._make_asker()
         self._bundles = self._make_bundles()
-        self._downlink = Downlink(self._asker, None, clock=self._clock, acknowledge=self._acknowledged)
         self._kept = ByException(self._journal, {asset.id: deadbands_of(site, asset) for asset in file.asset})
         self._poller = Poller(
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
@@ -116,6 +128,9 @@ class Gateway:
         self.trials = Trials(
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
+        self._downlink = Downlink(
+            self._asker, None, clock=self._clock, acknowledge=self._acknowledged, configured=self._make_configured()
+        )
         self._watch = ClockWatch(self._clock, boot=self._boot, on_set=self._clock_set, on_step=self._clock_stepped)
         self._looking = Looking(
             site, clock=self._clock, journal=self._journal, watch=self._watch, judging=self.judging,
@@ -363,6 +378,17 @@ class Gateway:
             self._seats, self._link.desk() if self._link is not None else None, clock=self._clock, workers=self._disk,
             interval_s=uplink.ask_interval_s if uplink is not None else 0.0,
         )  # fmt: skip
+
+    def _make_configured(self) -> Configured:
+        return Configured(
+            self.trials, config_folder(self._site), gateway=self._site.file.gateway.id, clock=self._clock,
+            minutes=self._site.file.update.configuration_minutes, workers=self._disk, note=self._noted,
+            trusted=lambda one: configuration_trust_of(self._site).why_not_configured(one), commit=self._commit,
+        )  # fmt: skip
+
+    def _noted(self, outcome: Outcome) -> None:
+        self._journal.record(outcome, lane=Lane.URGENT)
+        self._urgent.set()
 
     def _make_bundles(self) -> Bundles:
         return Bundles(

@@ -2,11 +2,13 @@
 
 Configurations: ``difference`` and ``coverage`` are pure; ``versions`` is what lies on disk; ``trials`` is the room.
 Bundles: ``orders`` and ``telling`` are pure; ``shelf`` and ``seats`` are what lies on disk; ``bundles`` is the room.
-What the cloud wants: ``asking`` learns of it for all; ``downlink`` is the room, and hands on what is for others.
+What the cloud wants: ``asking`` learns of it for all; ``downlink`` is the room, and hands on what is for others;
+``configured`` has a configuration tried.
 """
 
 from edge.update.asking import Asker
 from edge.update.bundles import Bundles
+from edge.update.configured import Configured
 from edge.update.downlink import Downlink
 from edge.update.records import TrackRecords
 from edge.update.seats import Seats
@@ -19,6 +21,7 @@ __all__ = [
     "BUNDLES",
     "Asker",
     "Bundles",
+    "Configured",
     "Downlink",
     "Index",
     "Seats",

@@ -12,6 +12,7 @@ from edge.contract.desired import Desired
 from edge.contract.downlink import Acknowledged
 from edge.ports import Clock, Orders
 from edge.update.asking import Asker
+from edge.update.configured import Configured
 
 TICK_S = 0.25
 
@@ -20,10 +21,13 @@ class Downlink:
     """The room: asks, hands on. Without ``orders`` this gateway takes no commands and no contracts."""
 
     def __init__(
-        self, asker: Asker, orders: Orders | None, *, clock: Clock, acknowledge: Callable[[Acknowledged], None]
+        self, asker: Asker, orders: Orders | None, *, clock: Clock, acknowledge: Callable[[Acknowledged], None],
+        configured: Configured | None = None,
     ) -> None:  # fmt: skip
         """``acknowledge`` has no effect but on the very raising of an alarm that is named."""
         self._asker, self._orders, self._clock, self._acknowledge = asker, orders, clock, acknowledge
+        self._configured = configured
+        self._turn = 0
         self._handed: Desired | None = None
 
     async def run(self) -> None:
@@ -36,9 +40,15 @@ class Downlink:
         """One round of it."""
         await self._asker.step()
         desired = self._asker.desired
-        if desired is not None and desired is not self._handed:
+        if desired is None:
+            return
+        if self._asker.turn != self._turn:
+            # Each time that it was asked for, though nothing be new: who was too busy to take one takes it now.
+            self._turn = self._asker.turn
             await self._hand_on(desired)
             self._handed = desired
+        if self._configured is not None:
+            await self._configured.step(desired.configuration)
 
     async def _hand_on(self, desired: Desired) -> None:
         """Contracts first: a command that comes with its contract finds it."""

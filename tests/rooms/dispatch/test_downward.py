@@ -112,7 +112,8 @@ def test_the_newest_configuration_goes_down_until_it_has_ended(fleet: Fleet) -> 
     step = Outcome("pump-1", 1, one.id, 2, "", "", CommandStep.ACCEPTED, None, None, None, "gateway", "on trial")
     fleet.tell(step)
     assert fleet.down().configuration == one
-    fleet.tell(replace(step, step=CommandStep.ROLLED_BACK))
+    fleet.tell(replace(step, step=CommandStep.ROLLED_BACK, asset=GATEWAY))
+    assert [row.asset for row in fleet.reader.assets()] == ["pump-1"], "a gateway is no machine"
     assert fleet.down().configuration is None
 
 

@@ -118,17 +118,19 @@ def test_it_hands_on_contracts_then_what_is_withdrawn_then_commands_in_their_ord
     ]  # fmt: skip
 
 
-def test_once_for_each_answer_and_again_after_a_restart(gateway: Gateway) -> None:
+def test_all_is_handed_on_with_each_question_but_an_acknowledgement_once(gateway: Gateway) -> None:
     gateway.step()
     before = list(gateway.orders.taken)
     gateway.cloud.says = None
-    for _ in range(10):
-        gateway.step(60.0)
+    for _ in range(9):
+        gateway.step(1.0)
     assert gateway.orders.taken == before
+    gateway.step(60.0)
+    assert gateway.orders.taken == [*before, *before[1:]], "whoever takes them knows which they are"
     gateway.cloud.says = DESIRED
     gateway.start()
     gateway.step()
-    assert gateway.orders.taken == before, "whoever takes them knows which they are"
+    assert gateway.orders.taken == before
 
 
 def test_an_older_word_is_passed_over_also_after_a_restart(gateway: Gateway) -> None:
@@ -137,7 +139,7 @@ def test_an_older_word_is_passed_over_also_after_a_restart(gateway: Gateway) -> 
     for _ in range(2):
         gateway.step(60.0)
         assert "older" in gateway.asker.detail
-        assert all(one in (*DESIRED.commands, *gateway.orders.taken[:5]) for one in gateway.orders.taken)
+        assert all(getattr(one, "order", 0) < 9 for one in gateway.orders.taken)
         gateway.start()
     gateway.cloud.says = replace(gateway.cloud.says, issued_ns=8)
     gateway.step()

@@ -1,0 +1,152 @@
+"""A configuration that the cloud sent, as a trial: whose it is, tried once, and told how it ended.
+
+A small file says which one was taken last, so that it is tried once however often it comes, also over restarts. What
+became of it is told as ``Outcome``s under its id, in the same audit as commands: ``accepted`` (on trial), then
+``kept``, ``rolled back``, ``refused`` or ``expired``; each end is durable before it counts as told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from edge.contract.commands import CommandStep, Outcome
+from edge.contract.downlink import Configuration
+from edge.errors import BabbittError
+from edge.ports import Clock
+from edge.update.trials import Trials
+from edge.update.versions import replace_file
+
+FILE, TEXT = "offered.json", "offered.toml"
+MARGIN = 0.05
+"""Of coverage, as for a trial that somebody begins beside the gateway."""
+WORDS_MAX = 300
+
+log = logging.getLogger("babbitt.update")
+
+T = TypeVar("T")
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The configuration that was taken last: ``hash`` is that of its version. ``begun``: its end is not told yet."""
+
+    number: int = 0
+    id: str = ""
+    hash: str = ""
+    begun: bool = False
+
+
+class Configured:
+    """``step`` takes what is wanted and follows what is on trial.
+
+    ``trusted`` says why a configuration's signature does not count, and is empty where it does; it may touch the disk.
+    ``note`` enters an outcome into the audit, ``commit`` makes it durable.
+    """
+
+    def __init__(
+        self, trials: Trials, folder: Path, *, gateway: str, minutes: float, clock: Clock, workers: Any,
+        trusted: Callable[[Configuration], str], note: Callable[[Outcome], None], commit: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        self._trials, self._folder, self._gateway, self._minutes = trials, folder, gateway, minutes
+        self._clock, self._workers = clock, workers
+        self._trusted, self._note, self._commit = trusted, note, commit
+        self._taken: Taken | None = None
+        self._waits = ""
+
+    async def step(self, wanted: Configuration | None) -> None:
+        """One round. What the disk does not take now is tried again in the next."""
+        try:
+            if self._taken is None:
+                self._taken = await self._on_disk(self._read)
+            if self._trials.brief()["on_trial"] is not None:
+                return
+            if self._taken.begun:
+                await self._follow(self._taken, wanted)
+            elif wanted is not None and wanted.number > self._taken.number:
+                await self._take(wanted)
+            self._waits = ""
+        except OSError as error:
+            if str(error) != self._waits:
+                self._waits = str(error)
+                log.error("a configuration from the cloud waits: %s", error)
+
+    async def _take(self, wanted: Configuration) -> None:
+        if self._clock.trusted() and self._clock.wall_ns() >= wanted.expires_ns:
+            await self._end(wanted, CommandStep.EXPIRED, "its time was over when it came")
+        elif words := await self._on_disk(partial(self._trusted, wanted)):
+            await self._end(wanted, CommandStep.REFUSED, words)
+        else:
+            await self._begin(wanted)
+
+    async def _begin(self, wanted: Configuration) -> None:
+        text = self._folder / TEXT
+        await self._on_disk(partial(replace_file, text, wanted.text.encode()))
+        try:
+            found = await self._trials.difference(str(text))
+            if not found["changes"] and not found["refused"]:
+                await self._end(wanted, CommandStep.KEPT, "it is what runs already")
+                return
+            await self._keep(Taken(wanted.number, wanted.id, found["digest"], begun=True))
+            await self._trials.apply(
+                str(text), found["digest"], self._minutes, MARGIN, f"{wanted.by} (from the cloud)", wanted.why
+            )
+        except BabbittError as error:
+            await self._end(wanted, CommandStep.REFUSED, str(error))
+            return
+        self._say(wanted, CommandStep.ACCEPTED, f"on trial for {self._minutes:g} min: {wanted.why}")
+
+    async def _follow(self, taken: Taken, wanted: Configuration | None) -> None:
+        """Nothing is on trial: what became of the one that was?"""
+        try:
+            versions = (await self._trials.versions())["versions"]
+        except BabbittError as error:
+            log.error("what became of configuration %d is not known: %s", taken.number, error)
+            return
+        found = [one for one in versions if one["hash"] == taken.hash]
+        if found:
+            kept = found[-1]["state"] == "kept"
+            words = "coverage held" if kept else found[-1]["note"]
+            await self._ended(taken, CommandStep.KEPT if kept else CommandStep.ROLLED_BACK, words)
+        elif wanted is not None and wanted.id == taken.id:
+            await self._begin(wanted)  # The gateway ended before it began.
+        else:
+            await self._ended(taken, CommandStep.ROLLED_BACK, "the gateway ended before it was begun")
+
+    async def _end(self, wanted: Configuration, step: CommandStep, words: str) -> None:
+        await self._ended(Taken(wanted.number, wanted.id), step, words)
+
+    async def _ended(self, taken: Taken, step: CommandStep, words: str) -> None:
+        """Told first, durably: a cut in between tells it twice, and never not at all."""
+        self._say(taken, step, words)
+        await self._commit()
+        await self._keep(Taken(taken.number, taken.id))
+
+    def _say(self, one: Configuration | Taken, step: CommandStep, words: str) -> None:
+        log.warning("configuration %d from the cloud: %s: %s", one.number, step.value, words)
+        self._note(Outcome(
+            asset=self._gateway, at_ns=self._clock.wall_ns(), command=one.id, order=one.number, contract="", tag="",
+            step=step, value=None, before=None, read_back=None, by="gateway", words=words[:WORDS_MAX],
+        ))  # fmt: skip
+
+    async def _keep(self, taken: Taken) -> None:
+        await self._on_disk(partial(replace_file, self._folder / FILE, msgspec.json.encode(taken)))
+        self._taken = taken
+
+    def _read(self) -> Taken:
+        path = self._folder / FILE
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Taken)
+        except FileNotFoundError:
+            return Taken()
+        except msgspec.DecodeError as error:
+            log.error("%s cannot be read: %s", path, error)
+            return Taken()
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._workers, call)

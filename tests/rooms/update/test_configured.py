@@ -1,0 +1,225 @@
+"""A configuration from the cloud at a gateway: real versions on a disk, real trials, real signatures."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from edge.clock import SystemClock
+from edge.config.site import Site, load_site
+from edge.contract.commands import Outcome
+from edge.contract.downlink import Configuration
+from edge.contract.types import Batch, Quality
+from edge.errors import ConfigError
+from edge.trust import configuration_trust_of
+from edge.update import Configured, Trials, config_folder
+from tests import signed
+
+SITE = """
+[gateway]
+id = "gw"
+[[line]]
+name = "tcp"
+kind = "modbus-tcp"
+[[asset]]
+id = "asset-1"
+class = "cnc_spindle"
+unit = [{ line = "tcp", profile = "plant-spindle", period_ms = 200 }]
+[update]
+configuration_keys = ["plant.pub"]
+"""
+OTHER = SITE.replace("period_ms = 200", "period_ms = 500")
+HOUR_NS = 3600 * 10**9
+
+
+class Gateway:
+    """The rooms that have to do with configurations; ``told`` outlives a kill, as what the cloud has does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.told, self.commits = folder, list[Outcome](), 0
+        (folder / "site.toml").write_text(SITE)
+        self.key = signed.key(folder, "plant")
+        self.clock, self.breaks = SystemClock("release"), False
+
+    def wanted(self, text: str = OTHER, number: int = 1, **changed: object) -> Configuration:
+        from cloud.dispatch.signatures import sign_configuration
+
+        now_ns = self.clock.wall_ns()
+        one = Configuration("gw", number, text, "ada", "faster", now_ns, now_ns + HOUR_NS)
+        return sign_configuration(replace(one, **changed), self.key.private)  # type: ignore[arg-type]
+
+    @asynccontextmanager
+    async def running(self, *, minutes: float = 0.01) -> AsyncIterator[Configured]:
+        site = load_site(self.folder / "site.toml")
+        workers = ThreadPoolExecutor(1)
+        trials = Trials(site, clock=self.clock, switch=self._switch, workers=workers, user="test")
+        room = Configured(
+            trials, config_folder(site), gateway="gw", minutes=minutes, clock=self.clock, workers=workers,
+            trusted=lambda one: configuration_trust_of(site).why_not_configured(one), note=self.told.append,
+            commit=self._commit,
+        )  # fmt: skip
+        tasks = [asyncio.create_task(trials.run()), asyncio.create_task(self._poll(site, trials))]
+        try:
+            yield room
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            workers.shutdown()
+
+    async def _poll(self, site: Site, trials: Trials) -> None:
+        """The machine answers, whatever it is asked."""
+        tags = tuple(point.tag for point in site.profiles["plant-spindle"].point)
+        good = (Quality.GOOD,) * len(tags)
+        while True:
+            now_ns = self.clock.wall_ns()
+            trials.observe(
+                Batch("asset-1", tags, (1.0,) * len(tags), good, (now_ns,) * len(tags), now_ns, self.clock.mono_ns())
+            )
+            await asyncio.sleep(0.02)
+
+    async def _switch(self, site: Site) -> None:
+        if self.breaks:
+            raise ConfigError("line", "its port cannot be opened")
+
+    async def _commit(self) -> None:
+        self.commits += 1
+
+    def steps(self) -> list[str]:
+        return [str(one.step) for one in self.told]
+
+
+async def until(room: Configured, wanted: Configuration | None, done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20.0):
+        while not done():
+            await room.step(wanted)
+            await asyncio.sleep(0.02)
+
+
+def story(tell: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(tell())  # type: ignore[arg-type]
+
+
+def test_it_is_tried_kept_and_told_once_however_often_it_comes(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        wanted = gateway.wanted()
+        async with gateway.running() as room:
+            await until(room, wanted, lambda: "kept" in gateway.steps())
+            for _ in range(5):
+                await room.step(wanted)
+        async with gateway.running() as room:
+            await room.step(wanted)
+
+        assert gateway.steps() == ["accepted", "kept"]
+        assert [(one.command, one.order, one.asset, one.by) for one in gateway.told] == [
+            (wanted.id, 1, "gw", "gateway")
+        ] * 2
+        assert gateway.commits == 1
+        assert "period_ms = 500" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
+
+
+def test_one_that_cannot_run_is_rolled_back_and_the_next_number_is_tried(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        gateway.breaks = True
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(), lambda: "rolled back" in gateway.steps())
+            assert "its port cannot be opened" in gateway.told[-1].words
+            gateway.breaks = False
+            await until(room, gateway.wanted(number=2), lambda: "kept" in gateway.steps())
+
+    story(tell)
+
+
+def test_a_gateway_that_ends_amid_the_trial_tells_so_after_its_start(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        wanted = gateway.wanted()
+        async with gateway.running(minutes=10) as room:
+            await until(room, wanted, lambda: gateway.steps() == ["accepted"])
+        async with gateway.running() as room:
+            await until(room, wanted, lambda: len(gateway.told) == 2)
+        assert gateway.steps() == ["accepted", "rolled back"]
+        assert "ended amid the trial" in gateway.told[-1].words
+        assert "period_ms = 200" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
+
+
+def test_what_nobody_trusted_signed_or_was_altered_or_is_late_is_never_tried(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    stranger = signed.key(tmp_path, "stranger")
+
+    async def tell() -> None:
+        from cloud.dispatch.signatures import sign_configuration
+
+        good = gateway.wanted()
+        cases = [
+            (replace(good, number=2, text=SITE), "its signature is false"),
+            (sign_configuration(replace(good, number=3), stranger.private), "none of `update.configuration_keys`"),
+            (replace(gateway.wanted(number=4), expires_ns=good.expires_ns + HOUR_NS), "its signature is false"),
+            (gateway.wanted(number=5, expires_ns=5), "its time was over"),
+            (gateway.wanted("[gateway]\n", number=6), "gateway"),
+            (gateway.wanted(OTHER.replace('"gw"', '"other"'), number=7), "changes only with a restart"),
+            (gateway.wanted(OTHER.replace("plant.pub", "eve.pub"), number=8), "changes only with a restart"),
+        ]
+        async with gateway.running() as room:
+            for count, (wanted, words) in enumerate(cases, 1):
+                await until(room, wanted, lambda count=count: len(gateway.told) == count)  # type: ignore[misc]
+                assert words in gateway.told[-1].words, wanted.number
+            await room.step(replace(good, number=3))
+        assert gateway.steps() == ["refused"] * 3 + ["expired"] + ["refused"] * 3
+        assert (tmp_path / "site.toml").read_text() == SITE
+
+    story(tell)
+
+
+def test_by_default_no_key_is_trusted(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+    (tmp_path / "site.toml").write_text(SITE.partition("[update]")[0])
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(), lambda: bool(gateway.told))
+        assert "(trusted: none)" in gateway.told[0].words
+
+    story(tell)
+
+
+def test_what_runs_already_is_kept_without_a_trial(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(SITE + "# a word\n"), lambda: bool(gateway.told))
+        assert [(one.step, one.words) for one in gateway.told] == [("kept", "it is what runs already")]
+
+    story(tell)
+
+
+def test_a_disk_that_takes_nothing_is_waited_for(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            text = config_folder(load_site(tmp_path / "site.toml")) / "offered.toml"
+            text.mkdir(parents=True)
+            for _ in range(3):
+                await room.step(gateway.wanted())
+            assert gateway.told == []
+            with contextlib.suppress(FileNotFoundError):
+                text.rmdir()
+            await until(room, gateway.wanted(), lambda: "kept" in gateway.steps())
+
+    story(tell)
