@@ -52,7 +52,7 @@ def command() -> None:
       babbitt cloud command list
 
     With keys elsewhere, which is how it should be: `draft --out FILE`, have FILE signed there by `babbitt gateway
-    command sign`, and bring it back with `submit`; approvers do the same with `show --out FILE`.
+    command approve FILE`, and bring it back with `submit`; approvers do the same with `show --out FILE`.
 
     Nothing is done until its gateway has told so: until then a command waits for it, however long ago it was sent.
     """
@@ -208,7 +208,7 @@ def show(name: str, *, data: Path, out: Path | None, as_json: bool) -> None:
 
 def read(path: Path) -> Command:
     """A command that somebody signed. Raises ``ConfigError``."""
-    from edge.contract.downlink import parse_command
+    from edge.contract.command_file import parse_command
 
     try:
         with path.open("rb") as file:
@@ -221,7 +221,7 @@ def read(path: Path) -> Command:
 
 def write(path: Path, one: Command) -> None:
     """Raises ``ConfigError``."""
-    from edge.contract.downlink import pack_command
+    from edge.contract.command_file import pack_command
 
     try:
         path.write_bytes(pack_command(one))
@@ -233,7 +233,7 @@ def _hand_over(one: Command, out: Path | None, *, as_json: bool, views: Views) -
     """Say how it stands now; a draft is printed for whoever signs it, where no file is named."""
     from cloud.dispatch import tables
     from cloud.dispatch.views import plain
-    from edge.contract.downlink import pack_command
+    from edge.contract.command_file import pack_command
 
     view = views.command(one.id)
     if out is not None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from cloud.dispatch.signatures import is_signed
 from cloud.store.commands import Commands, Ordered
 from cloud.store.documents import Offered
+from edge.contract.command_file import order_after
 from edge.contract.commands import Command
 from edge.contract.downlink import COMMANDS_MAX, SIGNED_MAX
 from edge.contract.setpoint import SetpointContract, parse_contract
@@ -37,8 +38,8 @@ def draft(
         raise ConfigError(found.id, f"{value} is outside {found.low:g} to {found.high:g}", "name a number")
     with commands.changing():
         command = Command(
-            gateway, commands.next_order(gateway), found.hash, found.asset, found.tag, float(value), now_ns,
-            now_ns + round(expires_s * 1e9), by, why[:WORDS_MAX],
+            gateway, order_after(commands.last_order(gateway), now_ns), found.hash, found.asset, found.tag,
+            float(value), now_ns, now_ns + round(expires_s * 1e9), by, why[:WORDS_MAX],
         )  # fmt: skip
         _check_under(command, found)
         commands.draft(command)

@@ -10,7 +10,8 @@ from cloud.dispatch.ordering import parsed, signers
 from cloud.store.commands import Ordered
 from cloud.store.documents import Configured, Offered
 from edge.contract.commands import CommandStep, Outcome
-from edge.contract.setpoint import Mode, SetpointContract
+from edge.contract.setpoint import SetpointContract
+from edge.contract.setpoint_words import contract_words, listed
 
 WAITING = "waiting for the gateway"
 
@@ -99,7 +100,7 @@ def contract_view(offered: Offered, outcomes: Sequence[Outcome], now_ns: int) ->
     contract = parsed(offered)
     return ContractView(
         offered.hash, offered.id, offered.version, offered.gateway, contract.asset, contract.tag, str(contract.mode),
-        in_words(contract), offered.by, offered.why, offered.at_ns, contract.expires_ns,
+        tuple(contract_words(contract)[1:]), offered.by, offered.why, offered.at_ns, contract.expires_ns,
         _of_contract(offered, contract, outcomes, now_ns),
     )  # fmt: skip
 
@@ -112,41 +113,6 @@ def configuration_view(
         one.id, one.gateway, one.number, one.by, one.why, one.issued_ns, one.expires_ns, one.key,
         _of_configuration(held, outcomes, now_ns, is_newest=is_newest),
     )  # fmt: skip
-
-
-def in_words(contract: SetpointContract) -> tuple[str, ...]:
-    """What a contract says, a sentence each."""
-    unit = f" {contract.unit}" if contract.unit else ""
-    bounds = f"{contract.tag} of {contract.asset} from {contract.low:g} to {contract.high:g}{unit}"
-    pace = f"by at most {contract.step_max:g} at once and {contract.rate_per_min:g} in a minute"
-    said = [
-        f"{bounds}, {pace}, {contract.dwell_s:g} s apart.",
-        f"It reads back within {contract.tolerance:g}{unit} after at most {contract.settle_s:g} s, or it failed.",
-    ]
-    if contract.precondition:
-        said.append(f"Only while {' and '.join(f'({one})' for one in contract.precondition)}.")
-    regrets = [
-        f"({regret.tag} is {regret.percent:g} % {'higher' if regret.worse == 'up' else 'lower'} than before)"
-        for regret in contract.regret
-    ]
-    if back := [*(f"({one})" for one in contract.abort), *regrets]:
-        said.append(f"Rolled back where within {contract.watch_s:g} s {' or '.join(back)}.")
-    said.append(_who(contract))
-    said.append(f"From {_day(contract.valid_from_ns)} until {_day(contract.expires_ns)}.")
-    return tuple(said)
-
-
-def _who(contract: SetpointContract) -> str:
-    givers = " or ".join(person.name for person in contract.person if "command" in person.may)
-    approvers = ", ".join(person.name for person in contract.person if "approve" in person.may)
-    match contract.mode:
-        case Mode.SHADOW:
-            return f"Mode shadow: what {givers} commands is noted, and never written."
-        case Mode.ADVISE:
-            return f"Mode advise: what {givers} commands is shown to the operator, who alone acts."
-        case Mode.AUTO:
-            return f"Mode auto: what {givers} commands is written at once."
-    return f"Mode approve: commanded by {givers}, approved by {contract.approvals} of {approvers}, none of them twice."
 
 
 def _of_command(held: Ordered, outcomes: Sequence[Outcome], now_ns: int) -> Standing:
@@ -209,12 +175,8 @@ def _signatures(held: Ordered, contract: SetpointContract | None) -> tuple[tuple
         return names, ""
     left = [p.name for p in contract.person if "approve" in p.may and p.name not in names]
     more = "approval" if found.missing == 1 else "approvals"
-    return names, f"{found.missing} more {more}, of {', '.join(left)}"
+    return names, f"{found.missing} more {more}, of {listed(left)}"
 
 
 def _moment(at_ns: int) -> str:
     return f"{dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _day(at_ns: int) -> str:
-    return f"{dt.datetime.fromtimestamp(at_ns / 1e9, dt.UTC):%Y-%m-%d}"

@@ -13,13 +13,13 @@ from edge.contract.commands import Outcome
 def commands(found: Sequence[CommandView]) -> list[str]:
     if not found:
         return ["no command was drafted; see `babbitt cloud command draft --help`"]
-    lines = [f"{'ID':14}{'NO':>4}  {'MACHINE':28}{'WANTED':34}{'STATE':26}{'EXPIRES (UTC)':18}BY"]
+    lines = [f"{'ID':14}{'ORDER':>14}  {'MACHINE':28}{'WANTED':34}{'STATE':26}{'EXPIRES (UTC)':18}BY"]
     for one in found:
         lines.append(
-            f"{one.id[:12]:14}{one.order:>4}  {_machine(one):28}{_wanted(one):34}{one.standing.state:26}"
+            f"{one.id[:12]:14}{one.order:>14}  {_machine(one):28}{_wanted(one):34}{one.standing.state:26}"
             f"{_time(one.expires_ns):18}{one.by}"
         )
-        lines += [f"{'':20}{words}" for words in (one.why, one.standing.words, _missing(one)) if words]
+        lines += [f"{'':30}{words}" for words in (one.why, one.standing.words, _missing(one)) if words]
     return lines
 
 

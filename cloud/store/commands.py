@@ -103,9 +103,9 @@ class Commands:
         with self._file.changing():
             yield
 
-    def next_order(self, gateway: str) -> int:
-        """Higher than that of any command that was drafted for it."""
-        return int(self._file.rows("SELECT coalesce(max(ord), 0) + 1 FROM command WHERE gateway = ?", (gateway,))[0][0])
+    def last_order(self, gateway: str) -> int:
+        """The highest of all commands that were drafted for it, 0 where none was."""
+        return int(self._file.rows("SELECT coalesce(max(ord), 0) FROM command WHERE gateway = ?", (gateway,))[0][0])
 
     def last_submitted(self, gateway: str) -> int:
         """The highest order among what was submitted, 0 where nothing was."""

@@ -16,7 +16,6 @@ from edge.contract.commands import Command, Signed
 from edge.contract.fields import Fields
 
 COMMANDS_MAX = 64
-COMMAND_BYTES_MAX = 16 * 1024
 SIGNED_MAX = 16
 CONTRACTS_MAX = 32
 CONTRACT_CHARS_MAX = 16 * 1024
@@ -98,21 +97,6 @@ class Acknowledged:
     since_ns: int
     by: str
     at_ns: int
-
-
-def pack_command(command: Command) -> bytes:
-    """As people hand a command to each other to sign: one JSON object."""
-    return json.dumps(asdict(command), indent=1).encode("ascii") + b"\n"
-
-
-def parse_command(data: bytes) -> Command:
-    """What ``pack_command`` made, whoever has signed since. Raises ``ValueError``."""
-    if len(data) > COMMAND_BYTES_MAX:
-        raise ValueError(f"more than {COMMAND_BYTES_MAX} bytes")
-    try:
-        return command_of(Fields(json.loads(data), "command"))
-    except RecursionError as error:
-        raise ValueError("not JSON that anybody meant") from error
 
 
 def pack_configuration(one: Configuration) -> bytes:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.contract.command_file import pack_command, parse_command
 from edge.contract.commands import Command, Signed
 from edge.contract.desired import BYTES_MAX, Desired, pack_desired, parse_desired
 from edge.contract.downlink import (
@@ -22,8 +23,6 @@ from edge.contract.downlink import (
     ContractDocument,
     WithdrawnCommand,
     WithdrawnContract,
-    pack_command,
-    parse_command,
 )
 
 SIGNATURE = "A" * 86 + "=="

@@ -45,7 +45,7 @@ class Fleet:
         """As the cloud's own rooms would, without anybody's signature."""
         self.now_ns += 10**9
         command = Command(
-            gateway, self.commands.next_order(gateway), CONTRACT, "pump-1", "speed", value, self.now_ns,
+            gateway, self.commands.last_order(gateway) + 1, CONTRACT, "pump-1", "speed", value, self.now_ns,
             self.now_ns + 3600 * 10**9, "ada", "less wear",
         )  # fmt: skip
         with self.commands.changing():

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloud.cli import cloud
-from edge.contract.downlink import pack_command, parse_command
+from edge.contract.command_file import pack_command, parse_command
 from edge.contract.signature import private_pem
 from edge.errors import BabbittError
 from tests.rooms.cloud.sending import GATEWAY
@@ -46,14 +46,14 @@ def test_a_command_from_draft_to_approval_with_keys_on_this_machine(at: Path) ->
     assert "offered" in run("contract", "offer", "speed.toml").output
     made = told("command", "draft", GATEWAY, "pump-1-speed", "2500", "--by", "ada", "--why", "wear", "--key", "ada.pem")
     assert made["standing"]["state"] == "waiting for the gateway"
-    assert made["missing"] == "2 more approvals, of bob, carol"
+    assert made["missing"] == "2 more approvals, of bob or carol"
     name = made["id"][:10]
     for key in ("bob.pem", "carol.pem"):
         run("command", "approve", name, "--key", key)
     assert "signed by ada, bob, carol\n" in run("command", "show", name).output
     assert "waiting for the gateway" in run("command", "list", GATEWAY).output
     assert "withdrawn" in run("command", "withdraw", name, "--why", "cleaning", "--by", "bob").output
-    assert "Only while (running)" in run("contract", "list").output
+    assert "only while `running`" in run("contract", "list").output
     (contract,) = told("contract", "list")
     assert "withdrawn" in run("contract", "withdraw", contract["hash"][:12], "--why", "a new pump").output
 
