@@ -16,10 +16,12 @@ from pathlib import Path
 
 import uvicorn
 
+from cloud.dispatch.acknowledging import asked
 from cloud.dispatch.desk import Desk
 from cloud.dispatch.downward import Issued
 from cloud.dispatch.show import shown
 from cloud.dispatch.stages import Answers
+from cloud.dispatch.views import Views
 from cloud.dispatch.watch import LOOK_S, RolloutWatch
 from cloud.fleet.audit import Audit
 from cloud.fleet.ledger import Books
@@ -41,6 +43,7 @@ from cloud.store.schema import CACHE_MB
 from cloud.store.writer import KEEP_ALL, Writer
 from cloud.web.api import Api
 from cloud.web.app import application
+from cloud.web.commanding import Commanding
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
 from cloud.web.people import People
@@ -142,10 +145,17 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         desk = Desk(
             reader, rollouts, commands, settings.data, partial(sender_of, identity), records=records.track_records
         )
-        pages = Pages(reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing)
+        views = Views(commands, reader)
+        pages = Pages(
+            reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing,
+            setpoints=views.of_asset, asked=partial(asked, commands),
+        )  # fmt: skip
         api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
         telling = Telling(reader, records, people, pages.asset_page, on_told=partial(touch, hub))
-        app = application(receiver, desk, pages, api, telling)
+        commanding = Commanding(
+            reader, commands, views, people, pages.asset_page, on_told=partial(touch, hub)
+        )  # fmt: skip
+        app = application(receiver, desk, pages, api, telling, commanding)
         server = _Server(_loaded(_uvicorn_config(app, settings)))
         watching: list[asyncio.Task[None]] = []
         task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cloud.dispatch.ordering import one
@@ -19,6 +19,19 @@ from cloud.dispatch.standing import (
 from cloud.store.commands import Commands, Ordered
 from cloud.store.documents import Offered
 from cloud.store.reader import Reader
+from edge.contract.commands import Outcome
+
+STEPS_SHOWN, COMMANDS_SHOWN, COMMANDS_LOOKED_AT = 12, 3, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Setpoints:
+    """Of one machine: contracts that hold or wait to, commands that wait, the last that are done, the last steps."""
+
+    contracts: tuple[ContractView, ...] = ()
+    waiting: tuple[CommandView, ...] = ()
+    done: tuple[CommandView, ...] = ()
+    steps: tuple[Outcome, ...] = ()
 
 
 class Views:
@@ -43,6 +56,17 @@ class Views:
         """The newest first, also those that were withdrawn."""
         found = (self._contract(offered) for offered in self._commands.documents.contracts(gateway))
         return [view for view in found if asset in (None, view.asset)]
+
+    def of_asset(self, gateway: str, asset: str) -> Setpoints:
+        """What a machine's page shows."""
+        row = self._reader.asset(gateway, asset) if self._reader is not None else None
+        steps = self._reader.outcomes(row.id, limit=STEPS_SHOWN) if self._reader is not None and row else []
+        commands = self.commands(gateway, asset, limit=COMMANDS_LOOKED_AT)
+        done = [one for one in commands if one.standing.is_final][:COMMANDS_SHOWN]
+        contracts = [one for one in self.contracts(gateway, asset) if not one.standing.is_final]
+        return Setpoints(
+            tuple(contracts), tuple(one for one in commands if not one.standing.is_final), tuple(done), tuple(steps)
+        )
 
     def configurations(self, gateway: str | None = None, *, limit: int = 50) -> list[ConfigurationView]:
         """The newest first."""

@@ -98,7 +98,8 @@ def _check_record(record: Record) -> None:
             _check_name("rule", record.rule)
             _check_number("repeats", record.repeats, 0, COUNT_MAX)
         case Outcome():
-            _check_name("tag", record.tag)
+            if record.tag:  # A configuration is of no tag.
+                _check_name("tag", record.tag)
             _check_number("order", record.order, 0, TIME_NS_MAX)
             _check_number("number", record.number, 0, TIME_NS_MAX)
         case Dropped():

@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from cloud.dispatch.desk import Desk
 from cloud.ingest.receive import Receiver
 from cloud.web.api import Api
+from cloud.web.commanding import Commanding
 from cloud.web.pages import Pages
 from cloud.web.telling import Telling
 from edge.http.headers import StrictHeaders
@@ -19,7 +20,9 @@ from edge.http.headers import StrictHeaders
 STATIC = Path(__file__).parent / "static"
 
 
-def application(receiver: Receiver, desk: Desk, pages: Pages, api: Api, telling: Telling) -> Starlette:
+def application(
+    receiver: Receiver, desk: Desk, pages: Pages, api: Api, telling: Telling, commanding: Commanding
+) -> Starlette:
     """The whole of what is served."""
     return Starlette(
         routes=[
@@ -30,6 +33,7 @@ def application(receiver: Receiver, desk: Desk, pages: Pages, api: Api, telling:
             Route("/events", pages.fleet_events),
             Route("/assets/{gateway}/{asset}", pages.asset),
             Route("/assets/{gateway}/{asset}/outcomes", telling.form, methods=["POST"]),
+            Route("/assets/{gateway}/{asset}/acknowledge", commanding.form, methods=["POST"]),
             Route("/assets/{gateway}/{asset}/person", telling.sign_in, methods=["POST"]),
             Route("/assets/{gateway}/{asset}/person/out", telling.sign_out, methods=["POST"]),
             Route("/events/{gateway}/{asset}", pages.asset_events),
@@ -39,6 +43,11 @@ def application(receiver: Receiver, desk: Desk, pages: Pages, api: Api, telling:
             Route("/api/v1/assets/{gateway}/{asset}/outcomes", telling.listed, methods=["GET"]),
             Route("/api/v1/assets/{gateway}/{asset}/outcomes", telling.told, methods=["POST"]),
             Route("/api/v1/assets/{gateway}/{asset}/record", api.record),
+            Route("/api/v1/assets/{gateway}/{asset}/acknowledge", commanding.acknowledged, methods=["POST"]),
+            Route("/api/v1/commands", commanding.listed, methods=["GET"]),
+            Route("/api/v1/commands", commanding.submitted, methods=["POST"]),
+            Route("/api/v1/commands/draft", commanding.drafted, methods=["POST"]),
+            Route("/api/v1/commands/{id}", commanding.shown),
             Route("/api/v1/score", api.score),
             Route("/api/v1/series", api.series),
             Route("/api/v1/stats", api.stats),

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from cloud.dispatch.show import Shown
+from cloud.dispatch.views import Setpoints
 from cloud.fleet.asset import AssetDetail, detail
 from cloud.fleet.ledger import Books
 from cloud.fleet.overview import NO_ALARMS, Glance, Overview, Raised, overview
@@ -64,7 +65,7 @@ def templates() -> jinja2.Environment:
         "life_bar": drawings.life_bar, "life_x": drawings.life_x, "curve": drawings.curve, "card_name": card_name,
         "ranges": RANGES, "cause_words": words.CAUSE_WORDS, "kind_words": words.KIND_WORDS,
         "outcome_words": words.OUTCOME_WORDS, "fault_words": words.FAULT_WORDS, "basis_words": words.BASIS_WORDS,
-        "step_words": words.STEP_WORDS,
+        "step_words": words.STEP_WORDS, "waits_for_a_person": words.waits_for_a_person,
         "few_failures": words.FEW_FAILURES, "timeline": drawings.timeline,
     }  # fmt: skip
     environment.filters["urlencode_path"] = lambda text: quote(text, safe="")
@@ -83,10 +84,13 @@ class Pages:
     def __init__(
         self, reader: Reader, books: Books, records: Records, hub: Hub, *, people: People | None = None,
         rollouts: Callable[[], tuple[Shown, ...]] = tuple,
+        setpoints: Callable[[str, str], Setpoints] = lambda _gateway, _asset: Setpoints(),
+        asked: Callable[[str, str], Mapping[tuple[str, int], str]] = lambda _gateway, _asset: {},
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
     ) -> None:  # fmt: skip
         self._reader, self._books, self._hub, self._now_ns, self._own = reader, books, hub, now_ns, own
         self._records, self._people, self._rollouts = records, people, rollouts
+        self._setpoints, self._asked = setpoints, asked
         self._templates = templates()
         self._cards: dict[str, Event] = {}
 
@@ -115,6 +119,7 @@ class Pages:
             "asset.html", view=found, span=span if span in RANGES else "5m", record=await self._record(request),
             session=self._people.session(request) if self._people is not None else None,
             writable=self._people is not None, trouble=trouble, typed=typed,
+            **await asyncio.to_thread(self._wanted, found.glance.gateway, found.glance.asset),
         )  # fmt: skip
 
     async def fleet_events(self, _request: Request) -> Response:
@@ -154,6 +159,10 @@ class Pages:
         path = request.path_params
         return await asyncio.to_thread(self._records.of, path["gateway"], path["asset"])
 
+    def _wanted(self, gateway: str, asset: str) -> dict[str, Any]:
+        """What people want of a machine: ``setpoints``, and which alarms they have ``asked`` to acknowledge."""
+        return {"setpoints": self._setpoints(gateway, asset), "asked": self._asked(gateway, asset)}
+
     async def _stream(self, name: Any, render: Render) -> Response:
         try:
             client = self._hub.join(name, render)
@@ -190,12 +199,17 @@ class Pages:
 
     def _asset_fragments(self, found: AssetDetail, record: AssetRecord) -> Iterable[Event]:
         glance = replace(found.glance, last_read_ns=0)
+        wanted = self._wanted(glance.gateway, glance.asset)
+        asked = tuple(wanted["asked"].items())
         seen_ms = {f"{glance.gateway}/{glance.asset}": found.glance.last_read_ns // 1_000_000}
         return [
             self._fragment("judgement", "_judgement.html", (glance.verdict, glance.healths, found.bundles), view=found),
             self._fragment("badge", "_badge.html", (glance.urgency, glance.backlog_readings), view=found),
             self._fragment("record", "_record.html", _drawn(record), view=found, record=record),
-            self._fragment("alarms", "_alarms.html", (glance.alarms, glance.held), view=found),
+            self._fragment(
+                "alarms", "_alarms.html", (glance.alarms, glance.held, asked), view=found, asked=wanted["asked"]
+            ),
+            self._fragment("setpoints", "_setpoints.html", wanted["setpoints"], setpoints=wanted["setpoints"]),
             self._fragment("changes", "_changes.html", found.changes, view=found),
             self._fragment("latest", "_latest.html", found.latest, view=found),
             self._fragment("ledger", "_ledger.html", found.balance, view=found),

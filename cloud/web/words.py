@@ -242,3 +242,8 @@ def headline(critical: int, warning: int, normal: int, unknown: int) -> str:
 
 def _machines(number: int) -> str:
     return f"{number} machine" if number == 1 else f"{number} machines"
+
+
+def waits_for_a_person(alarm: Alarm) -> bool:
+    """Whether somebody is to acknowledge it."""
+    return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
