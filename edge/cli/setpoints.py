@@ -65,10 +65,10 @@ def contract_lines(rows: list[dict[str, Any]]) -> list[str]:
         table.append((name, tag, row["bounds"], row["mode"], left, row["signed_by"], row["state"]))
     widths = [max(len(cell or "–") for cell in column) for column in zip(*table, strict=True)]
     lines = []
-    for cells, row in zip(table, [None, *rows], strict=True):
+    for cells, why_not in zip(table, ["", *(row["why_not"] for row in rows)], strict=True):
         line = "  ".join(f"{cell or '–':{width}}" for cell, width in zip(cells, widths, strict=True))
         lines.append(line.rstrip())
-        lines += [f"    not taken: {row['why_not']}"] if row and row["why_not"] else []
+        lines += [f"    not taken: {why_not}"] if why_not else []
     return lines
 
 
