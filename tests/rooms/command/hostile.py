@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.command.checks import Check
+from edge.command.guard import WAITING_MAX
 from edge.contract.commands import Command, CommandStep, Signed
 from edge.contract.downlink import ContractDocument, WithdrawnContract
 from tests.peers.drive import DEAF, HONEST, OTHER, REFUSES, RESETS, Drive, Written, over_tcp
@@ -82,6 +83,10 @@ class World:
         self.texts: dict[int, str] = {}
         self.versions: Counter[int] = Counter()
         self.recent: list[Command] = []
+        self.taken: set[str] = set()
+        self.not_taken: set[str] = set()
+        self.forgotten: set[str] = set()
+        self.strange: dict[str, set[Command]] = {}
         self.order = 0
         self.wall_skew_ns = self.announced = 0
         drive = rig.drive
@@ -234,8 +239,16 @@ class World:
     def deliver(self, command: Command) -> None:
         self.came += 1
         self.recent = [*self.recent, command][-60:]
-        self.oracle.arrives(command, self.rig.clock.mono_ns())
-        self.rig.guard.receive(command)
+        genuine = self.oracle.arrives(command, self.rig.clock.mono_ns())
+        told = self.rig.guard.receive(command)
+        if not genuine:
+            self.strange.setdefault(told.id, set()).add(command)
+        elif told.words.startswith(f"{WAITING_MAX} commands wait"):
+            self.not_taken.add(told.id)
+        elif command.order <= self.rig.audit.kept.floor:
+            self.forgotten.add(told.id)
+        else:
+            self.taken.add(told.id)
 
     async def play(self, commands: int) -> None:
         for unit in ASSETS:
@@ -402,10 +415,15 @@ def ends_of(world: World) -> tuple[Counter[str], list[str]]:
         if outcome.command and outcome.step.is_end:
             ends[outcome.step.value] += 1
             of[outcome.command] += 1
-    genuine = {one.command.id: one for one in world.oracle.delivered.values() if one.giver}
-    for digest, one in genuine.items():
-        if of[digest] < 1:
-            problems.append(f"command {one.command.order} has no end")
+    for digest in world.taken:
+        most = 1 + len(world.strange.get(digest, ()))
+        if not 1 <= of[digest] <= most:
+            problems.append(f"{of[digest]} ends of a command that was taken: {digest}")
+    problems += [
+        f"{of[digest]} ends of a command that was never taken: {digest}"
+        for digest in of.keys() - world.taken - world.forgotten
+        if of[digest] > len(world.strange.get(digest, ()))
+    ]
     writing = [one for one in outcomes if one.step is CommandStep.WRITING]
     if len(writing) < len(world.rig.drive.log):
         problems.append(f"{len(world.rig.drive.log)} writes, {len(writing)} of them announced")

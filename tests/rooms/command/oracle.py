@@ -128,8 +128,8 @@ class Oracle:
             for one in self.contracts
         ]
 
-    def arrives(self, command: Command, now_ns: int) -> None:
-        """A copy of it came to the gateway."""
+    def arrives(self, command: Command, now_ns: int) -> bool:
+        """A copy of it came to the gateway: whether it is one that somebody gave who may."""
         key = replace(command, signed=())
         known = self.delivered.get(key)
         terms = self._terms(command.contract, now_ns)
@@ -143,6 +143,7 @@ class Oracle:
                 self._order = max(self._order, command.order)
         if terms is not None:
             known.approvers.update(name for name in names if name != known.giver and terms.may(name, "approve"))
+        return genuine
 
     def serves(self, unit: int, address: int, numbers: tuple[int, ...], now_ns: int) -> None:
         """The machine was read."""
