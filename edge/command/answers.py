@@ -8,6 +8,7 @@ from edge.command.guard import Guard
 from edge.contract.commands import Command, CommandStep
 from edge.contract.downlink import command_of
 from edge.contract.fields import Fields
+from edge.contract.setpoint import Mode
 from edge.local_socket import Handler
 
 
@@ -29,18 +30,29 @@ class Answers:
 
     def advice(self) -> dict[str, Any]:
         """Every command that is carried out, watched or waits: what it wants, and what it waits for."""
-        kept, contracts = self._guard.kept, self._guard.in_force
         running = [
             _shown(run.command, run.giver, "watched" if run.stage == "watching" else CommandStep.WRITING, run.why)
             | {"before": run.before}
-            for run in kept.runs
+            for run in self._guard.kept.runs
         ]
-        waiting = [
-            _shown(one.command, one.giver, CommandStep.ADVISED if one.advised else CommandStep.WAITING, one.told)
-            | {"approvers": list(one.approvers), "approvals": _approvals(contracts.get(one.command.contract))}
-            for one in kept.waiting
-        ]
-        return {"advice": [*running, *waiting]}
+        return {"advice": [*running, *self.waiting()]}
+
+    def waiting(self) -> list[dict[str, Any]]:
+        """What waits for people; ``short`` says it in a few words, ``missing`` how many approvals are wanted still."""
+        contracts, found = self._guard.in_force, []
+        for one in self._guard.kept.waiting:
+            contract = contracts.get(one.command.contract)
+            wanted = contract.approvals if contract is not None and contract.mode is Mode.APPROVE else 0
+            unit = f" {contract.unit}" if contract is not None and contract.unit else ""
+            found.append(
+                _shown(one.command, one.giver, CommandStep.ADVISED if one.advised else CommandStep.WAITING, one.told)
+                | {
+                    "approvers": list(one.approvers), "approvals": wanted,
+                    "missing": max(wanted - len(one.approvers), 0),
+                    "short": f"{one.command.tag} {one.command.value:.6g}{unit}",
+                }
+            )  # fmt: skip
+        return found
 
     async def advised(self, digest: str, *, done: bool, by: str, why: str = "") -> dict[str, Any]:
         """The operator's word on the advice with this id. Raises ``BabbittError``."""
@@ -71,10 +83,6 @@ class Answers:
             "order": kept.order, "outcomes": kept.number, "refused": dict(self._guard.refused),
             "disabled": self._guard.disabled,
         }  # fmt: skip
-
-
-def _approvals(contract: Any) -> int:
-    return contract.approvals if contract is not None else 0
 
 
 def _shown(command: Command, giver: str, step: str, words: str) -> dict[str, Any]:

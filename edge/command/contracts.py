@@ -107,6 +107,16 @@ class Contracts:
         self._tell(withdrawn.contract, contract, CommandStep.WITHDRAWN, withdrawn.by, withdrawn.why)
         self._keep()
 
+    def check_again(self) -> None:
+        """Let go of those that do not fit the site any more; they may be taken again."""
+        for digest, held in list(self._held.items()):
+            try:
+                self._read(held.document)
+            except ConfigError as error:
+                del self._held[digest]
+                self._audit.kept.note_contract(digest, CommandStep.WITHDRAWN)
+                self._tell(digest, held.contract, CommandStep.WITHDRAWN, "gateway", str(error))
+
     def expire(self) -> None:
         """Let go of those whose time is over, by a clock that is trusted."""
         if not self._clock.trusted():
@@ -129,6 +139,10 @@ class Contracts:
             return f"another version {version} of {contract.id} has been here: a change wants a higher one"
         if self._clock.trusted() and self._clock.wall_ns() >= contract.expires_ns:
             return "its time is over"
+        for held in self._held.values():
+            other = held.contract
+            if other.id != contract.id and (other.asset, other.tag) == (contract.asset, contract.tag):
+                return f"contract {other.id} is in force for {contract.asset}.{contract.tag}: one tag has one"
         if len(self._held) >= IN_FORCE_MAX:
             return f"{IN_FORCE_MAX} contracts are in force"
         return ""

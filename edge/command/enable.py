@@ -9,6 +9,10 @@ from edge.errors import LineError
 
 
 class Enable(Protocol):
+    """``tags`` are those that it looks at."""
+
+    tags: frozenset[TagRef]
+
     def why_not(self, look: Look) -> str:
         """Why nothing may be written now; empty where it may."""
 
@@ -17,6 +21,8 @@ class Enable(Protocol):
 
 class Always:
     """No switch was wired."""
+
+    tags: frozenset[TagRef] = frozenset()
 
     def why_not(self, look: Look) -> str:  # noqa: ARG002
         return ""
@@ -29,6 +35,7 @@ class ByTag:
 
     def __init__(self, asset: str, tag: str) -> None:
         self.tag = TagRef(tag, asset)
+        self.tags = frozenset([self.tag])
 
     def why_not(self, look: Look) -> str:
         value = look(self.tag).value
@@ -41,6 +48,8 @@ class ByTag:
 
 class ByPin:
     """It is on while a pin of the gateway is high; pulled down, so that a broken wire forbids. Raises ``LineError``."""
+
+    tags: frozenset[TagRef] = frozenset()
 
     def __init__(self, pin: int, *, pin_factory: Any = None) -> None:
         from gpiozero import DigitalInputDevice
@@ -68,6 +77,7 @@ class Both:
 
     def __init__(self, *parts: Enable) -> None:
         self._parts = parts
+        self.tags = frozenset(tag for part in parts for tag in part.tags)
 
     def why_not(self, look: Look) -> str:
         return next((words for part in self._parts if (words := part.why_not(look))), "")

@@ -18,7 +18,7 @@ from edge.command.audit import Audit
 from edge.command.carrying import Carrying
 from edge.command.checks import ARRIVING, Check, Refusal
 from edge.command.contracts import Contracts, Read, terms_of
-from edge.command.enable import ByTag, Enable
+from edge.command.enable import Enable
 from edge.command.facts import Facts, place_of
 from edge.command.machine import Machine
 from edge.command.means import Means
@@ -54,12 +54,12 @@ class Guard:
 
     def __init__(
         self, audit: Audit, journal: Journal, machine: Machine, *, gateway: str, assets: set[str], clock: Clock,
-        enable: Enable, enable_tags: Sequence[ByTag] = (), verify: Verify, read: Read,
+        enable: Enable, verify: Verify, read: Read,
         checks: Mapping[str, Check] | None = None,
     ) -> None:  # fmt: skip
         self.refused: Counter[str] = Counter()
         self._audit, self._clock, self._verify = audit, clock, verify
-        self._enable, self._enable_tags = enable, enable_tags
+        self._enable = enable
         self._readings, self._means = Readings(), Means()
         self._contracts = Contracts(audit, journal, clock=clock, gateway=gateway, read=read)
         self._facts = Facts(
@@ -77,13 +77,14 @@ class Guard:
         self._follow()
 
     def close(self) -> None:
-        """No outcome follows before the next start."""
-        self._audit.keep(clean=True)
         self._enable.close()
 
-    def change(self, assets: set[str]) -> None:
-        """The site has changed."""
+    def change(self, assets: set[str], local: Sequence[ContractDocument]) -> None:
+        """The site has changed; ``local`` are the contracts in its folder."""
         self._teller.assets = assets
+        self._contracts.check_again()
+        self.start(local)
+        self._news.set()
 
     def observe(self, batch: Batch) -> None:
         self._readings.observe(batch)
@@ -244,7 +245,7 @@ class Guard:
         running = {run.contract for run in self._audit.kept.runs}
         begun = [terms_of(text) for text in running]
         every = [*self._contracts.every(), *begun]
-        self._readings.follow({tag for one in every for tag in one.needs} | {by.tag for by in self._enable_tags})
+        self._readings.follow({tag for one in every for tag in one.needs} | self._enable.tags)
         self._means.follow([(one.asset, regret) for one in every for regret in one.regret])
 
     # What people ask.

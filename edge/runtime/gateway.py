@@ -40,6 +40,7 @@ from edge.poll import Poller
 from edge.ports import Finding, Journal, Link, North
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
+from edge.runtime.commanding import Commanding
 from edge.runtime.judging import Judging
 from edge.runtime.looking import Looking
 from edge.runtime.norths import Norths
@@ -76,6 +77,8 @@ ALARM_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 DRAIN_AT_END_S = 3.0
 LATENCIES_KEPT = 20_000
+COMMITS_MAX = 3
+"""What must be durable is committed again where something else was kept under its name meanwhile."""
 DISK_WORKERS = 2
 """One commits while one reads what to send. Each costs an arena of memory."""
 
@@ -128,8 +131,13 @@ class Gateway:
         self.trials = Trials(
             site, clock=self._clock, switch=self._switch, workers=self._disk, user=user(),
         )  # fmt: skip
+        self._commanding = self._make_commanding()
         self._downlink = Downlink(
-            self._asker, None, clock=self._clock, acknowledge=self._acknowledged, configured=self._make_configured()
+            self._asker,
+            self._commanding.guard,
+            clock=self._clock,
+            acknowledge=self._acknowledged,
+            configured=self._make_configured(),
         )
         self._watch = ClockWatch(self._clock, boot=self._boot, on_set=self._clock_set, on_step=self._clock_stepped)
         self._looking = Looking(
@@ -155,6 +163,7 @@ class Gateway:
                     ("update", self.trials.run), ("health", self._looking.room.run),
                     *([("panel", self._panel.run)] if self._panel is not None else []),
                     *([("watchdog", self._beat_forever)] if self._watchdog.listens else []),
+                    *([("command", self._commanding.run)] if self._commanding.guard is not None else []),
                     *([("downlink", self._downlink.run)] if self._link is not None else []),
                     *([("infer", self.judging.run), ("bundles", self._bundles.run)] if self.judging.judges else []),
                 )
@@ -177,6 +186,7 @@ class Gateway:
             log.info("stopping")
             await _ended([*watching, *self._serving])
             self._keep(ending=True)
+            self._commanding.close()
             self.judging.close()
             await self._on_disk(self._journal.report)
             await self._commit()
@@ -203,6 +213,7 @@ class Gateway:
     def commands(self) -> dict[str, Handler]:
         own: dict[str, Handler] = {
             "status": self.status, "counts": self.counts, "health": self._looking.health, **self._alarms.commands(),
+            **self._commanding.commands(),
         }  # fmt: skip
         return self._answers.over({**own, **self.trials.commands()})
 
@@ -239,6 +250,7 @@ class Gateway:
         self._desk.change([watched(site, asset) for asset in site.file.asset])
         self._kept.change({asset.id: deadbands_of(site, asset) for asset in site.file.asset})
         self._norths.all = [] if renews else self._norths.all
+        self._commanding.change(site)
         self._introduce(site, known=before)
 
     def _deliver(self, batch: Batch) -> None:
@@ -249,6 +261,7 @@ class Gateway:
             # Whatever breaks before it: what was read is kept.
             self._kept.append(batch)
         self.latest.observe(batch)
+        self._commanding.observe(batch)
         self.trials.observe(batch)
         self.judging.observe(batch)
         self._norths.deliver(batch)
@@ -304,6 +317,21 @@ class Gateway:
         await self._on_disk(self._journal.commit)
         if self._uplink is not None:
             self._uplink.nudge()
+
+    async def _durably(self, name: str) -> bool:
+        """Commit; whether what is kept as ``name`` is on the disk then."""
+
+        def commit() -> bool:
+            for _ in range(COMMITS_MAX):
+                self._journal.commit()
+                if self._journal.is_durable(name):
+                    return True
+            return False
+
+        done = await self._on_disk(commit)
+        if self._uplink is not None:
+            self._uplink.nudge()
+        return done
 
     def _judged(self, verdict: Verdict) -> None:
         self._announce(self._desk.judge(verdict, mono_ns=self._clock.mono_ns()))
@@ -382,13 +410,23 @@ class Gateway:
     def _make_configured(self) -> Configured:
         return Configured(
             self.trials, config_folder(self._site), gateway=self._site.file.gateway.id, clock=self._clock,
-            minutes=self._site.file.update.configuration_minutes, workers=self._disk, note=self._noted,
+            minutes=self._site.file.update.configuration_minutes, workers=self._disk, note=self._commanding.note,
             trusted=lambda one: configuration_trust_of(self._site).why_not_configured(one), commit=self._commit,
         )  # fmt: skip
 
-    def _noted(self, outcome: Outcome) -> None:
-        self._journal.record(outcome, lane=Lane.URGENT)
+    def _make_commanding(self) -> Commanding:
+        return Commanding(
+            lambda: self._site, self._journal, self._poller, clock=self._clock, boot=self._boot, commit=self._durably,
+            told=self._outcome,
+        )  # fmt: skip
+
+    def _outcome(self, outcome: Outcome) -> None:
+        """A step with a command, as it was entered into the audit."""
+        what = f"command {outcome.order}" if outcome.command else "contract"
+        log.info("%s %s for %s.%s: %s", what, outcome.step.value, outcome.asset, outcome.tag, outcome.words)
         self._urgent.set()
+        if self._panel is not None:
+            self._panel.changed()
 
     def _make_bundles(self) -> Bundles:
         return Bundles(
@@ -452,7 +490,7 @@ class Gateway:
             backlog_readings=self._journal.backlog()[1], elapsed_s=(now_ns - self._started_ns) / 1e9,
             records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
             age_s=self.latest.ages_s(now_ns), health=(Condition("clock", told, clock.trusted),),
-            gateway=self._site.file.gateway.id,
+            gateway=self._site.file.gateway.id, advice=self._commanding.advice(),
         )  # fmt: skip
 
     def _seen_at_the_panel(self, asset: str, rule: str) -> None:
@@ -491,6 +529,7 @@ class Gateway:
             "restarts": dict(self._restarts),
             "configuration": self.trials.brief(),
             "bundles": self._bundles.status(),
+            "commands": self._commanding.status(),
         }  # fmt: skip
 
     def counts(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
-from edge.command import Audit, ByTag, Enable, Guard, Machine, Told
+from edge.command import Audit, Enable, Guard, Machine, Told
 from edge.command.checks import Check
 from edge.config.lines import ModbusTcp
 from edge.config.profiles.modbus import ModbusProfile, Point
@@ -26,6 +26,7 @@ from edge.contract.commands import Command, CommandStep, Outcome, Signed, signed
 from edge.contract.downlink import ContractDocument
 from edge.contract.seal import Link, genesis_of_audit
 from edge.contract.setpoint import SetpointContract, parse_contract
+from edge.contract.terms import TagRef
 from edge.contract.types import Batch, Value
 from edge.drivers import make_driver, make_source
 from edge.journal import SqliteJournal
@@ -201,7 +202,7 @@ class Rig:
 
     def __init__(
         self, folder: Path, drive: Drive, *, clock: Steps | None = None, enable: Enable | None = None,
-        enable_tags: Sequence[ByTag] = (), checks: Mapping[str, Check] | None = None, timeout_ms: int = 200,
+        checks: Mapping[str, Check] | None = None, timeout_ms: int = 200,
         documents: Sequence[str] = (), boot: str = BOOT, poll_ms: int = POLL_MS,
     ) -> None:  # fmt: skip
         self.folder, self.drive, self.clock = folder, drive, clock or Steps()
@@ -227,7 +228,7 @@ class Rig:
         )
         self.guard = Guard(
             self.audit, self.journal, Machine(self.poll, self._resolve), gateway=GATEWAY, assets=set(UNITS),
-            clock=self.clock, enable=enable or Switch(), enable_tags=enable_tags, verify=is_signed,
+            clock=self.clock, enable=enable or Switch(), verify=is_signed,
             read=lambda document: contract_of(document.text), checks=checks,
         )  # fmt: skip
         self.guard.start([ContractDocument(f"c{i}", text, "") for i, text in enumerate(documents)])
@@ -273,6 +274,7 @@ class Rig:
 
     def close(self) -> None:
         """As a gateway ends that is asked to."""
+        self.audit.keep(clean=True)
         self.guard.close()
         self.journal.close()
 
@@ -356,6 +358,8 @@ class Rig:
 
 class Switch:
     """An enable switch that a test flips."""
+
+    tags: frozenset[TagRef] = frozenset()
 
     def __init__(self) -> None:
         self.on = True

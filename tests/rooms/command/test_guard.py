@@ -199,7 +199,7 @@ class TestTakenBack:
             await rig.pass_s(2.0)
             assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
 
-        play(tmp_path, scene, enable=by_tag, enable_tags=[by_tag])
+        play(tmp_path, scene, enable=by_tag)
 
     @pytest.mark.parametrize(("flow", "step"), [(94.0, Step.ROLLED_BACK), (96.0, Step.KEPT), (130.0, Step.KEPT)])
     def test_a_figure_that_is_regretted(self, tmp_path: Path, flow: float, step: Step) -> None:

@@ -1,0 +1,145 @@
+"""Guarded writes in a running gateway: built, and loaded, only where the site has the table ``[command]``.
+
+Without it nothing is ever written. The audit is there all the same once something else is told in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from edge.config.profiles.modbus import Point
+from edge.config.site import Site
+from edge.contract.commands import Outcome
+from edge.contract.types import Batch
+from edge.local_socket import Handler
+from edge.panel import Advice
+from edge.poll import Poller
+from edge.ports import Clock, Journal
+from edge.registers import pack, unpack
+
+if TYPE_CHECKING:
+    from edge.command import Answers, Audit, Enable, Guard
+
+log = logging.getLogger("babbitt.gateway")
+
+
+class Commanding:
+    """``commit`` makes durable what was kept under a name, and says whether it is; ``told`` hears of each outcome."""
+
+    def __init__(
+        self, site: Callable[[], Site], journal: Journal, poller: Poller, *, clock: Clock, boot: str,
+        commit: Callable[[str], Awaitable[bool]], told: Callable[[Outcome], None],
+    ) -> None:  # fmt: skip
+        """Raises ``ConfigError`` for keys, and ``LineError`` for an enable pin, that cannot be read."""
+        self._site, self._journal, self._poller, self._clock, self._boot = site, journal, poller, clock, boot
+        self._commit, self._told = commit, told
+        self.guard = self._make_guard() if site().file.command is not None else None
+        self._answers = self._make_answers(self.guard) if self.guard is not None else None
+
+    @cached_property
+    def _audit(self) -> Audit:
+        from edge.command import Audit
+
+        return Audit(
+            self._journal, self._site().file.gateway.id, clock=self._clock, boot=self._boot, commit=self._commit,
+            told=self._told,
+        )  # fmt: skip
+
+    def _make_guard(self) -> Guard:
+        from edge.command import Guard, Machine
+        from edge.setpoint import documents, signed_contract
+        from edge.trust import contract_trust_of, is_signed
+
+        site = self._site()
+        trust = contract_trust_of(site)
+        enable = _enable(site)
+        guard = Guard(
+            self._audit, self._journal, Machine(self._poller, self._resolve), gateway=site.file.gateway.id,
+            assets={asset.id for asset in site.file.asset}, clock=self._clock, enable=enable, verify=is_signed,
+            read=lambda document: signed_contract(document, self._site(), trust.signer_of_contract)[0],
+        )  # fmt: skip
+        guard.start(documents(site))
+        return guard
+
+    def _make_answers(self, guard: Guard) -> Answers:
+        from edge.command import Answers
+
+        return Answers(guard)
+
+    async def run(self) -> None:
+        """The room. Until cancelled."""
+        assert self.guard is not None
+        await self.guard.run()
+
+    def observe(self, batch: Batch) -> None:
+        if self.guard is not None:
+            self.guard.observe(batch)
+
+    def change(self, site: Site) -> None:
+        """Contracts that do not fit the new site count no more."""
+        if self.guard is not None:
+            from edge.setpoint import documents
+
+            self.guard.change({asset.id for asset in site.file.asset}, documents(site))
+
+    def note(self, outcome: Outcome) -> None:
+        """Somebody else's step, into the same audit."""
+        self._audit.enter(outcome)
+
+    def commands(self) -> dict[str, Handler]:
+        return self._answers.commands() if self._answers is not None else {}
+
+    def status(self) -> dict[str, Any] | None:
+        return self._answers.status() if self._answers is not None else None
+
+    def advice(self) -> tuple[Advice, ...]:
+        """What waits for people, for the panel."""
+        if self._answers is None:
+            return ()
+        return tuple(Advice(one["asset"], one["short"], one["why"], one["missing"]) for one in self._answers.waiting())
+
+    def close(self) -> None:
+        """Nothing is told any more before the next start."""
+        if "_audit" in self.__dict__:
+            self._audit.keep(clean=True)
+        if self.guard is not None:
+            self.guard.close()
+
+    def _resolve(self, asset: str, tag: str, value: float) -> float:
+        """What the device would hold of it. Raises ``ValueError`` where it can hold none of it."""
+        point = _points(self._site(), asset).get(tag)
+        if not isinstance(point, Point) or not point.writable or point.values or point.type in ("bool", "string"):
+            raise ValueError(f"{asset}.{tag} is no number that can be written")
+        for limit, beyond in ((point.write_low, value.__lt__), (point.write_high, value.__gt__)):
+            if limit is not None and beyond(limit):
+                raise ValueError(f"{value:g} is beyond {limit:g}, its profile's limit")
+        held = unpack(point, pack(point, value))[0]
+        if not isinstance(held, int | float):
+            raise ValueError(f"its register would not hold a number of {value:g}")  # noqa: TRY004 - a value that fits not
+        return held
+
+
+def _points(site: Site, asset: str) -> dict[str, Any]:
+    return {
+        point.tag: point
+        for machine in site.file.asset
+        if machine.id == asset
+        for unit in machine.unit
+        for point in site.profiles[unit.profile].point
+    }
+
+
+def _enable(site: Site) -> Enable:
+    from edge.command import Always, Both, ByPin, ByTag
+
+    command = site.file.command
+    assert command is not None
+    parts: list[Enable] = []
+    if command.enabled_by is not None:
+        parts.append(ByTag(*command.enabled_by))
+    if command.enable_gpio is not None:
+        parts.append(ByPin(command.enable_gpio))
+    return Both(*parts) if parts else Always()
