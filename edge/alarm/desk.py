@@ -10,29 +10,26 @@ a fault and the lamp.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from edge.alarm import judgement, memory, states
+from edge.alarm.calling import Calling
 from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
-from edge.alarm.flood import FLOOD_RULE, Flood
-from edge.alarm.holding import FREE, OutOfService, Shelf, Suppression
-from edge.alarm.memory import Moment, Saved
+from edge.alarm.flood import FLOOD_RULE
+from edge.alarm.holding import OutOfService, Shelf
+from edge.alarm.memory import Moment, Saved, Unsure
 from edge.alarm.place import Place, Watched
 from edge.alarm.rules import holds, usable
 from edge.alarm.standing import Standing
 from edge.config.alarms import Alarms
-from edge.contract.types import Alarm, AlarmState, Batch, Verdict
+from edge.contract.types import Alarm, AlarmState, Batch, Held, Verdict
 from edge.ports import Concern, Finding
 
-CLOCK_WAIT_NS = 300 * 10**9
-"""Of a shelf whose time left is not known after a restart, the most that it lasts until the clock is set."""
-FLOOD_TOLD_NS = 10 * 10**9
-"""How often a flood that goes on tells how much it holds back."""
 STALE_NS = 24 * 3600 * 10**9
 """What stands for longer than a day is stale (ISA-18.2, EEMUA 191)."""
 
@@ -49,15 +46,17 @@ class AlarmDesk:
     ) -> None:  # fmt: skip
         self.config = config or Alarms()
         self._places = {watched.asset: Place(watched, self.config) for watched in assets}
-        self._flood = Flood(gateway, self.config)
-        self._own = {FLOOD_RULE: self._flood.entry, **{one.rule: Entry.of_concern(gateway, one) for one in concerns}}
-        self._gateway = gateway
-        self._flood_told = (0, 0)
-        self._gone: list[Alarm] = []
-        self._calls_again = self._may_call_again()
         self._standing = Standing()
         self.figures = Figures()
-        self._unsure: tuple[Moment, dict[tuple[str, str], int]] | None = None
+        self._calling = Calling(gateway, self.config, self._standing, self.figures)
+        self._own = {
+            FLOOD_RULE: self._calling.flood.entry,
+            **{one.rule: Entry.of_concern(gateway, one) for one in concerns},
+        }
+        self._gateway = gateway
+        self._gone: list[Alarm] = []
+        self._calls_again = self._calling.may_call_again(self._places)
+        self._unsure: Unsure | None = None
 
     def change(self, assets: Sequence[Watched]) -> None:
         """Watch ``assets`` from now on. Those that are the same keep all that is known of them.
@@ -68,7 +67,7 @@ class AlarmDesk:
         before, standing = self._places, self._standing.saved()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
         self._places = {w.asset: before[w.asset] if w.asset in same else Place(w, self.config) for w in assets}
-        self._calls_again = self._may_call_again()
+        self._calls_again = self._calling.may_call_again(self._places)
         for asset, place in before.items():
             if asset in self._places and asset not in same:
                 self._places[asset].measures.restore(place.measures.learned())
@@ -114,7 +113,7 @@ class AlarmDesk:
                 assert rule is not None
                 condition = holds(rule, number, active=entry.is_active, enabled=place.enabled(rule))
                 if entry.step(condition, mono_ns):
-                    changes += self._turned(place, entry, batch.read_ns, mono_ns)
+                    changes += self._calling.turned(place, entry, batch.read_ns, mono_ns)
         return changes
 
     def judge(self, verdict: Verdict, *, mono_ns: int) -> list[Alarm]:
@@ -125,7 +124,7 @@ class AlarmDesk:
             entry = place.judged[finding.rule]
             entry.take(finding)
             if entry.step(finding.holds, mono_ns):
-                changes += self._turned(place, entry, verdict.at_ns, mono_ns)
+                changes += self._calling.turned(place, entry, verdict.at_ns, mono_ns)
         return changes
 
     def report_self(self, findings: Iterable[Finding], now_ns: int, *, mono_ns: int) -> list[Alarm]:
@@ -135,22 +134,16 @@ class AlarmDesk:
             entry = self._own[finding.rule]
             entry.take(finding)
             if entry.step(finding.holds, mono_ns):
-                changes.append(self._turned_own(entry, now_ns, mono_ns))
+                changes.append(self._calling.turned_own(entry, now_ns, mono_ns))
         return changes
-
-    def _turned_own(self, entry: Entry, at_ns: int, mono_ns: int) -> Alarm:
-        if entry.raised:
-            self.figures.pass_time(mono_ns, flood=self._flood.active)
-            self.figures.raised(entry.asset, entry.id, entry.priority, held=entry.is_held)
-        return self._standing.tell(entry, entry.changed(at_ns))
 
     def tick(self, now_ns: int, *, mono_ns: int) -> list[Alarm]:
         """Let time pass: delays and shelves elapse, silent assets raise ``no_data``, what nobody answered calls again.
 
         Call it a few times a second.
         """
-        self.figures.pass_time(mono_ns, flood=self._flood.active)
-        changes = [replace(alarm, state=AlarmState.NORMAL, at_ns=now_ns) for alarm in self._gone]
+        self._calling.pass_time(mono_ns)
+        changes = [_ended(alarm, now_ns) for alarm in self._gone]
         self._gone = []
         for place in self._places.values():
             changes += [self._told(entry, now_ns) for entry in place.suppressed(mono_ns)]
@@ -162,98 +155,18 @@ class AlarmDesk:
                 words = silent.words(place.name)
                 place.silent.tag, place.silent.sentence, place.silent.cause, place.silent.action = words
             if place.silent.step(silent.holds, mono_ns):
-                changes += self._turned(place, place.silent, now_ns, mono_ns)
+                changes += self._calling.turned(place, place.silent, now_ns, mono_ns)
             for entry in place.stale:
                 if place.grow_old(entry, mono_ns):
-                    changes += self._turned(place, entry, now_ns, mono_ns)
+                    changes += self._calling.turned(place, entry, now_ns, mono_ns)
             for entry in (*place.limits, *place.judged.values()):
                 if entry.elapse(mono_ns):
-                    changes += self._turned(place, entry, now_ns, mono_ns)
+                    changes += self._calling.turned(place, entry, now_ns, mono_ns)
         for entry in self._own.values():
             if entry.elapse(mono_ns):
-                changes.append(self._turned_own(entry, now_ns, mono_ns))
-        return [*changes, *self._released(now_ns, mono_ns), *self._called_again(now_ns, mono_ns)]
-
-    def _turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
-        """What is to be told of an alarm whose life has changed, and of what follows from it."""
-        if not entry.raised:
-            return [self._standing.tell(entry, entry.changed(at_ns))]
-        self.figures.pass_time(mono_ns, flood=self._flood.active)
-        place.mark_first(entry, mono_ns, within_ns=round(self.config.first_in_group_s * 1e9))
-        others: list[Alarm] = []
-        free = entry.holding is FREE
-        if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
-            entry.suppress(True, Suppression.CHATTER)
-            others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)
-        elif free and self._flood.takes(entry, mono_ns):
-            entry.suppress(True, Suppression.FLOOD)
-        self.figures.raised(entry.asset, entry.id, entry.priority, held=entry.is_held)
-        return [
-            self._standing.tell(entry, entry.changed(at_ns)), *others, *self._flood_turned(at_ns, mono_ns)
-        ]  # fmt: skip
-
-    def _raised_anew(self, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
-        """An alarm about alarms has something new to say."""
-        if not entry.step(True, mono_ns):
-            entry.phase = states.announced_again(entry.phase)
-            return [self._told(entry, at_ns)]
-        return [self._standing.tell(entry, entry.changed(at_ns))]
-
-    def _flood_turned(self, at_ns: int, mono_ns: int) -> list[Alarm]:
-        flood = self._flood
-        turned = flood.active is not flood.entry.is_active and flood.entry.step(flood.active, mono_ns)
-        told_ns, told = self._flood_told
-        if not turned and (not flood.active or told == flood.held or mono_ns - told_ns < FLOOD_TOLD_NS):
-            return []
-        self._flood_told = mono_ns, flood.held
-        flood.tell()
-        return [self._standing.tell(flood.entry, flood.entry.changed(at_ns) if turned else flood.entry.alarm(at_ns))]
-
-    def _released(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
-        """What is held no longer: a shelf's time is over, a flood has passed, what chattered is calm."""
-        self._flood.pass_time(mono_ns)
-        for place in self._places.values():
-            place.chatter.pass_time(mono_ns)
-            if place.chatter.entry.step(bool(place.chatter.names()), mono_ns):
-                yield self._standing.tell(place.chatter.entry, place.chatter.entry.changed(now_ns))
-        for entry in [entry for entry in self._standing if entry.is_held]:
-            held, at = entry.holding.elapsed(mono_ns), self._places.get(entry.asset)
-            if not self._flood.active:
-                held = held.suppressed(Suppression.FLOOD, holds=False)
-            if at is None or not at.chatter.holds(entry):
-                held = held.suppressed(Suppression.CHATTER, holds=False)
-            if at is None or entry.id not in at.suppressions:
-                held = held.suppressed(Suppression.DESIGN, holds=False)
-            told = entry.holding.told
-            if entry.hold(held):
-                entry.called_mono_ns = mono_ns
-                alarm = self._told(entry, now_ns)
-                if told != entry.holding.told:
-                    yield alarm
-        yield from self._flood_turned(now_ns, mono_ns)
-        if not self._flood.active:
-            self._flood.held = 0
-
-    def _called_again(self, now_ns: int, mono_ns: int) -> Iterator[Alarm]:
-        if not self._calls_again:
-            return
-        for entry in self._standing:
-            if entry.is_active and not entry.is_held:
-                after_s = self._re_alarm_s(entry)
-                if after_s and mono_ns - entry.called_mono_ns >= after_s * 1e9:
-                    entry.repeat(mono_ns)
-                    yield self._told(entry, now_ns)
-
-    def _may_call_again(self) -> bool:
-        rules = (entry.rule for place in self._places.values() for entry in place.limits if entry.rule is not None)
-        config = self.config
-        return bool(config.re_alarm_s or config.re_alarm_acknowledged_s or any(rule.re_alarm_s for rule in rules))
-
-    def _re_alarm_s(self, entry: Entry) -> float:
-        if entry.phase.life is states.Life.ACKNOWLEDGED:
-            return self.config.re_alarm_acknowledged_s
-        own = entry.rule.re_alarm_s if entry.rule is not None else None
-        return self.config.re_alarm_s if own is None else own
+                changes.append(self._calling.turned_own(entry, now_ns, mono_ns))
+        changes += self._calling.released(self._places, now_ns, mono_ns)
+        return [*changes, *self._calling.called_again(now_ns, mono_ns)] if self._calls_again else changes
 
     # What people do. Each is empty where there is no such alarm, or nothing changes by it.
 
@@ -327,12 +240,12 @@ class AlarmDesk:
 
     def report(self, mono_ns: int) -> dict[str, Any]:
         """The figures of ``figures``, and what stands, is stale, is held and chatters now: plain data."""
-        self.figures.pass_time(mono_ns, flood=self._flood.active)
+        self._calling.pass_time(mono_ns)
         chattering = [f"{asset} {rule}" for asset, place in self._places.items() for rule in place.chatter.names()]
         now = {
             **self._standing.counts(mono_ns, stale_ns=STALE_NS),
             "chattering": chattering,
-            "flood": self._flood.active,
+            "flood": self._calling.flood.active,
         }
         return {**now, **self.figures.report()}
 
@@ -368,32 +281,18 @@ class AlarmDesk:
         self.figures.restore(figures, found.recent if found is not None else (), at)
         if found is None:
             return
-        away_ns = at.since(found.at)
-        left: dict[tuple[str, str], int] = {}
-        for saved in found.alarms:
-            shelf = saved.holding.shelf
-            if shelf is not None:
-                left_ns = shelf.until_mono_ns - found.at.mono_ns
-                left[saved.alarm.asset, saved.alarm.rule] = left_ns
-                left_ns = min(left_ns, CLOCK_WAIT_NS) if away_ns is None else left_ns - away_ns
-                saved = _with_shelf(saved, replace(shelf, until_mono_ns=at.mono_ns + left_ns))
-            self._take(saved, at.mono_ns - found.at.mono_ns - (away_ns or 0))
-        if away_ns is None and found.at.trusted:
-            self._unsure = found.at, left
+        taken, self._unsure = memory.resumed(found, at)
+        for saved, later_ns in taken:
+            self._take(saved, later_ns)
 
     def clock_set(self, at: Moment) -> None:
         """The wall clock can be believed from now on: shelves of a former boot end when they would have."""
-        if self._unsure is None:
-            return
-        former, left = self._unsure
-        self._unsure = None
-        away_ns = at.since(former)
-        for (asset, rule), left_ns in left.items():
+        unsure, self._unsure = self._unsure, None
+        for (asset, rule), shelf in memory.prolonged(unsure, at) if unsure is not None else ():
             entry = self._standing.entry(asset, rule)
-            if away_ns is not None and entry is not None and entry.holding.shelf is not None:
-                until = at.mono_ns + left_ns - away_ns
-                shelf = replace(entry.holding.shelf, until_mono_ns=until, until_ns=at.wall_ns + left_ns - away_ns)
+            if entry is not None and entry.holding.shelf is not None:
                 entry.hold(replace(entry.holding, shelf=shelf))
+                self._told(entry, entry.at_ns)
 
     def _take(self, saved: Saved, later_ns: int) -> None:
         """Go on with a saved alarm, whose monotonic times are ``later_ns`` more by now."""
@@ -409,5 +308,6 @@ class AlarmDesk:
         self._told(entry, entry.at_ns)
 
 
-def _with_shelf(saved: Saved, shelf: Shelf) -> Saved:
-    return Saved(saved.alarm, replace(saved.holding, shelf=shelf), saved.by, saved.why, saved.raised_mono_ns)
+def _ended(alarm: Alarm, at_ns: int) -> Alarm:
+    """The last that is told of an alarm that there can no longer be."""
+    return replace(alarm, state=AlarmState.NORMAL, at_ns=at_ns, latched=False, held=Held.NOT, until_ns=0)

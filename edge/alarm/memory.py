@@ -6,12 +6,13 @@ Version 1 held the alarms that stood, and nothing of time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from edge.alarm.entry import Entry
-from edge.alarm.holding import FREE, Holding
+from edge.alarm.holding import FREE, Holding, Shelf
 from edge.contract.types import Alarm, Priority
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,51 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
+
+
+CLOCK_WAIT_NS = 300 * 10**9
+"""Of a shelf whose time left is not known after a restart, the most that it lasts until the clock is set."""
+
+_Shelves = dict[tuple[str, str], Shelf]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsure:
+    """Shelves, by asset and rule, as they were ``at`` an end of which no clock can say yet how long ago it was."""
+
+    at: Moment
+    shelves: _Shelves
+
+
+def resumed(found: State, at: Moment) -> tuple[list[tuple[Saved, int]], Unsure | None]:
+    """What was saved as it goes on now, each with the ns by which its monotonic times are later; and what is unsure.
+
+    A shelf lasts for what is left of it, or as long as may be waited for the clock.
+    """
+    away_ns = at.since(found.at)
+    later_ns = at.mono_ns - found.at.mono_ns - (away_ns or 0)
+    shelves: _Shelves = {}
+    taken = []
+    for one in found.alarms:
+        shelf = one.holding.shelf
+        if shelf is not None:
+            shelves[one.alarm.asset, one.alarm.rule] = shelf
+            left_ns = shelf.until_mono_ns - found.at.mono_ns
+            left_ns = min(left_ns, CLOCK_WAIT_NS) if away_ns is None else left_ns - away_ns
+            holding = replace(one.holding, shelf=replace(shelf, until_mono_ns=at.mono_ns + left_ns))
+            taken.append((msgspec.structs.replace(one, holding=holding), later_ns))
+        else:
+            taken.append((one, later_ns))
+    return taken, Unsure(found.at, shelves) if away_ns is None and found.at.trusted else None
+
+
+def prolonged(unsure: Unsure, at: Moment) -> Iterator[tuple[tuple[str, str], Shelf]]:
+    """The shelves that were unsure, as the clock that is trusted by now has them end; none where it cannot say."""
+    away_ns = at.since(unsure.at)
+    if away_ns is not None:
+        for name, shelf in unsure.shelves.items():
+            left_ns = shelf.until_mono_ns - unsure.at.mono_ns - away_ns
+            yield name, replace(shelf, until_mono_ns=at.mono_ns + left_ns, until_ns=at.wall_ns + left_ns)
 
 
 def saved(entry: Entry, alarm: Alarm) -> Saved:

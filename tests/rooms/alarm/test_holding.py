@@ -311,6 +311,7 @@ def test_a_shelf_is_prolonged_where_the_clock_is_set_soon_after_a_restart() -> N
     plant.wait(60)
     plant.trusted = True
     plant.desk.clock_set(plant.now)
+    plant.restart(0.0)
     assert plant.wait(2 * H - 662) == []
     assert plant.alarm("plain").held is Held.SHELVED
     assert len(plant.wait(3)) == 1
@@ -336,6 +337,18 @@ def test_what_is_held_or_latched_survives_a_change_of_the_machine() -> None:
     plant.desk.change([Watched("m", "Renamed", asset_class, 500, tags)])
     assert [(alarm.rule, alarm.latched) for alarm in plant.desk.standing()] == [("latching", True)]
     assert [(alarm.rule, alarm.held, alarm.by) for alarm in plant.desk.held()] == [("plain", Held.SHELVED, "lisa")]
+
+
+def test_an_alarm_whose_rule_is_gone_is_held_by_nothing_any_more() -> None:
+    plant = Plant()
+    plant.read(latching=PAST)
+    plant.shelve("latching", H)
+    state = plant.desk.state(plant.now)
+    plant.rules = RULES[:1]
+    plant.desk = plant.new_desk()
+    plant.desk.restore(state, plant.now)
+    [gone] = plant.wait(1)
+    assert (gone.rule, gone.state, gone.held, gone.until_ns, gone.latched) == ("latching", NORMAL, Held.NOT, 0, False)
 
 
 Names = st.sampled_from(["plain", "latching", "grave"])
