@@ -105,7 +105,7 @@ class AlarmDesk:
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             for entry in by_tag.get(tag, ()):
                 number = usable(value, quality)
-                if number is not None and entry.id in gauges:
+                if gauges and number is not None and entry.id in gauges:
                     number = gauges[entry.id].read(number, mono_ns)
                 if number is not None:
                     entry.latest = number
