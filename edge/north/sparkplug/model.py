@@ -73,8 +73,9 @@ class DeviceModel:
 
     def announce(self, alarm: Alarm) -> list[Metric]:
         said: dict[str, Value] = {
-            "Active": alarm.state.is_active, "State": alarm.state.value, "Priority": alarm.priority.value,
-            "Sentence": alarm.sentence,
+            "Active": alarm.state.is_active and not alarm.latched, "State": alarm.state.value,
+            "Priority": alarm.priority.value, "Sentence": alarm.sentence, "Held": alarm.held.value,
+            "Latched": alarm.latched,
         }  # fmt: skip
         return self._all(f"Alarms/{alarm.rule}", said, alarm.at_ns)
 

@@ -57,6 +57,8 @@ def report(rest: str) -> str:
         ('kind = "png"', 'kind = "pi"\nblue_gpio = 27', "panel.blue_gpio", "pin 27", "`amber_gpio`"),
         ('kind = "png"', 'kind = "pi"\npage_gpio = 3', "panel.page_gpio", "pin 3", "the display's I2C bus"),
         ('display = "20x4"', 'display = "20x3"', "panel.display", "20x3", "16x2, 20x4"),
+        ("[panel]", "[alarms]\nflood_below = 12\n[panel]", "alarms", "`flood_below` is 12", "`flood_above`, 10"),
+        ("[panel]", "[alarms]\nshelve_h_max = 0\n[panel]", "alarms.shelve_h_max", "0", "> 0"),
         ('id = "demo-gateway"', 'id = "a b"', "gateway.id", "a b", ""),
         ('line = "hall", unit = 1', 'line = "hull", unit = 1', "asset[0].unit[0].line", "hull", "hall, extrusion"),
         ('profile = "plant-pump"', 'profile = "plant-pmp"', "asset[1].unit[0].profile", "plant-pmp", "plant-pump"),

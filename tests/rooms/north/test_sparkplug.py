@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,7 +19,7 @@ from edge.config.lines import SparkplugHost
 from edge.config.profiles.signal import Device
 from edge.config.profiles.sparkplug import Point, SparkplugProfile
 from edge.config.site import load_site
-from edge.contract.types import Alarm, AlarmState, Batch, Priority, Quality, Reason, Urgency, Value, Verdict
+from edge.contract.types import Alarm, AlarmState, Batch, Held, Priority, Quality, Reason, Urgency, Value, Verdict
 from edge.drivers.sparkplug import SparkplugSource
 from edge.errors import ConfigError
 from edge.north.sparkplug.room import SparkplugNorth
@@ -337,8 +338,11 @@ def test_verdicts_and_alarms_are_metrics_of_their_machine(broker: Mosquitto, hos
             data = (await host.take(3))[2]
             assert data[0] == "DDATA"
             assert said(data[2], names) == {"Alarms/hot/Active": True, "Alarms/hot/State": "unacknowledged"}
+            shelved = replace(alarm(AlarmState.UNACKNOWLEDGED), held=Held.SHELVED)
+            north.announce(shelved)
+            assert said((await host.take(4))[3][2], names) == {"Alarms/hot/Held": "shelved"}
             north.judge(verdict)
-            again = (await host.take(4))[3]
+            again = (await host.take(5))[4]
             assert again[0] == "DBIRTH"
             found = {name: value for name, value in said(again[2]).items() if name.startswith("Verdict/")}
             assert found == {
