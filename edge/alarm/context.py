@@ -16,31 +16,28 @@ def silent_after_ns(period_ms: int) -> int:
 
 
 class Context:
-    """``tags`` are those that it remembers. What was read badly since, or too long ago, is not known."""
+    """``tags`` are those that it remembers. What was last read well too long ago is not known; one bad reading, which
+    the next will mend, makes nothing unknown."""
 
     def __init__(self, tags: Collection[str], period_ms: int, tag_period_ms: Mapping[str, int]) -> None:
         self._fresh_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in tags}
         self.fresh_ns_max = max(self._fresh_ns.values(), default=SILENT_MIN_NS)
         self._read: dict[str, tuple[Value, int]] = {}
-        self._good_ns: dict[str, int] = {}
 
     def hear(self, batch: Batch) -> None:
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
-            if tag in self._fresh_ns:
-                good = quality < Quality.BAD_BUS
-                self._read[tag] = (value if good else None, batch.mono_ns)
-                if good:
-                    self._good_ns[tag] = batch.mono_ns
+            if tag in self._fresh_ns and quality < Quality.BAD_BUS:
+                self._read[tag] = (value, batch.mono_ns)
 
     def value(self, tag: str, mono_ns: int) -> Value:
         """None where it is not known now."""
         value, read_ns = self._read.get(tag, (None, 0))
-        return value if value is not None and mono_ns - read_ns <= self._fresh_ns[tag] else None
+        return value if mono_ns - read_ns <= self._fresh_ns[tag] else None
 
     def age_ns(self, tag: str, mono_ns: int) -> int | None:
         """How long ago it was read well; None where it never was."""
-        good_ns = self._good_ns.get(tag)
-        return None if good_ns is None else mono_ns - good_ns
+        found = self._read.get(tag)
+        return None if found is None else mono_ns - found[1]
 
     def number(self, tag: str) -> Callable[[int], float | None]:
         """Gives ``tag`` as a number at a monotonic time, None where it is none."""

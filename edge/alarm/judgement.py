@@ -27,6 +27,9 @@ CLEAR_MARGIN = 0.1
 
 OFF_DELAY_NS = 5 * 10**9
 
+BY_AGE = "its age by the hour meter, and what its papers promise"
+UNEXPLAINED = "no signal stands out: they do not fit together as they did"
+
 SENSOR_ACTIONS = {
     SensorFault.DRIFTING: "recalibrate or replace the sensor; the machine itself shows no fault",
     SensorFault.STUCK: "check the sensor, its cable and its converter",
@@ -97,7 +100,7 @@ def _anomaly(verdict: Verdict, name: str, *, active: bool) -> Finding:
         value=verdict.anomaly,
         sentence=f"{name} behaves unlike itself ({verdict.anomaly:.1f} times its limit)"
         + (f": {words}" if words else ""),
-        cause=words,
+        cause=words or UNEXPLAINED,
         action="look and listen at the machine; compare with its last good shift",
     )
 
@@ -123,7 +126,7 @@ def _remaining_life(verdict: Verdict, name: str, rule: str, limit_h: float, *, a
         sentence=f"{name} has about {rul_h:.0f} running hours left ({low_h:.0f} to {high_h:.0f})"
         + _before_stop(verdict)
         + (f": {words}" if words else ""),
-        cause=words,
+        cause=words or (BY_AGE if verdict.basis == "prior" else UNEXPLAINED),
         action=action,
     )
 

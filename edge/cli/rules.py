@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,23 @@ from edge.config.laid import Laid
 from edge.config.rule import Rule
 from edge.config.site import Site, load_site
 from edge.errors import ConfigErrors
+from edge.health import concerns
+from edge.ports import Concern
 
 _TOLD = {"limit": "limit", "deadband": "deadband", "on_delay_s": "delay to raise", "off_delay_s": "delay to clear",
          "window_s": "window", "suppressed_by": "suppressed by"}  # fmt: skip
+
+
+_UNWRITTEN = {
+    "no_data": "nothing good of a watched tag for five of its periods, and 3 s at least",
+    "anomaly": "its model's score is past its limit",
+    "rul_warning": "less than 168 running hours left, by the interval's lower end",
+    "rul_critical": "less than 48 running hours left, by the interval's lower end",
+    "sensor_drifting": "a sensor drifts that the others contradict",
+    "sensor_bad": "a sensor is stuck, noisy, clipped, spiking or swapped",
+    "chattering": "an alarm of it comes and goes, three times within a minute",
+}
+"""Alarms that every machine has without a rule in a file, and when they raise."""
 
 
 @click.command()
@@ -47,10 +62,14 @@ def rules(config: Path, asset: str | None, as_json: bool) -> None:
         known = ", ".join(one.id for one in site.file.asset)
         raise click.BadParameter(f"there is no {asset!r}; there are: {known}", param_hint="--asset")
     if as_json:
-        told = {"assets": {name: [as_plain(one) for one in site.laid[name]] for name in chosen}}
+        told = {
+            "assets": {name: [as_plain(one) for one in site.laid[name]] for name in chosen},
+            "every_machine": _UNWRITTEN, "gateway": {one.rule: one.priority for one in own_of(site)},
+        }  # fmt: skip
         click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(line for name in chosen for line in lines_of(site, name)))
+        lines = [line for name in chosen for line in [*lines_of(site, name), ""]]
+        click.echo("\n".join([*lines, *unwritten_lines(site)]))
 
 
 def as_plain(laid: Laid) -> dict[str, Any]:
@@ -81,6 +100,23 @@ def lines_of(site: Site, asset: str) -> Iterator[str]:
             settling = f", and for {rule.settle_s:g} s after" if rule.settle_s else ""
             yield f"      suppressed while {rule.suppressed_by}{settling}"
         yield from (f"      {line}" for line in sources(laid))
+
+
+def unwritten_lines(site: Site) -> Iterator[str]:
+    """The alarms that no rule in a file raises."""
+    yield "every machine, without a rule"
+    yield from (f"  {name:30}{words}" for name, words in _UNWRITTEN.items())
+    yield ""
+    off = f"; off: {', '.join(site.file.health.off)}" if site.file.health.off else ""
+    yield f"{site.file.gateway.id}, the gateway itself: figures in [health]{off}"
+    yield from textwrap.wrap(
+        ", ".join(f"{one.rule} ({one.priority})" for one in own_of(site)), 110, initial_indent="  ",
+        subsequent_indent="  ",
+    )  # fmt: skip
+
+
+def own_of(site: Site) -> tuple[Concern, ...]:
+    return concerns(site.file.health, site.file.gateway.id)
 
 
 def condition(rule: Rule, units: dict[str, str] | None = None) -> str:

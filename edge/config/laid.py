@@ -17,6 +17,9 @@ from edge.config.usual import OFF_THE_MARK_PERCENT, RATE_WINDOW_S, STALE_OFF_DEL
 from edge.features.severity import Boundaries
 
 LIMITS = ("above", "below", "beyond", "after_s", "zone")
+POLLS_OF_A_RATE = 5
+"""Of fewer one wild reading could make a rate."""
+POLLS_OF_AN_AGE = 2
 SPEED_UNITS = frozenset({"1/min", "/min", "rpm", "r/min", "{rev}/min"})
 
 
@@ -133,8 +136,17 @@ def _filled(rule: Rule, origin: str, sources: Mapping[str, str], machine: Machin
     if rule.limit is None:
         return Laid(rule, origin, told, off="the nameplate tells nothing of vibration")
     rule = _with_state(rule, told, machine)
-    rule = _with_deadband(rule, told, measured)
-    return Laid(_with_times(rule, told, measured), origin, told)
+    rule = _with_times(_with_deadband(rule, told, measured), told, measured)
+    return Laid(rule, origin, told, off=too_slow(rule, measured))
+
+
+def too_slow(rule: Rule, measured: Measured) -> str:
+    """Why its tag is polled too seldom for it; empty where it is not."""
+    period_s = measured.period_ms / 1000
+    within_s, polls = (rule.window_s, POLLS_OF_A_RATE) if rule.kind == "rate" else (rule.after_s, POLLS_OF_AN_AGE)
+    if within_s is None or within_s >= polls * period_s:
+        return ""
+    return f"{within_s:g} s are too short for polls {period_s:g} s apart"
 
 
 def _with_limit(rule: Rule, told: dict[str, str], machine: Machine) -> Rule:

@@ -9,17 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from edge.config.laid import Laid, Machine, Measured
+from edge.config.laid import POLLS_OF_A_RATE, POLLS_OF_AN_AGE, Laid, Machine, Measured, too_slow
 from edge.config.rule import Rule
 from edge.config.rule_checks import Problem
-from edge.config.usual import RATE_WINDOW_S
 from edge.contract.expression import parse_expression
 from edge.contract.types import Priority
 from edge.errors import UnitError
 from edge.features.units import Quantity, vibration_unit
 
-POLLS_OF_A_RATE = 5
-POLLS_OF_AN_AGE = 2
 _RANK = {Priority.LOW: 0, Priority.MEDIUM: 1, Priority.HIGH: 2}
 _VELOCITY = "mm/s"
 
@@ -60,13 +57,15 @@ def _problems_of_tags(laid: Laid, machine: Machine) -> Iterator[Problem]:
     for name, tag in named:
         if tag not in known:
             yield f"`{name}`: no unit of this machine measures {tag!r}", f"tags: {', '.join(sorted(known)) or 'none'}"
+    if rule.tag in known and (slow := too_slow(rule, known[rule.tag])):
+        name, polls = ("window_s", POLLS_OF_A_RATE) if rule.kind == "rate" else ("after_s", POLLS_OF_AN_AGE)
+        yield f"`{name}`: {slow}", f"give it {polls} periods at least, or poll it at a `rate` of its own"
     if rule.kind in ("zone", "change") and rule.limit is None:
         yield f"kind {rule.kind} has no limit: no nameplate tells of vibration", "give `nameplate.vibration` or a limit"
 
 
 def _problems_alone(rule: Rule, measured: Measured) -> Iterator[Problem]:
     yield from _problems_of_unit(rule, measured)
-    yield from _problems_of_time(rule, measured)
     limit, slack = rule.limit, rule.slack
     assert limit is not None
     if rule.beyond is not None or rule.after_s is not None:
@@ -96,19 +95,6 @@ def _problems_of_unit(rule: Rule, measured: Measured) -> Iterator[Problem]:
         yield f"zones are in {_VELOCITY}, {rule.tag} is in {measured.unit}", "give its profile a `scale` and this unit"
 
 
-def _problems_of_time(rule: Rule, measured: Measured) -> Iterator[Problem]:
-    period_s = measured.period_ms / 1000
-    if rule.kind == "rate" and (rule.window_s or RATE_WINDOW_S) < POLLS_OF_A_RATE * period_s:
-        least = f"{POLLS_OF_A_RATE * period_s:g}"
-        yield (
-            f"`window_s`: {rule.window_s or RATE_WINDOW_S:g} s are too short for polls {period_s:g} s apart",
-            f"give it {least} s at least: one wild reading must not make a rate",
-        )
-    if rule.after_s is not None and rule.after_s < POLLS_OF_AN_AGE * period_s:
-        least = f"{POLLS_OF_AN_AGE * period_s:g}"
-        yield f"`after_s`: {rule.after_s:g} s, with polls {period_s:g} s apart", f"give it {least} s at least"
-
-
 def _problems_of_range(rule: Rule, limit: float, slack: float, span: tuple[float, float]) -> Iterator[Problem]:
     low, high = span
     words = f"its range is {low:g} to {high:g}"
@@ -120,10 +106,10 @@ def _problems_of_range(rule: Rule, limit: float, slack: float, span: tuple[float
         yield f"with a deadband of {slack:g} it could never clear: {words}", hint
 
 
-def _figure(rule: Rule) -> tuple[str, ...]:
+def _figure(rule: Rule) -> tuple[str | float | None, ...]:
     """What it is laid on: rules on the same are held against each other."""
     kind = {"zone": "limit", "change": "deviation"}.get(rule.kind, rule.kind)
-    return rule.tag, kind, rule.of, "either way" if rule.beyond is not None else ""
+    return rule.tag, kind, rule.of, rule.window_s, "either way" if rule.beyond is not None else ""
 
 
 def _may_meet(a: Rule, b: Rule) -> bool:

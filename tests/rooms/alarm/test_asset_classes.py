@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge.config.asset_class import AssetClass, load_asset_class
+from edge.config.laid import Machine, Measured, Zones, lay
 from edge.config.profiles import load_profile
+from edge.config.rule_conflicts import conflicts
 from edge.config.site import profiles_root
+from edge.contract.types import Priority
 from edge.errors import ConfigError
+from edge.features.severity import Boundaries
 
 FILES = sorted((profiles_root() / "assets").glob("*.toml"))
 PROFILE_OF = {"cnc_spindle": "plant-spindle", "centrifugal_pump": "plant-pump", "extruder_drive": "plant-extruder"}
@@ -28,9 +32,29 @@ def test_every_rule_says_why_and_what_to_do(asset_class: AssetClass) -> None:
     for rule in asset_class.rule:
         assert rule.cause
         assert rule.action
-        assert rule.slack > 0
         assert rule.sentence.startswith("{name} "), "displays show the sentence without the name"
+        for filled in ("{value}", "{unit}", "{limit}"):
+            assert filled in rule.sentence or (rule.kind == "stale" and filled == "{unit}"), "how bad it is"
     assert asset_class.source
+
+
+ZONES = Zones(Boundaries(1.4, 2.8, 4.5), "group 2", (120.0, 30000.0))
+
+
+@pytest.mark.parametrize(("class_id", "profile_id"), PROFILE_OF.items())
+@pytest.mark.parametrize("zones", [None, ZONES], ids=["no nameplate", "nameplate"])
+def test_its_rules_on_its_simulated_device_agree_and_every_one_but_an_age_has_a_deadband(
+    class_id: str, profile_id: str, zones: Zones | None
+) -> None:
+    asset_class = load_asset_class(profiles_root() / "assets" / f"{class_id}.toml")
+    points = load_profile(profiles_root() / "devices" / f"{profile_id}.toml").point
+    machine = Machine({p.tag: Measured(p.unit, p.kind, 100, p.range) for p in points}, zones, asset_class.speed)
+    laid = lay(asset_class.id, asset_class.rule, (), machine)
+    assert [one.rule.id for one in laid if one.off] == ([] if zones else ["vibration_changed"])
+    assert list(conflicts(laid, machine)) == []
+    assert all(one.rule.slack > 0 or one.rule.kind == "stale" for one in laid if not one.off)
+    zone = {one.rule.zone: (one.rule.limit, one.rule.priority) for one in laid if one.rule.zone}
+    assert zone == {"C": (2.8, Priority.MEDIUM), "D": (4.5, Priority.HIGH)}
 
 
 @pytest.mark.parametrize(("class_id", "profile_id"), PROFILE_OF.items())

@@ -105,10 +105,11 @@ def test_a_value_that_leaves_its_setpoint_by_too_much_is_an_alarm_whichever_way(
 
 def test_a_setpoint_that_moves_away_raises_it_too_and_one_that_is_not_known_says_nothing() -> None:
     desk = desk_of(kind="deviation", of="set_c", above=5.0)
-    assert said(desk, [poll(0, 50.0), poll(1, 90.0, setpoint=None)]) == []
-    assert said(desk, [poll(2, 50.0, setpoint=44.0)]) == [(2.0, "Press 6.0 Cel past 5")]
-    assert said(desk, [poll(3, 50.0, setpoint=None), poll(4, 10.0, setpoint=None)]) == []
-    assert said(desk, [poll(5, 50.0)]) == [(5.0, "Press: Oil, how far it is off is back at 0.0 Cel")]
+    assert said(desk, [poll(0, 90.0, setpoint=None)]) == []
+    assert said(desk, [poll(1, 50.0, setpoint=44.0)]) == [(1.0, "Press 6.0 Cel past 5")]
+    assert said(desk, [poll(2, 50.0, setpoint=None)]) == [], "the last one is good for five polls"
+    assert said(desk, [poll(t, 10.0, setpoint=None) for t in (7, 8)]) == []
+    assert said(desk, [poll(9, 50.0)]) == [(9.0, "Press: Oil, how far it is off is back at 0.0 Cel")]
 
 
 def hours(value: Callable[[float], float], until_h: float, speed: float = 1500.0, from_h: float = 0.0) -> list[Batch]:

@@ -86,8 +86,9 @@ def test_a_state_that_is_not_known_does_not_suppress(unknown: Value) -> None:
 def test_a_state_that_is_lost_suppresses_no_longer_and_a_start_is_still_known() -> None:
     desk = desk_of("not running", settle_s=30.0)
     said(desk, [poll(t, 0.0, running=False) for t in range(10)])
-    assert said(desk, [poll(10, 0.0, running=None)]) == [(10.0, "unacknowledged", "")]
-    assert said(desk, [poll(11, 0.0)]) == [(11.0, "unacknowledged", "suppressed")]
+    lost = [poll(t, 0.0, running=None) for t in range(10, 20)]
+    assert said(desk, lost) == [(15.0, "unacknowledged", "")], "a bad reading or two say nothing"
+    assert said(desk, [poll(20, 0.0)]) == [(20.0, "unacknowledged", "suppressed")]
 
 
 def test_conditions_are_joined_and_any_of_them_suppresses() -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from edge.cli.rules import rules
+from edge.config.asset_class import RESERVED_RULES
+from edge.config.health import HealthRule
 from edge.config.site import profiles_root
 
 DEMO = profiles_root() / "sites/demo.toml"
@@ -57,6 +60,15 @@ def test_the_same_as_json(site: Path) -> None:
     flow = next(rule for rule in told["pump-1"] if rule["id"] == "flow_low")
     assert (flow["below"], flow["sources"]["limit"], flow["off"]) == (12.0, "site", "")
     assert flow["condition"] == "flow_m3_h < 12"
+
+
+def test_what_no_file_says_is_listed_too(site: Path) -> None:
+    told = json.loads(CliRunner().invoke(rules, [str(site), "--json"]).output)
+    assert set(told["every_machine"]) == RESERVED_RULES - {"flood"}
+    assert set(told["gateway"]) == set(get_args(HealthRule))
+    text = CliRunner().invoke(rules, [str(site)]).output
+    assert "rul_critical                  less than 48 running hours left" in text
+    assert "disk_full (high)" in text
 
 
 def test_a_machine_that_is_not_there_is_named_with_those_that_are(site: Path) -> None:

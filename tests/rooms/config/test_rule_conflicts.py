@@ -15,7 +15,7 @@ from edge.alarm.rules import holds
 from edge.cli.check import check
 from edge.cli.rules import rules as rules_command
 from edge.config.laid import Machine, Measured, Zones, lay
-from edge.config.rule import Rule
+from edge.config.rule import Rule, SiteRule
 from edge.config.rule_conflicts import conflicts
 from edge.config.site import load_site, profiles_root
 from edge.contract.types import Priority
@@ -84,8 +84,6 @@ REFUSED = (
     ([rule("a", below=99.5)], "with a deadband of 1 it could never clear: its range is 0 to 100"),
     ([rule("a", kind="deviation", beyond=5.0, deadband=5.0)],
      "a deadband of 5 is as wide as the limit of 5: it could never clear"),
-    ([rule("a", kind="stale", after_s=1.9)], "`after_s`: 1.9 s, with polls 1 s apart"),
-    ([rule("a", kind="rate", above=5.0, window_s=4.0)], "`window_s`: 4 s are too short for polls 1 s apart"),
     ([rule("a", kind="zone", zone="C", above=2.8)],
      "zones are of velocities in mm/s; of t 'Cel' is no unit of vibration"),
 )  # fmt: skip
@@ -94,6 +92,24 @@ REFUSED = (
 @pytest.mark.parametrize(("rules", "words"), REFUSED, ids=lambda value: value[:40] if isinstance(value, str) else "")
 def test_what_cannot(rules: list[Rule], words: str) -> None:
     assert wrong(*rules) == [words]
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ({"kind": "stale", "after_s": 1.9}, "`after_s`: 1.9 s are too short for polls 1 s apart"),
+        ({"kind": "rate", "above": 5.0, "window_s": 4.0}, "`window_s`: 4 s are too short for polls 1 s apart"),
+    ],
+)
+def test_what_polls_are_too_slow_for_falls_away_of_a_class_and_is_refused_of_a_site(
+    figures: dict[str, Any], words: str
+) -> None:
+    machine = Machine({"t": TEMPERATURE})
+    [of_class] = lay("press", [rule("a", **figures)], (), machine)
+    assert of_class.off == words.partition(": ")[2]
+    assert list(conflicts([of_class], machine)) == []
+    of_site = SiteRule(id="a", tag="t", priority=LOW, sentence="s", **figures)
+    assert [one.problem for one in conflicts(lay("press", [], [of_site], machine), machine)] == [words]
 
 
 @pytest.mark.parametrize(
