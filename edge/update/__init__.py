@@ -11,6 +11,7 @@ from edge.update.bundles import Bundles
 from edge.update.configured import Configured
 from edge.update.downlink import Downlink
 from edge.update.records import TrackRecords
+from edge.update.refusing import Refusing
 from edge.update.seats import Seats
 from edge.update.shelf import FOLDER as BUNDLES
 from edge.update.shelf import Shelf
@@ -24,6 +25,7 @@ __all__ = [
     "Configured",
     "Downlink",
     "Index",
+    "Refusing",
     "Seats",
     "Shelf",
     "TrackRecords",
