@@ -37,7 +37,7 @@ from edge.latest import Latest
 from edge.local_socket import Handler
 from edge.panel import Condition, Console, PanelState
 from edge.poll import Poller
-from edge.ports import Finding, Journal, Link, North
+from edge.ports import Finding, Journal, Link, North, Orders
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
 from edge.runtime.commanding import Commanding
@@ -56,6 +56,7 @@ from edge.update import (
     Bundles,
     Configured,
     Downlink,
+    Refusing,
     Seats,
     Shelf,
     TrackRecords,
@@ -134,7 +135,7 @@ class Gateway:
         self._commanding = self._make_commanding()
         self._downlink = Downlink(
             self._asker,
-            self._commanding.guard,
+            self._make_orders(),
             clock=self._clock,
             acknowledge=self._acknowledged,
             configured=self._make_configured(),
@@ -412,6 +413,12 @@ class Gateway:
             self.trials, config_folder(self._site), gateway=self._site.file.gateway.id, clock=self._clock,
             minutes=self._site.file.update.configuration_minutes, workers=self._disk, note=self._commanding.note,
             trusted=lambda one: configuration_trust_of(self._site).why_not_configured(one), commit=self._commit,
+        )  # fmt: skip
+
+    def _make_orders(self) -> Orders:
+        return self._commanding.guard or Refusing(
+            self._site.file.gateway.id, lambda: {asset.id for asset in self._site.file.asset}, self._commanding.note,
+            self._clock,
         )  # fmt: skip
 
     def _make_commanding(self) -> Commanding:
