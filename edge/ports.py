@@ -418,11 +418,16 @@ class Standing:
     words: str
 
 
+class JudgeLate(Exception):
+    """The judge of the asset that this names does not come back; what was asked of it is not done."""
+
+
 class Judged(Protocol):
     """The judge of one asset, as whoever changes its bundle sees it.
 
     ``rival`` makes what judges beside, and may take long, in any thread; it raises ``BundleError`` for a bundle that
-    cannot be run. All else is at once, between two polls. ``bundle`` is the hash of the one that counts, empty without.
+    cannot be run. All else is at once, but never while it judges: whoever calls it sees to that. ``bundle`` is the hash
+    of the one that counts, empty without.
     """
 
     bundle: str

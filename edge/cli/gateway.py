@@ -180,6 +180,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         if v.get("seal"):
             lines.append(f"    sealed as no. {v['number']:,}, {v['seal'][:16]}")
         lines += _worked_lines(answer.get("worked", {}).get(v["asset"], {}))
+    lines += [f"{asset:28}NOT JUDGED: {why}" for asset, why in answer.get("unjudged", {}).items()]
     lines += _bundle_lines(answer.get("bundles", {}))
     if answer["alarms"]:
         lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")

@@ -188,7 +188,7 @@ class Gateway:
             await _ended([*watching, *self._serving])
             self._keep(ending=True)
             self._commanding.close()
-            self.judging.close()
+            await self.judging.finish()
             await self._on_disk(self._journal.report)
             await self._commit()
             with contextlib.suppress(TimeoutError):
@@ -439,7 +439,7 @@ class Gateway:
         return Bundles(
             self._seats, self._asker, clock=self._clock, workers=self._disk, judges=lambda: self.judging.judges,
             classes=lambda: {asset.id: asset.class_ for asset in self._site.file.asset},
-            signals=lambda asset: signals(self._site, asset), tell=self._journal.record,
+            signals=lambda asset: signals(self._site, asset), tell=self._journal.record, between=self.judging.between,
         )  # fmt: skip
 
     def _make_page(self) -> PageChild | None:
@@ -496,8 +496,11 @@ class Gateway:
             uplink_up=self._uplink.state.up if self._uplink is not None else None,
             backlog_readings=self._journal.backlog()[1], elapsed_s=(now_ns - self._started_ns) / 1e9,
             records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
-            age_s=self.latest.ages_s(now_ns), health=(Condition("clock", told, clock.trusted),),
-            gateway=self._site.file.gateway.id, advice=self._commanding.advice(),
+            age_s=self.latest.ages_s(now_ns), gateway=self._site.file.gateway.id, advice=self._commanding.advice(),
+            health=(
+                Condition("clock", told, clock.trusted),
+                *(Condition("judge", f"{asset} is not judged", ok=False) for asset in self.judging.late),
+            ),
         )  # fmt: skip
 
     def _seen_at_the_panel(self, asset: str, rule: str) -> None:
@@ -525,6 +528,7 @@ class Gateway:
             "clock": status.of_clock(self._watch.now),
             "units": [status.of_unit(unit) for unit in self._poller.status()],
             "verdicts": [status.of_verdict(verdict) for verdict in self.judging.verdicts.values()],
+            "unjudged": dict(self.judging.late),
             "worked": self.judging.worked(),
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "held_alarms": len(self._desk.held()),

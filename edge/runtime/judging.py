@@ -1,17 +1,26 @@
-"""The judges of all machines, and what they said last. A judge that breaks stops neither polls nor lamps."""
+"""The judges of all machines, and what they said last. A judge that breaks, hangs or takes its time holds up nothing.
+
+Whatever touches a judge once polls have begun is a step on the judges' thread, in one order: polls as they came, then
+verdicts, marks, states and what the bundles' room wants of them. What comes of the steps is told on the event loop, in
+the same order. So a replay of the stored readings, in the order in which they were judged, gives the same bits.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.config.site import Site
-from edge.contract.types import Batch, Verdict
+from edge.contract.types import Batch, Checkpoint, Verdict
 from edge.described import judged_by
-from edge.ports import Clock, Journal
+from edge.ports import Clock, Journal, JudgeLate
+from edge.runtime.judges_thread import JudgesThread, Round, Step
 from edge.update import Seats
 
 if TYPE_CHECKING:
@@ -21,22 +30,54 @@ if TYPE_CHECKING:
 TICK_S = 0.1
 CHECKPOINT_EVERY_S = 86_400.0
 UNJUDGED_MAX = 10_000
-"""Polls that wait for the judges while their room starts again; the oldest then count as missing."""
+"""Polls that wait for the judges while they are busy, or start again; the oldest then count as missing."""
+LOOK_S = 0.5
+LATE_LOOKS = 10
+"""A judge that is at the same step at so many looks is late. Looks, not seconds: a machine that slept is not late."""
+INTERRUPT_NS = 30_000_000_000
+"""After so long a judge that was left is broken off, where it loops in Python: it would cost half a core for ever."""
+FINISH_S = 3.0
+
+log = logging.getLogger("babbitt.infer")
+
+T = TypeVar("T")
+
+_Telling = Verdict | Checkpoint | tuple[str, dict[str, float]]
+"""What comes of a step: the last is what the machine did since it is watched."""
+
+
+@dataclass(slots=True)
+class _Left:
+    """A judge that was left behind, with its thread. It is ``whole`` while all that it missed is polls."""
+
+    judge: Judge
+    thread: JudgesThread
+    left_ns: int
+    whole: bool
+    interrupted: bool = False
 
 
 class Judging:
     """``judges`` and ``verdicts``, the last ones, are by asset; ``tell`` is given each verdict that was sealed.
 
-    Where the site wants none, no model and no runtime of models is loaded.
+    ``late`` says, by asset, whose judge has not come back; nobody judges these. Where the site wants none, no model and
+    no runtime of models is loaded.
     """
 
     def __init__(self, site: Site, seats: Seats, *, clock: Clock, tell: Callable[[Verdict], None]) -> None:
         self._clock, self._seats, self._tell = clock, seats, tell
         self._interval_ns = site.file.gateway.verdict_interval_ms * 1_000_000
         self._round_ns = clock.mono_ns()
+        self._late_ns: dict[str, int] = {}
         self._unjudged: deque[Batch] = deque(maxlen=UNJUDGED_MAX)
+        self._steps: deque[Step] = deque()
         self._book: Book | None = None
         self._journal: Journal | None = None
+        self._thread: JudgesThread | None = None
+        self._left: dict[str, _Left] = {}
+        self._bundles: dict[str, str] = {}
+        self._worked: dict[str, dict[str, float]] = {}
+        self.late: dict[str, str] = {}
         self.verdicts: dict[str, Verdict] = {}
         self.judges: dict[str, Judge] = self.make(site) if site.file.gateway.inference else {}
 
@@ -64,44 +105,51 @@ class Judging:
         marked_ns = self._clock.mono_ns()
         while True:
             await self._clock.sleep(TICK_S)
-            while self._unjudged:
-                batch = self._unjudged.popleft()
-                if batch.asset in self.judges:
-                    self.judges[batch.asset].observe(batch)
+            self._gather()
             if self._clock.mono_ns() >= due_ns:
                 due_ns += self._interval_ns * (1 + (self._clock.mono_ns() - due_ns) // self._interval_ns)
-                self._ask()
-                self._round_ns = self._clock.mono_ns()
+                self._steps += [Step(a, partial(self._ask, a, judge), self._told) for a, judge in self.judges.items()]
             if self._clock.mono_ns() - marked_ns > CHECKPOINT_EVERY_S * 1e9:
                 marked_ns = self._clock.mono_ns()
                 self.mark(self.judges)
+            await self._work()
+            self._round_ns = self._clock.mono_ns()
 
     def mark(self, judges: Mapping[str, Judge]) -> None:
-        """Whoever replays the verdicts begins where a judge stands now."""
-        if self._book is not None:
-            for asset, judge in judges.items():
-                self._book.mark(asset, self._clock.wall_ns(), judge.checkpoint())
+        """Whoever replays the verdicts begins where a judge stands after what it was handed until now."""
+        self._steps += [Step(asset, partial(self._stand, asset, judge), self._told) for asset, judge in judges.items()]
+
+    async def between(self, asset: str, call: Callable[[], T]) -> T:
+        """Make ``call``, which touches the judge of ``asset``, between two polls. Raises ``JudgeLate``."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def run() -> tuple[Any, Exception | None]:
+            try:
+                return call(), None
+            except Exception as error:  # noqa: BLE001 - it belongs to whoever asked
+                return None, error
+
+        def then(outcome: tuple[Any, Exception | None]) -> None:
+            result, error = outcome
+            if not done.done():
+                done.set_result(result) if error is None else done.set_exception(error)
+
+        def lost() -> None:
+            if not done.done():
+                done.set_exception(JudgeLate(asset))
+
+        self._steps.append(Step(asset, run, then, lost))
+        return await done
 
     def silent_s(self, now_ns: int) -> float | None:
-        """How long ago the judges last came round; None where nobody judges."""
+        """How long ago the judges last came round, all of them; None where nobody judges."""
+        if self._late_ns:
+            return (now_ns - min(self._late_ns.values())) / 1e9
         return (now_ns - self._round_ns) / 1e9 if self.judges else None
 
-    def _ask(self) -> None:
-        for asset, judge in self.judges.items():
-            if asset in self.verdicts and self.verdicts[asset].bundle != judge.bundle:
-                self.mark({asset: judge})
-            mono_ns, bundle = self._clock.mono_ns(), judge.bundle
-            judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
-            if judged is not None and self._book is not None:
-                seen = replace(judged, mono_ns=mono_ns, first_ns=judge.first_ns, polls=judge.polls)
-                verdict = self.verdicts[judged.asset] = self._book.enter(seen)
-                self._tell(verdict)
-            if judge.bundle != bundle:  # It broke while it was asked, and the one before it counts again.
-                self.mark({asset: judge})
-
     def worked(self) -> dict[str, Any]:
-        """What each machine did since it is watched, by asset."""
-        return {asset: judge.worked for asset, judge in self.judges.items()}
+        """What each machine did since it is watched, by asset, as of its last verdict."""
+        return {asset: self._worked.get(asset, {}) for asset in self.judges}
 
     def made_for(self, before: Site, site: Site) -> dict[str, Judge]:
         """The judges that ``site`` wants and ``before`` had not. As ``make``."""
@@ -112,28 +160,173 @@ class Judging:
         return self.make(site, but=same)
 
     def take_over(self, site: Site, judges: dict[str, Judge]) -> None:
-        """Judge the machines of ``site``: those in ``judges`` by these, which go on from what is kept."""
+        """Judge the machines of ``site``: those in ``judges`` by these, which go on from where the former ones stand.
+
+        What was read until now is the former ones' still.
+        """
+        self._gather()
         stays = {asset.id for asset in site.file.asset}
-        self._restore(judges)
+        for asset, judge in judges.items():
+            kept = self._journal.kept(_name(asset)) if self._journal is not None else None
+            self._steps.append(Step(asset, partial(_hand_over, self.judges.get(asset), judge, kept)))
         self.mark(judges)
         self.judges = {**{asset: judge for asset, judge in self.judges.items() if asset in stays}, **judges}
         self.verdicts = {asset: verdict for asset, verdict in self.verdicts.items() if asset in stays}
+        self.late = {asset: words for asset, words in self.late.items() if asset in stays and asset not in judges}
+        self._late_ns = {asset: self._late_ns[asset] for asset in self.late}
 
     def keep(self) -> None:
-        assert self._journal is not None
-        for asset, judge in self.judges.items():
-            self._journal.keep(f"judge/{asset}", judge.state())
+        """Have the judges' states kept, soon."""
+        self._steps += [Step(asset, judge.state, partial(self._keep, asset)) for asset, judge in self.judges.items()]
 
     def restore(self) -> None:
-        self._restore(self.judges)
-
-    def _restore(self, judges: Mapping[str, Judge]) -> None:
+        """Before the first poll: go on from what is kept."""
         assert self._journal is not None
-        for asset, judge in judges.items():
-            state = self._journal.kept(f"judge/{asset}")
-            if state is not None:
-                judge.restore(state)
+        for asset, judge in self.judges.items():
+            _hand_over(None, judge, self._journal.kept(_name(asset)))
 
-    def close(self) -> None:
+    async def finish(self) -> None:
+        """Once ``run`` has ended: have done what is to be done, within bounds, and end."""
+        try:
+            async with asyncio.timeout(FINISH_S):
+                while self._steps:
+                    try:
+                        await self._work()
+                    except Exception:
+                        log.exception("a judge broke at the end; the others go on to theirs")
+        except TimeoutError:
+            log.warning("the judges are busy: they go on from an older state at the next start")
+        if self._thread is not None:
+            self._thread.end()
         if self._book is not None:
             self._book.close()
+
+    # On the event loop.
+
+    def _gather(self) -> None:
+        """Put what was read behind what is to be done already."""
+        while self._unjudged:
+            batch = self._unjudged.popleft()
+            judge = self.judges.get(batch.asset)
+            if judge is not None:
+                self._steps.append(Step(batch.asset, partial(judge.observe, batch)))
+
+    async def _work(self) -> None:
+        """Have all steps done that there are now. Raises what a judge raises: the others' steps are not lost by it."""
+        if not self._steps:
+            return
+        if self._thread is None:
+            self._thread = JudgesThread()
+        steps, self._steps = self._steps, deque()
+        turn = Round(steps, partial(_soon, asyncio.get_running_loop(), self._came_back))
+        working = self._thread.submit(turn)
+        try:
+            late = await self._followed(turn, working)
+            turn.tell()
+            if late is None:
+                working.result()
+        finally:
+            # Where one was late, or broke, or the room ends: the rest is done by the next.
+            self._steps.extendleft(reversed(turn.take()))
+            working.cancel()
+        if late is not None:
+            self._leave(late)
+
+    async def _followed(self, turn: Round, working: asyncio.Future[None]) -> Step | None:
+        """Until all is done, telling what is; gives the step that is late."""
+        at, looks = turn.at, 0
+        while looks < LATE_LOOKS:
+            await asyncio.wait({working}, timeout=LOOK_S)
+            self._hurry()
+            if working.done():
+                return None
+            turn.tell()
+            before, at = at, turn.at
+            looks = looks + 1 if at is before and at is not None else 0
+        return at
+
+    def _leave(self, late: Step) -> None:
+        """Leave the judge behind: nobody waits for it, and what it says does not count."""
+        assert self._thread is not None
+        asset = late.asset
+        lost = [late, *(step for step in self._steps if step.asset == asset)]
+        self._steps = deque(step for step in self._steps if step.asset != asset)
+        judge = self.judges.pop(asset, None)
+        if judge is not None:
+            whole = not any(step.is_awaited for step in lost)
+            self._late_ns[asset] = self._clock.mono_ns()
+            self._left[asset] = _Left(judge, self._thread, self._late_ns[asset], whole)
+            self.late[asset] = "its judge does not come back, nobody judges it"
+            log.error("%s: %s; polls, alarms and the other judges go on", asset, self.late[asset])
+        self.verdicts.pop(asset, None)
+        for step in lost:
+            step.lost()
+        self._thread.end()
+        self._thread = JudgesThread()
+
+    def _hurry(self) -> None:
+        now_ns = self._clock.mono_ns()
+        for left in self._left.values():
+            if not left.interrupted and now_ns - left.left_ns > INTERRUPT_NS:
+                left.interrupted = True
+                left.thread.interrupt()
+
+    def _came_back(self, asset: str) -> None:
+        """A judge that was left has returned: it is whole, and only missed some polls."""
+        left = self._left.pop(asset, None)
+        if left is None or not left.whole or left.interrupted or asset not in self.late:
+            return
+        log.warning("%s: its judge has come back and judges again", asset)
+        del self.late[asset], self._late_ns[asset]
+        self.judges[asset] = left.judge
+        self.mark({asset: left.judge})
+
+    def _told(self, told: list[_Telling]) -> None:
+        for one in told:
+            match one:
+                case Verdict() if self._book is not None and one.asset in self.judges:
+                    verdict = self.verdicts[one.asset] = self._book.enter(one)
+                    self._tell(verdict)
+                case Checkpoint() if self._book is not None:
+                    self._book.mark(one.asset, one.at_ns, one.state)
+                case (str(asset), dict(worked)):
+                    self._worked[asset] = worked
+
+    def _keep(self, asset: str, state: bytes) -> None:
+        assert self._journal is not None
+        self._journal.keep(_name(asset), state)
+
+    # On the judges' thread.
+
+    def _stand(self, asset: str, judge: Judge) -> list[_Telling]:
+        return [Checkpoint(asset, self._clock.wall_ns(), judge.checkpoint())]
+
+    def _ask(self, asset: str, judge: Judge) -> list[_Telling]:
+        """Its verdict, and where it stands before and after it where another bundle judges from there on."""
+        told: list[_Telling] = []
+        if self._bundles.get(asset, judge.bundle) != judge.bundle:
+            told += self._stand(asset, judge)
+        mono_ns, bundle = self._clock.mono_ns(), judge.bundle
+        judged = judge.verdict(self._clock.wall_ns(), mono_ns=mono_ns)
+        if judged is not None:
+            self._bundles[asset] = judged.bundle
+            told += [replace(judged, mono_ns=mono_ns, first_ns=judge.first_ns, polls=judge.polls)]
+            told += [(asset, judge.worked)]
+        if judge.bundle != bundle:  # It broke while it was asked, and the one before it counts again.
+            told += self._stand(asset, judge)
+        return told
+
+
+def _hand_over(former: Judge | None, judge: Judge, kept: bytes | None) -> None:
+    state = former.state() if former is not None else kept
+    if state is not None:
+        judge.restore(state)
+
+
+def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[str], None], asset: str) -> None:
+    with contextlib.suppress(RuntimeError):  # It is closed: the gateway has ended meanwhile.
+        loop.call_soon_threadsafe(call, asset)
+
+
+def _name(asset: str) -> str:
+    return f"judge/{asset}"

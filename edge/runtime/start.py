@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,8 @@ from edge.runtime.gateway import Gateway
 
 log = logging.getLogger("babbitt.gateway")
 
+SWITCH_S = 0.001
+"""How long the judges' thread may compute while the event loop waits for the interpreter; Python's own is 5 ms."""
 BREAKS_APART_S_MIN = 60.0
 """Stores that break in shorter time than that are the disk's: a person must act."""
 
@@ -27,6 +30,7 @@ async def run(site: Site, *, ready: Callable[[], None] | None = None, panel_apar
     breaks every one. ``panel_apart``: somebody else runs the panel's process.
     """
     broken_s = -math.inf
+    sys.setswitchinterval(SWITCH_S)
     stop = _stopped_by_signal()
     running = [site]
     while True:

@@ -12,19 +12,20 @@ pushed in: the gateway asks, over its own connection, and what it cannot use it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from edge.contract.desired import Desired, Offer
 from edge.contract.types import BundleChange, BundleStep
 from edge.errors import BundleError, StoreError
-from edge.ports import Clock, Judged, LinkDown
+from edge.ports import Clock, Judged, JudgeLate, LinkDown, Standing
 from edge.update.asking import Asker
 from edge.update.fetch import fetch
 from edge.update.orders import Back, Begin, End, orders
@@ -40,16 +41,27 @@ log = logging.getLogger("babbitt.update")
 T = TypeVar("T")
 
 
+class Between(Protocol):
+    """Makes a call that touches the judge of ``asset`` between two polls. Raises ``JudgeLate``."""
+
+    async def __call__(self, asset: str, call: Callable[[], T], /) -> T: ...
+
+
 class Bundles:
-    """``judges`` and ``classes`` are of now, by asset; ``signals`` are an asset's tags; ``tell`` has the cloud told."""
+    """``judges`` and ``classes`` are of now, by asset; ``signals`` are an asset's tags; ``tell`` has the cloud told.
+
+    ``between(asset, call)`` makes a call that touches the asset's judge between two polls.
+    """
 
     def __init__(
         self, seats: Seats, asker: Asker, *, clock: Clock, workers: Executor,
         judges: Callable[[], Mapping[str, Judged]], classes: Callable[[], Mapping[str, str]],
-        signals: Callable[[str], Collection[str]], tell: Callable[[BundleChange], None],
+        signals: Callable[[str], Collection[str]], tell: Callable[[BundleChange], None], between: Between,
     ) -> None:  # fmt: skip
         self._seats, self._asker, self._clock, self._workers = seats, asker, clock, workers
         self._judges, self._classes, self._signals, self._tell = judges, classes, signals, tell
+        self._between = between
+        self._standings: dict[str, Standing | None] = {}
         self._turn = 0
         self._detail = ""
 
@@ -82,17 +94,29 @@ class Bundles:
                 await self._carry_out(self._asker.desired)
         for asset, seat in self._seats.judging.seats.items():
             if seat.trial is not None and asset in self._judges():
-                await self._watch(asset, seat, seat.trial)
+                with contextlib.suppress(JudgeLate):
+                    await self._watch(asset, seat, seat.trial)
 
     def status(self) -> dict[str, Any]:
         """For a person who asks the gateway."""
         seats = self._seats
         assets = {
-            asset: status_of(judge, seats.judging.seat(asset), seats.trouble.get(asset, ""))
+            asset: status_of(judge, seats.judging.seat(asset), seats.trouble.get(asset, ""), self._standings.get(asset))
             for asset, judge in self._judges().items()
         }
         given_up = [{"asset": e.asset, "bundle": e.bundle, "at": e.at, "why": e.why} for e in seats.judging.ended[-3:]]
         return {"detail": self._detail or self._asker.detail, "assets": assets, "given_up": given_up}
+
+    def _judge(self, asset: str) -> Judged:
+        judge = self._judges().get(asset)
+        if judge is None:
+            raise JudgeLate(asset)
+        return judge
+
+    async def _standing(self, asset: str, trial: Trial) -> Standing | None:
+        standing = await self._between(asset, partial(self._judge(asset).standing, trial.watch_s))
+        self._standings[asset] = standing
+        return standing
 
     # What is wanted.
 
@@ -101,19 +125,20 @@ class Bundles:
         classes = {asset: name for asset, name in self._classes().items() if asset in running}
         now_ns = self._clock.wall_ns() if self._clock.trusted() else None
         for order in orders(self._seats.judging, desired, classes, running, now_ns):
-            match order:
-                case Begin() if self._trials() < TRIALS_MAX:
-                    await self._begin(order.asset, order.offer)
-                case End():
-                    await self._end(order.asset, BundleStep.WITHDRAWN, order.words)
-                case Back():
-                    await self._go_back(order.asset, order.to, BundleStep.WITHDRAWN, order.words)
+            with contextlib.suppress(JudgeLate):
+                match order:
+                    case Begin() if self._trials() < TRIALS_MAX:
+                        await self._begin(order.asset, order.offer)
+                    case End():
+                        await self._end(order.asset, BundleStep.WITHDRAWN, order.words)
+                    case Back():
+                        await self._go_back(order.asset, order.to, BundleStep.WITHDRAWN, order.words)
 
     def _trials(self) -> int:
         return sum(seat.trial is not None for seat in self._seats.judging.seats.values())
 
     async def _begin(self, asset: str, offer: Offer) -> None:
-        judge = self._judges()[asset]
+        judge = self._judge(asset)
         trial = Trial(
             bundle=offer.bundle, former=self._seats.judging.seat(asset).bundle, number=offer.number, phase="watched",
             watch_s=offer.watch_s, by=offer.by, why=offer.why, stage=offer.stage, stages=offer.stages,
@@ -133,14 +158,15 @@ class Bundles:
             return
         seat = self._seats.judging.seat(asset)
         if await self._note(lambda judging: judging.seated(asset, replace(seat, trial=trial))):
-            judge.face(rival)
+            self._standings.pop(asset, None)
+            await self._between(asset, partial(judge.face, rival))
             self._say(asset, BundleStep.WATCHED, trial, 0, f"rollout {offer.number} by {offer.by}: {offer.why}")
 
     def _beside(self, asset: str, trial: Trial) -> Any:
         """What judges beside in a trial as it stands. Raises ``BundleError``. Touches the disk."""
         newcomer = trial.phase == "watched"
         bundle = self._seats.named(trial.bundle if newcomer else trial.former, asset)
-        rival = self._judges()[asset].rival(bundle, newcomer=newcomer)
+        rival = self._judge(asset).rival(bundle, newcomer=newcomer)
         missing = sorted(set(rival.tags) - set(self._signals(asset)))
         if missing and newcomer:
             raise BundleError(trial.bundle[:16], f"{asset} has no {', '.join(missing[:5])}", "it is for other machines")
@@ -149,8 +175,7 @@ class Bundles:
     # What is on trial.
 
     async def _watch(self, asset: str, seat: Seat, trial: Trial) -> None:
-        judge = self._judges()[asset]
-        standing = judge.standing(trial.watch_s)
+        judge, standing = self._judge(asset), await self._standing(asset, trial)
         if standing is None:
             await self._take_up(asset, trial)
         elif standing.words and trial.phase == "watched":
@@ -165,10 +190,10 @@ class Bundles:
                 trial=replace(trial, phase="guarded"),
             )  # fmt: skip
             if await self._note(lambda judging: judging.seated(asset, counts)):
-                judge.swap()
+                await self._between(asset, judge.swap)
                 self._say(asset, BundleStep.COUNTS, trial, standing.verdicts, words)
         elif standing.done and await self._note(lambda judging: judging.seated(asset, replace(seat, trial=None))):
-            judge.dismiss()
+            await self._between(asset, judge.dismiss)
             self._say(asset, BundleStep.KEPT, trial, standing.verdicts, "the trial ended well")
             await self._sweep()
 
@@ -183,24 +208,24 @@ class Bundles:
             elif await self._note(lambda judging: judging.seated(asset, replace(seat, trial=None))):
                 self._say(asset, BundleStep.KEPT, trial, 0, f"what was before it is lost: {error}")
             return
-        self._judges()[asset].face(rival)
+        await self._between(asset, partial(self._judge(asset).face, rival))
 
     async def _end(self, asset: str, step: BundleStep, words: str) -> None:
         """Give up what does not count yet, or stop watching what does."""
         seat = self._seats.judging.seat(asset)
         assert seat.trial is not None
-        judge, trial = self._judges()[asset], seat.trial
-        standing = judge.standing(trial.watch_s)
+        judge, trial = self._judge(asset), seat.trial
+        standing = await self._standing(asset, trial)
         verdicts = standing.verdicts if standing else 0
         if await self._give_up(asset, trial, step, words, replace(seat, trial=None), verdicts=verdicts):
-            judge.dismiss()
+            await self._between(asset, judge.dismiss)
             await self._sweep()
 
     async def _go_back(self, asset: str, to: str, step: BundleStep, words: str) -> None:
         """From what counts to what counted before it: on disk first, then here."""
-        judge, seat = self._judges()[asset], self._seats.judging.seat(asset)
+        judge, seat = self._judge(asset), self._seats.judging.seat(asset)
         trial = seat.trial or Trial(seat.bundle, to, seat.number, "guarded", 0.0, "", "")
-        standing = judge.standing(trial.watch_s)
+        standing = await self._standing(asset, trial)
         is_warm = seat.trial is not None and seat.trial.former == to and standing is not None
         if not is_warm:
             try:
@@ -208,14 +233,12 @@ class Bundles:
             except BundleError as error:
                 self._seats.trouble[asset] = f"{words}, but what was before cannot be used: {error}"
                 return
-            judge.face(rival)
+            await self._between(asset, partial(judge.face, rival))
         former = seat.former[: seat.former.index(to)] if to in seat.former else ()
         before = Seat(bundle=to, why=words, at=self._now(), former=former)
         verdicts = standing.verdicts if standing else 0
         if await self._give_up(asset, replace(trial, former=to), step, words, before, verdicts=verdicts):
-            if judge.bundle == seat.bundle:  # One that broke has given way already.
-                judge.swap()
-            judge.dismiss()
+            await self._between(asset, partial(_give_way, judge, seat.bundle))
             await self._sweep()
 
     async def _give_up(
@@ -261,3 +284,10 @@ class Bundles:
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, call)
+
+
+def _give_way(judge: Judged, bundle: str) -> None:
+    """From ``bundle`` to what judges beside it. One that broke has given way already."""
+    if judge.bundle == bundle:
+        judge.swap()
+    judge.dismiss()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge.contract.types import BundleChange, BundleStep
-from edge.ports import Judged
+from edge.ports import Judged, Standing
 from edge.update.seats import Judging, Seat
 
 WORDS_MAX = 300
@@ -39,13 +39,13 @@ def as_it_stands(
             yield changed(asset, at_ns, BundleStep.KEPT, seat.bundle, former, seat.number, seat.why)
 
 
-def status_of(judge: Judged, seat: Seat, trouble: str) -> dict[str, Any]:
-    """What judges an asset and why, and how what is on trial does."""
+def status_of(judge: Judged, seat: Seat, trouble: str, standing: Standing | None) -> dict[str, Any]:
+    """What judges an asset and why, and how what is on trial does, which was ``standing`` so when it was last seen."""
     told: dict[str, Any] = {
         "bundle": judge.bundle, "since": seat.at, "why": trouble or seat.why, "trouble": bool(trouble), "trial": None,
     }  # fmt: skip
     trial = seat.trial
-    if trial is not None and (standing := judge.standing(trial.watch_s)) is not None:
+    if trial is not None and standing is not None:
         told["trial"] = {
             "bundle": trial.bundle, "phase": trial.phase, "watch_s": trial.watch_s, "rollout": trial.number,
             "stage": trial.stage, "stages": trial.stages, "by": trial.by, "why": trial.why, **asdict(standing),
