@@ -26,14 +26,13 @@ def main(config: Path, *, beside: bool) -> int:
         from edge.page.serving import Serving
 
         found = load_page(config)
-        asyncio.run(alone(found.data_dir / "page.sock", Serving(found), beside=beside))
+        return asyncio.run(alone(found.data_dir / "page.sock", Serving(found), beside=beside))
     except BabbittError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         print(f"Error: {error.name} is not installed: pip install 'babbitt[edge]'", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -41,11 +41,15 @@ def alarms(look: Look) -> list[AlarmRow]:
     """What asks for a person first, then by priority, then the newest; held ones last."""
     names = look.of("values").get("assets", {})
     rows = [_row(told, names) for told in _told(look)]
-    return sorted(rows, key=lambda row: (bool(row.held), not row.calls, _PRIORITIES.get(row.priority, 1)))
+    return sorted(rows, key=lambda row: (bool(row.held), not row.calls, _rank(row), row.state == "returned"))
 
 
 def alarm(look: Look, asset: str, rule: str) -> AlarmRow | None:
     return next((row for row in alarms(look) if (row.asset, row.rule) == (asset, rule)), None)
+
+
+def _rank(row: AlarmRow) -> int:
+    return _PRIORITIES.get(row.priority, 1)
 
 
 def _told(look: Look) -> list[Mapping[str, Any]]:

@@ -18,6 +18,8 @@ from edge.errors import BabbittError
 from edge.local_socket import answering, asked, is_alive
 from edge.page.serving import Serving
 
+SERVED_CODE = 10
+"""The exit code of one that is not needed: another serves, and stays."""
 ORPHAN_S = 600.0
 LOOK_EVERY_S = 2.0
 MAKES_ROOM_WITHIN_S, LOOK_ROOM_S = 5.0, 0.05
@@ -25,13 +27,13 @@ MAKES_ROOM_WITHIN_S, LOOK_ROOM_S = 5.0, 0.05
 log = logging.getLogger("babbitt.page")
 
 
-async def alone(path: Path, serving: Serving, *, beside: bool) -> None:
-    """Serve, unless another page does that stays. Raises ``BabbittError`` where it cannot."""
+async def alone(path: Path, serving: Serving, *, beside: bool) -> int:
+    """Serve, unless another page does that stays; the exit code. Raises ``BabbittError`` where it cannot."""
     if is_alive(path):
         told = await asked(path, "status")
         if not told["beside"] and beside:
             log.info("another page serves already, by itself")
-            return
+            return SERVED_CODE
         if not told["left_over"]:
             raise BabbittError(str(path), f"process {told['pid']} serves this page already", "stop that one first")
         await _makes_room(path)
@@ -49,6 +51,7 @@ async def alone(path: Path, serving: Serving, *, beside: bool) -> None:
             await serving.run()
         finally:
             watching.cancel()
+    return 0
 
 
 async def _ends_if_left_over(left_over: Callable[[], bool], serving: Serving) -> None:

@@ -43,7 +43,7 @@ class Drawing:
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, auto_reload=False,
             undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
-        self._templates.filters |= {"span": words.span, "urgency_words": words.urgency, "lamp": words.lamp}
+        self._templates.filters |= {"span": words.span, "lamp": words.lamp}
         self._templates.globals |= {
             "gateway": gateway, "stamp": f"{zlib.crc32(b''.join(self.static.values())):08x}", "slots": SLOTS,
             "height": HEIGHT, "minutes": f"{MINUTES:g}", "alarms_shown": ALARMS_SHOWN,
@@ -86,7 +86,7 @@ class Drawing:
         return {
             "headline": self._part(
                 "_headline", **told, mark=mark, locked=locked,
-                sentence=sentence if not look.is_live else f"{found.name}: {sentence[0].lower()}{sentence[1:]}",
+                sentence=sentence.replace("1 machine", found.name) if look.is_live and mark != "ok" else sentence,
             ),
             "alarms": self._part("_alarms", **told, alarms=found.alarms),
             "machines": self._part("_machines", **told, machines=[found], machines_of=1, alone=True),

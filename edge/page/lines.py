@@ -87,7 +87,7 @@ def _unit(look: Look, unit: Mapping[str, Any]) -> UnitRow:
         asset=unit["asset"], unit=unit["unit"], profile=unit["profile"],
         every=f"{unit['period_ms'] / 1000:g} s", mark="late" if not look.is_live else "ok" if well else "bad",
         breaker=words.BREAKERS.get(unit["breaker"], unit["breaker"]), detail=unit["detail"] or "answers",
-        last=f"{words.span(time.time() - last / 1e9)} ago" if last else "never",
+        last=words.ago(time.time() - last / 1e9) if last else "never",
         polls=words.number(unit["polls"]), failures=words.number(unit["failures"]),
         response=f"{response:.1f} ms" if response is not None else "–",
     )  # fmt: skip

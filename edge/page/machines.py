@@ -6,7 +6,7 @@ its own word and its age.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,16 @@ VALUES_SHOWN = 48
 """So many values the overview shows, of all machines; each machine's own page shows all of its."""
 MACHINES_SHOWN = 100
 REASONS_SHOWN = 4
+TITLES_SHOWN = 2
 _RANK = {"CRITICAL": 0, "WARNING": 1, "UNKNOWN": 2, "NORMAL": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
-    """``mark`` is ok, uncertain, late, bad or none; ``note`` says in words what is wrong, and is empty where ok."""
+    """``mark`` is ok, uncertain, late, bad or none; ``note`` says how old or doubtful it is, and is empty where ok.
+
+    Of a bad one, with its ``cause``, the value is the last good one.
+    """
 
     tag: str
     title: str
@@ -32,6 +36,7 @@ class ValueRow:
     unit: str
     mark: str
     note: str
+    cause: str
     source: str
     curve: str
     curve_words: str
@@ -51,6 +56,7 @@ class Machine:
     health: float | None
     note: str
     reasons: tuple[str, ...]
+    causes: tuple[str, ...]
     sensors: tuple[str, ...]
     alarms: tuple[AlarmRow, ...]
     values: tuple[ValueRow, ...]
@@ -86,13 +92,14 @@ def _machine(look: Look, recent: Recent, asset: str, name: str, room: int | None
     rows = [_row(look, recent, one) for one in look.of("values").get("values", ()) if one["asset"] == asset]
     own = tuple(alarm for alarm in alarms(look) if alarm.asset == asset)
     shown = rows if room is None or len(rows) <= room else _chosen(rows, room, own, verdict)
+    note = verdict["note"] if verdict is not None else "no verdict yet"
     reasons = verdict["reasons"][:REASONS_SHOWN] if verdict is not None else ()
     return Machine(
         asset=asset, name=name, verdict=verdict, urgency=verdict["urgency"] if verdict is not None else "UNKNOWN",
         life=_life(verdict), life_words=_life_words(verdict), judged_age=_judged_age(look, verdict),
-        health=verdict["health"] if verdict is not None else None, note=verdict["note"] if verdict else "",
+        health=verdict["health"] if verdict is not None else None, note=note,
         reasons=tuple(f"{reason['words']} ({reason['share']:.0%})" for reason in reasons),
-        sensors=tuple(sensor["words"] for sensor in verdict["sensors"]) if verdict is not None else (),
+        causes=_causes(rows), sensors=tuple(sensor["words"] for sensor in (verdict["sensors"] if verdict else ())),
         alarms=own, values=tuple(shown), values_of=len(rows),
     )  # fmt: skip
 
@@ -107,40 +114,44 @@ def _chosen(
 
 
 def _row(look: Look, recent: Recent, one: Mapping[str, Any]) -> ValueRow:
-    mark, note = _judged(look, recent, one)
+    mark, note, value = _judged(look, recent, one)
     drawn = path_of(recent.course(one["asset"], one["tag"], look.now_s), one["decimals"])
     curve, low, high = drawn if drawn is not None else ("", 0.0, 0.0)
     ends = f"{words.number(low, one['decimals'])} to {words.number(high, one['decimals'])}"
     return ValueRow(
-        tag=one["tag"], title=one["title"], text=words.measured(one["value"], one["decimals"], one["kind"]),
-        unit=words.unit(one["unit"]) if one["value"] is not None else "", mark=mark, note=note,
+        tag=one["tag"], title=one["title"], text=words.measured(value, one["decimals"], one["kind"]),
+        unit=words.unit(one["unit"]) if value is not None else "", mark=mark, note=note,
+        cause=words.CAUSES.get(one["cause"], one["cause"] or "no cause told") if mark == "bad" else "",
         source=words.clock(one["source_ns"]) if one["source_ns"] is not None else "",
         curve=curve, curve_words=ends if curve else "",
     )  # fmt: skip
 
 
-def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, str]:
-    """How a reading is to be taken, and why in words."""
+def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """How a reading is to be taken, its age or doubt in words, and the value to show: of a bad one the last good."""
     if one["age_s"] is None:
-        return "none", "never read"
+        return "none", "never read", None
     age_s = one["age_s"] + look.age_s
     if one["quality"] == "bad":
-        words_of_last = _last_words(look, recent, one)
-        return "bad", "; ".join(
-            filter(None, (words.CAUSES.get(one["cause"], one["cause"] or "no cause told"), words_of_last))
+        last = recent.last_good(one["asset"], one["tag"])
+        return (
+            ("bad", "no value", None) if last is None else ("bad", f"{words.span(look.now_s - last[1])} old", last[0])
         )
     if not look.is_live or age_s > one["due_s"]:
-        return "late", f"{words.span(age_s)} old"
-    return ("ok", "") if one["quality"] == "good" else ("uncertain", "uncertain, says its source")
+        return "late", f"{words.span(age_s)} old", one["value"]
+    return ("ok", "", one["value"]) if one["quality"] == "good" else ("uncertain", "says its source", one["value"])
 
 
-def _last_words(look: Look, recent: Recent, one: Mapping[str, Any]) -> str:
-    last = recent.last_good(one["asset"], one["tag"])
-    if last is None:
-        return ""
-    value, at_s = last
-    shown = f"{words.measured(value, one['decimals'], one['kind'])} {words.unit(one['unit'])}".strip()
-    return f"last {shown}, {words.span(look.now_s - at_s)} ago"
+def _causes(rows: Sequence[ValueRow]) -> tuple[str, ...]:
+    """Why values are bad, once for all of one cause."""
+    titles: dict[str, list[str]] = {}
+    for row in rows:
+        if row.cause:
+            titles.setdefault(row.cause, []).append(row.title)
+    return tuple(
+        f"{', '.join(of)}: {cause}" if len(of) <= TITLES_SHOWN else f"{len(of)} of {len(rows)} values: {cause}"
+        for cause, of in titles.items()
+    )
 
 
 def _life(verdict: Mapping[str, Any] | None) -> str:
@@ -153,15 +164,17 @@ def _life(verdict: Mapping[str, Any] | None) -> str:
 
 
 def _life_words(verdict: Mapping[str, Any] | None) -> str:
-    """What the life rests on, and the chance of a failure before the next stop."""
+    """What the urgency means, what the life rests on, and the chance of a failure before the next stop."""
     if verdict is None:
         return ""
+    # A note says itself that there is not enough evidence, and why.
+    urgency = words.urgency(verdict["urgency"]) if verdict["urgency"] != "UNKNOWN" or not verdict["note"] else ""
     basis = "by age and papers, not by its condition" if verdict["basis"] == "prior" and verdict["rul_h"] else ""
     chance = ""
     if verdict["failure_p"] is not None and verdict["stop_h"] is not None:
         # The gateway's own words: it knows how finely the chance may be told.
         chance = next((w for w in _parts(verdict["words"]) if "to fail before the stop" in w), "")
-    return "; ".join(filter(None, (basis, chance)))
+    return "; ".join(filter(None, (urgency, basis, chance)))
 
 
 def _parts(text: str) -> Iterator[str]:
@@ -170,6 +183,4 @@ def _parts(text: str) -> Iterator[str]:
 
 def _judged_age(look: Look, verdict: Mapping[str, Any] | None) -> str:
     """Empty where the verdict is of now."""
-    if verdict is None:
-        return "no verdict yet"
-    return "" if look.is_live else f"judged {words.span(look.age_s)} ago or longer"
+    return "" if verdict is None or look.is_live else f"judged {words.span(look.age_s)} ago or longer"

@@ -56,6 +56,10 @@ def span(seconds: float) -> str:
     return f"{seconds / 86_400:,.0f} d"
 
 
+def ago(seconds: float) -> str:
+    return "just now" if seconds < 1.5 else f"{span(seconds)} ago"
+
+
 def hours(value: float) -> str:
     return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 

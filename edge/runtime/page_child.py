@@ -19,6 +19,8 @@ from edge.status import rss_mb
 LOOK_EVERY_S = 0.5
 PAUSE_S_FIRST, PAUSE_S_MAX = 1.0, 60.0
 CALM_S = 60.0
+SERVED_CODE = 10
+"""As `edge.page.alone` has it, whose libraries this process does without."""
 END_S, END_LOOK_S = 3.0, 0.02
 
 log = logging.getLogger("babbitt.gateway")
@@ -34,7 +36,7 @@ class PageChild:
         self._detail = "not started yet"
 
     async def run(self) -> None:
-        """A process that says itself that it is not needed ends well: another one serves, and is left to it."""
+        """A process that says itself that it is not needed is not started anew for a while: another one serves."""
         pause_s = PAUSE_S_FIRST
         try:
             while True:
@@ -42,7 +44,7 @@ class PageChild:
                 code = await self._lived()
                 if self._clock.mono_ns() - began_ns > CALM_S * 1e9:
                     pause_s = PAUSE_S_FIRST
-                if code == 0:
+                if code == SERVED_CODE:
                     self._say("runs by itself, not started by the gateway")
                     pause_s = PAUSE_S_MAX
                 else:

@@ -16,6 +16,8 @@ import pytest
 from cloud.demo.processes import Child
 from edge.errors import BabbittError
 from edge.local_socket import ask, is_alive
+from edge.page import alone
+from edge.runtime import page_child
 from tests.rooms.runtime.test_gateway import lonely_site
 
 DEADLINE_S = 30.0
@@ -119,6 +121,7 @@ def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(
 
 
 def test_one_that_runs_by_itself_stays_and_the_gateway_starts_none(floor: Floor) -> None:
+    assert page_child.SERVED_CODE == alone.SERVED_CODE
     page = floor.start("page")
     floor.until(lambda: not floor.shown()["answers"])
     assert "The gateway has not answered yet" in httpx.get(f"http://127.0.0.1:{floor.port}/").text

@@ -33,10 +33,9 @@ def row(one: dict[str, Any], recent: Recent | None = None, **of_look: Any) -> An
         ({}, "ok", ""),
         ({"age_s": 1.8}, "late", "2 s old"),
         ({"age_s": 90.0}, "late", "90 s old"),
-        ({"quality": "uncertain"}, "uncertain", "uncertain, says its source"),
+        ({"quality": "uncertain"}, "uncertain", "says its source"),
         ({"quality": "uncertain", "age_s": 90.0}, "late", "90 s old"),
-        ({"quality": "bad", "cause": "bus", "found": None}, "bad", "no answer on the bus"),
-        ({"quality": "bad", "cause": "device", "found": None}, "bad", "the device has no value"),
+        ({"quality": "bad", "cause": "bus", "found": None}, "bad", "no value"),
         ({"quality": "none", "age_s": None, "found": None}, "none", "never read"),
     ],
 )  # fmt: skip
@@ -58,12 +57,22 @@ def test_only_a_good_reading_of_now_looks_fresh(
     assert bool(found.note) != fresh
 
 
-def test_a_bad_value_says_what_it_was_last_and_when() -> None:
+def test_a_bad_value_shows_what_it_was_last_and_how_old_that_is() -> None:
     recent = Recent()
     recent.take(90.0, [value(age_s=0.0)])
     bad = value(found=None, quality="bad", cause="bus")
     recent.take(100.0, [bad])
-    assert row(bad, recent, age_s=2.0).note == "no answer on the bus; last 4.61 mm/s, 12 s ago"
+    found = row(bad, recent, age_s=2.0)
+    assert (found.mark, found.text, found.unit, found.note) == ("bad", "4.61", "mm/s", "12 s old")
+    assert found.cause == "no answer on the bus"
+
+
+def test_why_values_are_bad_is_said_once_for_each_cause() -> None:
+    told = [value(tag=f"t{i}", found=None, quality="bad", cause="bus") for i in range(5)]
+    told += [value(tag="flow", found=None, quality="bad", cause="device"), value()]
+    found = machine(look(*told), Recent(), "pump-1")
+    assert found is not None
+    assert found.causes == ("5 of 7 values: no answer on the bus", "Flow: the device has no value")
 
 
 def test_a_curve_has_gaps_where_readings_were_bad_late_or_not_seen() -> None:
