@@ -23,7 +23,7 @@ from cloud.demo import tally
 from cloud.demo.processes import Child, free_port
 from cloud.demo.relay import Relay
 from cloud.demo.screen import draw
-from cloud.demo.sites import make_profile, write_machines, write_recording
+from cloud.demo.sites import make_profile, own_page, write_machines, write_recording
 from cloud.demo.story import OUTAGE_S, Step, Story, tell, tell_recording
 from edge.errors import BabbittError
 from edge.local_socket import ask
@@ -131,6 +131,7 @@ class Demo:
         await self._until(stop, "the gateway", self._ask_gateway)
         await self._until(stop, "the first reading", self._first_reading)
         click.secho(f"open {self.page}", fg="cyan", bold=True, err=self.quiet)
+        click.secho(f"the gateway's own page: {own_page(self.site)}", fg="cyan", err=self.quiet)
 
     async def _play(self, stop: asyncio.Event) -> None:
         """Until the seconds are over or a signal comes: do the steps when they are due, look at everything, draw."""

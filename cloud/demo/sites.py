@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,16 @@ def write_recording(target: Path, story: Story, recording: Path, *, uplink_port:
     write_site(SHIPPED, target, change)
 
 
+def own_page(site: Path) -> str:
+    """Where the gateway of a site file serves its own page."""
+    page = tomllib.loads(site.read_text(encoding="utf-8"))["page"]
+    return f"http://{page.get('host', '127.0.0.1')}:{page['port']}"
+
+
 def _common(tables: dict[str, Any], uplink_port: int) -> None:
     tables["uplink"]["url"] = f"http://127.0.0.1:{uplink_port}"
     tables["line"][0]["port"] = free_port(tables["line"][0]["port"])
+    tables["page"]["port"] = free_port(tables["page"]["port"])
 
 
 def _places(folder: Path) -> tuple[Path, Path]:

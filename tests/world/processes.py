@@ -52,6 +52,7 @@ class World:
         def changed(tables: dict[str, Any]) -> None:
             tables["uplink"]["url"] = self.url
             tables["panel"]["kind"] = "none"
+            del tables["page"]
             tables["line"][0]["port"] = free_port(0)
             change(tables)
 
