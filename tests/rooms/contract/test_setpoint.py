@@ -91,6 +91,40 @@ def test_every_figure_is_checked_and_the_key_is_named(changed: dict[str, str], k
     assert all(p.where == "c.toml" for p in found)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"step_max": "200"}, {"valid_from": "2026-03-01T00:00:00Z", "expires": "2031-03-05T00:00:00Z"},
+        {"dwell_s": "0"},
+        {"watch_s": "0", "abort": "", "regret": ""}, {"watch_s": "1", "regret": ""}, {"tolerance": "0"},
+        {"approvals": "1"},
+        {"version": "1"}, {"low": "-5", "high": "5"}, {"mode": '"shadow"', "approvals": ""}, {"step_max": "1.0000001"},
+    ],
+)  # fmt: skip
+def test_what_is_just_allowed_is(changed: dict[str, str]) -> None:
+    assert not problems(**changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"expires": "2026-03-01T00:00:00Z"}, "expires"), ({"low": "3000", "high": "3000"}, "low"),
+        ({"expires": "2031-03-05T00:00:00.000001Z"}, "expires"), ({"watch_s": "0", "regret": ""}, "watch_s"),
+        ({"watch_s": "0", "abort": ""}, "watch_s"), ({"tolerance": "100"}, "tolerance"),
+        ({"person": '[{ name = "x", key = "AAAA", may = ["command"] }]'}, "person[0].key"),
+    ],
+)  # fmt: skip
+def test_what_is_just_not_allowed_is_told_once(changed: dict[str, str], key: str) -> None:
+    assert [p.problem.split("`")[1] for p in problems(**changed)] == [key]
+
+
+def test_a_file_may_have_16_kb_and_no_byte_more() -> None:
+    text = contract_text().encode()
+    for more, sound in ((0, True), (1, False)):
+        data = text + b"#" * (BYTES_MAX - len(text) + more)
+        assert (read_contract(data, where="c.toml")[0] is not None) == sound
+
+
 def test_an_unknown_key_is_told_with_what_is_accepted() -> None:
     (found,) = problems(rate_per_minute="3")
     assert found.problem == "`rate_per_minute`: is no key here"

@@ -55,6 +55,15 @@ def test_whoever_may_not_spoils_it(command: Command, why: str) -> None:
         signers_of(command, CONTRACT, is_signed)
 
 
+def test_whoever_may_only_command_approves_nothing() -> None:
+    persons = [("ada", '"command", "approve"'), ("bob", '"command"'), ("carol", '"approve"')]
+    entries = ", ".join(f'{{ name = "{who}", key = "{key_of(who)}", may = [{may}] }}' for who, may in persons)
+    contract = sound(person=f"[{entries}]", approvals="1")
+    with pytest.raises(FalseCommandError, match="bob approved it, who may not"):
+        signers_of(command_for(contract, "ada", "bob"), contract, is_signed)
+    assert signers_of(command_for(contract, "bob", "ada"), contract, is_signed).missing == 0
+
+
 def test_it_says_whose_it_is() -> None:
     """The audit names ``by``: it must not be another than whoever signed."""
     claimed = replace(command_for(CONTRACT), by="carol", signed=())
@@ -113,7 +122,11 @@ def test_what_the_contract_never_allows_is_told_in_words(change: dict[str, Any],
 
 def test_both_bounds_are_allowed_and_the_longest_life_is() -> None:
     command = command_for(CONTRACT)
-    for change in ({"value": 2400.0}, {"value": 3000}, {"expires_ns": command.issued_ns + COMMAND_LIFE_MAX_NS}):
+    for change in (
+        {"value": 2400.0}, {"value": 3000}, {"expires_ns": command.issued_ns + COMMAND_LIFE_MAX_NS},
+        {"issued_ns": CONTRACT.valid_from_ns},
+        {"issued_ns": CONTRACT.expires_ns - 1, "expires_ns": CONTRACT.expires_ns},
+    ):  # fmt: skip
         assert why_not_under(replace(command, **change), CONTRACT) == ""
 
 
