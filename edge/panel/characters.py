@@ -6,6 +6,7 @@ It promises: every line is ASCII that an HD44780 can show, and exactly as wide a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from edge.contract.types import Alarm, Held, Urgency, Verdict, failure_chance
 from edge.panel.lamps import NO_DATA_RULE, held_alarms, shown_alarms, waits
@@ -15,6 +16,8 @@ from edge.panel.text import ago, count, fitting, heading, hours, terse, to_ascii
 
 LINES_MAX = 3
 """How long a text may grow: one page on four rows, three on two."""
+DO_LINES_MAX = 5
+"""What to do is cut later than all else."""
 
 MARKS = {0: ("CRITICAL", "CRIT"), 1: ("WARNING", "WARN"), 2: ("NOTICE", "NOTE")}
 FRESH_S = 5.0
@@ -22,12 +25,26 @@ FRESH_S = 5.0
 Group = Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What of a matter is put into words: whom it is about, a mark in variants from long to short, groups of lines."""
+
+    name: str
+    marks: tuple[str, ...]
+    groups: list[Group]
+
+
 def screens(
     matter: Matter, state: PanelState, columns: int, rows: int, *, trouble: Collection[str] = ()
 ) -> list[tuple[str, ...]]:
     """All that is to be said of ``matter``: lines cut to the display, ``rows`` of them each."""
-    title, groups = _WRITERS[matter.kind](matter, state, columns, tuple(trouble))
-    return [page(title, lines, columns, rows) for lines in _packed([g for g in groups if g], rows - 1)]
+    told = tell(matter, state, columns, trouble)
+    title = heading(told.name, told.marks, columns)
+    return [page(title, lines, columns, rows) for lines in packed(told.groups, rows - 1)]
+
+
+def tell(matter: Matter, state: PanelState, columns: int, trouble: Collection[str] = ()) -> Told:
+    return _WRITERS[matter.kind](matter, state, columns, tuple(trouble))
 
 
 def page(title: str, lines: Sequence[str], columns: int, rows: int) -> tuple[str, ...]:
@@ -35,9 +52,10 @@ def page(title: str, lines: Sequence[str], columns: int, rows: int) -> tuple[str
     return tuple(whole + [" " * columns] * (rows - len(whole)))
 
 
-def _packed(groups: Sequence[Group], room: int) -> Iterator[list[str]]:
+def packed(groups: Sequence[Group], room: int) -> Iterator[list[str]]:
     """Groups of lines on as few screens as they need; one that fits on a screen is not torn."""
     lines: list[str] = []
+    groups = [group for group in groups if group]
     for group in groups:
         if lines and len(lines) + len(group) > room:
             yield lines
@@ -50,7 +68,7 @@ def _packed(groups: Sequence[Group], room: int) -> Iterator[list[str]]:
         yield lines
 
 
-def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:
     """What, since when and in which state, why, and what to do."""
     alarm = matter.alarm
     assert alarm is not None
@@ -58,10 +76,10 @@ def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...
     groups: list[Group] = [
         wrap(alarm.sentence.removeprefix(name).lstrip(" :"), columns, LINES_MAX),
         [standing(alarm, state, columns)],
-        wrap(alarm.cause and f"Why: {alarm.cause}", columns, LINES_MAX if columns >= 20 else 2),
-        wrap(alarm.action and f"Do: {alarm.action}", columns, LINES_MAX),
+        wrap(alarm.cause and f"Why: {alarm.cause}", columns, LINES_MAX),
+        wrap(alarm.action and f"Do: {alarm.action}", columns, DO_LINES_MAX),
     ]
-    return heading(name, alarm_marks(alarm), columns), groups
+    return Told(name, alarm_marks(alarm), groups)
 
 
 def alarm_marks(alarm: Alarm) -> tuple[str, ...]:
@@ -83,12 +101,13 @@ def standing(alarm: Alarm, state: PanelState, columns: int) -> str:
     return fitting((f"for {since}, {what}{first}", f"for {since}, {what}", f"{since} {what}", what), columns)
 
 
-def _of_silence(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> tuple[str, list[Group]]:
-    title = heading(state.name(matter.asset), ("NO DATA", "NODATA"), columns)
-    return title, [_age(state, matter.asset, columns) or ["waiting for data"]]
+def _of_silence(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:
+    return Told(
+        state.name(matter.asset), ("NO DATA", "NODATA"), [_age(state, matter.asset, columns) or ["waiting for data"]]
+    )
 
 
-def _of_machine(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_machine(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:
     """Remaining life or health first, the risk until the next stop, then what weighs most; how old its data are."""
     if matter.asset in state.stale:
         # What was judged of it once is not how it stands.
@@ -97,7 +116,7 @@ def _of_machine(matter: Matter, state: PanelState, columns: int, _: tuple[str, .
     name = state.name(matter.asset)
     lines = verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
     groups: list[Group] = [lines, _record(state, matter.asset, columns), _age(state, matter.asset, columns)]
-    return heading(name, machine_marks(matter, state), columns), groups
+    return Told(name, machine_marks(matter, state), groups)
 
 
 def machine_marks(matter: Matter, state: PanelState) -> tuple[str, ...]:
@@ -152,12 +171,15 @@ def _age(state: PanelState, asset: str, columns: int) -> list[str]:
     return [fitting((f"data {age} old", f"data {age}"), columns)]
 
 
-def _of_advice(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_advice(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:
     advice = matter.advice
     assert advice is not None
-    title = heading(state.name(matter.asset), ("ADVICE", "ADV"), columns)
-    return title, [wrap(advice.words, columns, 2), [approvals(advice.approvals_needed, columns)],
-                   wrap(advice.why and f"Why: {advice.why}", columns, LINES_MAX)]  # fmt: skip
+    groups: list[Group] = [
+        wrap(advice.words, columns, 2),
+        [approvals(advice.approvals_needed, columns)],
+        wrap(advice.why and f"Why: {advice.why}", columns, LINES_MAX),
+    ]
+    return Told(state.name(matter.asset), ("ADVICE", "ADV"), groups)
 
 
 def approvals(needed: int, columns: int) -> str:
@@ -167,11 +189,12 @@ def approvals(needed: int, columns: int) -> str:
     return fitting((f"{needed} approval{'s' if needed > 1 else ''} needed", f"{needed} must approve"), columns)
 
 
-def _of_gateway(matter: Matter, state: PanelState, columns: int, trouble: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_gateway(matter: Matter, state: PanelState, columns: int, trouble: tuple[str, ...]) -> Told:
     """What is wrong; what is well too, where somebody turned to it."""
     bad, good = gateway_words(state, trouble)
-    title = heading("GATEWAY", ("TROUBLE",) if bad else ("ALL WELL", "OK"), columns)
-    return title, [wrap(words, columns, 2) for words in (*bad, *(good if matter.kind is Kind.GATEWAY else ()))]
+    marks = ("TROUBLE",) if bad else ("ALL WELL", "OK")
+    shown = (*bad, *(good if matter.kind is Kind.GATEWAY else ()))
+    return Told("GATEWAY", marks, [wrap(words, columns, 2) for words in shown])
 
 
 def gateway_words(state: PanelState, trouble: Collection[str]) -> tuple[list[str], list[str]]:
@@ -186,9 +209,9 @@ def gateway_words(state: PanelState, trouble: Collection[str]) -> tuple[list[str
     return [*bad, *trouble], good
 
 
-def _of_overview(_: Matter, state: PanelState, columns: int, trouble: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_overview(_: Matter, state: PanelState, columns: int, trouble: tuple[str, ...]) -> Told:
     title, words = overview(state, trouble)
-    return heading(title[0], title[1:], columns), [[fitting(variants, columns)] for variants in words]
+    return Told(title[0], title[1:], [[fitting(variants, columns)] for variants in words])
 
 
 def overview(state: PanelState, trouble: Collection[str]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -234,12 +257,11 @@ def held_words(state: PanelState) -> tuple[str, str]:
     return words, f"{len(held)} alarms held"
 
 
-def _of_held(_: Matter, state: PanelState, columns: int, __: tuple[str, ...]) -> tuple[str, list[Group]]:
+def _of_held(_: Matter, state: PanelState, columns: int, __: tuple[str, ...]) -> Told:
     held = held_alarms(state)
-    title = heading("HELD ALARMS", (str(len(held)),), columns)
     counts = held_words(state)[0]
     shown = [[counts]] if len(counts) <= columns else []
-    return title, [*shown, *(held_lines(alarm, state, columns) for alarm in held)]
+    return Told("HELD ALARMS", (str(len(held)),), [*shown, *(held_lines(alarm, state, columns) for alarm in held)])
 
 
 def held_lines(alarm: Alarm, state: PanelState, columns: int) -> list[str]:

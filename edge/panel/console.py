@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from edge.contract.types import Alarm
-from edge.panel import characters
-from edge.panel.displays import characters as size_of
+from edge.panel.faces import Screen, face_of
 from edge.panel.lamps import DARK, LOST, TEST, Lamps, buzzing, lamps, shown_alarms, waits
 from edge.panel.matters import Kind, Matter, matters
 from edge.panel.state import PanelState
-from edge.panel.text import ago, fitting
+from edge.panel.text import ago
 from edge.ports import Button, Hold, PanelView, Pattern, Press
 
 PAGE_S = 2.5
@@ -26,8 +25,6 @@ GLANCE_S = 0.5
 """A press in so short a time after a page turned by itself is meant for the page before."""
 NOTE_S = 2.0
 TEST_S = 5.0
-BLOCK = "\u2588"
-"""A cell with all its dots; the display's ROM has it."""
 
 Named = tuple[str, str]
 """An alarm by its asset and rule."""
@@ -37,8 +34,7 @@ class Console:
     """For a display of one kind. ``sounds`` says whether there is to be a buzzer at all."""
 
     def __init__(self, display: str, *, sounds: bool = True) -> None:
-        self._display, self._sounds = display, sounds
-        self._columns, self._rows = size_of(display)
+        self._face, self._sounds = face_of(display), sounds
         self._state: PanelState | None = None
         self._trouble: tuple[str, ...] = ()
         self._matters: tuple[Matter, ...] = ()
@@ -63,13 +59,15 @@ class Console:
             return self._tested()
         self._state, self._trouble = state, tuple(trouble)
         if state is None:
-            return self._framed(lost_page(silent_s, self._columns, self._rows), LOST, now_s)
+            silence = ago(int(silent_s * 1e9), 0, least="1 s")
+            words = ("GATEWAY SILENT", f"for {silence}" if silence else "", "no alarm is seen", "check gateway")
+            return self._framed(self._face.words(*words), LOST, now_s)
         self._matters = matters(state, self._trouble)
         self._turn(now_s)
-        screens = self._screens(self._matter())
         sounding = self._sounds and any(_sound(a) not in self._silenced for a in buzzing(state))
         self._silenced &= {_sound(a) for a in buzzing(state)}
         lit = lamps(state, trouble=self._trouble)
+        screens = self._screens(self._matter())
         return self._framed(screens[min(self._screen, len(screens) - 1)], lit, now_s, sounding=sounding)
 
     def press(self, press: Press, now_s: float) -> tuple[Named, ...]:
@@ -131,9 +129,9 @@ class Console:
         """The one that is shown; the worst where it is no more."""
         return next((m for m in self._matters if m.key == self._at), next(m for m in self._matters if m.auto))
 
-    def _screens(self, matter: Matter) -> list[tuple[str, ...]]:
+    def _screens(self, matter: Matter) -> list[Screen]:
         assert self._state is not None
-        return characters.screens(matter, self._state, self._columns, self._rows, trouble=self._trouble)
+        return self._face.screens(matter, self._state, self._trouble)
 
     def _page(self, *, home: bool, now_s: float) -> None:
         if home:
@@ -174,28 +172,21 @@ class Console:
         return tuple(_name(a) for a in meant)
 
     def _tested(self) -> PanelView:
-        lines = (BLOCK * self._columns,) * self._rows
+        lines, pixels = self._face.lit()
         sound = Pattern.ON if self._sounds else Pattern.OFF
-        return PanelView(TEST.green, TEST.amber, TEST.red, lines, TEST.blue, sound)
+        return PanelView(TEST.green, TEST.amber, TEST.red, lines, TEST.blue, sound, pixels)
 
-    def _framed(self, lines: tuple[str, ...], lit: Lamps, now_s: float, *, sounding: bool = False) -> PanelView:
-        if now_s < self._note_until_s:
-            lines = (*lines[:-1], self._note[: self._columns].upper().ljust(self._columns))
+    def _framed(self, screen: Screen, lit: Lamps, now_s: float, *, sounding: bool = False) -> PanelView:
+        lines, pixels = self._face.draw(screen, self._note if now_s < self._note_until_s else "")
         sound = Pattern.DOUBLE if sounding else Pattern.OFF
-        return PanelView(lit.green, lit.amber, lit.red, lines, lit.blue, sound)
+        return PanelView(lit.green, lit.amber, lit.red, lines, lit.blue, sound, pixels)
 
 
 def stopped(display: str) -> PanelView:
     """What is left when the gateway ends: a panel that no longer watches never shows green."""
-    lines = characters.page("GATEWAY STOPPED", ("not watching",), *size_of(display))
-    return PanelView(DARK.green, DARK.amber, DARK.red, lines)
-
-
-def lost_page(silent_s: float, columns: int, rows: int) -> tuple[str, ...]:
-    silence = ago(int(silent_s * 1e9), 0, least="1 s")
-    words = fitting((f"no answer for {silence}", f"silent {silence}"), columns) if silence else "no answer yet"
-    title = fitting(("GATEWAY IS SILENT", "GATEWAY SILENT"), columns)
-    return characters.page(title, (words, "no alarm is shown", "check the gateway"), columns, rows)
+    face = face_of(display)
+    lines, pixels = face.draw(face.words("GATEWAY STOPPED", "not watching"))
+    return PanelView(DARK.green, DARK.amber, DARK.red, lines, pixels=pixels)
 
 
 def _name(alarm: Alarm) -> Named:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from edge.contract.types import Held, Priority
 from edge.panel import Console, PanelState, stopped
-from edge.panel.console import BLOCK, GLANCE_S, NOTE_S, PAGE_S, STAY_S, TEST_S
+from edge.panel.console import GLANCE_S, NOTE_S, PAGE_S, STAY_S, TEST_S
 from edge.panel.displays import characters
+from edge.panel.faces import BLOCK
 from edge.ports import Button, Hold, PanelView, Pattern, Press
 from tests.rooms.panel.situations import ACK, ALL_FINE, CRITICAL, LIFE, LIMIT, MEDIUM, UNACK, alarm, state
 from tests.rooms.panel.test_lamps import States
