@@ -23,6 +23,8 @@ from cloud.demo import tally
 from cloud.demo.processes import Child, free_port
 from cloud.demo.relay import Relay
 from cloud.demo.screen import draw
+from cloud.demo.setpoint import MACHINE as SET
+from cloud.demo.setpoint import Setpoint
 from cloud.demo.sites import make_profile, own_page, write_machines, write_recording
 from cloud.demo.story import OUTAGE_S, Step, Story, tell, tell_recording
 from edge.errors import BabbittError
@@ -34,6 +36,9 @@ DRAINED_WITHIN_S = 20.0
 FRAME_S = 0.25
 WORN = "spindle-1"
 SILENCED = "extruder-1"
+SEEN_AFTER_S = 4.0
+"""How long an alarm of the worn machine stands before somebody acknowledges it."""
+OPERATOR = "dora"
 
 
 def run(
@@ -84,6 +89,9 @@ class Demo:
     children: list[Child] = field(default_factory=list)
     cut_ns: tuple[int, int] | None = None
     kept_at_mend: int | None = None
+    raised_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    acknowledged: tuple[str, str] | None = None
+    acknowledgement_shown: bool = False
     repaired: bool = False
 
     async def run(self) -> dict[str, Any]:
@@ -115,8 +123,10 @@ class Demo:
         await self._quick(
             "cloud", "token", "demo-gateway", "--tokens", str(tokens), "--out", str(self.folder / "gateway.token")
         )
+        self.setpoint = Setpoint(self.folder / "people", self.folder / "cloud", self._quick)
         if self.recording is None:
-            write_machines(self.site, self.story, uplink_port=self.relay.port)
+            key = await self.setpoint.prepare()
+            write_machines(self.site, self.story, uplink_port=self.relay.port, contract_key=key)
         else:
             made = make_profile(self.recording, self.folder, follows_clock=self.story.speed is not None)
             await self._quick(*made)
@@ -130,6 +140,8 @@ class Demo:
         self.gateway = self._spawn("gateway", "run", str(self.site), "--log-level", "info")
         await self._until(stop, "the gateway", self._ask_gateway)
         await self._until(stop, "the first reading", self._first_reading)
+        if self.recording is None:
+            await self.setpoint.offer(self.site)
         click.secho(f"open {self.page}", fg="cyan", bold=True, err=self.quiet)
         click.secho(f"the gateway's own page: {own_page(self.site)}", fg="cyan", err=self.quiet)
 
@@ -147,6 +159,7 @@ class Demo:
                     break
                 while steps and steps[0].at_s <= elapsed_s:
                     await self._do(steps.pop(0), elapsed_s)
+                    elapsed_s = time.monotonic() - started
                 await self._look(elapsed_s)
                 if live is not None:
                     live.update(draw(
@@ -168,6 +181,10 @@ class Demo:
             self.kept_at_mend = self.status["ledger"]["kept"]
         elif step.action == "wear":
             await self._fault(WORN, "wear", life_h=self.story.life_h)
+        elif step.action == "advise":
+            await self.setpoint.advise()
+        elif step.action == "approve":
+            await self.setpoint.approve()
         elif step.action == "silence":
             await self._fault(SILENCED, "dead_unit")
         elif step.action == "speak":
@@ -188,6 +205,7 @@ class Demo:
         for alarm in self.status["alarms"]:
             if alarm["rule"] + alarm["asset"] not in known:
                 self._tell(elapsed_s, f"alarm ({alarm['priority']}): {alarm['sentence']}")
+        await self._see(elapsed_s)
         if self.kept_at_mend is not None and self.status["ledger"]["acknowledged"] >= self.kept_at_mend:
             self.kept_at_mend = None
             if self.cut_ns is not None:
@@ -201,6 +219,37 @@ class Demo:
         if self.repaired and set(self._shown_urgencies()) == {"NORMAL"}:
             self.repaired = False
             self._tell(elapsed_s, "the fleet page shows NORMAL for all again: that is the whole story")
+
+    async def _see(self, elapsed_s: float) -> None:
+        """An operator acknowledges the worn machine's first alarm at the gateway, and the fleet page comes to show it;
+        say what came of the command."""
+        waiting = [a for a in self.status["alarms"] if a["asset"] == WORN and a["state"] == "unacknowledged"]
+        for alarm in waiting if self.acknowledged is None else []:
+            name = (alarm["asset"], alarm["rule"])
+            if elapsed_s - self.raised_s.setdefault(name, elapsed_s) >= SEEN_AFTER_S:
+                asked = {"asset": name[0], "rule": name[1], "by": OPERATOR}
+                await asyncio.to_thread(ask, self.folder / "gateway/gateway.sock", "acknowledge", **asked)
+                self.acknowledged = name
+                self._tell(elapsed_s, f"{OPERATOR} acknowledges at the gateway: {alarm['sentence']}")
+                break
+        if self.acknowledged is not None and not self.acknowledgement_shown and self._fleet_knows(self.acknowledged):
+            self.acknowledgement_shown = True
+            self._tell(elapsed_s, f"the fleet page shows that {OPERATOR} has acknowledged it")
+        if self.setpoint.command:
+            for words in self.setpoint.news(await asyncio.to_thread(self._command)):
+                self._tell(elapsed_s, words)
+
+    def _fleet_knows(self, name: tuple[str, str]) -> bool:
+        """Whether the cloud shows the alarm as acknowledged."""
+        assets = [one for one in self.fleet.get("assets", []) if one["asset"] == name[0]]
+        alarms = [alarm for one in assets for alarm in one["alarms"]]
+        return any((a["rule"], a["state"], a["by"]) == (name[1], "acknowledged", OPERATOR) for a in alarms)
+
+    def _command(self) -> dict[str, Any]:
+        """How the cloud says that the command stands."""
+        found = self._json(f"/api/v1/commands/{self.setpoint.command}")
+        assert isinstance(found, dict)
+        return found
 
     def _shown_urgencies(self) -> list[str]:
         return [asset["urgency"] for asset in self.fleet.get("assets", []) if asset.get("urgency")]
@@ -227,6 +276,9 @@ class Demo:
             "verdicts": self.stats["verdicts"],
             "alarms": self.stats["alarms"],
             "urgencies_seen": self.urgencies,
+            "acknowledged": list(self.acknowledged) if self.acknowledged is not None else [],
+            "acknowledgement_on_page": self.acknowledgement_shown,
+            "setpoint": {"machine": SET, "steps": self.setpoint.seen},
             "latency_ms": {
                 "poll_to_alarm_p99": _rounded(self.status["latency_ms"]["poll_to_alarm_p99"]),
                 "poll_to_page_p99": _rounded(clock.p99_ms(exclude=self.cut_ns)),
@@ -247,9 +299,12 @@ class Demo:
         self.status = ask(self.folder / "gateway/gateway.sock", "status")
 
     def _ask_cloud(self) -> None:
+        self.stats = self._json("/api/v1/stats")
+        self.fleet: dict[str, Any] = self._json("/api/v1/fleet")
+
+    def _json(self, path: str) -> Any:
         try:
-            self.stats = httpx.get(f"{self.page}/api/v1/stats", timeout=5.0).raise_for_status().json()
-            self.fleet: dict[str, Any] = httpx.get(f"{self.page}/api/v1/fleet", timeout=5.0).raise_for_status().json()
+            return httpx.get(f"{self.page}{path}", timeout=5.0).raise_for_status().json()
         except httpx.HTTPError as error:
             raise BabbittError(self.page, f"the cloud does not answer: {error}") from error
 
@@ -315,4 +370,6 @@ def _print_summary(summary: dict[str, Any]) -> None:
     click.echo(
         f"poll to alarm p99 {latency['poll_to_alarm_p99']} ms, poll to page p99 {latency['poll_to_page_p99']} ms"
     )
+    if summary["setpoint"]["steps"]:
+        click.echo(f"setpoint of {summary['setpoint']['machine']}: {', '.join(summary['setpoint']['steps'])}")
     click.echo(f"urgencies shown: {', '.join(summary['urgencies_seen']) or 'none'}")

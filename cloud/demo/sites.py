@@ -13,12 +13,13 @@ SHIPPED = Path(__file__).resolve().parent.parent.parent / "firmware_profiles/sit
 PERIOD_MS = 200
 
 
-def write_machines(target: Path, story: Story, *, uplink_port: int) -> None:
-    """Three simulated machines."""
+def write_machines(target: Path, story: Story, *, uplink_port: int, contract_key: str) -> None:
+    """Three simulated machines, one of which may be written to under contracts signed with ``contract_key``."""
 
     def change(tables: dict[str, Any]) -> None:
         _common(tables, uplink_port)
         tables["plant"]["speed"] = story.speed
+        tables["command"] = {"contract_keys": [contract_key]}
 
     write_site(SHIPPED, target, change)
 

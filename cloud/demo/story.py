@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Action = Literal["wear", "cut", "mend", "silence", "speak", "repair", "say"]
+Action = Literal["wear", "cut", "mend", "silence", "speak", "repair", "say", "advise", "approve"]
 
 OUTAGE_S = 20.0
 SECONDS_MIN = 60.0
@@ -48,6 +48,8 @@ def tell(seconds: float, speed: float | None) -> Story:
     failure_s = onset_s + wear_s
     steps = (
         Step(0, "say", "all three machines are healthy; the gateway learns what healthy means for each"),
+        Step(0.03 * seconds, "advise", "ada asks for Pump 1 at 1,150 rpm: by the cube law, half the power"),
+        Step(0.09 * seconds, "approve", "bob and carol approve it, each with a key of their own"),
         Step(onset_s, "wear", f"wear begins in the spindle's front bearing: it has {life_h:.0f} h to live"),
         Step(cut_s, "cut", f"the cable to the cloud is cut for {OUTAGE_S:.0f} s; the gateway goes on alone"),
         Step(cut_s + OUTAGE_S, "mend", "the cable is back; the backlog follows"),

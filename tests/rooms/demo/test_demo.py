@@ -95,6 +95,9 @@ def test_the_whole_story_in_a_browser(demo: subprocess.Popen[str], page: Page, t
     assert {"NORMAL", "WARNING", "CRITICAL"} <= set(summary["urgencies_seen"])
     seen = [u for u in summary["urgencies_seen"] if u != "UNKNOWN"]
     assert seen == ["NORMAL", "WARNING", "CRITICAL"], "it gets worse in order"
+    assert summary["setpoint"] == {"machine": "pump-1", "steps": ["waiting", "executed", "rolled back"]}
+    assert summary["acknowledged"][0] == "spindle-1"
+    assert summary["acknowledgement_on_page"] is True
     assert summary["verdicts"] > 0
     assert summary["alarms"] > 0
     assert summary["latency_ms"]["poll_to_alarm_p99"] > 0

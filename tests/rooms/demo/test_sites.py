@@ -13,8 +13,10 @@ from tests.world.processes import babbitt
 
 
 def test_the_machines(tmp_path: Path) -> None:
-    write_machines(tmp_path / "site.toml", tell(90, None), uplink_port=4711)
+    write_machines(tmp_path / "site.toml", tell(90, None), uplink_port=4711, contract_key="engineer.pub")
     site = load_site(tmp_path / "site.toml")
+    assert site.file.command is not None
+    assert site.file.command.contract_keys == ("engineer.pub",)
     assert site.file.uplink is not None
     assert site.file.uplink.url.endswith(":4711")
     assert site.file.plant.speed == pytest.approx(350 * 3600 / 45)
