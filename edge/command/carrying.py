@@ -135,7 +135,7 @@ class Carrying:
             return
         found, stands = await self._settled(run, contract, run.value, contract.settle_s)
         if found:
-            await self._executed(run, contract, stands, said)
+            await self._executed(run, contract, stands, said or f"it reads back as {stands:.9g}")
         elif stands is None or abs(stands - run.before) <= contract.tolerance:
             words = f"it was written, and not taken: {_stands(run, contract, stands)}"
             self._tell.end_run(run, CommandStep.FAILED, f"{words}{said and f' ({said})'}", read_back=stands)

@@ -151,25 +151,28 @@ class Guard:
         kept = self._audit.kept
         for waiting in kept.waiting:
             if waiting.id == id_:
-                self._approve(waiting, command)
+                new = self._approve(waiting, command)
                 self._news.set()
-                return Told(id_, CommandStep.ADVISED if waiting.advised else CommandStep.WAITING, waiting.told)
+                step = CommandStep.ADVISED if waiting.advised else CommandStep.WAITING
+                return Told(id_, step, f"approved by {', '.join(new)}" if new else waiting.told)
         for run in kept.runs:
             if run.id == id_:
                 return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, run.why)
         ended = kept.end_of(command)
         return Told(id_, ended, "it was decided before") if ended else None
 
-    def _approve(self, waiting: Waiting, command: Command) -> None:
-        """Add the approvals that ``command`` bears, where they are genuine and new."""
-        contract = self._contracts.of(command.contract)
+    def _approve(self, waiting: Waiting, command: Command) -> list[str]:
+        """Add the approvals that ``command`` bears, where they are genuine and new: whose they are."""
+        contract, new = self._contracts.of(command.contract), list[str]()
         if contract is None:
-            return
+            return new
         same = replace(waiting.command, signed=(*waiting.command.signed[:1], *command.signed))
         for person, signed in approvals_of(same, same.signed, contract, self._verify):
             if person.name not in waiting.approvers:
                 waiting.approvers.append(person.name)
                 waiting.command = replace(waiting.command, signed=(*waiting.command.signed, signed))
+                new.append(person.name)
+        return new
 
     # The port ``Orders``.
 
