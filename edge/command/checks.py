@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from edge.command.history import Change, changed_within, since_last
 from edge.contract.commands import Command
 from edge.contract.setpoint import Mode, SetpointContract
+from edge.contract.signers import COMMAND_LIFE_MAX_NS
 from edge.contract.terms import Look, Seen, TagRef
 
 AHEAD_S_MAX = 5.0
@@ -103,7 +104,8 @@ def _place(asked: Asked) -> str:
 
 
 def _signed(asked: Asked) -> str:
-    return "" if asked.giver else "its first signature is that of nobody who may command by this contract"
+    by = asked.command.by
+    return "" if asked.giver else f"its first signature is not that of {by[:60]!r}, or who that is may not command"
 
 
 def _clock(asked: Asked) -> str:
@@ -124,6 +126,13 @@ def _remembered(asked: Asked) -> str:
 def _expired(asked: Asked) -> str:
     late_s = (asked.wall_ns - asked.command.expires_ns) / 1e9
     return f"it expired {late_s:.0f} s ago" if asked.wall_ns >= asked.command.expires_ns else ""
+
+
+def _life(asked: Asked) -> str:
+    command = asked.command
+    if command.issued_ns < command.expires_ns <= command.issued_ns + COMMAND_LIFE_MAX_NS:
+        return ""
+    return f"it must expire within {COMMAND_LIFE_MAX_NS / 86_400e9:.0f} days after it was given"
 
 
 def _in_force(asked: Asked) -> str:
@@ -238,16 +247,16 @@ def _largest(asked: Asked) -> float:
 
 CHECKS: dict[str, Check] = {
     "gateway": _gateway, "contract": _contract, "place": _place, "signed": _signed, "clock": _clock, "issued": _issued,
-    "remembered": _remembered, "expired": _expired, "in force": _in_force, "order": _order, "superseded": _superseded,
-    "bounds": _bounds, "writable": _writable, "approved": _approved, "enabled": _enabled, "before": _before,
-    "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions, "aborts": _aborts,
-    "measured": _measured,
+    "remembered": _remembered, "expired": _expired, "life": _life, "in force": _in_force, "order": _order,
+    "superseded": _superseded, "bounds": _bounds, "writable": _writable, "approved": _approved, "enabled": _enabled,
+    "before": _before, "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions,
+    "aborts": _aborts, "measured": _measured,
 }  # fmt: skip
 """By name, so that each can be told, and left out to see that a test misses it."""
 
 ARRIVING = (
-    "gateway", "contract", "place", "signed", "clock", "issued", "remembered", "expired", "in force", "order", "bounds",
-    "writable",
+    "gateway", "contract", "place", "signed", "clock", "issued", "remembered", "expired", "life", "in force", "order",
+    "bounds", "writable",
 )  # fmt: skip
 BEFORE_WRITING = (
     "contract", "clock", "issued", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate",

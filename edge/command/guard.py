@@ -23,12 +23,13 @@ from edge.command.facts import Facts, place_of
 from edge.command.machine import Machine
 from edge.command.means import Means
 from edge.command.readings import Readings
-from edge.command.signatures import Verify, approvals_of, giver_of
+from edge.command.signatures import approvals_of, giver_of
 from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
 from edge.command.telling import Teller
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
 from edge.contract.setpoint import SetpointContract
+from edge.contract.signers import Verify
 from edge.contract.types import Batch
 from edge.errors import BabbittError
 from edge.ports import Clock, Journal

@@ -17,39 +17,37 @@ class _Known:
     good_ns: int | None = None
 
 
+_NOBODY: dict[str, _Known] = {}
+
+
 class Readings:
     """Belongs to the event loop."""
 
     def __init__(self) -> None:
-        self._known: dict[TagRef, _Known] = {}
-        self._assets: set[str] = set()
+        self._known: dict[str, dict[str, _Known]] = {}
 
     def follow(self, tags: Iterable[TagRef]) -> None:
         """Of these alone something is known from now on; what was known of them stays so."""
-        self._known = {tag: self._known.get(tag, _Known()) for tag in tags}
-        self._assets = {tag.asset for tag in self._known}
+        former, self._known = self._known, {}
+        for tag in tags:
+            known = former.get(tag.asset, {}).get(tag.tag) or _Known()
+            self._known.setdefault(tag.asset, {})[tag.tag] = known
 
-    def observe(self, batch: Batch) -> bool:
-        """Whether it said anything of what is followed."""
-        if batch.asset not in self._assets:
-            return False
-        heard = False
-        for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
-            known = self._known.get(TagRef(tag, batch.asset))
-            if known is None:
-                continue
-            heard = True
-            # What is uncertain may not permit anything.
-            known.value = value if quality == Quality.GOOD else None
-            if quality == Quality.GOOD:
-                known.good_ns = batch.mono_ns
-        return heard
+    def observe(self, batch: Batch) -> None:
+        for tag, known in self._known.get(batch.asset, _NOBODY).items():
+            if tag in batch.tags:
+                i = batch.tags.index(tag)
+                # What is uncertain may not permit anything.
+                is_good = batch.quality[i] == Quality.GOOD
+                known.value = batch.values[i] if is_good else None
+                known.good_ns = batch.mono_ns if is_good else known.good_ns
 
     def look(self, asset: str, fresh_s: float, now_ns: int) -> Look:
         """Tags without an asset are of ``asset``; a reading older than ``fresh_s`` is not known."""
 
         def look(tag: TagRef) -> Seen:
-            known = self._known.get(tag.at(asset))
+            where = tag.at(asset)
+            known = self._known.get(where.asset, _NOBODY).get(where.tag)
             if known is None or known.good_ns is None:
                 return Seen()
             age_s = max(now_ns - known.good_ns, 0) / 1e9

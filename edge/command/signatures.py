@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from edge.contract.commands import Command, Signed, signed_message
 from edge.contract.setpoint import Person, SetpointContract
-
-Verify = Callable[[bytes, bytes, bytes], bool]
-"""Whether a signature (64 bytes, third) is that of a public key (32 bytes, first) of a message (second)."""
+from edge.contract.signers import Verify
 
 
 def giver_of(command: Command, contract: SetpointContract, verify: Verify) -> Person | None:
-    """Whoever gave it: the first to sign, who may command."""
+    """Whoever gave it: the first to sign, who may command, and whom it names."""
     person = _signer(command, command.signed[0], contract, verify) if command.signed else None
-    return person if person is not None and "command" in person.may else None
+    return person if person is not None and "command" in person.may and person.name == command.by else None
 
 
 def approvals_of(

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.config.profiles.modbus import Point
+from edge.config.scans import scans
 from edge.config.site import Site
 from edge.contract.commands import Outcome
 from edge.contract.types import Batch
+from edge.errors import ConfigError
 from edge.local_socket import Handler
 from edge.panel import Advice
 from edge.poll import Poller
@@ -22,21 +25,40 @@ from edge.registers import pack, unpack
 
 if TYPE_CHECKING:
     from edge.command import Answers, Audit, Enable, Guard
+    from edge.trust import Trust
 
 log = logging.getLogger("babbitt.gateway")
+
+ENABLE_PERIOD_MS_MAX = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What may refuse at the start: whose contracts count, and what enables writes."""
+
+    trust: Trust
+    enable: Enable
+
+
+def prepare(site: Site) -> Prepared | None:
+    """None without ``[command]``. Raises ``ConfigError`` for keys, and ``LineError`` for a pin, that cannot be had."""
+    if site.file.command is None:
+        return None
+    from edge.trust import contract_trust_of
+
+    return Prepared(contract_trust_of(site), _enable(site))
 
 
 class Commanding:
     """``commit`` makes durable what was kept under a name, and says whether it is; ``told`` hears of each outcome."""
 
     def __init__(
-        self, site: Callable[[], Site], journal: Journal, poller: Poller, *, clock: Clock, boot: str,
-        commit: Callable[[str], Awaitable[bool]], told: Callable[[Outcome], None],
+        self, site: Callable[[], Site], prepared: Prepared | None, journal: Journal, poller: Poller, *, clock: Clock,
+        boot: str, commit: Callable[[str], Awaitable[bool]], told: Callable[[Outcome], None],
     ) -> None:  # fmt: skip
-        """Raises ``ConfigError`` for keys, and ``LineError`` for an enable pin, that cannot be read."""
         self._site, self._journal, self._poller, self._clock, self._boot = site, journal, poller, clock, boot
         self._commit, self._told = commit, told
-        self.guard = self._make_guard() if site().file.command is not None else None
+        self.guard = self._make_guard(prepared) if prepared is not None else None
         self._answers = self._make_answers(self.guard) if self.guard is not None else None
 
     @cached_property
@@ -48,18 +70,16 @@ class Commanding:
             told=self._told,
         )  # fmt: skip
 
-    def _make_guard(self) -> Guard:
+    def _make_guard(self, prepared: Prepared) -> Guard:
         from edge.command import Guard, Machine
         from edge.setpoint import documents, signed_contract
-        from edge.trust import contract_trust_of, is_signed
+        from edge.trust import is_signed
 
-        site = self._site()
-        trust = contract_trust_of(site)
-        enable = _enable(site)
+        site, signer = self._site(), prepared.trust.signer_of_contract
         guard = Guard(
             self._audit, self._journal, Machine(self._poller, self._resolve), gateway=site.file.gateway.id,
-            assets={asset.id for asset in site.file.asset}, clock=self._clock, enable=enable, verify=is_signed,
-            read=lambda document: signed_contract(document, self._site(), trust.signer_of_contract)[0],
+            assets={asset.id for asset in site.file.asset}, clock=self._clock, enable=prepared.enable, verify=is_signed,
+            read=lambda document: signed_contract(document, self._site(), signer)[0],
         )  # fmt: skip
         guard.start(documents(site))
         return guard
@@ -132,6 +152,18 @@ def _points(site: Site, asset: str) -> dict[str, Any]:
     }
 
 
+def _check_period(site: Site, asset: str, tag: str) -> None:
+    """A switch that is read too seldom would never be known to be on. Raises ``ConfigError``."""
+    machine = next(one for one in site.file.asset if one.id == asset)
+    for unit in machine.unit:
+        for scan in scans(unit, site.profiles[unit.profile]):
+            if scan.period_ms > ENABLE_PERIOD_MS_MAX and any(point.tag == tag for point in scan.profile.point):
+                raise ConfigError(
+                    str(site.path), f"`command.enable_tag`: {asset}.{tag} is read every {scan.period_ms / 1000:g} s",
+                    f"have it read every {ENABLE_PERIOD_MS_MAX / 1000:g} s or more often, by `rate` of its unit",
+                )  # fmt: skip
+
+
 def _enable(site: Site) -> Enable:
     from edge.command import Always, Both, ByPin, ByTag
 
@@ -139,6 +171,7 @@ def _enable(site: Site) -> Enable:
     assert command is not None
     parts: list[Enable] = []
     if command.enabled_by is not None:
+        _check_period(site, *command.enabled_by)
         parts.append(ByTag(*command.enabled_by))
     if command.enable_gpio is not None:
         parts.append(ByPin(command.enable_gpio))

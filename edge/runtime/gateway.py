@@ -40,7 +40,7 @@ from edge.poll import Poller
 from edge.ports import Finding, Journal, Link, North, Orders
 from edge.runtime.alarms import AlarmAnswers, record_alarms
 from edge.runtime.answers import Answers
-from edge.runtime.commanding import Commanding
+from edge.runtime.commanding import Commanding, prepare
 from edge.runtime.judging import Judging
 from edge.runtime.looking import Looking
 from edge.runtime.norths import Norths
@@ -112,6 +112,7 @@ class Gateway:
         self._norths = Norths(self._make_norths)
         self._serving: list[asyncio.Task[None]] = []
         self._group: asyncio.TaskGroup | None = None
+        self._prepared = prepare(site)
         # Last of what can refuse: nothing after it leaves an open store behind.
         self._journal: Journal = open_journal(folder / "store.db", file.gateway, clock=self._clock)
         self.judging.keep_in(self._journal, file.gateway.id)
@@ -423,8 +424,8 @@ class Gateway:
 
     def _make_commanding(self) -> Commanding:
         return Commanding(
-            lambda: self._site, self._journal, self._poller, clock=self._clock, boot=self._boot, commit=self._durably,
-            told=self._outcome,
+            lambda: self._site, self._prepared, self._journal, self._poller, clock=self._clock, boot=self._boot,
+            commit=self._durably, told=self._outcome,
         )  # fmt: skip
 
     def _outcome(self, outcome: Outcome) -> None:

@@ -226,7 +226,7 @@ class World:
         kind = self.chance.choices(list(self.mood.kinds), list(self.mood.kinds.values()))[0]
         given = self.good(self.chance.choice(list(ASSETS)))
         names = ["Ada"] if self.chance.random() < 0.8 else ["Dan"]
-        command = MUTATIONS[kind](self, given.command)
+        command = MUTATIONS[kind](self, replace(given.command, by=names[0]))
         if kind not in AS_THEY_ARE:
             command = signed(command, *names)
             if given.unit == 2:
@@ -354,7 +354,7 @@ def _times(world: World, command: Command) -> Command:
     changes: list[dict[str, Any]] = [
         {"issued_ns": now_ns + 6 * S}, {"issued_ns": now_ns + 4 * S}, {"expires_ns": now_ns},
         {"expires_ns": now_ns - 1}, {"expires_ns": now_ns + S // 2}, {"issued_ns": 0},
-        {"issued_ns": world.oracle.started_ns - S},
+        {"expires_ns": now_ns + 8 * 86_400 * S}, {"issued_ns": world.oracle.started_ns - S},
     ]  # fmt: skip
     return replace(command, **world.chance.choice(changes))
 
@@ -373,6 +373,7 @@ MUTATIONS: dict[str, Mutation] = {
     "altered": lambda _, command: command,
     "forged": lambda _, command: command,
     "nobody": lambda _, command: command,
+    "another": lambda _, command: command,
     "replayed": _replayed,
     "approved again": _approved_again,
     "late approval": _late_approval,
@@ -380,6 +381,7 @@ MUTATIONS: dict[str, Mutation] = {
 AFTER_SIGNING: dict[str, Mutation] = {
     "altered": _any_field,
     "forged": _forged,
+    "another": lambda w, c: signed(replace(c, signed=()), "Dan" if c.by == "Ada" else "Ada"),
     "nobody": lambda w, c: replace(
         c, signed=w.chance.choice([(), c.signed[1:], signed(replace(c, signed=()), "Ben").signed])
     ),

@@ -134,7 +134,7 @@ class Oracle:
         known = self.delivered.get(key)
         terms = self._terms(command.contract, now_ns)
         names = terms.signers(command) if terms is not None else []
-        genuine = terms is not None and bool(names) and terms.may(names[0], "command")
+        genuine = terms is not None and bool(names) and names[0] == command.by and terms.may(names[0], "command")
         if known is None or (not known.giver and genuine):
             here = command.gateway == self.gateway
             known = Delivered(command, names[0] if genuine else "", genuine and here and command.order > self._order)
@@ -225,6 +225,7 @@ class Oracle:
             "given in the future": command.issued_ns > wall_ns + AHEAD_S * S,
             "given before anybody remembers": command.issued_ns < self.started_ns,
             "expired": wall_ns >= command.expires_ns,
+            "meant for too long": command.expires_ns - command.issued_ns > 7 * 86_400 * S,
             "before its contract": wall_ns < terms.wall_ns("valid_from"),
             "after its contract": wall_ns >= terms.wall_ns("expires"),
             "out of order": not one.fresh or command.order <= here.order,

@@ -306,7 +306,7 @@ class Rig:
             await self.quiet()
             if condition():
                 return
-            assert self.clock.wake_next(end_ns), [(one.step, one.words) for one in self.told]
+            assert self.clock.wake_next(end_ns), [(one.step.value, one.words) for one in self.told[-8:]]
 
     # What people do.
 
@@ -317,7 +317,7 @@ class Rig:
         told: dict[str, Any] = {
             "gateway": GATEWAY, "order": self._order, "asset": "pump-1", "tag": "setpoint", "value": value,
             "contract": contract or next(iter(self.guard.in_force), "0" * 64), "issued_ns": now_ns,
-            "expires_ns": now_ns + 600 * S, "by": "Ada", "why": "less flow at night",
+            "expires_ns": now_ns + 600 * S, "by": (names or ("Ada",))[0], "why": "less flow at night",
         } | fields  # fmt: skip
         return signed(Command(**told), *(names or ("Ada",)))
 

@@ -380,7 +380,7 @@ class TestRefused:
             rubbish = replace(whole, signed=(Signed(whole.signed[0].key, 0, "A" * 88),))
             for command in (altered, nobody, stranger, approver, other_key, rubbish):
                 told = rig.guard.receive(command)
-                assert "signature is that of nobody who may command" in told.words
+                assert "its first signature is not that of 'Ada'" in told.words
                 assert rig.guard.receive(command).step == Step.REFUSED, "and once more, without another line"
             assert len([one for one in rig.told if one.step is Step.REFUSED]) == 6
             # None of these stands in the way of the one that was meant.
@@ -584,15 +584,17 @@ class TestContracts:
         play(tmp_path, scene)
 
     def test_one_whose_time_is_over(self, tmp_path: Path) -> None:
+        text = contract_text(mode="approve", approvals=1, expires="2026-02-02T03:00:00Z")
+
         async def scene(rig: Rig) -> None:
-            told = rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 10**18)
+            told = rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 86_400 * S)
             await rig.until(lambda: Step.WAITING in rig.steps(told))
-            rig.clock.set_wall(contract_of(contract_text()).expires_ns)
+            rig.clock.set_wall(contract_of(text).expires_ns)
             assert (await rig.ended(told)).step is Step.WITHDRAWN
             assert not rig.guard.in_force
             assert rig.told[-2].step is Step.EXPIRED
 
-        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+        play(tmp_path, scene, text)
 
     @pytest.mark.parametrize(
         ("text", "words"),

@@ -46,16 +46,17 @@ def counts_enough(world: World) -> bool:
 
 
 def such(*kinds: str, **mood: Any) -> Mood:
-    return Mood(dict.fromkeys(kinds, 2.0) | {"good": 2.0}, **mood)
+    return Mood(dict.fromkeys(kinds, 5.0) | {"good": 2.0}, **{"early": 0.0, **mood})
 
 
 MOODS: dict[str, Mood] = {
-    "gateway": such("gateway"), "place": such("elsewhere"), "signed": such("forged", "nobody", "altered"),
+    "gateway": such("gateway"), "place": such("elsewhere"), "signed": such("forged", "nobody", "altered", "another"),
     "clock": such(restless=0.7, meanwhile=("_doubt_clock",)), "issued": such("times"), "remembered": such("times"),
-    "expired": such(restless=0.7, meanwhile=("_jump_clock",)), "in force": such(early=0.5), "order": such("order"),
-    "superseded": such("late approval", "approved again"), "bounds": such("bounds"), "writable": such("between"),
-    "approved": such("late approval"), "enabled": such(restless=0.7, meanwhile=("_flip_switch",)), "step": such("far"),
-    "rate": such(), "dwell": such(), "preconditions": such(turns=0.9, acts=("running", "pressure"), mends=0.3),
+    "expired": such(restless=0.7, meanwhile=("_jump_clock",)), "life": such("times"), "in force": such(early=0.5),
+    "order": such("order"), "superseded": such("late approval", "approved again"), "bounds": such("bounds"),
+    "writable": such("between"), "approved": such("late approval"),
+    "enabled": such(restless=0.7, meanwhile=("_flip_switch",)), "step": such("far"), "rate": such(), "dwell": such(),
+    "preconditions": such(turns=0.9, acts=("running", "pressure"), mends=0.3),
     "aborts": such(turns=0.9, acts=("pressure",), pressures=(7.0, 3.0), mends=0.2),
 }  # fmt: skip
 """For each check a world in which a guard without it is soon found out."""
