@@ -20,6 +20,8 @@ from edge.contract.terms import Look, Seen, TagRef
 AHEAD_S_MAX = 5.0
 """So much a giver's clock may be ahead of the gateway's: two clocks that are both right never agree to the bit."""
 MINUTE_S = 60.0
+ORDER_MAX = 2**62
+"""More than nanoseconds since 1970, and as much as an audit can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _in_force(asked: Asked) -> str:
 
 
 def _order(asked: Asked) -> str:
+    if asked.command.order > ORDER_MAX:
+        return "its order leaves no room for later ones"
     if asked.command.order > asked.order:
         return ""
     return f"its order is {asked.command.order}, and {asked.order} has been here: replayed, or out of order"

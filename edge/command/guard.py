@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.command.audit import Audit
 from edge.command.carrying import Carrying
-from edge.command.checks import ARRIVING, Check, Refusal
+from edge.command.checks import ARRIVING, ORDER_MAX, Check, Refusal
 from edge.command.contracts import Contracts, Read, terms_of
 from edge.command.enable import Enable
 from edge.command.facts import Facts, place_of
@@ -122,7 +122,7 @@ class Guard:
         refused = self._facts.refusal(asked, ARRIVING)
         if refused is None and len(kept.waiting) >= WAITING_MAX:
             return Told(id_, "", f"{WAITING_MAX} commands wait already: give it again later")
-        if giver is not None and command.gateway == asked.gateway:
+        if giver is not None and command.gateway == asked.gateway and command.order <= ORDER_MAX:
             # Nobody else's word may keep later commands out.
             kept.order = max(kept.order, command.order)
         if refused is not None:

@@ -87,7 +87,8 @@ class Kept(msgspec.Struct, kw_only=True):
         self.decided[command.id[:DIGITS]] = step, command.order
         while len(self.decided) > DECIDED_MAX:
             _, order = self.decided.pop(next(iter(self.decided)))
-            self.floor = max(self.floor, order)
+            # Nobody vouches for the order of one that was withdrawn before it came.
+            self.floor = max(self.floor, min(order, self.order))
 
     def end_of(self, command: Command) -> str:
         """How it ended, empty where that is not remembered."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from edge.command.audit import Audit
+from edge.command.checks import ORDER_MAX
 from edge.command.state import Run, Waiting
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.ports import Clock
@@ -27,7 +28,7 @@ class Teller:
         known = command.asset in self.assets
         return Outcome(
             asset=command.asset if known else _STRANGE, at_ns=self._clock.wall_ns(), command=command.id,
-            order=command.order, contract=command.contract,
+            order=min(command.order, ORDER_MAX), contract=command.contract,
             tag=command.tag if _NAME.fullmatch(command.tag) else _STRANGE, step=step,
             value=command.value if value is None else value, before=before, read_back=read_back, by=by, words=words,
         )  # fmt: skip

@@ -100,9 +100,13 @@ class World:
         if len(self.rig.drive.log) > self.announced:
             self.oracle.wrong.append(f"{written} went out before it was on the disk")
         stands = self.rig.drive.registers.get((written.unit, written.address), -1)
-        clock = self.rig.clock
+        clock, asset = self.rig.clock, ASSETS.get(written.unit)
+        said = next(
+            (one for one in reversed(self.rig.told) if one.step is CommandStep.WRITING and one.asset == asset), None
+        )
         self.oracle.judge(
-            written.unit, written.address, written.numbers, stands, now_ns=clock.mono_ns(), wall_ns=clock.wall_ns(),
+            written.unit, written.address, written.numbers, stands, claim=said.command if said else "",
+            back=said is not None and said.words.startswith("back to"), now_ns=clock.mono_ns(), wall_ns=clock.wall_ns(),
             trusted=clock.trusted(), enabled=self.switch.on,
         )  # fmt: skip
         self._reasons()
@@ -366,7 +370,9 @@ MUTATIONS: dict[str, Mutation] = {
     "far": lambda w, c: replace(c, value=c.value + w.chance.choice([-150.0, 150.0, 101.0, -76.0, 41.0])),
     "between": lambda w, c: replace(c, value=c.value + w.chance.choice([0.25, 0.5, -0.5, 0.59])),
     "times": _times,
-    "order": lambda w, c: replace(c, order=max(0, c.order - w.chance.choice([0, 1, 3, 20, 1000]))),
+    "order": lambda w, c: replace(
+        c, order=w.chance.choice([max(0, c.order - w.chance.choice([0, 1, 3, 20, 1000])), 2**63 - 1, 2**62 + 1])
+    ),
     "elsewhere": _elsewhere,
     "gateway": lambda w, c: replace(c, gateway=w.chance.choice(["gw-2", "GW-1", ""])),
     "contract": lambda w, c: replace(c, contract=w.chance.choice(["0" * 64, _hash(w, 1), _hash(w, 2)])),

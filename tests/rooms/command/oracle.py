@@ -48,9 +48,7 @@ class Terms:
 
     def signers(self, command: Command) -> list[str]:
         """Who really made each signature; empty where it is nobody of the contract's."""
-        told = {name: getattr(command, name) for name in _SIGNED_OVER} | {"value": float(command.value)}
-        message = f"babbitt command v1\n{json.dumps(told, sort_keys=True, separators=(',', ':'))}\n".encode()
-        keys = {}
+        message, keys = _message(command), {}
         for person in self.told["person"]:
             key = base64.b64decode(person["key"])
             keys[hashlib.sha256(key).hexdigest()[:16]] = str(person["name"]), key
@@ -108,6 +106,7 @@ class Oracle:
         self.assets = units
         self.contracts: list[Terms] = []
         self.delivered: dict[Command, Delivered] = {}
+        self.named: dict[str, Delivered] = {}
         self.units: dict[int, Unit] = {}
         self.told: dict[int, Told] = {unit: Told() for unit in units}
         self.wrong: list[str] = []
@@ -138,8 +137,8 @@ class Oracle:
         if known is None or (not known.giver and genuine):
             here = command.gateway == self.gateway
             known = Delivered(command, names[0] if genuine else "", genuine and here and command.order > self._order)
-            self.delivered[key] = known
-            if genuine and here:
+            self.delivered[key] = self.named[_id_of(command)] = known
+            if genuine and here and command.order <= 2**62:
                 self._order = max(self._order, command.order)
         if terms is not None:
             known.approvers.update(name for name in names if name != known.giver and terms.may(name, "approve"))
@@ -165,47 +164,39 @@ class Oracle:
     # What it says.
 
     def judge(
-        self, unit: int, address: int, numbers: tuple[int, ...], stands: int, *, now_ns: int, wall_ns: int,
-        trusted: bool, enabled: bool,
+        self, unit: int, address: int, numbers: tuple[int, ...], stands: int, *, claim: str, back: bool, now_ns: int,
+        wall_ns: int, trusted: bool, enabled: bool,
     ) -> None:  # fmt: skip
-        """One write that arrived, where ``stands`` stood."""
+        """One write that arrived, where ``stands`` stood.
+
+        ``claim`` is the id of the command that the audit names for it, and ``back`` that it says to put something back.
+        """
         here = self.units.setdefault(unit, Unit(stands))
-        number = numbers[0]
+        number, one = numbers[0], self.named.get(claim)
         if address != 0 or len(numbers) != 1 or unit not in self.assets:
-            self.wrong.append(f"a write to {unit}/{address}: no contract names it")
-            return
-        why: list[str] = []
-        for one in self.delivered.values():
-            words = self._against(
+            why = "no contract names it"
+        elif back:
+            why = "" if here.back == number and here.reasons else "nothing was to be put back"
+        elif one is None:
+            why = "nobody asked for it"
+        else:
+            why = self._against(
                 one, unit, number, stands, here, now_ns=now_ns, wall_ns=wall_ns, trusted=trusted, enabled=enabled
             )
-            if words is None:
-                continue
-            if not words:
-                one.written += 1
-                here.order, here.back, here.reasons = one.command.order, stands, set()
-                here.changes.append(Change(now_ns, abs(number - stands)))
-                self.counts["executed"] += 1
-                return
-            why.append(f"{one.command.order}: {words}")
-        if here.back == number and here.reasons:
-            self.counts["put back"] += 1
-            here.changes.append(Change(now_ns, abs(number - stands)))
-            return
-        self.wrong.append(
-            f"{number} to unit {unit}, where {stands} stood: {'; '.join(why[-3:]) or 'nobody asked for it'}"
-        )
+            one.written += 1
+            here.order, here.back, here.reasons = one.command.order, stands, set()
         here.changes.append(Change(now_ns, abs(number - stands)))
+        if why:
+            self.wrong.append(f"{number} to unit {unit}, where {stands} stood: {why}")
+        else:
+            self.counts["put back" if back else "executed"] += 1
 
     def _against(
         self, one: Delivered, unit: int, number: int, stands: int, here: Unit, *, now_ns: int, wall_ns: int,
         trusted: bool, enabled: bool,
-    ) -> str | None:  # fmt: skip
-        """Why this command does not explain the write, empty where it does, None where it is about something else."""
+    ) -> str:  # fmt: skip
+        """Why this command does not allow the write; empty where it does."""
         command = one.command
-        if round(command.value) != number and abs(command.value - number) > 1.0:
-            return None
-        # It may have been sent where it was not meant: that is for the words below to find.
         terms = self._terms(command.contract, now_ns)
         if terms is None:
             return "its contract is not in force"
@@ -228,7 +219,7 @@ class Oracle:
             "meant for too long": command.expires_ns - command.issued_ns > 7 * 86_400 * S,
             "before its contract": wall_ns < terms.wall_ns("valid_from"),
             "after its contract": wall_ns >= terms.wall_ns("expires"),
-            "out of order": not one.fresh or command.order <= here.order,
+            "out of order": not one.fresh or command.order > 2**62 or command.order <= here.order,
             "out of bounds": not (
                 told["low"] <= number <= told["high"] and told["low"] <= command.value <= told["high"]
             ),
@@ -246,6 +237,15 @@ class Oracle:
 
     def _terms(self, digest: str, now_ns: int) -> Terms | None:
         return next((one for one in self.contracts if one.hash == digest and one.until_ns > now_ns), None)
+
+
+def _message(command: Command) -> bytes:
+    told = {name: getattr(command, name) for name in _SIGNED_OVER} | {"value": float(command.value)}
+    return f"babbitt command v1\n{json.dumps(told, sort_keys=True, separators=(',', ':'))}\n".encode()
+
+
+def _id_of(command: Command) -> str:
+    return hashlib.sha256(_message(command)).hexdigest()
 
 
 @lru_cache(4096)

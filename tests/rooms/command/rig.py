@@ -17,6 +17,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
+from cloud.ingest import plausible
 from edge.command import Audit, Enable, Guard, Machine, Told
 from edge.command.checks import Check
 from edge.config.lines import ModbusTcp
@@ -348,6 +349,8 @@ class Rig:
         """What is durable of the audit, whose chain must hold."""
         self.journal.commit()
         blocks = [opened_block(block) for block in self.journal.pending(limit_bytes=2**31)]
+        for block in blocks:
+            plausible.check(block)  # What a receiver refuses would never be told.
         found = [record for block in blocks for record in block.records if isinstance(record, Outcome)]
         link = Link(0, genesis_of_audit(GATEWAY, self.journal.epoch))
         for outcome in found:

@@ -19,9 +19,10 @@ from tests.rooms.command.hostile import Mood, World, ends_of, world_at
 COMMANDS = int(os.environ.get("BABBITT_COMMANDS", "10000"))
 SEED = int(os.environ.get("BABBITT_SEED", str(random.SystemRandom().randrange(2**32))))
 
-BROKEN_MAX = 1500
+BROKEN_MAX = 1000
 
 
+@pytest.mark.timeout(600)
 def test_nothing_outside_its_contract_reaches_the_machine(tmp_path: Path) -> None:
     async def run() -> None:
         async with world_at(tmp_path, SEED) as world:
@@ -77,9 +78,13 @@ def test_a_guard_without_one_check_is_found_out(tmp_path: Path, name: str) -> No
     checks = {one: check for one, check in CHECKS.items() if one != name}
 
     async def run() -> bool:
-        async with world_at(tmp_path, 7, checks=checks, mood=MOODS[name]) as world:
-            await world.play(BROKEN_MAX)
-            print(name, world.came, world.oracle.counts, world.oracle.wrong)
-            return bool(world.oracle.wrong)
+        for seed in (7, 8, 9):
+            (tmp_path / str(seed)).mkdir()
+            async with world_at(tmp_path / str(seed), seed, checks=checks, mood=MOODS[name]) as world:
+                await world.play(BROKEN_MAX)
+                print(name, world.came, world.oracle.counts, world.oracle.wrong)
+                if world.oracle.wrong:
+                    return True
+        return False
 
-    assert asyncio.run(run()), f"nothing was seen of it in {BROKEN_MAX} commands"
+    assert asyncio.run(run()), f"nothing was seen of it in {3 * BROKEN_MAX} commands"
