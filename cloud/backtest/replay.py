@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cloud.backtest.export import Track
 from cloud.backtest.mapping import is_boolean
 from edge.alarm import AlarmDesk, Watched
+from edge.config.alarms import Alarms
 from edge.config.asset_class import AssetClass
 from edge.config.laid import Machine, Measured, laid_out
 from edge.contract.bundle import Bundle
@@ -24,6 +25,8 @@ Array = NDArray[np.float64]
 ROWS_MAX = 200_000
 """More rows of an asset are thinned evenly: a gateway's judge takes a third of a millisecond for each."""
 _HOUR_NS = 3600 * 10**9
+_EVERY_RAISING = Alarms(chatter_raises=0, flood_above=1000)
+"""Who is called is the gateway's affair: here each raising counts for itself."""
 _EACH = 256
 
 
@@ -107,7 +110,7 @@ def replay(
     meanings = tuple(Tag(tag, "", tag, "other", 2) for tag in tags)
     rules = laid_out(asset_class.id, asset_class.rule, Machine({tag: Measured(period_ms=period_ms) for tag in tags}))
     complete = msgspec.structs.replace(asset_class, rule=rules)
-    desk = AlarmDesk([Watched(track.asset, track.asset, complete, period_ms, meanings)])
+    desk = AlarmDesk([Watched(track.asset, track.asset, complete, period_ms, meanings)], config=_EVERY_RAISING)
     score = np.full(len(track.at_ns), np.nan)
     alarms: dict[str, Alarmed] = {}
     ended: list[Alarmed] = []
@@ -124,11 +127,12 @@ def replay(
                 score[i] = verdict.anomaly
                 judged_from_ns = at_ns if judged_from_ns is None else judged_from_ns
         for alarm in changes:
-            if alarm.state is AlarmState.UNACKNOWLEDGED:
+            if alarm.latched or not alarm.state.is_active:
+                if alarm.rule in alarms:
+                    ended.append(replace(alarms.pop(alarm.rule), until_ns=at_ns))
+            elif alarm.state is AlarmState.UNACKNOWLEDGED:
                 alarms[alarm.rule] = Alarmed(alarm.rule, at_ns, None, alarm.sentence)
                 desk.acknowledge(track.asset, alarm.rule, at_ns)
-            elif not alarm.state.is_active and alarm.rule in alarms:
-                ended.append(replace(alarms.pop(alarm.rule), until_ns=at_ns))
         if i % _EACH == _EACH - 1:
             each(_EACH)
     each(len(track.at_ns) % _EACH)
