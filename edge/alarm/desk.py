@@ -305,6 +305,8 @@ class AlarmDesk:
         entry.by, entry.why = saved.by, saved.why
         entry.raised_mono_ns = entry.called_mono_ns = saved.raised_mono_ns + later_ns
         entry.hold(saved.holding)
+        if entry.first:
+            self._places[entry.asset].was_first(entry)
         self._told(entry, entry.at_ns)
 
 

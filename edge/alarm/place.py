@@ -115,6 +115,11 @@ class Place:
                 found.append(entry)
         return found
 
+    def was_first(self, entry: Entry) -> None:
+        """Go on from a restart: this one was the first of its group."""
+        if entry.rule is not None and entry.rule.group:
+            self._first_ns[entry.rule.group] = entry.raised_mono_ns
+
     def mark_first(self, entry: Entry, mono_ns: int, *, within_ns: int) -> None:
         """Mark an alarm that was raised as the first of its group, if no other was shortly before."""
         group = entry.rule.group if entry.rule is not None else ""
