@@ -62,6 +62,8 @@ class Space:
     def __init__(self, server: InternalServer, namespace: int) -> None:
         self._server = server
         self._namespace = namespace
+        self._known: dict[object, AttributeValue] = {}
+        self._ids: dict[int, ua.NodeId] = {}
 
     def id(self, path: str) -> ua.NodeId:
         return ua.NodeId(path, self._namespace)
@@ -131,22 +133,51 @@ class Space:
         node_class: ua.NodeClass, *, kind: int, by: int, name: ua.QualifiedName | None = None,
     ) -> ua.NodeId:  # fmt: skip
         item = ua.AddNodesItem(
-            ParentNodeId=parent, ReferenceTypeId=ua.NodeId(by), RequestedNewNodeId=self.id(path),
+            ParentNodeId=parent, ReferenceTypeId=self._standard(by), RequestedNewNodeId=self.id(path),
             BrowseName=name or ua.QualifiedName(_name(path), self._namespace), NodeClass=node_class,
-            NodeAttributes=attributes, TypeDefinition=ua.NodeId(kind),
+            NodeAttributes=attributes, TypeDefinition=self._standard(kind),
         )  # fmt: skip
         result = self._server.node_mgt_service.add_nodes([item])[0]
         result.StatusCode.check()
+        self._share(self._node(result.AddedNodeId))
         return result.AddedNodeId
+
+    def _share(self, node: NodeData) -> None:
+        """Let nodes have one and the same of each attribute that never changes: they are most of their memory.
+
+        Nobody writes them; whoever watches one is told its value, and nothing after that.
+        """
+        for number in _SHARED & node.attributes.keys():
+            value = _value(node.attributes[number])
+            words: object = value
+            if isinstance(value, ua.LocalizedText):
+                words = value.Text, value.Locale
+            elif isinstance(value, ua.QualifiedName):
+                words = value.Name, value.NamespaceIndex
+            node.attributes[number] = self._known.setdefault((number, words), node.attributes[number])
+
+    def _standard(self, number: int) -> ua.NodeId:
+        """The id of a node of the standard, which many refer to."""
+        return self._ids.setdefault(number, ua.NodeId(number))
 
     def _node(self, node_id: ua.NodeId) -> NodeData:
         return self._server.aspace[node_id]
+
+
+def _value(attribute: AttributeValue) -> object:
+    variant = attribute.value.Value if attribute.value is not None else None
+    return variant.Value if variant is not None else None
 
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+_SHARED = frozenset({
+    ua.AttributeIds.NodeClass, ua.AttributeIds.BrowseName, ua.AttributeIds.DisplayName, ua.AttributeIds.Description,
+    ua.AttributeIds.EventNotifier, ua.AttributeIds.DataType, ua.AttributeIds.ValueRank, ua.AttributeIds.AccessLevel,
+    ua.AttributeIds.UserAccessLevel,
+})  # fmt: skip
 _OBJECT_ATTRIBUTES = (
     ua.NodeAttributesMask.DisplayName | ua.NodeAttributesMask.Description | ua.NodeAttributesMask.EventNotifier
 )
