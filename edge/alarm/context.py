@@ -8,6 +8,7 @@ from edge.contract.types import Batch, Quality, Value
 
 PERIODS_MAX = 5
 SILENT_MIN_NS = 3 * 10**9
+SHAPES_MAX = 64
 
 
 def silent_after_ns(period_ms: int) -> int:
@@ -22,12 +23,20 @@ class Context:
     def __init__(self, tags: Collection[str], period_ms: int, tag_period_ms: Mapping[str, int]) -> None:
         self._fresh_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in tags}
         self.fresh_ns_max = max(self._fresh_ns.values(), default=SILENT_MIN_NS)
+        # Polls of one scan have the same tags: where in them those lie is found once.
+        self._where: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._read: dict[str, tuple[Value, int]] = {}
 
     def hear(self, batch: Batch) -> None:
-        for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
-            if tag in self._fresh_ns and quality < Quality.BAD_BUS:
-                self._read[tag] = (value, batch.mono_ns)
+        tags = batch.tags
+        places = self._where.get(tags)
+        if places is None:
+            places = tuple(i for i, tag in enumerate(tags) if tag in self._fresh_ns)
+            if len(self._where) < SHAPES_MAX:
+                self._where[tags] = places
+        for i in places:
+            if batch.quality[i] < Quality.BAD_BUS:
+                self._read[tags[i]] = (batch.values[i], batch.mono_ns)
 
     def value(self, tag: str, mono_ns: int) -> Value:
         """None where it is not known now."""

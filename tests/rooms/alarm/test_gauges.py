@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.alarm import AlarmDesk, Watched
@@ -67,6 +67,7 @@ def test_a_fall_is_a_rate_below_nothing_or_how_fast_it_goes(either_way: bool, ex
     assert rates(lambda t: -3.0 * t / 60.0, either_way=either_way)[-1] == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(at=st.integers(0, 119), spike=st.floats(-1e6, 1e6), slope=st.floats(-10.0, 10.0))
 def test_one_wild_reading_does_not_make_a_rate(at: int, spike: float, slope: float) -> None:
     told = rates(lambda t: spike if t == at else slope * t / 60.0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from edge.alarm.rules import holds
 from edge.config.laid import Laid, Machine, Measured, Zones, lay
@@ -13,7 +16,7 @@ from edge.config.rule import Rule, SiteRule
 from edge.config.site import Site, load_site, profiles_root
 from edge.contract.types import Priority
 from edge.errors import ConfigError
-from edge.features.severity import Boundaries
+from edge.features.severity import Boundaries, Zone
 
 DEMO = (profiles_root() / "sites/demo.toml").read_text(encoding="utf-8")
 PUMP = 'class = "centrifugal_pump"\n'
@@ -165,3 +168,27 @@ def test_what_cannot_be_is_refused_with_its_place(tmp_path: Path, lines: str, wo
     with pytest.raises(ConfigError, match=words) as error:
         site(tmp_path, f"rule = [{lines}]\n")
     assert error.value.where == str(tmp_path / "site.toml")
+
+
+@given(st.floats(0.0, 20.0))
+@example(2.3)
+@example(4.5)
+@example(math.nextafter(4.5, 5.0))
+@example(7.1)
+def test_the_alarms_of_zones_agree_with_the_standards_zones_boundaries_included(velocity: float) -> None:
+    """A value on a boundary is in the better zone: 2.3 mm/s is A for group 1, and well into B for group 2."""
+    measured = Measured("mm/s", "vibration")
+    raised = {
+        zone: holds(laid(rule(kind="zone", zone=zone), measured, zones=GROUP_1).rule, velocity, active=False)
+        for zone in ("C", "D")
+    }
+    zone = GROUP_1.boundaries.zone(velocity)
+    assert raised == {"C": zone in (Zone.C, Zone.D), "D": zone is Zone.D}
+    assert (GROUP_1.boundaries.zone(2.3), Boundaries(1.4, 2.8, 4.5).zone(2.3)) == (Zone.A, Zone.B)
+
+
+@pytest.mark.parametrize("power_kw", [15.0, 11.0])
+def test_below_15_kw_no_zone_is_claimed(tmp_path: Path, power_kw: float) -> None:
+    lines = f'nameplate.vibration = {{ tag = "vibration_mm_s", power_kw = {power_kw} }}\n'
+    with pytest.raises(ConfigError, match="covers machines above 15 kW alone"):
+        site(tmp_path, lines)
