@@ -18,6 +18,7 @@ from edge.cli.contract import contract
 from edge.cli.doctor import doctor
 from edge.cli.equation import as_json as equation_json
 from edge.cli.equation import equation, parts, table, total
+from edge.cli.health import health
 from edge.cli.order import command as order
 from edge.cli.page import page
 from edge.cli.panel import panel
@@ -52,6 +53,7 @@ gateway.add_command(contract)
 gateway.add_command(order)
 gateway.add_command(doctor)
 gateway.add_command(rules)
+gateway.add_command(health)
 gateway.add_command(page)
 gateway.add_command(pin)
 gateway.add_command(apply)

@@ -218,8 +218,9 @@ def _judges_hang(case: _Case) -> Finding:
     silent_s, limit_s = case.now.judged_s, case.bounds.health.judges_s
     if silent_s is None:
         return Finding(case.rule, holds=False)
+    whom = ", ".join(case.now.late) or "any machine"
     return case.found(
-        silent_s > limit_s, silent_s, f"has judged no machine for {silent_s:.0f} s; limits and lamps go on without",
+        silent_s > limit_s, silent_s, f"has not judged {whom} for {silent_s:.0f} s; limits and lamps go on without",
         "a model that does not come to an end, or a gateway with too much to do",
         "see the gateway's log; roll back the bundle that came last, or judge less often (`verdict_interval_ms`)",
     )  # fmt: skip

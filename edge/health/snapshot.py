@@ -13,7 +13,8 @@ class Snapshot:
     ``counts`` only grow: ``thinned`` and ``lost`` readings (not those that a cut of the power took, which nobody could
     help), ``lost_records``, ``altered_blocks``, ``clock_steps`` of a trusted clock; ``restarts`` by room.
     ``waiting_s`` is for how long at least the oldest of the ``waiting`` readings has waited for the way up; None
-    without an uplink. ``judged_s``: how long ago the judges last came round, None where nobody judges.
+    without an uplink. ``judged_s``: how long ago the judges last came round, None where nobody judges;
+    ``late`` are the machines whose judge does not come back.
     """
 
     mono_ns: int
@@ -28,5 +29,6 @@ class Snapshot:
     board_c: float | None = None
     memory_percent: float | None = None
     judged_s: float | None = None
+    late: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)

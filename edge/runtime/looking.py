@@ -43,15 +43,16 @@ class Looking:
     async def look(self) -> Snapshot:
         """Takes what needs the disk in one go, off the loop. Raises ``BrokenStoreError``."""
         ledger, oldest, free_mb, store_mb, board_c, memory_percent = await self._on_disk(self._read)
-        now_ns, blocks_and_readings = self._clock.mono_ns(), self._journal.backlog()
+        now_ns, (_, waiting) = self._clock.mono_ns(), self._journal.backlog()
         up, losses, clock = self._uplink(), self._journal.losses(), self._watch.now
-        waiting_s = self._waited_s(oldest, blocks_and_readings[1], now_ns)
+        waiting_s = self._waited_s(oldest, waiting, now_ns)
         return Snapshot(
             mono_ns=now_ns, free_mb=free_mb, store_mb=store_mb, balanced=_is_balanced(ledger),
             clock_trusted=clock.trusted, clock_words=clock.last.words if clock.last is not None else "",
-            waiting=blocks_and_readings[1], waiting_s=waiting_s if up is not None else None,
+            waiting=waiting, waiting_s=waiting_s if up is not None else None,
             uplink_words=up[1] if up is not None and not up[0] else "", board_c=board_c,
-            memory_percent=memory_percent, judged_s=self._judging.silent_s(now_ns), restarts=dict(self._restarts),
+            memory_percent=memory_percent, judged_s=self._judging.silent_s(now_ns), late=tuple(self._judging.late),
+            restarts=dict(self._restarts),
             counts={
                 "thinned": ledger["thinned"], "lost": ledger["dropped"] - ledger["dropped_power"],
                 "lost_records": losses.records, "altered_blocks": losses.blocks, "clock_steps": self._stepped(),

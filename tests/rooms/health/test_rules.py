@@ -97,6 +97,8 @@ def test_words() -> None:
     assert found(waiting)["backlog_old"].sentence == (
         "gw-1 has 70,000 readings waiting to go up, the oldest for 2.5 h (connection refused)"
     )
+    hanging = found(seen(judged_s=75.0, late=("pump-1", "press")))["judges_hang"].sentence
+    assert hanging == "gw-1 has not judged pump-1, press for 75 s; limits and lamps go on without"
     assert "`poll` again 4 times" in found(poll=4)["room_restarts"].sentence
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.cli.health import lines_of
 from edge.config.site import load_site
 from edge.contract.types import Alarm, AlarmState
 from edge.errors import ConfigError
@@ -180,3 +181,25 @@ def test_a_gateway_bears_no_machines_name(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('id = "pump-1"', 'id = "gw-1"'))
     with pytest.raises(ConfigError, match=r"`gateway.id`: 'gw-1' is also a machine's"):
         load_site(path)
+
+
+def test_a_person_who_asks_sees_the_figures_and_what_is_wrong(tmp_path: Path) -> None:
+    zone = tmp_path / "thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("91000")
+    path = site(tmp_path, f'board_path = "{tmp_path}/thermal"\noff = ["memory_low", "disk_low"]')
+    said: list[tuple[int, str]] = []
+
+    def asked(gateway: Gateway) -> bool:
+        if gateway._looking.room.now is not None and not said:
+            lines = "\n".join(lines_of(gateway._looking.health()))
+            said.append((len(gateway._looking.health()["findings"]), lines))
+        return bool(said)
+
+    run(path, asked)
+    [(count, text)] = said
+    assert count == 1
+    for line in ("board     91 °C", "ledger    balances", "way up    no uplink", "parts     none broke"):
+        assert line in text
+    assert "WRONG     board_hot: gw-1 is 91 °C hot, more than 80: it slows down to save itself" in text
+    assert "          check fan, filter and cabinet" in text
