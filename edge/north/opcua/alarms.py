@@ -1,9 +1,10 @@
 """Alarms as OPC UA conditions (OPC 10000-9): one condition for each rule of each asset.
 
-A limit is an ExclusiveLevelAlarmType, what a judgement or silence raises an OffNormalAlarmType. Each change of state is
-an event at the Server object and at the asset. Acknowledge, TimedShelve, OneShotShelve, Unshelve and Reset reach the
-alarm desk, ConditionRefresh tells a client that comes later what stands. Not offered: AddComment, Enable and Disable,
-Confirm, Suppress, RemoveFromService, branches.
+A limit is an ExclusiveLevelAlarmType, one on a rate an ExclusiveRateOfChangeAlarmType, and what deviations, ages,
+judgements and silence raise an OffNormalAlarmType. Each change of state is an event at the Server object and at the
+asset. Acknowledge, TimedShelve, OneShotShelve, Unshelve and Reset reach the alarm desk, ConditionRefresh tells a client
+that comes later what stands. Not offered: AddComment, Enable and Disable, Confirm, Suppress, RemoveFromService,
+branches.
 """
 
 from __future__ import annotations
@@ -51,6 +52,9 @@ _ALARM_TYPES = (
 _LEVEL_TYPES = (
     _KIND_OF.ExclusiveLevelAlarmType, _KIND_OF.ExclusiveLimitAlarmType, _KIND_OF.LimitAlarmType, *_ALARM_TYPES,
 )  # fmt: skip
+_RATE_TYPES = (
+    _KIND_OF.ExclusiveRateOfChangeAlarmType, _KIND_OF.ExclusiveLimitAlarmType, _KIND_OF.LimitAlarmType, *_ALARM_TYPES,
+)  # fmt: skip
 _OFF_NORMAL_TYPES = (_KIND_OF.OffNormalAlarmType, _KIND_OF.DiscreteAlarmType, *_ALARM_TYPES)
 _HIGH = ("High", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_High))
 _LOW = ("Low", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_Low))
@@ -87,7 +91,7 @@ class Condition:
         """Show ``alarm`` from now on; the event that tells of it."""
         self.severity_before = SEVERITY[self.alarm.priority]
         self.alarm = alarm
-        self.event = Event(_LEVEL_TYPES if self.rule is not None else _OFF_NORMAL_TYPES, self._fields())
+        self.event = Event(_types_of(self.rule), self._fields())
         is_open = alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
         self.open_ids = (*self.open_ids[-OPEN_IDS_MAX:], self.event.id) if is_open else (self.event.id,)
         return self.event
@@ -146,7 +150,13 @@ class Conditions:
         self._acknowledge = acknowledge
         self._hands = hands
         self._max_shelved_s = site.file.alarms.shelve_h_max * 3600
-        self._rules = {(asset.id, rule.id): rule for asset in site.file.asset for rule in site.rules(asset.id)}
+        # Of the others the limit is laid on no value that a client can see: they are off normal, or not.
+        self._rules = {
+            (asset.id, rule.id): rule
+            for asset in site.file.asset
+            for rule in site.rules(asset.id)
+            if rule.kind in ("limit", "zone", "rate")
+        }
         self._names = {asset.id: asset.name or asset.id for asset in site.file.asset}
         self._by_name: dict[tuple[str, str], Condition] = {}
         self._by_node: dict[ua.NodeId, Condition] = {}
@@ -162,7 +172,7 @@ class Conditions:
         source = self._model.assets[alarm.asset]
         space, path = self._model.space, f"Assets/{alarm.asset}/Alarms/{alarm.rule}"
         rule = self._rules.get((alarm.asset, alarm.rule))
-        kind = _LEVEL_TYPES[0] if rule is not None else _OFF_NORMAL_TYPES[0]
+        kind = _types_of(rule)[0]
         node = space.object(self._folder(alarm.asset, source), path, alarm.cause, kind=kind)
         space.refer(source, ua.ObjectIds.HasCondition, node)
         tag = self._model.tags[alarm.asset].get(alarm.tag)
@@ -273,6 +283,13 @@ _STATES = ("EnabledState", "ActiveState", "AckedState")
 def _field(condition: Condition, name: str) -> Callable[[], ua.DataValue]:
     """What a condition says in the field ``name``, whenever it is asked."""
     return lambda: ua.DataValue(condition.event.fields[name]) if condition.event is not None else ua.DataValue()
+
+
+def _types_of(rule: Rule | None) -> tuple[int, ...]:
+    """The type of a condition, with those that it is derived from."""
+    if rule is None:
+        return _OFF_NORMAL_TYPES
+    return _RATE_TYPES if rule.kind == "rate" else _LEVEL_TYPES
 
 
 def _nodes(space: Space, parent: ua.NodeId, path: str, condition: Condition, rule: Rule | None) -> list[Live]:

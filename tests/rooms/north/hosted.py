@@ -69,6 +69,22 @@ above = 3000.0
 latch = true
 group = "trip"
 sentence = "{name} runs away"
+[[rule]]
+id = "level_rises"
+kind = "rate"
+tag = "level_m"
+priority = "low"
+above = 1.5
+window_s = 86400.0
+sentence = "{name} fills by {value} {unit}"
+[[rule]]
+id = "level_off"
+kind = "deviation"
+tag = "level_m"
+of = "pump_speed"
+priority = "low"
+beyond = 1e9
+sentence = "{name} is off"
 """
 
 

@@ -102,6 +102,27 @@ def test_what_cannot_be_acknowledged_says_why(strict: Hosted) -> None:
     played(play)
 
 
+@pytest.mark.parametrize(
+    ("rule", "kind", "limit"),
+    [
+        ("level_high", ua.ObjectIds.ExclusiveLevelAlarmType, 4.0),
+        ("level_rises", ua.ObjectIds.ExclusiveRateOfChangeAlarmType, 1.5),
+        ("level_off", ua.ObjectIds.OffNormalAlarmType, None), ("no_data", ua.ObjectIds.OffNormalAlarmType, None),
+    ],
+)  # fmt: skip
+def test_a_condition_is_of_the_type_of_what_its_limit_is_laid_on(
+    strict: Hosted, rule: str, kind: int, limit: float | None
+) -> None:
+    async def play() -> None:
+        async with strict.connected() as client:
+            found = node(client, f"Assets/tank-1/Alarms/{rule}")
+            assert (await found.read_type_definition()).Identifier == kind
+            if limit is not None:
+                assert await node(client, f"Assets/tank-1/Alarms/{rule}/HighLimit").read_value() == limit
+
+    played(play)
+
+
 def test_an_anonymous_client_sees_alarms_and_acknowledges_none(lenient: Hosted) -> None:
     async def play() -> None:
         async with lenient.connected(user="") as client, listening(client) as (watcher, _):
