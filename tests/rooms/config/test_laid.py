@@ -10,11 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from edge.alarm import AlarmDesk, Watched
 from edge.alarm.rules import holds
+from edge.config.asset_class import AssetClass
 from edge.config.laid import Laid, Machine, Measured, Zones, lay
 from edge.config.rule import Rule, SiteRule
 from edge.config.site import Site, load_site, profiles_root
-from edge.contract.types import Priority
+from edge.contract.types import Alarm, Batch, Priority, Quality
 from edge.errors import ConfigError
 from edge.features.severity import Boundaries, Zone
 
@@ -168,6 +170,23 @@ def test_what_cannot_be_is_refused_with_its_place(tmp_path: Path, lines: str, wo
     with pytest.raises(ConfigError, match=words) as error:
         site(tmp_path, f"rule = [{lines}]\n")
     assert error.value.where == str(tmp_path / "site.toml")
+
+
+@pytest.mark.parametrize(
+    ("kind", "delay_s"), [("flow", 15.0), ("pressure", 15.0), ("level", 60.0), ("temperature", 60.0)]
+)
+@pytest.mark.parametrize("short_s", [0.1, 0.0])
+def test_a_spike_shorter_than_what_is_usual_raises_nothing(kind: str, delay_s: float, short_s: float) -> None:
+    made = laid(rule(above=80.0), Measured("", kind)).rule
+    watched = Watched("press", "Press", AssetClass(id="press", title="", source="", rule=(made,)), 100)
+    desk, changes = AlarmDesk([watched]), list[Alarm]()
+    for i in range(round(delay_s * 10) + 20):
+        at_ns, spike = i * 10**8, i < round((delay_s - short_s) * 10)
+        if spike or short_s:
+            batch = Batch("press", ("t",), (90.0 if spike else 20.0,), (Quality.GOOD,), (0,), at_ns, at_ns)
+            changes += [one for one in desk.observe(batch) if one.rule == "r"]
+        changes += [one for one in desk.tick(at_ns, mono_ns=at_ns) if one.rule == "r"]
+    assert len(changes) == (0 if short_s else 1), "14.9 s of flow are a spike, 15 are an alarm"
 
 
 @given(st.floats(0.0, 20.0))

@@ -91,8 +91,8 @@ def test_all_is_found_by_browsing(strict: Hosted) -> None:
             assert await names(client, "Assets") == {"tank-1"}
             assert await names(client, "Assets", "tank-1") >= {"level_m", "pump_speed", "running", "Verdict", "Alarms"}
             assert await names(client, "Assets", "tank-1", "Alarms") == {
-                "level_high", "runaway", "no_data", "chattering", "anomaly", "rul_warning", "rul_critical",
-                "sensor_drifting", "sensor_bad",
+                "level_high", "runaway", "level_rises", "level_off", "no_data", "chattering", "anomaly", "rul_warning",
+                "rul_critical", "sensor_drifting", "sensor_bad",
             }  # fmt: skip
             assert await names(client, "Gateway") == {"Uplink", "Clock", "Store", "Ledger"}
             unit = await (await node(client, "Assets/tank-1/pump_speed").get_child("0:EngineeringUnits")).read_value()

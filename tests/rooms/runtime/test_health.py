@@ -17,7 +17,7 @@ from edge.errors import ConfigError
 from edge.panel import lamps
 from edge.runtime import Gateway
 from tests.laws.journals import opened_block
-from tests.rooms.runtime.test_gateway import lonely_site, run_until
+from tests.rooms.runtime.test_gateway import BrokenJudge, lonely_site, run_until
 
 
 def site(folder: Path, lines: str) -> Path:
@@ -107,6 +107,23 @@ def test_a_cut_cable_is_an_alarm_once_readings_have_waited_for_too_long(tmp_path
     assert alarm.cause
     assert alarm.action
     assert shown != ["off"]
+
+
+def test_a_part_that_breaks_again_and_again_is_an_alarm_that_names_it(tmp_path: Path) -> None:
+    held: list[Alarm] = []
+
+    def broken(gateway: Gateway) -> None:
+        asset = gateway._site.file.asset[0]
+        judge = BrokenJudge(asset.id, gateway._site.classes[asset.class_], None, 20)
+        gateway.judging.judges = {asset.id: judge}
+
+    def noticed(gateway: Gateway) -> bool:
+        held[:] = told(gateway)
+        return any(alarm.rule == "room_restarts" for alarm in held)
+
+    run(site(tmp_path, "restarts_an_hour = 2"), noticed, before=broken)
+    [alarm] = [alarm for alarm in held if alarm.rule == "room_restarts"]
+    assert alarm.sentence == "gw-1 has started its part `infer` again 2 times within the hour"
 
 
 class Stepping:
