@@ -491,15 +491,18 @@ class Gateway:
     def _stands(self) -> PanelState:
         now_ns, clock = self._clock.mono_ns(), self._watch.now
         told = "set" if clock.trusted else "not set yet"
+        standing, gateway = self._desk.standing(), self._site.file.gateway.id
+        own = {alarm.rule for alarm in standing if alarm.asset == gateway and alarm.state.is_active}
         return PanelState(
-            alarms=[*self._desk.standing(), *self._desk.held()], verdicts=self.judging.verdicts,
+            alarms=[*standing, *self._desk.held()], verdicts=self.judging.verdicts,
             names=self._desk.names(), stale=self._desk.stale(),
             uplink_up=self._uplink.state.up if self._uplink is not None else None,
             backlog_readings=self._journal.backlog()[1], elapsed_s=(now_ns - self._started_ns) / 1e9,
             records=self._records.by_asset(self._asker.desired), at_ns=self._clock.wall_ns(),
-            age_s=self.latest.ages_s(now_ns), gateway=self._site.file.gateway.id, advice=self._commanding.advice(),
+            age_s=self.latest.ages_s(now_ns), gateway=gateway, advice=self._commanding.advice(),
             health=(
                 Condition("clock", told, clock.trusted),
+                *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in self._looking.figures()),
                 *(Condition("judge", f"{asset} is not judged", ok=False) for asset in self.judging.late),
             ),
         )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,19 @@ class Looking:
             self._trusted_steps += clock.steps - self._steps
         self._steps = clock.steps
         return self._trusted_steps
+
+    def figures(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """What a panel tells of it: what, in what words, and which of its alarms are about it."""
+        now = self.room.now
+        if now is None:
+            return
+        if now.free_mb is not None:
+            free = f"{now.free_mb / 1024:.0f} GB" if now.free_mb >= 10_240 else f"{now.free_mb:.0f} MB"
+            yield "disk", f"{free} free", ("disk_low", "disk_full", "store_near_cap", "store_thins")
+        if now.board_c is not None:
+            yield "board", f"{now.board_c:.0f} C", ("board_hot",)
+        if now.memory_percent is not None:
+            yield "memory", f"{now.memory_percent:.0f} % free", ("memory_low",)
 
     def health(self) -> dict[str, Any]:
         """What it saw last, and what is wrong with it: plain data."""

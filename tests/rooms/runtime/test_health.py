@@ -14,7 +14,7 @@ from edge.cli.health import lines_of
 from edge.config.site import load_site
 from edge.contract.types import Alarm, AlarmState
 from edge.errors import ConfigError
-from edge.panel import lamps
+from edge.panel import Condition, lamps
 from edge.runtime import Gateway
 from tests.laws.journals import opened_block
 from tests.rooms.runtime.test_gateway import BrokenJudge, lonely_site, run_until
@@ -78,6 +78,7 @@ def test_a_hot_board_lights_the_lamp_and_is_in_the_journal(tmp_path: Path) -> No
         "gw-1 is 91 °C hot, more than 80: it slows down to save itself"
     )
     assert held == [], "a minute of it is an alarm, and not less"
+    assert Condition("board", "91 C", ok=True) in gateway._stands().health
 
 
 def test_a_cut_cable_is_an_alarm_once_readings_have_waited_for_too_long(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_a_disk_that_fills_up_is_an_alarm_and_ends_once_it_has_room(small_disk: 
     path = lonely_site(small_disk)
     text = path.read_text().replace("commit_interval_ms", "free_mb_min = 8\n        commit_interval_ms")
     path.write_text(text + "\n[health]\ninterval_s = 0.1\ndisk_free_mb = 10\n")
-    filler, free = small_disk / "filler", list[float]()
+    filler, free, shown = small_disk / "filler", list[float](), list[bool]()
 
     def filled(gateway: Gateway) -> bool:
         now = next((one for one in gateway._looking.room.found if one.rule == "disk_full"), None)
@@ -184,6 +185,7 @@ def test_a_disk_that_fills_up_is_an_alarm_and_ends_once_it_has_room(small_disk: 
         if len(free) == 1:
             filler.write_bytes(bytes(31 * 2**20))
         if "disk_full" in standing(gateway):
+            shown.extend(one.ok for one in gateway._stands().health if one.what == "disk")
             filler.unlink(missing_ok=True)
         return min(free) < 8.0 and not now.holds
 
@@ -191,6 +193,8 @@ def test_a_disk_that_fills_up_is_an_alarm_and_ends_once_it_has_room(small_disk: 
     [alarm] = [alarm for alarm in gateway._desk.standing() if alarm.rule == "disk_full"]
     assert "its store grows no more" in alarm.sentence
     assert free[0] > 8.0 < free[-1]
+    assert not any(shown), "the panel says that the disk is not well"
+    assert shown
 
 
 def test_a_gateway_bears_no_machines_name(tmp_path: Path) -> None:
