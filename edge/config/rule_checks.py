@@ -69,7 +69,10 @@ def problems_of_site(of_site: Sequence[SiteRule], of_class: Sequence[Rule], rese
             yield i, "the id stands twice", "say in one table all that there is to say of a rule"
         seen.add(rule.id)
         mine = known.get(rule.id)
-        if rule.off:
+        if rule.id in reserved:
+            hint = "a person takes it out of service: `babbitt gateway out-of-service`"
+            yield i, "the alarm comes without a rule, and none can change it", hint
+        elif rule.off:
             if mine is None:
                 yield i, "there is no such rule to switch off", f"rules of the class: {', '.join(known) or 'none'}"
         elif mine is None and not complete(rule):

@@ -155,7 +155,8 @@ def test_a_nameplate_of_vibration_alone_gives_the_zones(tmp_path: Path) -> None:
         ('{ id = "flow_low", kind = "zone" }', "`below` is not for kind zone"),
         ('{ id = "vibration_zone_c", kind = "zone", above = 2.0 }', "wants a zone"),
         ('{ id = "flow_low", sentence = "{wat}" }', "`sentence` cannot be filled: 'wat'"),
-        ('{ id = "no_data", tag = "t", priority = "low", sentence = "s", above = 1.0 }', "the id is taken"),
+        ('{ id = "no_data", tag = "t", priority = "low", sentence = "s", above = 1.0 }', "comes without a rule"),
+        ('{ id = "anomaly", off = true }', r"\(anomaly\): the alarm comes without a rule, and none can change it"),
         ('{ id = "flow_low", kind = "deviation", beyond = 1.0, of = "flow_m3_h" }', "is compared with itself"),
         ('{ id = "flow_low", kind = "odd" }', "Invalid enum value 'odd'"),
         (
