@@ -173,9 +173,10 @@ def _backlog_old(case: _Case) -> Finding:
     if waited_s is None:
         return Finding(case.rule, holds=False)
     why = f" ({case.now.uplink_words})" if case.now.uplink_words else ""
+    waited = f"{waited_s / 3600:.1f} h" if waited_s >= 3600.0 else f"{waited_s / 60:.0f} min"
     return case.found(
         case.now.waiting > 0 and waited_s > limit_s, float(case.now.waiting),
-        f"has {case.now.waiting:,} readings waiting to go up, the oldest for {waited_s / 3600:.1f} h{why}",
+        f"has {case.now.waiting:,} readings waiting to go up, the oldest for {waited}{why}",
         "the uplink is down or too slow, or the receiver refuses",
         "check network, token and receiver; everything is kept meanwhile",
     )  # fmt: skip

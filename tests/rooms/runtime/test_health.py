@@ -104,7 +104,7 @@ def test_a_cut_cable_is_an_alarm_once_readings_have_waited_for_too_long(tmp_path
     run(path, watched)
     alarm = next(alarm for alarm in held if alarm.rule == "backlog_old")
     assert (alarm.asset, alarm.state, alarm.tag) == ("gw-1", AlarmState.UNACKNOWLEDGED, "")
-    assert "readings waiting to go up, the oldest for 0.0 h (" in alarm.sentence
+    assert "readings waiting to go up, the oldest for 0 min (" in alarm.sentence
     assert alarm.cause
     assert alarm.action
     assert shown != ["off"]
