@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cloud.dispatch import said
 from cloud.store.commands import Commands
 from cloud.store.documents import Offered
 from edge.contract.downlink import CONFIGURATION_CHARS_MAX, CONTRACTS_MAX, Configuration
@@ -11,7 +12,8 @@ from edge.contract.setpoint import SetpointContract, parse_contract
 from edge.contract.signature import Kind, parse_signature
 from edge.errors import ConfigError
 
-WORDS_MAX = 300
+CONTRACTS_BYTES_MAX, CONFIGURATION_BYTES_MAX = 768 * 1024, 512 * 1024
+"""Of one gateway, on their way down: with all else they stay below what a gateway reads."""
 LIFE_S_MAX = 30 * 86_400.0
 _FILE_BYTES_MAX = 1024 * 1024
 
@@ -24,7 +26,7 @@ def offer_contract(
     Who may sign contracts is known to the gateway alone. Raises ``ConfigError`` for what is no contract, what its
     signature is not of, or what the gateway would pass over, since it has a higher version.
     """
-    data, told = _read(file), _read(signature)
+    by, why, data, told = said.by(by), said.why(why), _read(file), _read(signature)
     contract = parse_contract(data, where=str(file))
     try:
         signed = parse_signature(told, Kind.CONTRACT)
@@ -37,10 +39,10 @@ def offer_contract(
         held = commands.documents.contracts(contract.gateway)
         if any(one.hash == contract.hash and not one.withdrawn_ns for one in held):
             return contract, False
-        _check_offer(contract, held, str(file))
+        _check_offer(contract, data.decode(), held, str(file))
         commands.documents.offer(Offered(
-            contract.hash, contract.gateway, contract.id, contract.version, data.decode(), told.decode(), by,
-            why[:WORDS_MAX], now_ns,
+            contract.hash, contract.gateway, contract.id, contract.version, data.decode(), told.decode(), by, why,
+            now_ns,
         ))  # fmt: skip
         what = f"contract {contract.id} version {contract.version} offered"
         commands.write(contract.gateway, now_ns, what, contract.hash, by, why)
@@ -49,6 +51,7 @@ def offer_contract(
 
 def withdraw_contract(commands: Commands, name: str, *, by: str, why: str, now_ns: int) -> tuple[Offered, bool]:
     """By its hash, or the beginning of it; also whether that changed anything. Raises ``ConfigError``."""
+    by, why = said.by(by), said.why(why)
     found = commands.documents.contract(name) if len(name) >= 4 else []
     if len(found) != 1:
         problem = "begins more than one hash" if found else "is no contract"
@@ -57,7 +60,7 @@ def withdraw_contract(commands: Commands, name: str, *, by: str, why: str, now_n
     if held.withdrawn_ns:
         return held, False
     with commands.changing():
-        commands.documents.withdraw(held.hash, now_ns, by, why[:WORDS_MAX])
+        commands.documents.withdraw(held.hash, now_ns, by, why)
         commands.write(held.gateway, now_ns, f"contract {held.id} withdrawn", held.hash, by, why)
     return commands.documents.contract(held.hash)[0], True
 
@@ -72,10 +75,10 @@ def draft_configuration(
         text = _read(file).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(str(file), "is no text in UTF-8", "name a site file") from error
-    if len(text) > CONFIGURATION_CHARS_MAX:
+    if len(text) > CONFIGURATION_CHARS_MAX or said.size(text) > CONFIGURATION_BYTES_MAX:
         raise ConfigError(str(file), f"has {len(text):,} characters", f"{CONFIGURATION_CHARS_MAX:,} at most go down")
     return Configuration(
-        gateway, commands.documents.next_number(gateway), text, by, why[:WORDS_MAX], now_ns,
+        gateway, commands.documents.next_number(gateway), text, said.by(by), said.why(why), now_ns,
         now_ns + round(expires_s * 1e9),
     )  # fmt: skip
 
@@ -85,6 +88,9 @@ def offer_configuration(commands: Commands, one: Configuration, *, now_ns: int) 
 
     Raises ``ConfigError`` where it has expired, or where a later one was offered.
     """
+    said.by(one.by)
+    if said.size(one.text) > CONFIGURATION_BYTES_MAX:
+        raise ConfigError(one.gateway, "the configuration is too large to go down", "shorten it")
     with commands.changing():
         held = commands.documents.configurations(one.gateway)
         if any(other.configuration.id == one.id for other in held):
@@ -98,14 +104,19 @@ def offer_configuration(commands: Commands, one: Configuration, *, now_ns: int) 
     return one, True
 
 
-def _check_offer(contract: SetpointContract, held: list[Offered], where: str) -> None:
+def _check_offer(contract: SetpointContract, text: str, held: list[Offered], where: str) -> None:
     last = max((one.version for one in held if one.id == contract.id and one.hash != contract.hash), default=0)
     if contract.version <= last:
         problem = f"version {last} of {contract.id} was offered already"
         raise ConfigError(where, problem, f"give it `version = {last + 1}` and sign it again")
-    ids = {one.id for one in held if not one.withdrawn_ns} | {contract.id}
-    if len(ids) > CONTRACTS_MAX:
-        raise ConfigError(contract.gateway, f"has {CONTRACTS_MAX} contracts already", "withdraw what nobody needs")
+    others = [one for one in held if not one.withdrawn_ns and one.id != contract.id]
+    size_bytes = sum(said.size(one.text) for one in others) + said.size(text)
+    if len({one.id for one in others}) >= CONTRACTS_MAX or size_bytes > CONTRACTS_BYTES_MAX:
+        raise ConfigError(
+            contract.gateway,
+            f"has as many contracts as go down together ({CONTRACTS_MAX})",
+            "withdraw what nobody needs",
+        )
 
 
 def _read(path: Path) -> bytes:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import lru_cache
 
+from cloud.dispatch import said
 from cloud.dispatch.signatures import is_signed
 from cloud.store.commands import Commands, Ordered
 from cloud.store.documents import Offered
@@ -19,8 +21,9 @@ from edge.contract.setpoint import SetpointContract, parse_contract
 from edge.contract.signers import FalseCommandError, Signers, signers_of, why_not_under
 from edge.errors import ConfigError
 
-WORDS_MAX = 300
 _WITHDRAWN = "withdrawn"
+CONTRACTS_REMEMBERED, COMMANDS_REMEMBERED = 256, 1024
+"""Pages show them again with every block that comes in."""
 
 
 def draft(
@@ -30,6 +33,7 @@ def draft(
 
     Raises ``ConfigError`` for what the contract could never allow, or where ``by`` may give no commands under it.
     """
+    by, why = said.by(by), said.why(why)
     found = parsed(_contract_by_name(commands, gateway, contract))
     givers = [person.name for person in found.person if "command" in person.may]
     if by not in givers:
@@ -39,7 +43,7 @@ def draft(
     with commands.changing():
         command = Command(
             gateway, order_after(commands.last_order(gateway), now_ns), found.hash, found.asset, found.tag,
-            float(value), now_ns, now_ns + round(expires_s * 1e9), by, why[:WORDS_MAX],
+            float(value), now_ns, now_ns + round(expires_s * 1e9), by, why,
         )  # fmt: skip
         _check_under(command, found)
         commands.draft(command)
@@ -75,14 +79,14 @@ def submit(commands: Commands, command: Command, *, now_ns: int) -> Ordered:
 
 def withdraw(commands: Commands, name: str, *, by: str, why: str, now_ns: int) -> Ordered:
     """Nobody wants it any more. What never went down never will; else its gateway says whether it was in time."""
-    held = one(commands, name)
+    by, why, held = said.by(by), said.why(why), one(commands, name)
     if held.ended or held.withdrawn_ns:
         return held
     command = held.command
     with commands.changing():
         # Whether it went down is looked up here: from now on it does not.
         held = one(commands, command.id)
-        commands.withdraw(command.id, now_ns, by, why[:WORDS_MAX])
+        commands.withdraw(command.id, now_ns, by, why)
         if not held.served_ns:
             commands.end(command.id, _WITHDRAWN)
         commands.write(command.gateway, now_ns, _WITHDRAWN, command.id, by, why)
@@ -99,13 +103,19 @@ def one(commands: Commands, name: str) -> Ordered:
 
 
 def parsed(offered: Offered) -> SetpointContract:
-    return parse_contract(offered.text.encode(), where=offered.id)
+    return _parsed(offered.text)
 
 
-def signers(held: Ordered, contract: SetpointContract) -> Signers | None:
-    """Who signed, by its contract; None where nobody did, or not as it should be."""
+@lru_cache(CONTRACTS_REMEMBERED)
+def _parsed(text: str) -> SetpointContract:
+    return parse_contract(text.encode(), where="contract")
+
+
+@lru_cache(COMMANDS_REMEMBERED)
+def signers(command: Command, contract: str) -> Signers | None:
+    """Who signed, by the text of its contract; None where nobody did, or not as it should be."""
     try:
-        return signers_of(held.command, contract, is_signed)
+        return signers_of(command, _parsed(contract), is_signed)
     except FalseCommandError:
         return None
 

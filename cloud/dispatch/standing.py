@@ -87,7 +87,7 @@ def command_view(held: Ordered, offered: Offered | None, outcomes: Sequence[Outc
     command = held.command
     contract = parsed(offered) if offered is not None else None
     standing = _of_command(held, outcomes, now_ns)
-    signed, missing = _signatures(held, contract)
+    signed, missing = _signatures(held, offered)
     return CommandView(
         command.id, command.gateway, command.asset, command.tag, contract.unit if contract else "", command.value,
         command.order, command.contract, offered.id if offered else "", str(contract.mode) if contract else "",
@@ -165,15 +165,15 @@ def _told(last: Outcome) -> Standing:
     return Standing(str(last.step), last.words, last.step.is_end)
 
 
-def _signatures(held: Ordered, contract: SetpointContract | None) -> tuple[tuple[str, ...], str]:
+def _signatures(held: Ordered, offered: Offered | None) -> tuple[tuple[str, ...], str]:
     """Who signed, and who is still to."""
-    found = signers(held, contract) if contract is not None else None
-    if contract is None or found is None:
+    found = signers(held.command, offered.text) if offered is not None else None
+    if offered is None or found is None:
         return (), f"the signature of {held.command.by}" if not held.command.signed else ""
     names = (found.giver.name, *(person.name for person in found.approvers))
     if not found.missing:
         return names, ""
-    left = [p.name for p in contract.person if "approve" in p.may and p.name not in names]
+    left = [p.name for p in parsed(offered).person if "approve" in p.may and p.name not in names]
     more = "approval" if found.missing == 1 else "approvals"
     return names, f"{found.missing} more {more}, of {listed(left)}"
 

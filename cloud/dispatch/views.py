@@ -21,7 +21,7 @@ from cloud.store.documents import Offered
 from cloud.store.reader import Reader
 from edge.contract.commands import Outcome
 
-STEPS_SHOWN, COMMANDS_SHOWN, COMMANDS_LOOKED_AT = 12, 3, 64
+STEPS_SHOWN, COMMANDS_SHOWN, COMMANDS_LOOKED_AT = 12, 3, 24
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from cloud.dispatch.signatures import sign_command, sign_configuration
 from cloud.dispatch.standing import CommandView, command_view, contract_view
 from cloud.store.documents import Offered
 from edge.contract.commands import Command, CommandStep, Outcome
+from edge.contract.desired import Desired, pack_desired, parse_desired
 from edge.contract.downlink import COMMANDS_MAX
 from edge.contract.setpoint import SetpointContract, contract_hash
 from edge.contract.signature import Kind, Signature, fingerprint, pack_signature, private_pem
@@ -274,3 +275,33 @@ def test_keys_stay_where_they_are_a_file_signs_and_the_cloud_checks(world: World
     assert world.down().configuration == one
     with pytest.raises(ConfigError, match="number 1 was offered already"):
         offer_configuration(world.commands, replace(one, text=""), now_ns=world.now_ns)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines", "half \udce9"])
+def test_nobody_decides_anything_under_a_name_that_no_gateway_reads(world: World, name: str) -> None:
+    command = world.draft()
+    world.submit(command, "ada")
+    world.down()
+    for decide in (
+        lambda: withdraw(world.commands, command.id, by=name, why="", now_ns=1),
+        lambda: withdraw_contract(world.commands, world.contract.hash, by=name, why="", now_ns=1),
+        lambda: world.draft(by=name),
+    ):
+        with pytest.raises(ConfigError, match="is nobody's name"):
+            decide()
+    with pytest.raises(ConfigError, match="half of a character"):
+        withdraw(world.commands, command.id, by="bob", why="caf\udce9", now_ns=1)
+
+
+def test_what_goes_down_is_read_there_whatever_people_write(world: World) -> None:
+    withdraw(world.commands, world.submit(world.draft(why="é" * 999), "ada").id, by="bob", why="", now_ns=1)
+    world.submit(world.draft(why="\N{SNOWMAN}" * 999), "ada")
+    world.down()
+    (world.folder / "site.toml").write_text("é" * 200_000)
+    with pytest.raises(ConfigError, match="at most go down"):
+        draft_configuration(
+            world.commands, GATEWAY, world.folder / "site.toml", by="ada", why="", expires_s=60, now_ns=world.now_ns
+        )
+    found = world.down()
+    desired = Desired(GATEWAY, 1, **{field.name: getattr(found, field.name) for field in fields(found)})
+    assert parse_desired(pack_desired(desired)) == desired
