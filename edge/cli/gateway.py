@@ -189,6 +189,8 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     for alarm in answer["alarms"]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
+    if (audit := answer.get("audit")) and audit["number"]:
+        lines.append(f"audit of commands: sealed as no. {audit['number']:,}, {audit['seal'][:16]}")
     if answer.get("held_alarms"):
         lines.append(f"alarms held back: {answer['held_alarms']}, see `babbitt gateway alarms`")
     return lines

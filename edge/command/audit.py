@@ -34,6 +34,11 @@ class Audit:
         self.kept, link = restored(journal.kept(NAME), boot=boot, now_ns=clock.mono_ns())
         self._link = link or Link(0, genesis_of_audit(gateway, journal.epoch))
 
+    @property
+    def end(self) -> Link:
+        """The chain's newest end, which the cloud comes to as well."""
+        return self._link
+
     def enter(self, outcome: Outcome) -> Outcome:
         """The outcome, numbered and sealed, as it goes to the journal."""
         if len(outcome.words) > WORDS_MAX:

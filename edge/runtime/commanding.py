@@ -115,6 +115,12 @@ class Commanding:
     def status(self) -> dict[str, Any] | None:
         return self._answers.status() if self._answers is not None else None
 
+    def audited(self) -> dict[str, Any] | None:
+        """The end of the audit's chain; None where nothing was told in it since the start."""
+        if "_audit" not in self.__dict__:
+            return None
+        return {"number": self._audit.end.number, "seal": self._audit.end.seal}
+
     def advice(self) -> tuple[Advice, ...]:
         """What waits for people, for the panel."""
         if self._answers is None:

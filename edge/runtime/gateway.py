@@ -545,6 +545,7 @@ class Gateway:
             "configuration": self.trials.brief(),
             "bundles": self._bundles.status(),
             "commands": self._commanding.status(),
+            "audit": self._commanding.audited(),
         }  # fmt: skip
 
     def counts(self) -> dict[str, Any]:
