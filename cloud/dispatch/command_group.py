@@ -47,7 +47,7 @@ def command() -> None:
 
     \b
     Example, with a key on this machine:
-      babbitt cloud command draft gateway-1 pump-1-speed 2500 --by ada --why "less wear" --key ada.pem
+      babbitt cloud command draft gateway-1 pump-1-speed 2500 --why "less wear" --key ada.pem
       babbitt cloud command approve 3f2a9c01 --key bob.pem
       babbitt cloud command list
 
@@ -75,7 +75,8 @@ def draft(
 ) -> None:  # fmt: skip
     """Draft that the tag of CONTRACT (its id, or the beginning of its hash) be brought to VALUE at GATEWAY.
 
-    The cloud gives the order and the time; --by is the name of whoever gives the command, as the contract has it.
+    The cloud gives the order and the time; --by is the name of whoever gives the command, as the contract has it, and
+    need not be named with --key.
 
     \b
     Example:
@@ -83,9 +84,11 @@ def draft(
     """
     from cloud.dispatch import ordering
     from cloud.dispatch.promote import seconds
-    from cloud.dispatch.signatures import sign_command
+    from cloud.dispatch.signatures import fingerprint_of, sign_command
 
     with opened(data) as (commands, views):
+        if by is None and key is not None:
+            by = ordering.name_of(commands, gateway, contract, fingerprint_of(key))
         made = ordering.draft(
             commands, gateway, contract, value, by=by or getpass.getuser(), why=why, expires_s=seconds(expires),
             now_ns=time.time_ns(),

@@ -51,6 +51,16 @@ def draft(
     return command
 
 
+def name_of(commands: Commands, gateway: str, contract: str, key: str) -> str:
+    """Who has the key with this fingerprint, by the contract. Raises ``ConfigError``."""
+    found = parsed(_contract_by_name(commands, gateway, contract))
+    person = found.person_of(key)
+    if person is None:
+        known = ", ".join(f"{one.name} ({one.fingerprint})" for one in found.person)
+        raise ConfigError(found.id, f"knows no key {key}", f"its people: {known}")
+    return person.name
+
+
 def submit(commands: Commands, command: Command, *, now_ns: int) -> Ordered:
     """Take the signatures that ``command`` bears: the giver's lets it go down, others approve.
 

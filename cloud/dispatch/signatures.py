@@ -26,6 +26,11 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def fingerprint_of(private: Path) -> str:
+    """Of the public half of the key in a file. Raises ``ConfigError``."""
+    return fingerprint(bytes(SigningKey(read_private(private)).verify_key))
+
+
 def sign_command(command: Command, private: Path, *, at_ns: int) -> Command:
     """The command with one signature more. Raises ``ConfigError`` for what is no private key."""
     key, signature = _signature(signed_message(command), private)

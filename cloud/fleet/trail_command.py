@@ -61,6 +61,8 @@ def audit(*, gateway: str, data: Path, asset: str | None, limit: int, export: Pa
             click.echo(_line(step))
         for one in trails:
             _say(one)
+        if not steps:
+            click.echo(f"{gateway} has told nothing of commands, contracts or configurations")
     if not is_whole(trails):
         raise SystemExit(1)
 

@@ -44,7 +44,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_command_from_draft_to_approval_with_keys_on_this_machine(at: Path) -> None:
     assert "offered" in run("contract", "offer", "speed.toml").output
-    made = told("command", "draft", GATEWAY, "pump-1-speed", "2500", "--by", "ada", "--why", "wear", "--key", "ada.pem")
+    made = told("command", "draft", GATEWAY, "pump-1-speed", "2500", "--why", "wear", "--key", "ada.pem")
     assert made["standing"]["state"] == "waiting for the gateway"
     assert made["missing"] == "2 more approvals, of bob or carol"
     name = made["id"][:10]
@@ -56,6 +56,14 @@ def test_a_command_from_draft_to_approval_with_keys_on_this_machine(at: Path) ->
     assert "only while `running`" in run("contract", "list").output
     (contract,) = told("contract", "list")
     assert "withdrawn" in run("contract", "withdraw", contract["hash"][:12], "--why", "a new pump").output
+
+
+def test_a_key_that_the_contract_does_not_know_drafts_nothing(at: Path) -> None:
+    run("contract", "offer", "speed.toml")
+    run("key", "make", "stranger.pem")
+    with pytest.raises(BabbittError, match="knows no key"):
+        run("command", "draft", GATEWAY, "pump-1-speed", "2500", "--why", "wear", "--key", "stranger.pem")
+    assert told("command", "list") == []
 
 
 def test_the_same_with_keys_elsewhere(at: Path) -> None:
