@@ -82,15 +82,14 @@ def _commands(
 
 
 def _contracts(offered: list[Offered]) -> tuple[tuple[ContractDocument, ...], tuple[WithdrawnContract, ...]]:
-    """Of each contract the highest version that is offered."""
+    """Of each contract the highest version; none where that is withdrawn: the one before it is gone for good."""
     highest: dict[str, Offered] = {}
-    for one in offered:
-        held = highest.get(one.id)
-        if not one.withdrawn_ns and (held is None or one.version > held.version):
-            highest[one.id] = one
+    for one in sorted(offered, key=lambda one: one.version):
+        highest[one.id] = one
+    held = [one for one in highest.values() if not one.withdrawn_ns]
     gone = sorted((one for one in offered if one.withdrawn_ns), key=lambda one: -one.withdrawn_ns)
     return (
-        tuple(ContractDocument(one.id, one.text, one.signature) for one in highest.values())[:CONTRACTS_MAX],
+        tuple(ContractDocument(one.id, one.text, one.signature) for one in held[:CONTRACTS_MAX]),
         tuple(WithdrawnContract(one.hash, one.withdrawn_by, one.withdrawn_why) for one in gone[:CONTRACTS_MAX]),
     )
 

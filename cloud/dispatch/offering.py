@@ -105,6 +105,9 @@ def offer_configuration(commands: Commands, one: Configuration, *, now_ns: int) 
 
 
 def _check_offer(contract: SetpointContract, text: str, held: list[Offered], where: str) -> None:
+    if any(one.hash == contract.hash for one in held):
+        problem = f"version {contract.version} of {contract.id} was withdrawn, which holds for good"
+        raise ConfigError(where, problem, f"give it `version = {contract.version + 1}` and sign it again")
     last = max((one.version for one in held if one.id == contract.id and one.hash != contract.hash), default=0)
     if contract.version <= last:
         problem = f"version {last} of {contract.id} was offered already"

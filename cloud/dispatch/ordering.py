@@ -131,12 +131,15 @@ def signers(command: Command, contract: str) -> Signers | None:
 
 
 def _contract_by_name(commands: Commands, gateway: str, name: str) -> Offered:
-    held = [offered for offered in commands.documents.contracts(gateway) if not offered.withdrawn_ns]
+    """The highest version of the contract with this id, or the one whose hash begins so; not withdrawn."""
+    held = commands.documents.contracts(gateway)
     found = [offered for offered in held if offered.id == name or (len(name) >= 4 and offered.hash.startswith(name))]
-    if not found:
-        known = ", ".join(sorted({offered.id for offered in held})) or "none; see `babbitt cloud contract offer`"
-        raise ConfigError(gateway, f"no contract {name!r} is offered to it", f"offered: {known}")
-    return max(found, key=lambda offered: offered.version)
+    newest = max(found, key=lambda offered: offered.version, default=None)
+    if newest is None or newest.withdrawn_ns:
+        known = sorted({offered.id for offered in held if not offered.withdrawn_ns})
+        hint = f"offered: {', '.join(known) or 'none; see `babbitt cloud contract offer`'}"
+        raise ConfigError(gateway, f"no contract {name!r} is offered to it", hint)
+    return newest
 
 
 def _offered(commands: Commands, command: Command) -> Offered:

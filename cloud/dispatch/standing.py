@@ -96,12 +96,16 @@ def command_view(held: Ordered, offered: Offered | None, outcomes: Sequence[Outc
     )  # fmt: skip
 
 
-def contract_view(offered: Offered, outcomes: Sequence[Outcome], now_ns: int) -> ContractView:
+def contract_view(offered: Offered, outcomes: Sequence[Outcome], now_ns: int, *, newest: int) -> ContractView:
+    """``newest`` is the highest version of it that was ever offered."""
     contract = parsed(offered)
+    standing = _of_contract(offered, contract, outcomes, now_ns)
+    if newest > offered.version and not offered.withdrawn_ns:
+        standing = Standing("superseded", f"by version {newest}", True)
     return ContractView(
         offered.hash, offered.id, offered.version, offered.gateway, contract.asset, contract.tag, str(contract.mode),
         tuple(contract_words(contract)[1:]), offered.by, offered.why, offered.at_ns, contract.expires_ns,
-        _of_contract(offered, contract, outcomes, now_ns),
+        standing,
     )  # fmt: skip
 
 

@@ -54,7 +54,12 @@ class Views:
 
     def contracts(self, gateway: str | None = None, asset: str | None = None) -> list[ContractView]:
         """The newest first, also those that were withdrawn."""
-        found = (self._contract(offered) for offered in self._commands.documents.contracts(gateway))
+        every = self._commands.documents.contracts(gateway)
+        newest: dict[tuple[str, str], int] = {}
+        for offered in every:
+            key = (offered.gateway, offered.id)
+            newest[key] = max(newest.get(key, 0), offered.version)
+        found = (self._contract(offered, newest[offered.gateway, offered.id]) for offered in every)
         return [view for view in found if asset in (None, view.asset)]
 
     def of_asset(self, gateway: str, asset: str) -> Setpoints:
@@ -84,10 +89,10 @@ class Views:
         outcomes = self._reader.outcomes_of(command.id, command.gateway) if self._reader is not None else []
         return command_view(held, offered[0] if offered else None, outcomes, self._now_ns())
 
-    def _contract(self, offered: Offered) -> ContractView:
+    def _contract(self, offered: Offered, newest: int) -> ContractView:
         reader = self._reader
         outcomes = reader.outcomes_of_contract(offered.hash, offered.gateway) if reader is not None else []
-        return contract_view(offered, outcomes, self._now_ns())
+        return contract_view(offered, outcomes, self._now_ns(), newest=newest)
 
 
 def plain(view: CommandView | ContractView | ConfigurationView) -> dict[str, Any]:

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS contract(
     withdrawn_why TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX IF NOT EXISTS contract_of_gateway ON contract(gateway, at_ns);
-CREATE TRIGGER IF NOT EXISTS contract_stays BEFORE UPDATE OF hash, gateway, id, version, text, by, why, at_ns
+CREATE TRIGGER IF NOT EXISTS contract_stays BEFORE UPDATE OF hash, gateway, id, version, text, signature, by, why, at_ns
     ON contract
 BEGIN SELECT RAISE(ABORT, 'a contract is never altered'); END;
 CREATE TABLE IF NOT EXISTS configuration(
@@ -79,13 +79,9 @@ class Documents:
         return self._contracts("WHERE gateway = coalesce(?, gateway) ORDER BY at_ns DESC", (gateway,))
 
     def offer(self, offered: Offered) -> None:
-        """One that was withdrawn may be offered again."""
+        """A new one: what was withdrawn is so for good."""
         row = tuple(getattr(offered, name) for name in _CONTRACT)
-        marks = ",".join("?" * len(row))
-        self._file.write(
-            f"INSERT INTO contract({', '.join(_CONTRACT)}) VALUES ({marks}) ON CONFLICT(hash) DO UPDATE SET"
-            " signature = excluded.signature, withdrawn_ns = 0, withdrawn_by = '', withdrawn_why = ''", row,
-        )  # fmt: skip
+        self._file.write(f"INSERT INTO contract({', '.join(_CONTRACT)}) VALUES ({','.join('?' * len(row))})", row)
 
     def withdraw(self, contract: str, at_ns: int, by: str, why: str) -> None:
         sql = "UPDATE contract SET withdrawn_ns = ?, withdrawn_by = ?, withdrawn_why = ? WHERE hash = ?"

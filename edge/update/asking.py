@@ -20,7 +20,7 @@ from edge.ports import Clock, Desk, LinkDown
 from edge.update.seats import Seats
 
 QUIET_S = 10.0
-"""After so long without a word of the receiver it is asked."""
+"""After so long without a word of a receiver that was there it is asked. One that was not there is not pressed."""
 AGAIN_S = 2.0
 """A hint that could not be followed is followed again after so long."""
 
@@ -42,7 +42,7 @@ class Asker:
         self._seats, self._clock, self._workers = seats, clock, workers
         self._interval_ns = round(interval_s * 1e9)
         self._asked_ns: int | None = None
-        self._issued = ""
+        self._issued, self._reached = "", False
         self._answers, self._heard_ns = 0, clock.mono_ns()
 
     desired: Desired | None
@@ -52,7 +52,8 @@ class Asker:
         if self.desk is not None and self._is_due(self.desk):
             hint = self.desk.hint().issued
             self._asked_ns = self._clock.mono_ns()
-            if await self._asked(self.desk):
+            self._reached = await self._asked(self.desk)
+            if self._reached:
                 self._issued = hint
             self.turn += 1
 
@@ -65,7 +66,7 @@ class Asker:
         waited_ns = now_ns - self._asked_ns
         if waited_ns >= self._interval_ns:
             return True
-        is_quiet = now_ns - self._heard_ns >= QUIET_S * 1e9 and waited_ns >= QUIET_S * 1e9
+        is_quiet = self._reached and min(now_ns - self._heard_ns, waited_ns) >= QUIET_S * 1e9
         return is_quiet or (hint.issued not in ("", self._issued) and waited_ns >= AGAIN_S * 1e9)
 
     async def _asked(self, desk: Desk) -> bool:

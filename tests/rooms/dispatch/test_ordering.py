@@ -224,6 +224,8 @@ def test_a_contract_is_offered_once_by_rising_versions_and_withdrawn(world: Worl
     withdraw_contract(world.commands, second.hash[:10], by="eva", why="a new pump", now_ns=world.now_ns)
     with pytest.raises(ConfigError, match="its contract is withdrawn"):
         world.submit(command, "ada")
+    with pytest.raises(ConfigError, match="withdrawn, which holds for good"):
+        world.offer(high="2900.0", version="2")
 
 
 def test_a_signature_is_of_the_contract_that_it_comes_with(world: World) -> None:
@@ -239,7 +241,7 @@ def test_a_signature_is_of_the_contract_that_it_comes_with(world: World) -> None
 def test_a_contract_says_in_words_what_it_allows_and_whether_its_gateway_has_it(world: World) -> None:
     def view() -> Any:
         outcomes = world.reader.outcomes_of_contract(world.contract.hash, GATEWAY)
-        return contract_view(world.offered(), outcomes, world.now_ns)
+        return contract_view(world.offered(), outcomes, world.now_ns, newest=1)
 
     assert view().standing.state == "waiting for the gateway"
     assert view().words[0].startswith("pump-1.speed_setpoint_rpm may be set to 2400 to 3000 1/min, by at most 100 a")

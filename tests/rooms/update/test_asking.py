@@ -186,6 +186,10 @@ def test_where_nothing_goes_up_it_is_asked_more_often(gateway: Gateway) -> None:
     for _ in range(4 * 55):
         gateway.step()
     assert 5 <= gateway.cloud.asked <= 7, "each 10 s"
+    gateway.cloud.is_there, gateway.cloud.asked = False, 0
+    for _ in range(4 * 180):
+        gateway.step()
+    assert 3 <= gateway.cloud.asked <= 4, "one that is not there is asked at the interval"
 
 
 def test_with_a_disk_that_takes_nothing_nothing_is_handed_on(gateway: Gateway, tmp_path: Path) -> None:
