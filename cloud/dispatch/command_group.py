@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from cloud.dispatch.views import Views
@@ -29,15 +29,17 @@ _FILE_BYTES_MAX = 64 * 1024
 
 @contextlib.contextmanager
 def opened(data: Path) -> Iterator[tuple[Commands, Views]]:
-    """The files of a store's folder. Raises ``StoreError``."""
+    """The files of a store's folder. Raises ``StoreError``, also where there is none: nothing is asked of nobody."""
     from cloud.dispatch.views import Views
     from cloud.store.commands import Commands
     from cloud.store.reader import Reader
     from cloud.store.schema import database
 
+    if not database(data).exists():
+        raise StoreError(str(data), "holds no store", "name the folder that `babbitt cloud serve` was given")
     with contextlib.ExitStack() as stack:
         commands = stack.enter_context(contextlib.closing(Commands(data)))
-        reader = stack.enter_context(contextlib.closing(Reader(data))) if database(data).exists() else None
+        reader = stack.enter_context(contextlib.closing(Reader(data)))
         yield commands, Views(commands, reader)
 
 

@@ -19,7 +19,7 @@ from cloud.dispatch.standing import (
 from cloud.store.commands import Commands, Ordered
 from cloud.store.documents import Offered
 from cloud.store.reader import Reader
-from edge.contract.commands import Outcome
+from edge.contract.commands import CommandStep, Outcome
 
 STEPS_SHOWN, COMMANDS_SHOWN, COMMANDS_LOOKED_AT = 12, 3, 24
 
@@ -35,11 +35,9 @@ class Setpoints:
 
 
 class Views:
-    """May be asked from any thread. Without a ``reader`` no gateway has told anything."""
+    """May be asked from any thread."""
 
-    def __init__(
-        self, commands: Commands, reader: Reader | None, *, now_ns: Callable[[], int] = time.time_ns
-    ) -> None:  # fmt: skip
+    def __init__(self, commands: Commands, reader: Reader, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._commands, self._reader, self._now_ns = commands, reader, now_ns
 
     def commands(
@@ -64,11 +62,16 @@ class Views:
 
     def of_asset(self, gateway: str, asset: str) -> Setpoints:
         """What a machine's page shows."""
-        row = self._reader.asset(gateway, asset) if self._reader is not None else None
-        steps = self._reader.outcomes(row.id, limit=STEPS_SHOWN) if self._reader is not None and row else []
+        row = self._reader.asset(gateway, asset)
+        steps = self._reader.outcomes(row.id, limit=STEPS_SHOWN) if row is not None else []
         commands = self.commands(gateway, asset, limit=COMMANDS_LOOKED_AT)
         done = [one for one in commands if one.standing.is_final][:COMMANDS_SHOWN]
-        contracts = [one for one in self.contracts(gateway, asset) if not one.standing.is_final]
+        # One that its gateway refused is shown with its reason until a higher version takes its place.
+        contracts = [
+            one
+            for one in self.contracts(gateway, asset)
+            if not one.standing.is_final or one.standing.state == CommandStep.REFUSED
+        ]
         return Setpoints(
             tuple(contracts), tuple(one for one in commands if not one.standing.is_final), tuple(done), tuple(steps)
         )
@@ -78,7 +81,7 @@ class Views:
         found, seen = [], set[str]()
         for held in self._commands.documents.configurations(gateway, limit=limit):
             owner, name = held.configuration.gateway, held.configuration.id
-            outcomes = self._reader.outcomes_of(name, owner) if self._reader is not None else []
+            outcomes = self._reader.outcomes_of(name, owner)
             found.append(configuration_view(held, outcomes, self._now_ns(), is_newest=owner not in seen))
             seen.add(owner)
         return found
@@ -86,12 +89,11 @@ class Views:
     def _command(self, held: Ordered) -> CommandView:
         command = held.command
         offered: list[Offered] = self._commands.documents.contract(command.contract)
-        outcomes = self._reader.outcomes_of(command.id, command.gateway) if self._reader is not None else []
+        outcomes = self._reader.outcomes_of(command.id, command.gateway)
         return command_view(held, offered[0] if offered else None, outcomes, self._now_ns())
 
     def _contract(self, offered: Offered, newest: int) -> ContractView:
-        reader = self._reader
-        outcomes = reader.outcomes_of_contract(offered.hash, offered.gateway) if reader is not None else []
+        outcomes = self._reader.outcomes_of_contract(offered.hash, offered.gateway)
         return contract_view(offered, outcomes, self._now_ns(), newest=newest)
 
 

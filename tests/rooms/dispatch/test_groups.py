@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloud.cli import cloud
+from cloud.store.writer import Writer
 from edge.contract.command_file import pack_command, parse_command
 from edge.contract.signature import private_pem
-from edge.errors import BabbittError
+from edge.errors import BabbittError, StoreError
 from tests.rooms.cloud.sending import GATEWAY
 from tests.rooms.contract.contracts import KEYS, signed_by
 from tests.rooms.dispatch.test_ordering import write_contract
@@ -38,6 +39,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         key = tmp_path / f"{name}.pem"
         key.write_bytes(private_pem(bytes(KEYS[name])))
         key.chmod(0o600)
+    Writer(tmp_path / "var/cloud").close()
     write_contract(tmp_path, valid_from="2026-01-01T00:00:00Z", expires="2030-01-01T00:00:00Z")
     return tmp_path
 
@@ -56,6 +58,12 @@ def test_a_command_from_draft_to_approval_with_keys_on_this_machine(at: Path) ->
     assert "only while `running`" in run("contract", "list").output
     (contract,) = told("contract", "list")
     assert "withdrawn" in run("contract", "withdraw", contract["hash"][:12], "--why", "a new pump").output
+
+
+def test_a_folder_without_a_store_is_named_and_none_is_made(at: Path) -> None:
+    with pytest.raises(StoreError, match="holds no store"):
+        run("contract", "offer", "speed.toml", "--data", "elsewhere")
+    assert not (at / "elsewhere").exists()
 
 
 def test_a_key_that_the_contract_does_not_know_drafts_nothing(at: Path) -> None:
