@@ -127,7 +127,7 @@ def token(gateway: str, tokens: Path, out: Path | None) -> None:
 @click.option("--people", required=True, type=_PATH, help="File that the hash is appended to (made with mode 0600).")
 @click.option("--out", type=_PATH, help="New file for the token (mode 0600) instead of printing it.")
 def person(name: str, people: Path, out: Path | None) -> None:
-    """Make a token for the person NAME, who may then tell of failures, replacements and inspections.
+    """Make a token for the person NAME, who may then tell of failures, acknowledge alarms, and hand in commands.
 
     \b
     Example:

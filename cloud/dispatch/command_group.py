@@ -56,6 +56,9 @@ def command() -> None:
     With keys elsewhere, which is how it should be: `draft --out FILE`, have FILE signed there by `babbitt gateway
     command approve FILE`, and bring it back with `submit`; approvers do the same with `show --out FILE`.
 
+    The same over HTTP, with a person's token beside the signatures: POST /api/v1/commands/draft with `gateway`,
+    `contract`, `value` and `why`, then POST /api/v1/commands with what came back, signed; GET /api/v1/commands/ID.
+
     Nothing is done until its gateway has told so: until then a command waits for it, however long ago it was sent.
     """
 

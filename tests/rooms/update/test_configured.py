@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from edge.clock import SystemClock
 from edge.config.site import Site, load_site
 from edge.contract.commands import Outcome
@@ -17,7 +19,8 @@ from edge.contract.downlink import Configuration
 from edge.contract.types import Batch, Quality
 from edge.errors import ConfigError
 from edge.trust import configuration_trust_of
-from edge.update import Configured, Trials, config_folder
+from edge.update import Configured, Trials, Versions, config_folder
+from edge.update.configured import Taken
 from tests import signed
 
 SITE = """
@@ -221,5 +224,34 @@ def test_a_disk_that_takes_nothing_is_waited_for(tmp_path: Path) -> None:
             with contextlib.suppress(FileNotFoundError):
                 text.rmdir()
             await until(room, gateway.wanted(), lambda: "kept" in gateway.steps())
+
+    story(tell)
+
+
+def test_a_cut_between_any_two_steps_begins_it_again_or_tells_its_end_again_and_never_neither(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        wanted = gateway.wanted()
+        state = config_folder(load_site(tmp_path / "site.toml")) / "offered.json"
+        state.parent.mkdir(parents=True)
+        # Noted, and cut before it was on trial.
+        state.write_bytes(msgspec.json.encode(Taken(1, wanted.id, "ab" * 32, begun=True)))
+        async with gateway.running() as room:
+            await until(room, wanted, lambda: "kept" in gateway.steps())
+        assert gateway.steps() == ["accepted", "kept"]
+        # Told, and cut before that was noted.
+        done = msgspec.json.decode(state.read_bytes(), type=Taken)
+        version = Versions(state.parent, tmp_path / "site.toml").index().versions[-1]
+        state.write_bytes(msgspec.json.encode(Taken(1, done.id, version.hash, begun=True)))
+        async with gateway.running() as room:
+            for _ in range(5):
+                await room.step(wanted)
+        assert gateway.steps() == ["accepted", "kept", "kept"]
+        # Noted, cut, and no longer wanted.
+        state.write_bytes(msgspec.json.encode(Taken(2, "cd" * 32, "ef" * 32, begun=True)))
+        async with gateway.running() as room:
+            await room.step(None)
+        assert gateway.told[-1].words == "the gateway ended before it was begun"
 
     story(tell)
