@@ -25,7 +25,7 @@ def contract() -> None:
 
     \b
     Example:
-      babbitt gateway contract sign pump-1-speed.toml --key engineer.pem
+      babbitt gateway contract sign pump-1-speed.toml --key engineer.pem --site site.toml
       babbitt cloud contract offer pump-1-speed.toml --why "three weeks of trial"
       babbitt cloud contract list
     """
