@@ -189,6 +189,8 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     for alarm in answer["alarms"]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
+    if detail := answer.get("downlink", {}).get("detail"):
+        lines.append(f"what the cloud wants is not known: {detail}")
     if (audit := answer.get("audit")) and audit["number"]:
         lines.append(f"audit of commands: sealed as no. {audit['number']:,}, {audit['seal'][:16]}")
     if answer.get("held_alarms"):

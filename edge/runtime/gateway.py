@@ -546,6 +546,7 @@ class Gateway:
             "bundles": self._bundles.status(),
             "commands": self._commanding.status(),
             "audit": self._commanding.audited(),
+            "downlink": {"detail": self._asker.detail if self._link is not None else ""},
         }  # fmt: skip
 
     def counts(self) -> dict[str, Any]:

@@ -159,3 +159,28 @@ def test_all_that_a_gateway_may_be_sent_at_once_fits() -> None:
 def test_a_configuration_is_another_one_where_any_of_it_is_other(other: dict[str, Any]) -> None:
     assert replace(CONFIGURATION, **other).id != CONFIGURATION.id
     assert replace(CONFIGURATION, key="cd" * 8, signature="B" * 86 + "==").id == CONFIGURATION.id
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5,
+)  # fmt: skip
+
+
+def paths(told: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+    return [path, *(deeper for key, value in inner for deeper in paths(value, (*path, key)))]
+
+
+@given(st.data())
+def test_whatever_stands_in_place_of_any_part_it_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    told = json.loads(pack_desired(DESIRED))
+    path = data.draw(st.sampled_from(paths(told)[1:]))
+    at(told, *path[:-1])[path[-1]] = data.draw(JSONS)
+    try:
+        found = parse_desired(json.dumps(told).encode())
+    except ValueError:
+        return
+    again = parse_desired(pack_desired(found))
+    assert again == found
+    assert [one.id for one in again.commands] == [one.id for one in found.commands]
