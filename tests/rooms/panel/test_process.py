@@ -95,7 +95,7 @@ def test_a_gateway_starts_its_panel_and_ends_it(floor: Floor) -> None:
     floor.hall.set(1, HOT)
     floor.shows(green="off", red="fast")
     assert gateway.end() == 0
-    assert "GATEWAY STOPPED" in floor.lamps.now["lines"][0]
+    assert "STOPPED" in floor.lamps.now["lines"][0]
     assert (floor.lamps.now["green"], is_running(pid)) == ("off", False)
     assert not (floor.folder / "gateway/panel.sock").exists()
 
@@ -105,7 +105,7 @@ def test_a_gateway_that_is_killed_leaves_no_green_and_the_next_takes_up_again(fl
     floor.shows(green="on")
     pid = floor.panel_pid()
     gateway.process.kill()
-    floor.says("GATEWAY IS SILENT")
+    floor.says("SILENT")
     assert floor.lamps.now["green"] == "off"
     gateway.process.wait()
     floor.gateway()
@@ -117,7 +117,7 @@ def test_a_gateway_that_stands_still_leaves_no_green(floor: Floor) -> None:
     gateway = floor.gateway()
     floor.shows(green="on")
     gateway.process.send_signal(signal.SIGSTOP)
-    floor.says("GATEWAY IS SILENT")
+    floor.says("SILENT")
     assert floor.lamps.now["green"] == "off"
     gateway.process.send_signal(signal.SIGCONT)
     floor.shows(green="on")
@@ -142,13 +142,13 @@ def test_a_panel_that_dies_or_hangs_is_started_again_and_holds_nobody_up(floor: 
 
 def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> None:
     panel = floor.panel()
-    floor.says("GATEWAY IS SILENT")
+    floor.says("SILENT")
     for _ in range(2):
         gateway = floor.gateway("--panel-apart")
         floor.shows(green="on")
         assert floor.panel_pid() == panel.process.pid
         gateway.end()
-        floor.says("GATEWAY STOPPED")
+        floor.says("STOPPED")
     floor.gateway("--panel-apart")
     floor.shows(green="on")
     assert panel.end() == 0
@@ -159,7 +159,7 @@ def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> 
 
 def test_a_second_panel_is_refused_and_one_of_another_configuration_ends(floor: Floor) -> None:
     panel = floor.panel()
-    floor.says("GATEWAY IS SILENT")
+    floor.says("SILENT")
     second = subprocess.run(
         [sys.executable, "-m", "edge.panel", str(floor.site)], capture_output=True, text=True, timeout=30, check=False
     )
