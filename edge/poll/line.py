@@ -113,6 +113,7 @@ class LineOwner:
         What is under way then was offered, so it is delivered: with its answer, where that comes soon, for the unit
         has perhaps served it already.
         """
+        self._is_stopping = False  # It may have run before: where another line broke, all of them start again.
         polling = asyncio.create_task(self._poll_forever(), name=f"babbitt.poll[{self.line.name}]")
         try:
             await asyncio.shield(polling)

@@ -133,6 +133,15 @@ def test_what_is_under_way_at_the_end_is_delivered_though_its_answer_never_comes
     assert not any(bus.is_open for bus in world.buses.values())
 
 
+def test_a_line_that_was_ended_amid_a_poll_polls_again_when_all_start_again() -> None:
+    """As after a programmer's error on another line, which ends them all."""
+    world = World(site_of([tcp("l")], [asset(1, "l")]), takes_s=0.5)
+    world.play(3.2)
+    polls = world.diary.count("a1")
+    world.play(3.2)
+    assert world.diary.count("a1", Quality.GOOD) >= polls + 2
+
+
 def test_an_answer_that_is_on_its_way_at_the_end_is_waited_for() -> None:
     world = World(site_of([tcp("l")], [asset(1, "l")]), takes_s=0.5)
 
