@@ -23,7 +23,10 @@ def record(module: str, folder: Path, log: Path, *arguments: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", module, str(folder), str(folder / TOLD), *arguments],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "LD_PRELOAD": str(_recorder()), "RECORDED_FOLDER": str(folder), "RECORDED_LOG": str(log)},
+        env={
+            **os.environ, "LD_PRELOAD": str(preload("recorder_shim.c")), "RECORDED_FOLDER": str(folder),
+            "RECORDED_LOG": str(log),
+        },
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -49,15 +52,15 @@ def cuts(
         shutil.rmtree(left)
 
 
-def _recorder() -> Path:
-    """The preload library, built once for its source."""
-    source = HERE / "recorder_shim.c"
-    name = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"recorder-shim-{os.getuid()}-{name}.so"
+def preload(source: str) -> Path:
+    """A library of this folder to preload, built once for its source."""
+    path = HERE / source
+    name = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    built = Path(tempfile.gettempdir()) / f"{path.stem}-{os.getuid()}-{name}.so"
     if not built.exists():
         new = built.with_suffix(f".{os.getpid()}")
         subprocess.run(
-            ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", new, source, "-ldl", "-pthread"], check=True
+            ["gcc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", new, path, "-ldl", "-pthread"], check=True
         )
         new.rename(built)
     return built

@@ -1,10 +1,11 @@
 """Faults for as long as you like: `make soak SECONDS=1800`, or `python -m tests.faults.soak --help`.
 
-Three things go on side by side, each in a process of its own, from one printed seed:
+Four things go on side by side, each in a process of its own, from one printed seed:
 
 - gateway and receiver, as real processes over a failing link, are killed at random instants (``end_to_end.py``);
 - the stores alone meet power cuts, flipped bits, full disks and clocks that jump (``STORE_ROUNDS``);
-- one gateway and one receiver live through all of it unkilled, over the same kind of link, and their memory is watched.
+- one gateway and one receiver live through all of it unkilled, over the same kind of link, and their memory is watched;
+- a gateway is broken in every way while its lamps are watched (``lamps.py``).
 
 Every reading is numbered and accounted for. Exit code 1 where one was lost undeclared, doubled, altered or reordered.
 """
@@ -31,12 +32,13 @@ from typing import Any
 
 import numpy as np
 
-from tests.faults import end_to_end
+from tests.faults import end_to_end, lamps
 from tests.faults.numbered import Counts
 
 STORE_ROUNDS = ("power_cut", "bit_flips", "receiver_cut", "full_disk", "clock_jumps")
 """Modules of this folder with a ``round(seed) -> Counts``, taken in turn."""
 OFTEN = end_to_end.Manner(kills=50, kill_s=0.5)
+LAMP_FAULTS = 6
 REPORT_EVERY_S = 30.0
 SAMPLE_EVERY_S = 2.0
 WARM_UP_SHARE = 0.25
@@ -58,6 +60,12 @@ def store(reports: Reports, seed: int, over: Event) -> None:
     for turn, number in enumerate(_rounds(seed, over)):
         module = modules[turn % len(modules)]
         reports.put((module.__name__.rpartition(".")[2], number, asdict(module.round(number))))
+
+
+def watched(reports: Reports, seed: int, over: Event) -> None:
+    """Lamps, a few faults at a time, until it is over."""
+    for number in _rounds(seed, over):
+        reports.put(("lamps", number, asdict(lamps.round(number, LAMP_FAULTS))))
 
 
 def steady(reports: Reports, seed: int, over: Event) -> None:
@@ -120,11 +128,11 @@ def soak(seconds: float, seed: int, *, as_json: bool) -> int:
     chance = random.Random(seed)
     workers = [
         context.Process(target=_in_group, args=(work, reports, chance.randrange(2**32), over), name=work.__name__)
-        for work in (kills, store, steady)
+        for work in (kills, store, steady, watched)
     ]
     for worker in workers:
         worker.start()
-    total, rounds, weighed = Counts(), 0, dict[str, float]()
+    total, rounds, weighed, lit = Counts(), 0, dict[str, float](), lamps.Found()
     began = said = time.monotonic()
     try:
         while any(worker.is_alive() for worker in workers) or not reports.empty():
@@ -145,6 +153,12 @@ def soak(seconds: float, seed: int, *, as_json: bool) -> int:
             if who == "memory":
                 weighed = found
                 continue
+            if who == "lamps":
+                of_lamps = lamps.Found(**found)
+                lit += of_lamps
+                if of_lamps.caught:
+                    print(f"CAUGHT in lamps, round seed {number}: {of_lamps}", flush=True)
+                continue
             counts = Counts(**found)
             rounds, total = rounds + 1, total + counts
             if counts.caught:
@@ -159,10 +173,16 @@ def soak(seconds: float, seed: int, *, as_json: bool) -> int:
     leaks = [name for name, slope in weighed.items() if "slope" in name and slope > MEMORY_SLOPE_MB_H_MAX]
     for name, figure in weighed.items():
         print(f"{name} {figure:.1f}", flush=True)
+    print(f"lamps: {lit}", flush=True)
     if as_json:
-        print(json.dumps({**asdict(total), **weighed, "seed": seed, "rounds": rounds, "failed": failed}), flush=True)
+        print(
+            json.dumps(
+                {**asdict(total), **weighed, "lamps": asdict(lit), "seed": seed, "rounds": rounds, "failed": failed}
+            ),
+            flush=True,
+        )
     print(total, flush=True)
-    return 1 if total.caught or failed or leaks else 0
+    return 1 if total.caught or lit.caught or failed or leaks else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ import tomli_w
 
 TAGS = 10
 LIMIT = 100.0
-CALM, HOT = 20, 150
+CALM, HOT = None, 105
+"""A machine that is calm gives anything below the limit, so that one beyond it is unusual to nobody but its rule."""
 _HEAD = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
 
@@ -28,7 +29,7 @@ class Hall:
     def __init__(self, port: int = 0) -> None:
         self.silent: set[int] = set()
         self.reads = 0
-        self._values: dict[int, int] = {}
+        self._values: dict[int, int | None] = {}
         self._served: dict[int, int] = {}
         self._lock = threading.Lock()
         hall = self
@@ -51,7 +52,7 @@ class Hall:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def set(self, unit: int, value: int) -> None:
+    def set(self, unit: int, value: int | None) -> None:
         """Answer ``value`` for the first signal of ``unit`` from now on."""
         with self._lock:
             self._values[unit] = value
@@ -65,8 +66,11 @@ class Hall:
     def answer(self, unit: int, address: int, count: int) -> bytes:
         with self._lock:
             self.reads += 1
-            first = self._values.get(unit, CALM)
-            values = [first, *((self.reads + place) % 90 for place in range(1, TAGS))]
+            first = self._values.get(unit)
+            values = [
+                20 + self.reads * 37 % 80 if first is None else first,
+                *((self.reads + place) % 90 for place in range(1, TAGS)),
+            ]
             if address == 0:
                 self._served.setdefault(unit, time.monotonic_ns())
         return struct.pack(f">{count}H", *values[address : address + count])
@@ -104,6 +108,7 @@ def describe(
         "gateway": {
             "id": "gw-1", "data_dir": "gateway", "commit_interval_ms": 200, "inference": False, **(gateway or {}),
         },
+        "alarms": {"chatter_raises": 0, "flood_above": 1000},  # Machines are driven out of their limits all the time.
         "panel": panel or {"kind": "png", "png_path": "panel.png"},
         "line": [
             {"kind": "modbus-tcp", "name": f"line-{line}", "host": "127.0.0.1", "port": port, "timeout_ms": 500}

@@ -13,7 +13,7 @@ from edge.runtime.proof import LATE_NS, Proof
 from tests.laws.journals import BentClock
 from tests.world.hall import Hall, describe
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
