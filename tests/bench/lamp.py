@@ -30,7 +30,7 @@ from typing import Any
 from cloud.demo.processes import Child, free_port
 from edge.errors import BabbittError
 from edge.local_socket import ask
-from tests.world.hall import HOT, TAGS, Hall, describe, machine
+from tests.world.hall import CALM, HOT, TAGS, Hall, describe, machine
 from tests.world.lamps import Lamps, until
 
 GOAL_MS = 50.0
@@ -174,7 +174,7 @@ def _once(bench: Bench, rival: Rival | None, chance: random.Random) -> tuple[flo
     rival_ns = until(lambda: rival.lit_ns.get(asset), what=bench.words) if rival is not None else None
     ended_ns = bench.stamped(asset, since_ns)
     assert ended_ns is not None
-    bench.halls[line].set(unit, None)
+    bench.halls[line].set(unit, CALM)
     ask(bench.socket, "acknowledge", asset=asset, rule="hot", by="bench")
     return (lit_ns - ended_ns) / 1e6, (rival_ns - ended_ns) / 1e6 if rival_ns is not None else None
 

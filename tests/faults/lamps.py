@@ -289,14 +289,17 @@ def _silence(floor: Floor, chance: random.Random) -> Found:
 
 
 def _lit(floor: Floor, since_ns: int, within_s: float) -> int | None:
-    """When the red lamp was lit for what happened at ``since_ns``; None where it was not in time."""
+    """When the red lamp was lit for what happened at ``since_ns``; None where it was not in time.
+
+    A gateway that was killed before it could tell that an acknowledged alarm had ended holds that one for still there:
+    its lamp is lit, and does not blink.
+    """
     deadline_ns = since_ns + _ns(within_s)
     while True:
-        seen = floor.lamps.look()
         late = time.monotonic_ns() > deadline_ns + _ns(0.5)
-        lit = next((view["mono_ns"] for view in seen if view["mono_ns"] > since_ns and view["red"] == "fast"), None)
+        lit = next((view["mono_ns"] for view in floor.lamps.since(since_ns) if view["red"] in ("fast", "on")), None)
         if lit is not None:
-            return lit if lit <= deadline_ns else None
+            return max(lit, since_ns) if lit <= deadline_ns else None
         if late:
             return None
         time.sleep(0.01)

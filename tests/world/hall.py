@@ -17,8 +17,8 @@ import tomli_w
 
 TAGS = 10
 LIMIT = 100.0
-CALM, HOT = None, 105
-"""A machine that is calm gives anything below the limit, so that one beyond it is unusual to nobody but its rule."""
+CALM, HOT = False, True
+"""A calm machine gives anything below the limit, a hot one anything a little above it: no sensor that stands still."""
 _HEAD = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
 
@@ -29,7 +29,7 @@ class Hall:
     def __init__(self, port: int = 0) -> None:
         self.silent: set[int] = set()
         self.reads = 0
-        self._values: dict[int, int | None] = {}
+        self._hot: dict[int, bool] = {}
         self._served: dict[int, int] = {}
         self._lock = threading.Lock()
         hall = self
@@ -52,10 +52,10 @@ class Hall:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
-    def set(self, unit: int, value: int | None) -> None:
-        """Answer ``value`` for the first signal of ``unit`` from now on."""
+    def set(self, unit: int, hot: bool) -> None:
+        """``unit`` is beyond its limit, or within it, from now on."""
         with self._lock:
-            self._values[unit] = value
+            self._hot[unit] = hot
             self._served.pop(unit, None)
 
     def served(self, unit: int) -> int | None:
@@ -66,11 +66,8 @@ class Hall:
     def answer(self, unit: int, address: int, count: int) -> bytes:
         with self._lock:
             self.reads += 1
-            first = self._values.get(unit)
-            values = [
-                20 + self.reads * 37 % 80 if first is None else first,
-                *((self.reads + place) % 90 for place in range(1, TAGS)),
-            ]
+            low, width = (101, 9) if self._hot.get(unit) else (20, 80)
+            values = [low + self.reads * 37 % width, *((self.reads + place) % 90 for place in range(1, TAGS))]
             if address == 0:
                 self._served.setdefault(unit, time.monotonic_ns())
         return struct.pack(f">{count}H", *values[address : address + count])
