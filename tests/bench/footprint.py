@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,8 @@ GOALS = {
     "rss_mb_with_uplink": 80.0,
     "start_s": 1.5,
     "rss_mb_page": 40.0,
+    "rss_mb_panel": 30.0,
+    "rss_mb_panel_pi": 50.0,
 }
 
 
@@ -90,6 +93,25 @@ def _weigh(folder: Path, *, inference: bool, uplink: bool, seconds: float) -> tu
         plant.end()
 
 
+def panel(kind: str, seconds: float) -> float:
+    """Megabytes of the panel's own process, apart from any gateway, with ``kind``'s libraries (pins without a chip)."""
+    with tempfile.TemporaryDirectory(prefix="babbitt-footprint-") as name:
+        path = Path(name) / "site.toml"
+        write_site(ROOT / "firmware_profiles/sites/demo.toml", path, lambda tables: tables["panel"].update(kind=kind))
+        command = [sys.executable, "-P", "-m", "edge.panel", str(path)]
+        environment = {**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            until((Path(name) / "gateway/panel.sock").exists)
+            time.sleep(seconds / 4)
+            return int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
 def bare() -> tuple[float, float]:
     """A Python that has only asyncio running: resident megabytes and seconds to there."""
     code = "import asyncio, sys; asyncio.run(asyncio.sleep(0)); print(open('/proc/self/statm').read().split()[1])"
@@ -109,10 +131,9 @@ def main() -> None:
         modbus_mb, _, _ = weigh(inference=False, uplink=False, seconds=options.seconds)
         inference_mb, start_s, _ = weigh(inference=True, uplink=False, seconds=options.seconds)
         whole_mb, _, page_mb = weigh(inference=True, uplink=True, seconds=options.seconds)
-        bare_mb, bare_s = bare()
-        for name, value in zip(
-            measured, (modbus_mb, inference_mb, whole_mb, start_s, page_mb, bare_mb, bare_s), strict=True
-        ):
+        panel_mb, pins_mb = panel("terminal", options.seconds), panel("pi", options.seconds)
+        figures = (modbus_mb, inference_mb, whole_mb, start_s, page_mb, panel_mb, pins_mb, *bare())
+        for name, value in zip(measured, figures, strict=True):
             measured[name].append(value)
     median = {name: statistics.median(values) for name, values in measured.items()}
     for name, goal in GOALS.items():
