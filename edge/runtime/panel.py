@@ -11,6 +11,8 @@ import contextlib
 import logging
 import os
 import signal
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +36,9 @@ PAUSE_S_MAX = 30.0
 CALM_S = 5.0
 """One that was there for longer is looked for at once when it is lost."""
 RECEIVED_BYTES = 65_536
+
+_PEER = struct.Struct("3i")
+"""Linux' ``struct ucred``."""
 
 log = logging.getLogger("babbitt.gateway")
 
@@ -59,17 +64,13 @@ class PanelProcess:
         self._later: asyncio.TimerHandle | None = None
         self._unshown = 0
         self._ails: tuple[str, ...] = ()
-        self._detail = "not found yet"
+        self._detail: str | None = None
 
     def changed(self) -> None:
-        """Tell what stands now, at once; for an alarm that changed."""
-        if self._later is not None or self._writer is None:
-            return
-        wait_ns = self._told_ns + APART_NS - self._clock.mono_ns()
-        if wait_ns > 0:
-            self._later = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._tell)
-        else:
-            self._tell()
+        """Tell what stands, at once, but never within the call: whoever had an alarm change goes on whatever breaks."""
+        if self._later is None and self._writer is not None:
+            wait_ns = self._told_ns + APART_NS - self._clock.mono_ns()
+            self._later = asyncio.get_running_loop().call_later(max(wait_ns, 0) / 1e9, self._tell)
 
     async def open(self) -> None:
         """Have one started before the first poll, where none answers.
@@ -89,8 +90,7 @@ class PanelProcess:
             try:
                 reader, writer = await self._found()
                 try:
-                    async with asyncio.timeout(ANSWER_S):
-                        frames = await self._greeted(reader, writer)
+                    frames = await self._greeted(reader, writer)
                     self._say("")
                     await self._serve(reader, writer, frames)
                 finally:
@@ -109,7 +109,8 @@ class PanelProcess:
     def status(self) -> dict[str, Any]:
         """For a person who asks the gateway."""
         pid = self._here.pid if self._here is not None and self._writer is not None else None
-        return {"pid": pid, "starts": self._child.starts, "detail": self._detail, "trouble": list(self._ails)}
+        detail = "not found yet" if self._detail is None else self._detail
+        return {"pid": pid, "starts": self._child.starts, "detail": detail, "trouble": list(self._ails)}
 
     # A connection.
 
@@ -123,16 +124,21 @@ class PanelProcess:
         return await asyncio.open_unix_connection(self._path)
 
     async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Frames:
-        hello = Hello(self._site.file.gateway.id, self._site.file.panel)
-        writer.write(frame(hello))
+        writer.write(frame(Hello(self._site.file.gateway.id, self._site.file.panel)))
         frames = Frames()
-        while data := await reader.read(RECEIVED_BYTES):
-            for found in frames.feed(data):
-                here = to_gateway(found)
-                if not isinstance(here, Here) or here.version != VERSION:
-                    raise ValueError("the panel is of another version and ends")
-                self._here = here
-                return frames
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                while data := await reader.read(RECEIVED_BYTES):
+                    for found in frames.feed(data):
+                        here = to_gateway(found)
+                        if not isinstance(here, Here) or here.version != VERSION:
+                            raise ValueError("the panel is of another version and ends")
+                        self._here = here
+                        return frames
+        except TimeoutError:
+            if not self._apart:
+                _kill(_listener_of(writer))  # Stopped, or hung: as long as it is there no other can be.
+            raise
         raise ConnectionResetError("it ended instead of answering")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: Frames) -> None:
@@ -141,35 +147,45 @@ class PanelProcess:
         Cancelled, it says goodbye.
         """
         self._writer, self._unshown = writer, 0
-        beating = asyncio.create_task(self._beat(), name="babbitt.panel.beat")
+        both = [asyncio.create_task(run, name=f"babbitt.panel[{name}]") for name, run in
+                (("beat", self._beat()), ("hear", self._listen(reader, frames)))]  # fmt: skip
         try:
-            while data := await reader.read(RECEIVED_BYTES):
-                for found in frames.feed(data):
-                    self._hear(found)
-            raise ConnectionResetError("it ended")
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._write(Goodbye())
             raise
         finally:
-            beating.cancel()
-            await asyncio.wait({beating})
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
+        for task in done:
+            task.result()
 
     async def _beat(self) -> None:
-        while self._writer is not None:
+        """Raises ``TimeoutError`` where nothing is shown any more."""
+        while self._unshown <= UNSHOWN_MAX:
             self._tell()
             self._unshown += 1
-            if self._unshown > UNSHOWN_MAX:
-                self._end_what_hangs()
-                self._writer.transport.abort()
-                return
             await self._clock.sleep(BEAT_S)
+        if self._here is not None and self._here.of_gateway:
+            _kill(self._here.pid)
+        raise TimeoutError(f"it has shown nothing for {UNSHOWN_MAX * BEAT_S:g} s")
+
+    async def _listen(self, reader: asyncio.StreamReader, frames: Frames) -> None:
+        while data := await reader.read(RECEIVED_BYTES):
+            for found in frames.feed(data):
+                self._hear(found)
+        raise ConnectionResetError("it ended")
 
     def _hear(self, found: bytes) -> None:
         match to_gateway(found):
             case Shown() as shown:
                 self._unshown, self._ails = 0, shown.trouble
             case Acknowledged() as seen:
-                self._acknowledge(seen.asset, seen.rule)
+                try:
+                    self._acknowledge(seen.asset, seen.rule)
+                except BabbittError as error:  # It has changed since it was shown.
+                    log.warning("what the panel acknowledges: %s", error)
             case Here():
                 raise ValueError("it greets twice")
 
@@ -190,16 +206,22 @@ class PanelProcess:
             self._later = None
         writer.close()
 
-    def _end_what_hangs(self) -> None:
-        self._say(f"the panel has shown nothing for {UNSHOWN_MAX * BEAT_S:g} s")
-        if self._here is not None and self._here.of_gateway:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._here.pid, signal.SIGKILL)
-
     def _say(self, words: str) -> None:
         """Log trouble once, and its end once."""
         if words and not self._detail:
-            log.warning("panel: %s; polls, alarms and the journal go on", words)
-        elif self._detail and not words:
-            log.info("panel: process %d shows", self._here.pid if self._here else 0)
+            log.warning("%s; polls, alarms and the journal go on", words)
+        elif not words and self._detail != "":
+            log.info("panel: process %d shows", self._here.pid if self._here is not None else 0)
         self._detail = words
+
+
+def _listener_of(writer: asyncio.StreamWriter) -> int:
+    """The process at the other end."""
+    end = writer.get_extra_info("socket")
+    pid, _, _ = _PEER.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return int(pid)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)

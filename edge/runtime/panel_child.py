@@ -22,6 +22,7 @@ class PanelChild:
     def __init__(self, config: Path) -> None:
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
+        self._killed: list[subprocess.Popen[bytes]] = []
         self.starts = 0
 
     async def start(self) -> None:
@@ -30,7 +31,7 @@ class PanelChild:
         Raises ``BabbittError`` where it says that a person must act, and ``OSError`` where it ends without a word or
         takes too long.
         """
-        self.end()
+        self._discard()
         told, tells = os.pipe()
         try:
             process = self._process = self._spawn(tells)
@@ -41,7 +42,9 @@ class PanelChild:
             answer = await _read_whole(told)
         if answer == b"ready":
             return
-        process.wait(END_S)
+        async with asyncio.timeout(END_S):
+            while process.poll() is None:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
         try:
             where, problem, hint, code = json.loads(answer)
         except ValueError:
@@ -60,6 +63,14 @@ class PanelChild:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process = None
+
+    def _discard(self) -> None:
+        """One that was started and is not found is no panel any more. Nobody waits for its end."""
+        self._killed = [process for process in self._killed if process.poll() is None]
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._killed.append(self._process)
         self._process = None
 
     def _spawn(self, tells: int) -> subprocess.Popen[bytes]:

@@ -140,6 +140,18 @@ def test_a_panel_that_dies_or_hangs_is_started_again_and_holds_nobody_up(floor: 
     floor.shows(green="on", red="off")
 
 
+def test_a_gateway_that_finds_a_panel_that_hangs_starts_another(floor: Floor) -> None:
+    gateway = floor.gateway()
+    floor.shows(green="on")
+    pid = floor.panel_pid()
+    os.kill(pid, signal.SIGSTOP)
+    gateway.process.kill()
+    gateway.process.wait()
+    floor.gateway()
+    until(lambda: floor.lamps.now["pid"] != pid and floor.lamps.now["green"] == "on", what=floor.logs)
+    assert not is_running(pid)
+
+
 def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> None:
     panel = floor.panel()
     floor.says("SILENT")
