@@ -26,6 +26,8 @@ SITE = click.option("--site", "config", type=PATH, help="The site file, in whose
 YES = click.option("--yes", is_flag=True, help="Do not ask before signing.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 EXPIRES_H = 1.0
+WAIT_S = 10.0
+LOOK_S = 0.2
 
 
 @click.group()
@@ -137,22 +139,33 @@ def show(file: Path, contract: Path | None, config: Path | None, as_json: bool) 
 @command.command()
 @click.argument("config", type=PATH)
 @click.argument("file", type=PATH)
+@click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=WAIT_S, show_default=True, metavar="SECONDS",
+              help="How long at most to follow it, until it waits for somebody or has come to an end.")  # fmt: skip
 @JSON
-def send(config: Path, file: Path, as_json: bool) -> None:
+def send(config: Path, file: Path, wait_s: float, as_json: bool) -> None:
     """Hand the command in FILE to the running gateway of CONFIG: what it does with it is its own to decide.
 
-    Sent again with more signatures, it is the same command. `babbitt gateway command show` says what is missing.
+    Sent again, with more signatures or without, it is the same command, and is told what became of it. Exit code 1
+    where it was refused, has expired, or did not stay written.
 
     \b
     Example:
       babbitt gateway command send site.toml slower.json
     """
     from edge.cli.setpoints import read_command
+    from edge.contract.commands import CommandStep
 
-    made = read_command(file)
+    signed = asdict(read_command(file))
     site = load_site(config)
-    answer = ask(site.resolve(site.file.gateway.data_dir) / "gateway.sock", "command", signed=asdict(made))
-    click.echo(json.dumps(answer) if as_json else f"{answer.get('step', '')}: {answer.get('words', '')}".strip(": "))
+    path = site.resolve(site.file.gateway.data_dir) / "gateway.sock"
+    until = time.monotonic() + wait_s
+    answer = ask(path, "command", signed=signed)
+    while answer["step"] in ("", CommandStep.WRITING) and time.monotonic() < until:
+        time.sleep(LOOK_S)
+        answer = ask(path, "command", signed=signed)
+    click.echo(json.dumps(answer) if as_json else f"{answer['step']}: {answer['words']}".strip(": "))
+    failed = (CommandStep.REFUSED, CommandStep.EXPIRED, CommandStep.FAILED, CommandStep.ROLLED_BACK)
+    raise SystemExit(1 if answer["step"] in failed else 0)
 
 
 def _signed(
