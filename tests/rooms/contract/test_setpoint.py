@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.contract.expression import TEXT_MAX
 from edge.contract.setpoint import BYTES_MAX, Mode, SetpointContract, parse_contract, read_contract
 from edge.contract.terms import TagRef
 from edge.errors import ConfigError
@@ -116,6 +118,41 @@ def test_what_is_just_allowed_is(changed: dict[str, str]) -> None:
 )  # fmt: skip
 def test_what_is_just_not_allowed_is_told_once(changed: dict[str, str], key: str) -> None:
     assert [p.problem.split("`")[1] for p in problems(**changed)] == [key]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "id", "gateway", "asset", "tag", "unit", "low", "high", "step_max", "rate_per_min", "dwell_s", "tolerance",
+        "settle_s", "mode", "valid_from", "expires",
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_told_once_with_what_is_wanted(key: str) -> None:
+    assert [p.problem for p in problems(**{key: ""}) if "missing" in p.problem] == [f"`{key}`: is missing"]
+    assert not [p for p in problems(**{key: ""}) if "found None" in p.problem]
+    assert problems(**{key: ""})[0].hint
+
+
+@pytest.mark.parametrize(("key", "most"), [("precondition", 16), ("abort", 16), ("regret", 8), ("person", 16)])
+def test_lists_are_bounded(key: str, most: int) -> None:
+    one = {
+        "regret": '{ tag = "power_kw", worse = "up", percent = 1 }',
+        "person": '{ name = "N", key = "K", may = ["command", "approve"] }',
+    }.get(key, '"running"')
+
+    def listed(count: int) -> str:
+        keys = [base64.b64encode(bytes([i]) * 32).decode() for i in range(count)]
+        return "[" + ", ".join(one.replace("N", str(i)).replace("K", k) for i, k in enumerate(keys)) + "]"
+
+    assert not problems(**{key: listed(most)})
+    assert any(f"`{key}`" in p.problem for p in problems(**{key: listed(most + 1)}))
+    for odd in ("7", '"running"', "{ a = 1 }", "[1]", "[[]]"):
+        assert [p.problem.split("`")[1] for p in problems(**{key: odd}) if "found" in p.problem][:1] == [key], odd
+
+
+def test_a_condition_may_have_500_characters() -> None:
+    assert not problems(precondition=f'["running{" " * (TEXT_MAX - 7)}"]')
+    assert problems(precondition=f'["running{" " * (TEXT_MAX - 6)}"]')
 
 
 def test_a_file_may_have_16_kb_and_no_byte_more() -> None:
