@@ -120,10 +120,10 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _of_its_age(key: str, ref: TagRef, contract: SetpointContract, period_ms: int) -> Iterator[Problem]:
-    if period_ms > contract.fresh_s * 1000:
+    if 2 * period_ms > contract.fresh_s * 1000:
         yield (
             key, f"{ref} is read every {period_ms / 1000:g} s, and is not known any more after {contract.fresh_s:g} s",
-            "raise `fresh_s`, or read it more often",
+            "make `fresh_s` twice that, so that a late reading is no missing one, or read it more often",
         )  # fmt: skip
 
 

@@ -26,6 +26,8 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
     assert not found(tmp_path)
     across = '["pump-2.running", "abs(pump-2.speed_rpm - speed_rpm) < 50 or not running", "age(pump-2.flow_m3_h) < 9"]'
     assert not found(tmp_path, precondition=across)
+    power = '[{ tag = "power_kw", worse = "up", percent = 5, over_s = 4 }]'
+    assert not found(tmp_path, fresh_s="2", regret=power)
     assert not found(tmp_path, abort='[\'not (mode == "remote" or "local" == pump-2.mode) and age(mode) < 5\']')
     assert not found(tmp_path, regret='[{ tag = "pump-2.power_kw", worse = "down", percent = 5 }]')
 
@@ -54,7 +56,7 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
         "says words, which have no mean"),
         ({"regret": '[{ tag = "power_kw", worse = "up", percent = 1, over_s = 3 }]'}, "regret[0].tag",
         "every 1 s: too seldom"),
-        ({"fresh_s": "0.5"}, "precondition[0]", "is read every 1 s, and is not known any more after 0.5 s"),
+        ({"fresh_s": "1.9"}, "precondition[0]", "is read every 1 s, and is not known any more after 1.9 s"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_with_what_does(
@@ -99,6 +101,7 @@ def test_two_contracts_for_one_tag_at_one_time_conflict() -> None:
         named(id='"other"', asset='"pump-2"'), named(version="2", high="2900.0"), one,
     ):  # fmt: skip
         assert not conflicts([one, fine])  # type: ignore[list-item]
+        assert not conflicts([fine, one])  # type: ignore[list-item]
     (twice,) = conflicts([one, named(high="2900.0")])  # type: ignore[list-item]
     assert "another contract is 'pump-1-speed' version 1 too" in str(twice)
 
