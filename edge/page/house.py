@@ -57,7 +57,7 @@ def house(look: Look, data_dir: Path) -> list[Fact]:
     return [
         *_alarms(look.of("alarms").get("kpi", {})), *_panel(status["panel"]), *_uplink(status),
         *_ledger(status["ledger"]), *_losses(status), *_disk(data_dir), *_clock(status), *_process(status),
-        *_north(status), *_trial(status),
+        *_board(look.of("health").get("seen") or {}), *_north(status), *_trial(status),
     ]  # fmt: skip
 
 
@@ -156,6 +156,15 @@ def _process(status: Mapping[str, Any]) -> list[Fact]:
     return [
         Fact("Runs since", words.span(status["uptime_s"]), detail=f"{status['rss_mb']:.0f} MB"),
         *([Fact("Parts that broke and started again", broke, "warn")] if broke else []),
+    ]
+
+
+def _board(seen: Mapping[str, Any]) -> list[Fact]:
+    """What is wrong with them is an alarm of the gateway's own."""
+    degrees, memory = seen.get("board_c"), seen.get("memory_percent")
+    return [
+        *([Fact("Board", f"{degrees:.0f} °C")] if degrees is not None else []),
+        *([Fact("Memory", f"{memory:.0f} % of the machine's in use")] if memory is not None else []),
     ]
 
 

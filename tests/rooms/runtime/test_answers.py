@@ -28,12 +28,16 @@ def answering(site: Site, latest: Latest) -> tuple[Answers, BentClock]:
     return Answers(lambda: site, latest, clock), clock
 
 
-def by_tag(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {one["tag"]: one for one in answer["values"]}
+def told(answers: Answers, **arguments: str) -> dict[str, Any]:
+    return asyncio.run(answers.values(**arguments))
+
+
+def by_tag(answers: Answers) -> dict[str, dict[str, Any]]:
+    return {one["tag"]: one for one in told(answers)["values"]}
 
 
 def test_every_tag_is_told_before_any_was_read(site: Site) -> None:
-    found = by_tag(answering(site, Latest())[0].values())
+    found = by_tag(answering(site, Latest())[0])
     assert set(found) == {point.tag for point in site.profiles["plant-pump"].point}
     assert {(one["quality"], one["value"], one["age_s"]) for one in found.values()} == {("none", None, None)}
     assert {one["due_s"] for one in found.values()} == {due_s(20)}
@@ -55,20 +59,20 @@ def test_a_reading_has_its_quality_in_a_word_its_cause_and_its_age(
 ) -> None:
     latest = Latest()
     answer, clock = answering(site, latest)
-    tag = next(iter(by_tag(answer.values())))
+    tag = next(iter(by_tag(answer)))
     latest.observe(Batch("pump-1", (tag,), (value,), (quality,), (77,), clock.wall_ns(), clock.mono_ns()))
     clock.pass_s(2.5)
-    found = by_tag(answer.values())[tag]
+    found = by_tag(answer)[tag]
     assert (found["value"], found["quality"], found["cause"]) == (value, word, cause)
     assert (found["source_ns"], found["age_s"]) == (77, 2.5)
 
 
 def test_an_answer_is_bounded_and_says_what_it_left_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "VALUES_MAX", 2)
-    answer = answering(site, Latest())[0].values()
+    answer = told(answering(site, Latest())[0])
     assert len(answer["values"]) == 2
     assert answer["left_out"] == len(site.profiles["plant-pump"].point) - 2
-    assert answering(site, Latest())[0].values(asset="nobody") == {
+    assert told(answering(site, Latest())[0], asset="nobody") == {
         "assets": {"pump-1": "pump-1"}, "values": [], "left_out": 0,
     }  # fmt: skip
 
@@ -100,3 +104,16 @@ async def _awaited(answer: Any) -> dict[str, Any]:
     found = await answer
     assert isinstance(found, dict)
     return found
+
+
+def test_who_looks_on_holds_up_nobody(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "AT_A_TIME", 3)
+
+    async def story() -> None:
+        turns, done = 0, asyncio.ensure_future(answering(site, Latest())[0].values())
+        while not done.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= len((await done)["values"]) // 3
+
+    asyncio.run(story())
