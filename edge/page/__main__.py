@@ -9,15 +9,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
 from edge.config.page import load_page
 from edge.errors import BabbittError
 
+NICE = 10
+"""Whatever is asked of the page, the gateway's polls go first."""
+
 
 def main(config: Path, *, beside: bool) -> int:
     """Serve the page of the site file ``config`` until a signal; the exit code."""
+    os.nice(NICE)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     try:

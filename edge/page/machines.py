@@ -134,11 +134,9 @@ def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, st
     age_s = one["age_s"] + look.age_s
     if one["quality"] == "bad":
         last = recent.last_good(one["asset"], one["tag"])
-        return (
-            ("bad", "no value", None) if last is None else ("bad", f"{words.span(look.now_s - last[1])} old", last[0])
-        )
+        return ("bad", "no value", None) if last is None else ("bad", words.span(look.now_s - last[1]), last[0])
     if not look.is_live or age_s > one["due_s"]:
-        return "late", f"{words.span(age_s)} old", one["value"]
+        return "late", words.span(age_s), one["value"]
     return ("ok", "", one["value"]) if one["quality"] == "good" else ("uncertain", "says its source", one["value"])
 
 

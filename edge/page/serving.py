@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -22,6 +22,7 @@ from edge.page.guards import own_names
 from edge.page.pages import Pages
 from edge.page.people import People
 from edge.page.watching import Watching
+from edge.watchdog import Watchdog
 
 ENDS_WITHIN_S = 2
 
@@ -37,7 +38,8 @@ class Serving:
     def __init__(self, found: Found) -> None:
         self._found = found
         self._server: _Server | None = None
-        self._watching = Watching(found.data_dir / "gateway.sock")
+        self._watchdog = Watchdog()
+        self._watching = Watching(found.data_dir / "gateway.sock", beat=self._watchdog.beat)
         self._people = People(found.pin_file)
 
     async def run(self) -> None:
@@ -51,7 +53,7 @@ class Serving:
                 app, http=CountedProtocol, ws="none", lifespan="off", loop="asyncio", log_config=None,
                 access_log=False, server_header=False, proxy_headers=False, backlog=ALL_MAX, timeout_keep_alive=10,
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX, timeout_graceful_shutdown=ENDS_WITHIN_S,
-            ))  # fmt: skip
+            ), ready=self._watchdog.ready)  # fmt: skip
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, self.end)
             log.info("the page of %s is at http://%s:%d", found.gateway, *listener.getsockname()[:2])
@@ -59,6 +61,7 @@ class Serving:
             try:
                 await server.serve(sockets=[listener])
             finally:
+                self._watchdog.stopping()
                 asking.cancel()
                 await asyncio.wait([asking])
 
@@ -76,7 +79,15 @@ class Serving:
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours."""
+    """Signals are ours, and ``ready`` is called once it listens."""
+
+    def __init__(self, config: uvicorn.Config, *, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -63,11 +63,18 @@ class Look:
         return found if isinstance(found, dict) and "error" not in found else {}
 
 
+def _nothing() -> None:
+    """Nobody listens for beats."""
+
+
 class Watching:
     """Belongs to the event loop. ``look()`` is what pages are made of."""
 
-    def __init__(self, socket: Path, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._socket, self._monotonic_s = socket, monotonic_s
+    def __init__(
+        self, socket: Path, *, monotonic_s: Callable[[], float] = time.monotonic, beat: Callable[[], None] = _nothing
+    ) -> None:
+        """``beat`` is called each time that the gateway was asked, whether it answered or not."""
+        self._socket, self._monotonic_s, self._beat = socket, monotonic_s, beat
         self._look = Look()
         self._counts: deque[tuple[float, Any]] = deque(maxlen=COUNTS_KEPT)
         self._asked_s = self._heard_s = float("-inf")
@@ -100,6 +107,7 @@ class Watching:
         while True:
             self._wake.clear()
             await self._ask()
+            self._beat()
             try:
                 await asyncio.wait_for(self._wake.wait(), IDLE_INTERVAL_S - INTERVAL_S)
             except TimeoutError:

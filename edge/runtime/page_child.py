@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from typing import Any
 
 from edge.ports import Clock
 from edge.status import rss_mb
+from edge.watchdog import FROM_MANAGER
 
 LOOK_EVERY_S = 0.5
 PAUSE_S_FIRST, PAUSE_S_MAX = 1.0, 60.0
@@ -72,7 +74,8 @@ class PageChild:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C ends the gateway, which then ends the page.
-        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, start_new_session=True)
+        environment = {name: value for name, value in os.environ.items() if name not in FROM_MANAGER}
+        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
 
     def _say(self, detail: str) -> None:
         if detail != self._detail:

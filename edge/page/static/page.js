@@ -16,7 +16,8 @@
     const silent = Math.round((Date.now() - answered) / 1000), lost = silent > 4;
     document.body.classList.toggle("lost", lost);
     link.classList.toggle("lost", lost);
-    link.textContent = lost ? `No connection to this page's server for ${silent} s: nothing here is current` : "live";
+    link.textContent = lost ? `No connection to this page's server for ${silent} s: nothing here is current`
+      : document.querySelector(".headline.late") ? "no gateway" : "live";
   };
 
   const ask = async () => {
@@ -37,7 +38,7 @@
     show();
   };
 
-  link.textContent = "live";
+  show();
   setInterval(ask, 1000);
   setInterval(show, 1000);
   document.addEventListener("visibilitychange", ask);

@@ -122,7 +122,14 @@ def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(
 
 def test_one_that_runs_by_itself_stays_and_the_gateway_starts_none(floor: Floor) -> None:
     assert page_child.SERVED_CODE == alone.SERVED_CODE
-    page = floor.start("page")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(floor.folder / "notify.sock"))
+        manager.settimeout(DEADLINE_S)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NOTIFY_SOCKET", str(floor.folder / "notify.sock"))
+            patch.setenv("WATCHDOG_USEC", "60000000")
+            page = floor.start("page")
+        assert {manager.recv(100), manager.recv(100)} == {b"READY=1", b"WATCHDOG=1"}
     floor.until(lambda: not floor.shown()["answers"])
     assert "The gateway has not answered yet" in httpx.get(f"http://127.0.0.1:{floor.port}/").text
     gateway = floor.start("run")

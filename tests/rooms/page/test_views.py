@@ -31,10 +31,10 @@ def row(one: dict[str, Any], recent: Recent | None = None, **of_look: Any) -> An
     ("told", "mark", "note"),
     [
         ({}, "ok", ""),
-        ({"age_s": 1.8}, "late", "2 s old"),
-        ({"age_s": 90.0}, "late", "90 s old"),
+        ({"age_s": 1.8}, "late", "2 s"),
+        ({"age_s": 90.0}, "late", "90 s"),
         ({"quality": "uncertain"}, "uncertain", "says its source"),
-        ({"quality": "uncertain", "age_s": 90.0}, "late", "90 s old"),
+        ({"quality": "uncertain", "age_s": 90.0}, "late", "90 s"),
         ({"quality": "bad", "cause": "bus", "found": None}, "bad", "no value"),
         ({"quality": "none", "age_s": None, "found": None}, "none", "never read"),
     ],
@@ -63,7 +63,7 @@ def test_a_bad_value_shows_what_it_was_last_and_how_old_that_is() -> None:
     bad = value(found=None, quality="bad", cause="bus")
     recent.take(100.0, [bad])
     found = row(bad, recent, age_s=2.0)
-    assert (found.mark, found.text, found.unit, found.note) == ("bad", "4.61", "mm/s", "12 s old")
+    assert (found.mark, found.text, found.unit, found.note) == ("bad", "4.61", "mm/s", "12 s")
     assert found.cause == "no answer on the bus"
 
 
