@@ -170,6 +170,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         *_trial_lines(answer.get("configuration", {})),
         f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
         *_north_lines(answer.get("north", {})),
+        *_page_lines(answer.get("page")),
         f"{'UNIT':28}{'LINE':14}{'EVERY s':>9}{'POLLS':>9}{'FAILED':>8}  STATE",
     ]
     for unit in answer["units"]:
@@ -233,6 +234,14 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
         refused = "".join(f"; refused {count}: {why}" for why, count in way["refused"].items())
         lines.append(f"{name} {way['url']}   {state}{refused}")
     return lines
+
+
+def _page_lines(page: dict[str, Any] | None) -> list[str]:
+    """Where the gateway's own page is, or why it is not."""
+    if page is None:
+        return []
+    state = f"up   {page['rss_mb']:.0f} MB" if page["up"] else page["detail"]
+    return [f"page {page['url']}   {state}"]
 
 
 def _trial_lines(configuration: dict[str, Any]) -> list[str]:

@@ -41,6 +41,11 @@ class Page(Strict, frozen=True, kw_only=True):
         ),
     ] = "page.pin"
 
+    @property
+    def url(self) -> str:
+        """Where it is looked at from this machine, or from everywhere."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 class Found(msgspec.Struct, frozen=True):
     """What the page's process needs of a site file; paths are whole."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict
 from typing import Any
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -50,10 +49,9 @@ class Pages:
         told = {
             "at_ns": time.time_ns(), "gateway": self._drawing.gateway, "answers": look.is_live,
             "trouble": look.trouble, "age_s": look.age_s if look.answered_s is not None else None, **look.answers,
-            "lines": [asdict(line) for line in lines(look)],
-            "facts": [asdict(fact) for fact in house(look, self._drawing.data_dir)],
+            "lines": lines(look), "facts": house(look, self._drawing.data_dir),
         }  # fmt: skip
-        return Response(json.dumps(told, allow_nan=True), media_type="application/json", headers=FRESH)
+        return Response(msgspec.json.encode(told), media_type="application/json", headers=FRESH)
 
     async def static(self, request: Request) -> Response:
         """One of three files, from memory: there is no way from an address to the disk."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import secrets
 import time
 from collections import OrderedDict
@@ -23,6 +24,8 @@ from edge.page.pin import Pin, read_pin
 from edge.page.tries import LockedError, Tries
 
 COOKIE = "babbitt_operator"
+log = logging.getLogger("babbitt.page")
+
 IDLE_S, LONGEST_S = 15 * 60.0, 12 * 3600.0
 SESSIONS_MAX = 50
 NAME_CHARS_MAX = 60
@@ -87,6 +90,7 @@ class People:
             self.tries.wrong(address)
             return None
         self.tries.right(address)
+        log.info("%s signed in from %s", name, address)
         key, now_s = secrets.token_urlsafe(32), self._monotonic_s()
         self._sessions[key] = session = Session(name, secrets.token_urlsafe(24), pin, now_s, now_s)
         while len(self._sessions) > SESSIONS_MAX:

@@ -56,7 +56,7 @@ class Serving:
             ), ready=self._watchdog.ready)  # fmt: skip
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, self.end)
-            log.info("the page of %s is at http://%s:%d", found.gateway, *listener.getsockname()[:2])
+            log.info("the page of %s is at %s", found.gateway, found.page.url)
             asking = asyncio.create_task(watching.run(), name="babbitt.page.watching")
             try:
                 await server.serve(sockets=[listener])
@@ -97,7 +97,8 @@ class _Server(uvicorn.Server):
 def _listener(page: Page) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(page.host, page.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=ALL_MAX, reuse_port=False)
+        both = page.host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address[:2], family=family, backlog=ALL_MAX, dualstack_ipv6=both)
     except OSError as error:
         hint = "another program has the port, or the address is not this machine's: see `page.host` and `page.port`"
         raise LineError(f"{page.host}:{page.port}", f"cannot be listened on: {error.strerror}", hint) from error

@@ -444,9 +444,10 @@ class Gateway:
         )  # fmt: skip
 
     def _make_page(self) -> PageChild | None:
-        if self._site.file.page is None:
+        page = self._site.file.page
+        if page is None:
             return None
-        return PageChild(self._site.path, clock=self._clock, died=lambda: self._restarts.update(page=1))
+        return PageChild(self._site.path, page.url, clock=self._clock, died=lambda: self._restarts.update(page=1))
 
     def _make_norths(self) -> list[North]:
         """How other systems read this gateway. Their libraries are loaded only where they are configured."""

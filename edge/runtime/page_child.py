@@ -29,9 +29,10 @@ log = logging.getLogger("babbitt.gateway")
 
 
 class PageChild:
-    """Of the site file ``config``; ``died`` is called each time that it ended by itself."""
+    """Of the site file ``config``; it serves at ``url``. ``died`` is called each time that it ended by itself."""
 
-    def __init__(self, config: Path, *, clock: Clock, died: Callable[[], None]) -> None:
+    def __init__(self, config: Path, url: str, *, clock: Clock, died: Callable[[], None]) -> None:
+        self._url = url
         self._command = [sys.executable, "-P", "-m", "edge.page", str(config), "--beside"]
         self._clock, self._died = clock, died
         self._process: subprocess.Popen[bytes] | None = None
@@ -59,11 +60,12 @@ class PageChild:
 
     def status(self) -> dict[str, Any]:
         if self._process is None or self._process.poll() is not None:
-            return {"up": False, "detail": self._detail}
+            return {"up": False, "url": self._url, "detail": self._detail}
         try:
-            return {"up": True, "detail": "", "pid": self._process.pid, "rss_mb": rss_mb(self._process.pid)}
+            mb = rss_mb(self._process.pid)
         except OSError as error:
-            return {"up": False, "detail": str(error)}
+            return {"up": False, "url": self._url, "detail": str(error)}
+        return {"up": True, "url": self._url, "detail": "", "pid": self._process.pid, "rss_mb": mb}
 
     async def _lived(self) -> int:
         """Its exit code, at its end."""

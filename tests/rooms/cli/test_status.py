@@ -75,3 +75,11 @@ def test_how_a_machine_ran_stands_under_its_verdict() -> None:
     assert lines[-1] == f"    ran 1,234.6 h since it is watched; {week}"
     assert status_lines(answer(verdicts=[VERDICT], worked={asset: {"operating_h": 0.5}}))[-1].endswith("is watched")
     assert status_lines(answer(verdicts=[VERDICT], worked={asset: {}})) == status_lines(answer(verdicts=[VERDICT]))
+
+
+def test_the_page_shows_where_it_is_or_why_it_is_not() -> None:
+    page = {"up": True, "url": "http://127.0.0.1:8580", "detail": "", "pid": 7, "rss_mb": 35.4}
+    assert "page http://127.0.0.1:8580   up   35 MB" in status_lines(answer(page=page))
+    gone = {"up": False, "url": "http://127.0.0.1:8580", "detail": "ended with 3: the log says why"}
+    assert "page http://127.0.0.1:8580   ended with 3: the log says why" in status_lines(answer(page=gone))
+    assert not any("page" in line for line in status_lines(answer(page=None)))
