@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from edge.page import words
 from edge.page.advice import SHOWN as ADVICE_SHOWN
-from edge.page.advice import advice
+from edge.page.advice import advice, contracts
 from edge.page.alarms import ALARMS_SHOWN, alarms
 from edge.page.house import headline, house
 from edge.page.lines import lines
@@ -63,11 +63,17 @@ class Drawing:
     def _overview(self, look: Look, watching: Watching, *, acts: bool, locked: tuple[str, ...]) -> Parts:
         found, standing = machines(look, watching.recent), alarms(look)
         mark, sentence = headline(look, found, standing)[::-1]
-        told = {"look": look, "acts": acts}
+        told, (signed, disabled) = {"look": look, "acts": acts}, contracts(look)
         return {
             "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
             "alarms": self._part("_alarms", **told, alarms=standing),
-            "advice": self._part("_advice", **told, advice=advice(look)[:ADVICE_SHOWN]),
+            "advice": self._part(
+                "_advice",
+                **told,
+                advice=advice(look)[:ADVICE_SHOWN],
+                contracts=signed[:ADVICE_SHOWN],
+                disabled=disabled,
+            ),
             "machines": self._part(
                 "_machines", **told, machines=found, machines_of=len(look.of("values").get("assets", ())), alone=False
             ),

@@ -27,7 +27,7 @@ ANSWER_BYTES_MAX = 8 * 1024 * 1024
 FRESH_WITHIN_S = 1.5
 """How long the first page after a pause may wait for news."""
 
-QUESTIONS = ("status", "values", "alarms", "health", "advice")
+QUESTIONS = ("status", "values", "alarms", "health", "advice", "contracts")
 
 log = logging.getLogger("babbitt.page")
 

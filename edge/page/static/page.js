@@ -8,7 +8,9 @@
 
   const put = (part, html) => {
     const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const opened = part.querySelector("details")?.open;
     part.innerHTML = html;
+    if (opened) part.querySelector("details")?.setAttribute("open", "");
     if (focused) [...part.querySelectorAll("a[href]")].find((a) => a.getAttribute("href") === focused)?.focus();
   };
 

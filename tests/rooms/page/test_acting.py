@@ -361,14 +361,23 @@ def test_an_advice_is_shown_and_answered_by_name(tmp_path: Path, free_port: int)
     told = {
         "id": "ab12" * 16, "asset": "pump-1", "tag": "vibration_mm_s", "value": 3.5, "why": "it saves 4 kW",
         "by": "energy twin", "expires_ns": 1, "step": "advised", "words": "waits for a person", "approvers": ["Ben"],
-        "approvals": 2,
+        "approvals": 2, "contract": "c0ffee",
+    }  # fmt: skip
+    signed = {
+        "id": "speed", "version": 3, "hash": "c0ffee", "why": "", "asset": "pump-1", "tag": "vibration_mm_s",
+        "unit": "mm/s", "low": 1.0, "high": 4.0, "step_max": 0.5, "mode": "advise", "approvals": 2,
+        "expires_ns": 2 * 10**18,
     }  # fmt: skip
     gateway = FakeGateway()
     gateway.answers["advice"] = {"advice": [told]}
+    gateway.answers["contracts"] = {"disabled": "the key switch is off", "contracts": [signed]}
 
     async def story(page: Served) -> None:
         html = (await page.get("/"))[2]
-        for shown in ("3.50 mm/s", "4.61 mm/s", "it saves 4 kW", "energy twin", "1 of 2: Ben"):
+        for shown in (
+            "3.50 mm/s", "4.61 mm/s", "it saves 4 kW", "energy twin", "1 of 2: Ben", "1 to 4 mm/s, at most 0.5",
+            "Nothing is written: the key switch is off", "speed 3",
+        ):  # fmt: skip
             assert shown in html
         path = f"/advice/{told['id']}"
         assert (await acted(page, "else", path, name="Anna", pin=PIN))[0] == 400
