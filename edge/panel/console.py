@@ -70,6 +70,11 @@ class Console:
         screens = self._screens(self._matter())
         return self._framed(screens[min(self._screen, len(screens) - 1)], lit, now_s, sounding=sounding)
 
+    @property
+    def kind(self) -> Kind:
+        """What the page that is shown is about."""
+        return self._matter().kind
+
     def press(self, press: Press, now_s: float) -> tuple[Named, ...]:
         """Take a press; gives the alarms that the operator acknowledges, for whoever can ask the gateway.
 
@@ -159,7 +164,7 @@ class Console:
         else:
             meant = [a for a in waiting if read.alarm is not None and _name(a) == _name(read.alarm)]
         if hold is Hold.DOWN:
-            self.say(f"let go: ack all {len(meant)}" if meant else "nothing to ack", now_s)
+            self.say(f"let go: ack {len(meant)}" if meant else "nothing to ack", now_s)
             return ()
         if meant:
             self.say("acknowledged" if len(meant) == 1 else f"acknowledged {len(meant)}", now_s)

@@ -12,6 +12,7 @@ from edge.panel.displays import DOTS
 from edge.panel.displays import characters as size_of
 from edge.panel.matters import Matter
 from edge.panel.state import PanelState
+from edge.panel.text import heading
 
 BLOCK = "\u2588"
 """A cell with all its dots; the display's ROM has it."""
@@ -62,9 +63,11 @@ class Dots:
     _drawing: Any = field(default_factory=lambda: _drawing())
 
     def screens(self, matter: Matter, state: PanelState, trouble: Collection[str]) -> list[Screen]:
-        drawn = sheets.sheets(matter, state, trouble)
-        lines = [screen.lines for screen in self._words.screens(matter, state, trouble)]
-        return [Screen(lines[min(i, len(lines) - 1)], sheet) for i, sheet in enumerate(drawn)]
+        return [self._screen(sheet) for sheet in sheets.sheets(matter, state, trouble)]
+
+    def _screen(self, sheet: sheets.Sheet) -> Screen:
+        title = heading(sheet.name, (sheet.mark,), self._words.columns)
+        return Screen(self._words.words(title, *sheet.lines).lines, sheet)
 
     def words(self, *lines: str) -> Screen:
         return Screen(self._words.words(*lines).lines, sheets.plain(*lines))

@@ -1,7 +1,7 @@
-"""Draws a view: an enclosure's door with a stack light and a character display. Needs Pillow and luma.lcd.
+"""Draws a view: an enclosure's door with a stack light, a display, a buzzer and buttons. Needs Pillow and luma.lcd.
 
-Shapes are drawn at three times the size and reduced, for smooth edges; dots at their own size, for sharp ones.
-Everything but the dots depends on the lamps alone and is kept.
+Shapes are smooth; dots are drawn at their own size, for sharp ones. Tower and door are kept as long as lamps and buzzer
+stay as they are.
 """
 
 from __future__ import annotations
@@ -11,36 +11,45 @@ from typing import Any
 
 from luma.core.bitmap_font import embedded_fonts
 from luma.lcd.const import hd44780
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
+from edge.panel.brush import SMOOTH, Colour, box, disc
+from edge.panel.faces import BLOCK
+from edge.panel.lamps import Lamps
+from edge.panel.tower import tower
 from edge.ports import PanelView, Pattern
 
 DOT, CELL_W, CELL_H = 4, 6, 9
 """A dot's pitch in pixels; a character's in dots, with the gap to the next."""
-SMOOTH = 3
-BEZEL, MARGIN, TOWER_W, TOP, HEIGHT = 26, 34, 126, 34, 308
+BEZEL, MARGIN, TOWER_W, BUTTONS_H = 26, 34, 166, 104
+TOWER_AT = (24, 24)
+HEIGHT_MIN = 372
 
-Colour = tuple[int, int, int]
 DOOR, DOOR_EDGE, INK = (216, 219, 214), (168, 172, 168), (92, 98, 96)
 GLASS, GLASS_OFF, DOT_ON = (171, 206, 46), (160, 195, 42), (28, 43, 10)
-LIT: dict[str, Colour] = {"red": (255, 46, 32), "amber": (255, 170, 0), "green": (24, 214, 72)}
-DARK: dict[str, Colour] = {"red": (88, 26, 24), "amber": (98, 68, 18), "green": (20, 74, 38)}
+OLED, OLED_ON = (8, 10, 14), (186, 226, 255)
+SOUND: Colour = (255, 120, 40)
+_BUTTONS: tuple[tuple[str, Colour], ...] = (
+    ("ACK", (40, 96, 190)), ("PAGE", (236, 238, 236)), ("SILENCE", (46, 48, 50)), ("TEST", (150, 154, 152)),
+)  # fmt: skip
 
 
 def draw(view: PanelView) -> Image.Image:
-    """The picture of ``view``, RGB, whose size follows from the number of columns and rows."""
-    columns, rows = len(view.lines[0]), len(view.lines)
-    image = _door(columns, rows, view.red, view.amber, view.green).copy()
-    image.paste(_glass(view.lines), _glass_at(columns, rows))
+    """The picture of ``view``, RGB, whose size follows from its display's."""
+    glass = _oled(view.pixels) if view.pixels else _glass(view.lines)
+    lamps = Lamps(view.green, view.amber, view.red, view.blue)
+    image = _door(glass.size, sounding=view.buzzer is not Pattern.OFF).copy()
+    image.paste(tower(lamps, image.height - 42, DOOR), TOWER_AT)
+    image.paste(glass, _glass_at(glass.size))
     return image
 
 
-def _glass_at(columns: int, rows: int) -> tuple[int, int]:
-    return MARGIN + TOWER_W + BEZEL, (HEIGHT - _glass_size(columns, rows)[1]) // 2 - 6
+def _glass_at(size: tuple[int, int]) -> tuple[int, int]:
+    return MARGIN + TOWER_W + BEZEL, (_height(size) - BUTTONS_H - size[1]) // 2 + 8
 
 
-def _glass_size(columns: int, rows: int) -> tuple[int, int]:
-    return (columns * CELL_W + 3) * DOT, (rows * CELL_H + 3) * DOT
+def _height(size: tuple[int, int]) -> int:
+    return max(HEIGHT_MIN, size[1] + 2 * BEZEL + BUTTONS_H + 48)
 
 
 @lru_cache(maxsize=1)
@@ -57,21 +66,28 @@ def _glass(lines: tuple[str, ...]) -> Image.Image:
     cell = Image.new("1", (5, 8), 1)
     for y, line in enumerate(lines):
         text = Image.new("1", (columns * 5, 8))
-        ImageDraw.Draw(text).text((0, 0), line, fill=1, font=_font())
+        ImageDraw.Draw(text).text((0, 0), line.replace(BLOCK, " "), fill=1, font=_font())
         for x in range(columns):
             at = (2 + x * CELL_W, 2 + y * CELL_H)
             off.paste(cell, at)
-            on.paste(text.crop((x * 5, 0, x * 5 + 5, 8)), at)
+            on.paste(cell if line[x] == BLOCK else text.crop((x * 5, 0, x * 5 + 5, 8)), at)
     glass = Image.new("RGB", (size[0] * DOT, size[1] * DOT), GLASS)
     glass.paste(GLASS_OFF, mask=_dots(off))
     glass.paste(DOT_ON, mask=_dots(on))
     return glass
 
 
-def _dots(image: Image.Image) -> Image.Image:
-    """Each pixel as a square dot with a gap to the next."""
+def _oled(pixels: bytes) -> Image.Image:
+    """Dots that shine on black."""
+    glass = Image.new("RGB", (132 * DOT, 68 * DOT), OLED)
+    glass.paste(OLED_ON, (2 * DOT, 2 * DOT), mask=_dots(Image.frombytes("1", (128, 64), pixels), gap=96))
+    return glass
+
+
+def _dots(image: Image.Image, *, gap: int = 0) -> Image.Image:
+    """Each pixel as a square dot with a gap to the next, whose brightness is ``gap`` in 255 of a dot's."""
     large = image.convert("L").resize((image.width * DOT, image.height * DOT), Image.Resampling.NEAREST)
-    large.paste(0, mask=_grid(*large.size))
+    large.paste(large.point(lambda light: light * gap // 255), mask=_grid(*large.size))
     return large
 
 
@@ -86,98 +102,55 @@ def _grid(width: int, height: int) -> Image.Image:
     return grid
 
 
-@lru_cache(maxsize=9)
-def _door(columns: int, rows: int, red: str, amber: str, green: str) -> Image.Image:
-    """All but the glass."""
-    glass_w, glass_h = _glass_size(columns, rows)
-    left, top = _glass_at(columns, rows)
-    width = left + glass_w + BEZEL + MARGIN
-    height = HEIGHT
+@lru_cache(maxsize=6)
+def _door(size: tuple[int, int], *, sounding: bool) -> Image.Image:
+    """All but tower and glass."""
+    left, top = _glass_at(size)
+    right, bottom = left + size[0], top + size[1]
+    width, height = right + BEZEL + MARGIN, _height(size)
     door = Image.new("RGB", (width * SMOOTH, height * SMOOTH), DOOR)
     pen = ImageDraw.Draw(door)
-    _box(pen, (6, 6, width - 7, height - 7), 10, outline=DOOR_EDGE, width=2)
+    box(pen, (6, 6, width - 7, height - 7), 10, outline=DOOR_EDGE, width=2)
     for x in (16, width - 17):
         for y in (16, height - 17):
             _screw(pen, x, y)
-    _box(pen, (left - BEZEL, top - BEZEL, left + glass_w + BEZEL - 1, top + glass_h + BEZEL - 1), 8, fill=(34, 36, 38))
-    _box(pen, (left - 7, top - 7, left + glass_w + 6, top + glass_h + 6), 4, fill=(12, 13, 14))
-    door = _tower(door, height, red, amber, green)
+    box(pen, (left - BEZEL, top - BEZEL, right + BEZEL - 1, bottom + BEZEL - 1), 8, fill=(34, 36, 38))
+    box(pen, (left - 7, top - 7, right + 6, bottom + 6), 4, fill=(12, 13, 14))
+    y = bottom + BEZEL + 38
+    pitch = (size[0] + 2 * BEZEL) // 5
+    for number, (name, colour) in enumerate(_BUTTONS):
+        _button(pen, left - BEZEL + pitch * number + pitch // 2, y, name, colour)
+    _buzzer(pen, left - BEZEL + pitch * 4 + pitch // 2, y, sounding=sounding)
     small = door.resize((width, height), Image.Resampling.LANCZOS)
-    ImageDraw.Draw(small).text((left + glass_w + BEZEL - 1, height - 28), "B A B B I T T", fill=INK, anchor="ra",
-                               font=ImageFont.load_default(15))  # fmt: skip
+    ImageDraw.Draw(small).text((width - 34, height - 23), "B A B B I T T", fill=INK, anchor="ra",
+                               font=ImageFont.load_default(11))  # fmt: skip
     return small
 
 
-def _tower(door: Image.Image, height: int, red: str, amber: str, green: str) -> Image.Image:
-    """The stack light: cap, three lenses, foot. A lit lens glows; one that blinks is drawn with rays."""
-    x0, x1 = MARGIN + 16, MARGIN + 76
-    y = TOP - 6
-    lens_h = (height - 2 * TOP - 34) // 3
-    pen = ImageDraw.Draw(door)
-    _box(pen, (x0, y - 6, x1, y + 8), 6, fill=(52, 55, 57))
-    for name, lamp in (("red", red), ("amber", amber), ("green", green)):
-        if lamp != "off":
-            door = _glow(door, (x0, y + 8, x1, y + lens_h), LIT[name])
-            pen = ImageDraw.Draw(door)
-        _lens(pen, (x0, y + 6, x1, y + lens_h), LIT[name] if lamp != "off" else DARK[name], lit=lamp != "off")
-        if lamp not in (Pattern.OFF, Pattern.ON):
-            _rays(pen, x0, x1, y + 6 + lens_h // 2, LIT[name])
-        _box(pen, (x0 - 2, y + lens_h - 1, x1 + 2, y + lens_h + 6), 3, fill=(52, 55, 57))
-        y += lens_h + 3
-    middle = (x0 + x1) // 2
-    _box(pen, (middle - 9, y + 2, middle + 9, height - 24), 2, fill=(74, 78, 80))
-    _box(pen, (x0 - 8, height - 28, x1 + 8, height - 16), 4, fill=(52, 55, 57))
-    return door
+def _button(pen: ImageDraw.ImageDraw, x: int, y: int, name: str, colour: Colour) -> None:
+    disc(pen, (x, y), 21, fill=(120, 124, 122), outline=(96, 100, 98), width=2)
+    disc(pen, (x, y), 16, fill=colour, outline=(60, 64, 62))
+    _label(pen, x, y + 36, name)
 
 
-def _lens(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: Colour, *, lit: bool) -> None:
-    """A ribbed cylinder: brighter towards its middle, where a lit one is almost white."""
-    x0, y0, x1, y1 = box
-    for x in range(x0 * SMOOTH, (x1 + 1) * SMOOTH):
-        across = (x / SMOOTH - x0) / (x1 - x0) * 2.0 - 1.0
-        round_ = max(0.0, 1.0 - across * across) ** 0.5
-        shade = 0.55 + 0.45 * round_
-        white = max(0.0, round_ - 0.55) * (1.1 if lit else 0.22)
-        tone = tuple(round(min(255.0, c * shade + (255 - c * shade) * white)) for c in colour)
-        pen.line((x, y0 * SMOOTH, x, (y1 + 1) * SMOOTH), fill=tone)
-    rib = tuple(round(c * 0.72) for c in colour)
-    for y in range(y0 + 8, y1, 9):
-        pen.line((x0 * SMOOTH, y * SMOOTH, (x1 + 1) * SMOOTH - 1, y * SMOOTH), fill=rib, width=1)
+def _buzzer(pen: ImageDraw.ImageDraw, x: int, y: int, *, sounding: bool) -> None:
+    disc(pen, (x, y), 19, fill=(40, 42, 44), outline=(96, 100, 98), width=2)
+    for ring in (5, 11):
+        disc(pen, (x, y), 16 - ring, fill=(40, 42, 44), outline=(120, 124, 122))
+    if sounding:
+        for reach in (25, 32):
+            bounds = ((x - reach) * SMOOTH, (y - reach) * SMOOTH, (x + reach) * SMOOTH, (y + reach) * SMOOTH)
+            for side in (-35, 145):
+                pen.arc(bounds, side, side + 70, fill=SOUND, width=3 * SMOOTH)
+    _label(pen, x, y + 36, "BEEPS" if sounding else "BUZZER")
 
 
-def _glow(door: Image.Image, box: tuple[int, int, int, int], colour: Colour) -> Image.Image:
-    """Light that falls on the door around a lit lens."""
-    x0, y0, x1, y1 = box
-    mask = Image.new("L", (door.width // SMOOTH, door.height // SMOOTH), 0)
-    ImageDraw.Draw(mask).rounded_rectangle((x0 - 8, y0, x1 + 8, y1), 8, fill=190)
-    mask = mask.filter(ImageFilter.GaussianBlur(9)).resize(door.size, Image.Resampling.BILINEAR)
-    return Image.composite(Image.new("RGB", door.size, colour), door, mask)
-
-
-def _rays(pen: ImageDraw.ImageDraw, x0: int, x1: int, y: int, colour: Colour) -> None:
-    for side, x in ((-1, x0 - 8), (1, x1 + 8)):
-        for slope in (-1, 0, 1):
-            start = (x * SMOOTH, (y + slope * 11) * SMOOTH)
-            end = ((x + side * 12) * SMOOTH, (y + slope * 18) * SMOOTH)
-            pen.line((*start, *end), fill=colour, width=4 * SMOOTH)
+def _label(pen: ImageDraw.ImageDraw, x: int, y: int, words: str) -> None:
+    font = ImageFont.load_default(13 * SMOOTH)
+    pen.text((x * SMOOTH, y * SMOOTH), words, fill=INK, anchor="mm", font=font)
 
 
 def _screw(pen: ImageDraw.ImageDraw, x: int, y: int) -> None:
-    x, y, r = x * SMOOTH, y * SMOOTH, 4 * SMOOTH
-    pen.ellipse((x - r, y - r, x + r, y + r), fill=(190, 193, 190), outline=DOOR_EDGE, width=SMOOTH)
-    pen.line((x - r // 2, y - r // 2, x + r // 2, y + r // 2), fill=INK, width=SMOOTH)
-
-
-def _box(
-    pen: ImageDraw.ImageDraw,
-    box: tuple[int, int, int, int],
-    radius: int,
-    *,
-    fill: Colour | None = None,
-    outline: Colour | None = None,
-    width: int = 0,
-) -> None:
-    """A rounded box, given at the picture's own size."""
-    x0, y0, x1, y1 = box
-    scaled = (x0 * SMOOTH, y0 * SMOOTH, (x1 + 1) * SMOOTH - 1, (y1 + 1) * SMOOTH - 1)
-    pen.rounded_rectangle(scaled, radius * SMOOTH, fill=fill, outline=outline, width=width * SMOOTH)
+    disc(pen, (x, y), 4, fill=(190, 193, 190), outline=DOOR_EDGE)
+    x, y, r = x * SMOOTH, y * SMOOTH, 2 * SMOOTH
+    pen.line((x - r, y - r, x + r, y + r), fill=INK, width=SMOOTH)

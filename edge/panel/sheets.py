@@ -75,7 +75,8 @@ def sheets(matter: Matter, state: PanelState, trouble: Collection[str] = ()) -> 
         return [_overview(state, told)]
     name = short_name(to_ascii(told.name).upper(), NAME_MAX)
     sign, loud = _sign(matter, state, told.marks[0])
-    blank = Sheet(name, sign, mark=told.marks[0], loud=loud, uplink=state.uplink_up)
+    mark = f"{told.marks[0]} held" if matter.kind is Kind.HELD else told.marks[0]
+    blank = Sheet(name, sign, mark=mark, loud=loud, uplink=state.uplink_up)
     groups, pages = told.groups, []
     verdict = state.verdicts.get(matter.asset)
     if matter.kind is Kind.MACHINE and matter.asset not in state.stale and verdict is not None and _has_bars(verdict):

@@ -128,7 +128,7 @@ def test_held_for_two_seconds_it_is_for_all_of_that_machine() -> None:
     operator = Operator(state([LIMIT, second, held, PUMP], ALL_FINE))
     operator.now_s += 1
     assert operator.press(down(ACKNOWLEDGE)) == ()
-    assert operator.see().lines[-1] == "LET GO: ACK ALL 2".ljust(20)
+    assert operator.see().lines[-1] == "LET GO: ACK 2".ljust(20)
     assert set(operator.press(long(ACKNOWLEDGE))) == {("s", "zone_d"), ("s", "zone_c")}
 
 
