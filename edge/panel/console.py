@@ -87,7 +87,7 @@ class Console:
             self._test_until_s = now_s + TEST_S
         elif self._state is None:
             if press.hold is not Hold.DOWN:
-                self.say("gateway is silent", now_s)
+                self.say("gateway silent", now_s)
         elif press.button is Button.SILENCE:
             self._silence(self._state, now_s)
         elif press.button is Button.PAGE and press.hold is not Hold.DOWN:

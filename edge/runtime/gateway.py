@@ -102,7 +102,8 @@ class Gateway:
         folder = _folder(site)
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
         self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
-        self._console = Console(file.panel.display, sounds=False)
+        # For whoever asks; in words, for a gateway need not carry what dots are drawn with.
+        self._console = Console("20x4" if file.panel.display == "128x64" else file.panel.display, sounds=False)
         self._link = _link(site) if file.uplink is not None else None
         self._desk = AlarmDesk(
             [watched(site, asset) for asset in file.asset], config=file.alarms, gateway=file.gateway.id,
@@ -515,8 +516,8 @@ class Gateway:
         """What a person or the demo asks a running gateway: plain data."""
         blocks, readings = self._journal.backlog()
         state = self._uplink.state if self._uplink is not None else None
-        stands = self._stands()
-        view = self._console.view(stands, stands.elapsed_s)
+        stands, panel = self._stands(), self._panel.status() if self._panel is not None else {}
+        view = self._console.view(stands, stands.elapsed_s, trouble=panel.get("trouble", ()))
         return {
             "gateway": self._site.file.gateway.id,
             "uptime_s": (self._clock.mono_ns() - self._started_ns) / 1e9,
@@ -524,7 +525,7 @@ class Gateway:
             "cpu_s": time.process_time(),
             "panel": {
                 "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue, "buzzer": view.buzzer,
-                "lines": list(view.lines), **(self._panel.status() if self._panel is not None else {}),
+                "lines": list(view.lines), **panel,
             },
             "uplink": {
                 "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",

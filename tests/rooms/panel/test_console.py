@@ -206,7 +206,7 @@ def test_a_silent_gateway_is_shown_as_such_and_takes_no_press_but_the_lamp_test(
         assert "12 s" in view.lines[1]
     operator.see()
     assert operator.press(ACKNOWLEDGE) == ()
-    assert operator.see().lines[-1].strip() == "GATEWAY IS SILENT"
+    assert operator.see().lines[-1].strip() == "GATEWAY SILENT"
     operator.press(LAMP_TEST)
     assert operator.see().green is Pattern.ON
     operator.now_s += TEST_S

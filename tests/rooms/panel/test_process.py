@@ -105,7 +105,7 @@ def test_a_gateway_that_is_killed_leaves_no_green_and_the_next_takes_up_again(fl
     floor.shows(green="on")
     pid = floor.panel_pid()
     gateway.process.kill()
-    floor.says("SILENT")
+    floor.says("GATEWAY SILENT")
     assert floor.lamps.now["green"] == "off"
     gateway.process.wait()
     floor.gateway()
@@ -117,7 +117,7 @@ def test_a_gateway_that_stands_still_leaves_no_green(floor: Floor) -> None:
     gateway = floor.gateway()
     floor.shows(green="on")
     gateway.process.send_signal(signal.SIGSTOP)
-    floor.says("SILENT")
+    floor.says("GATEWAY SILENT")
     assert floor.lamps.now["green"] == "off"
     gateway.process.send_signal(signal.SIGCONT)
     floor.shows(green="on")
@@ -154,7 +154,7 @@ def test_a_gateway_that_finds_a_panel_that_hangs_starts_another(floor: Floor) ->
 
 def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> None:
     panel = floor.panel()
-    floor.says("SILENT")
+    floor.says("GATEWAY SILENT")
     for _ in range(2):
         gateway = floor.gateway("--panel-apart")
         floor.shows(green="on")
@@ -171,7 +171,7 @@ def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> 
 
 def test_a_second_panel_is_refused_and_one_of_another_configuration_ends(floor: Floor) -> None:
     panel = floor.panel()
-    floor.says("SILENT")
+    floor.says("GATEWAY SILENT")
     second = subprocess.run(
         [sys.executable, "-m", "edge.panel", str(floor.site)], capture_output=True, text=True, timeout=30, check=False
     )
