@@ -24,8 +24,11 @@ class Watch:
         self._ended = False
 
     def hear(self, told: Told, now_s: float) -> None:
+        """A heartbeat. One that says why nobody watches shows it, and is none of a gateway that does."""
         self._told, self._heard_s, self._ended = told, now_s, False
-        if not told.trouble:
+        if told.trouble:
+            self._console.say(told.trouble, now_s)
+        else:
             self._sound_s = now_s
 
     def lose(self) -> None:

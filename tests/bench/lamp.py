@@ -1,10 +1,10 @@
 """From the end of a poll to the lamp, under full load.
 
 A real gateway polls machines on several lines over Modbus TCP, judges each, commits each second and drains what waits
-to a real receiver by a budget that is small on purpose, so that there is always a backlog. Machines leave their limits
-at random, one after the other. The time runs from the moment at which the poll that carries the excursion has ended, as
-the gateway stamps it, to the moment at which the panel's own process has set its pins (gpiozero's mock pins: all but
-the chip), both on the machine's one monotonic clock.
+to a real receiver, which is gone for some seconds again and again, so that there is a backlog. Machines leave their
+limits at random, one after the other. The time runs from the moment at which the poll that carries the excursion has
+ended, as the gateway stamps it, to the moment at which the panel's own process has set its pins (gpiozero's mock pins:
+all but the chip), both on the machine's one monotonic clock.
 
 The rival is what people build: a process that asks the gateway's status at its socket every 100 ms and lights a lamp.
 It runs beside the panel, on the same excursions, once in every two.
@@ -37,6 +37,7 @@ GOAL_MS = 50.0
 LINES, UNITS, PERIOD_MS = 4, 10, 200
 """4 x 10 machines with 10 signals at 5 Hz: 2,000 signals a second."""
 ASK_EVERY_S = 0.1
+EVERY_S, GONE_S = 12.0, 5.0
 STAMPS = """
 import json, os, sys, time
 from edge.cli import main
@@ -90,6 +91,27 @@ class Rival:
             time.sleep(max(0.0, ASK_EVERY_S - (time.monotonic() - began_s)))
 
 
+class Outages:
+    """The receiver is gone for ``GONE_S`` in every ``EVERY_S``."""
+
+    def __init__(self, cloud: Child) -> None:
+        self.count = 0
+        self._cloud, self._ended = cloud, threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._ended.wait(EVERY_S - GONE_S):
+            self.count += 1
+            self._cloud.end()
+            self._ended.wait(GONE_S)
+            self._cloud.start()
+
+
 class Bench:
     """The processes: halls, receiver, gateway with its panel."""
 
@@ -111,7 +133,7 @@ class Bench:
         site = describe(
             folder, [hall.port for hall in self.halls], units=UNITS, period_ms=PERIOD_MS,
             gateway={"inference": True, "commit_interval_ms": 1000}, panel={"kind": "pi"},
-            uplink={"url": f"http://127.0.0.1:{port}", "token_file": "token", "backlog_kb_s_max": 16},
+            uplink={"url": f"http://127.0.0.1:{port}", "token_file": "token", "backlog_kb_s_max": 8},
         )  # fmt: skip
         self.lamps = Lamps(folder / "lamps.jsonl")
         self.socket = folder / "gateway/gateway.sock"
@@ -150,8 +172,9 @@ def measure(count: int, chance: random.Random) -> Iterator[tuple[float, float | 
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lamp-")))
         bench = Bench(folder, stack)
         until(lambda: len(bench.status().get("verdicts", [])) == LINES * UNITS, within_s=60.0, what=bench.words)
-        rival = Rival(bench.socket)
+        rival, outages = Rival(bench.socket), Outages(bench.cloud)
         stack.callback(rival.end)
+        stack.callback(outages.end)
         for number in range(count):
             until(lambda: bench.lamps.now["red"] == "off", within_s=30.0, what=bench.words)
             if number % 2:
