@@ -46,9 +46,11 @@ def make_panel(config: PanelConfig, *, png_path: Path = Path("panel.png"), out: 
     Raises ``ConfigError`` or ``LineError`` where what it needs is missing.
     """
     if config.kind == "terminal":
+        from edge.panel.keys import is_ours
         from edge.panel.terminal import TerminalPanel
 
-        return TerminalPanel(config.display, out if out is not None else sys.stdout)
+        keys = sys.stdin.fileno() if out is None and sys.stdout.isatty() and is_ours(0) else None
+        return TerminalPanel(config.display, out if out is not None else sys.stdout, keys)
     if config.kind == "png":
         from edge.panel.png import PngPanel
 

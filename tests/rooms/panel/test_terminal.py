@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import termios
+import time
 import tty
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from typing import TextIO
 import pytest
 
 from edge.panel.terminal import TerminalPanel
-from edge.ports import PanelView, Pattern
+from edge.ports import Button, Hold, PanelView, Pattern, Press
 
 OFF, ON, FAST = Pattern.OFF, Pattern.ON, Pattern.FAST
 FINE = PanelView(ON, OFF, OFF, ("ALL NORMAL    3/3 OK", "uplink ok".ljust(20), " " * 20, " " * 20))
@@ -81,16 +83,60 @@ def test_it_gives_the_terminal_back(terminal: Terminal) -> None:
     assert "\x1b[38;5;46" not in last, "a gateway that ended shows no green"
 
 
+def test_every_lamp_says_how_it_blinks_and_the_frame_that_it_beeps(terminal: Terminal) -> None:
+    text = terminal.written([PanelView(OFF, Pattern.DOUBLE, FAST, BAD.lines, Pattern.SLOW, Pattern.DOUBLE)])
+    shown = plain(text)
+    assert all(word in shown for word in ("double", "fast", "slow", "BEEP"))
+    assert "\x1b[38;5;33" in text, "blue is lit"
+
+
+def test_dots_are_drawn_two_by_four_a_character(terminal: Terminal) -> None:
+    pixels = bytearray(1024)
+    pixels[0], pixels[16 + 1], pixels[-1] = 0x80, 0x80, 0x01
+    text = plain(terminal.written([PanelView(ON, OFF, OFF, FINE.lines, pixels=bytes(pixels))]))
+    rows = [line for line in re.findall("[\u2800-\u28ff]+", text) if len(line) == 64]
+    assert len(rows) == 16
+    assert (rows[0][0], rows[0][4], rows[15][63]) == ("\u2801", "\u2802", "\u2880")
+
+
+def test_keys_press_buttons_and_the_terminal_has_its_ways_back(terminal: Terminal) -> None:
+    presses: list[Press] = []
+    slave = terminal.out.fileno()
+    before = termios.tcgetattr(slave)
+    before[3] |= termios.ISIG | termios.ICANON | termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, before)
+    before = termios.tcgetattr(slave)
+    panel = TerminalPanel("20x4", terminal.out, keys=slave)
+    panel.listen(presses.append)
+    os.write(terminal.master, b"aAxpsT")
+    deadline = time.monotonic() + 10.0
+    while len(presses) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert presses == [
+        Press(Button.ACKNOWLEDGE), Press(Button.ACKNOWLEDGE, Hold.LONG), Press(Button.PAGE), Press(Button.SILENCE),
+        Press(Button.TEST, Hold.LONG),
+    ]  # fmt: skip
+    ways = termios.tcgetattr(slave)[3]
+    assert ways & termios.ISIG, "Ctrl-C ends it as before"
+    assert not ways & (termios.ICANON | termios.ECHO), "and a key counts at once, unseen"
+    panel.close()
+    assert termios.tcgetattr(slave) == before
+
+
 def test_into_a_pipe_it_tells_changes_in_plain_lines() -> None:
     read, write = os.pipe()
     with os.fdopen(read, encoding="utf-8") as told, os.fdopen(write, "w", encoding="utf-8") as out:
         panel = TerminalPanel("20x4", out)
         panel.show(FINE)
-        assert told.readline() == "panel: green on, amber off, red off: ALL NORMAL    3/3 OK | uplink ok\n"
+        assert told.readline() == "panel: green on, amber off, red off, blue off: ALL NORMAL    3/3 OK | uplink ok\n"
         panel.show(BAD)
-        assert told.readline() == "panel: green off, amber on, red fast: SPINDLE 1   CRITICAL | RUL 31h (18-44)\n"
+        assert (
+            told.readline()
+            == "panel: green off, amber on, red fast, blue off: SPINDLE 1   CRITICAL | RUL 31h (18-44)\n"
+        )
         panel.close()
-        assert told.readline() == "panel: green off, amber off, red off: GATEWAY STOPPED | not watching\n"
+        assert told.readline() == "panel: green off, amber off, red off, blue off: GATEWAY STOPPED | not watching\n"
 
 
 def test_a_pipe_is_not_told_the_same_heading_twice() -> None:
