@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _OWN = {
     "gateway": "edge.cli.gateway:gateway", "plant": "edge.cli.plant:plant", "profile": "edge.cli.profile:profile",
     "decode": "edge.cli.decode:decode", "scan": "edge.cli.scan:scan", "browse": "edge.cli.browse:browse",
-    "bundle": "edge.cli.bundle:bundle",
+    "bundle": "edge.cli.bundle:bundle", "panel": "edge.cli.pictures:panel",
 }  # fmt: skip
 # What the extras of the distribution bring, by the names under which it is imported.
 _EXTRAS = {

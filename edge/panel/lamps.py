@@ -1,21 +1,4 @@
-"""What lamps and buzzer mean: pure, from what stands to a pattern for each.
-
-=========  ==============  ==========================================================================================
-lamp       pattern         meaning
-=========  ==============  ==========================================================================================
-red        fast            an alarm of high priority that nobody has acknowledged
-red        on              one that is acknowledged and still there, or a machine near its end
-red        slow            one that is gone, but waits for its acknowledgement, or (latched) for its reset
-amber      double flash    data of a machine have stopped: nothing current is known of it
-amber      fast, on, slow  the same as red, of lower priority; on too where a machine's life is running out
-amber      flash           the gateway itself: no uplink, its disk or clock, this panel's display or a stuck button
-green      on              every machine is normal and its data are fresh
-blue       slow            somebody must press acknowledge
-blue       on              somebody must decide: advice waits, or an alarm whose cause is gone waits for its reset
-all dark                   the gateway was stopped, or has no power
-all but    double flash    the gateway does not answer: nothing current is known at all
-green
-=========  ==============  ==========================================================================================
+"""What lamps and buzzer mean: pure, from what stands to a pattern for each. ``MEANINGS`` says it to people.
 
 The more urgent row hides the less urgent ones of the same lamp. Green is on with no other lamp but amber's flash and
 blue. Fast, on and slow are what ISA-18.1 shows for new, acknowledged and returned. The buzzer sounds, two beeps and a
@@ -31,6 +14,24 @@ from dataclasses import dataclass
 from edge.contract.types import Alarm, AlarmState, Held, Priority, Urgency
 from edge.panel.state import PanelState
 from edge.ports import Pattern
+
+MEANINGS = (
+    ("red", "fast", "an alarm of high priority that nobody has acknowledged"),
+    ("red", "on", "one that is acknowledged and still there, or a machine near its end"),
+    ("red", "slow", "one that is gone, but waits for its acknowledgement, or (latched) for its reset"),
+    ("amber", "double flash", "data of a machine have stopped: nothing current is known of it"),
+    ("amber", "fast", "an alarm of lower priority that nobody has acknowledged"),
+    ("amber", "on", "one that is acknowledged and still there, or a machine whose life is running out"),
+    ("amber", "slow", "one that is gone, but waits for its acknowledgement or its reset"),
+    ("amber", "flash", "the gateway itself: its uplink, disk or clock, the panel's display, a stuck button"),
+    ("green", "on", "every machine is without alarms, and its data are fresh"),
+    ("blue", "slow", "somebody must press acknowledge"),
+    ("blue", "on", "somebody must decide: advice waits, or a latched alarm for its reset"),
+    ("buzzer", "two beeps", "an alarm of high priority that nobody has acknowledged or silenced"),
+    ("all dark", "", "the gateway was stopped, or the panel has no power"),
+    ("not green", "double flash", "red, amber and blue: the gateway does not answer, nothing current is known at all"),
+)
+"""Lamp, pattern, meaning; of each lamp the most urgent first."""
 
 NO_DATA_RULE = "no_data"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.contract.types import Alarm, AlarmState, Held, Priority, Urgency, Verdict
 from edge.panel import PanelState, lamps
-from edge.panel.lamps import DARK, LOST, TEST, Lamps, buzzing
+from edge.panel.lamps import DARK, LOST, MEANINGS, TEST, Lamps, buzzing
 from edge.ports import Pattern
 from tests.rooms.panel.situations import (
     ACK,
@@ -156,6 +156,9 @@ def test_in_no_situation_do_the_lamps_lie(situation: PanelState, troubled: bool)
         assert lit.amber is Pattern.DOUBLE
     if troubled or situation.uplink_up is False:
         assert lit.amber is not Pattern.OFF
+    meant = {(lamp, pattern.replace("double flash", "double")) for lamp, pattern, _ in MEANINGS}
+    told = {(lamp, getattr(lit, lamp)) for lamp in ("green", "amber", "red", "blue")}
+    assert {(lamp, pattern) for lamp, pattern in told if pattern is not Pattern.OFF} <= meant
     assert lit == lamps(replace(situation, alarms=[*shown, SHELVED]), trouble=("x",) if troubled else ())
 
 
