@@ -81,6 +81,15 @@ def test_scale_and_offset_say_what_a_register_can_hold(tmp_path: Path) -> None:
     assert not found(tmp_path, **torque, high="3276.7")
 
 
+def test_a_float_is_read_back_as_near_as_its_bits_allow(tmp_path: Path) -> None:
+    single = DRIVE.replace('type = "uint16"\nunit = "1/min"', 'type = "float32"\nunit = "1/min"', 1).replace(
+        "address = 1\n", "address = 20\n", 1
+    )
+    assert not found(tmp_path, drive=single, tolerance="0.0002")
+    assert "kept in steps of" in found(tmp_path, drive=single, tolerance="0.0001")[0]
+    assert not found(tmp_path, drive=single.replace('"float32"', '"float64"', 1), tolerance="0")
+
+
 def test_the_profiles_own_limits_are_narrower_than_the_register(tmp_path: Path) -> None:
     drive = DRIVE.replace("writable = true", "writable = true\nwrite_low = 2450.0\nwrite_high = 2900.0", 1)
     assert found(tmp_path, drive=drive) == [

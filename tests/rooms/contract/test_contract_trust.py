@@ -112,4 +112,7 @@ def test_what_enables_writes_is_a_tag_or_a_pin_or_nothing(tmp_path: Path) -> Non
     command = site(tmp_path, more=COMMAND + 'enable_tag = "pump-1.running"\nenable_gpio = 17\n').file.command
     assert command is not None
     assert (command.enabled_by, command.enable_gpio) == (("pump-1", "running"), 17)
+    free = site(tmp_path, more=COMMAND + 'enable_gpio = 5\n[panel]\nkind = "pi"\n').file.command
+    assert free is not None
+    assert free.enable_gpio == 5
     assert site(tmp_path, more="").file.command is None

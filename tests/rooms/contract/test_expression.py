@@ -121,6 +121,9 @@ def test_nesting_length_and_count_are_bounded(text: str) -> None:
 
 
 def test_as_much_as_is_allowed_is_taken() -> None:
+    assert str(parse_expression("a" + " " * (TEXT_MAX - 1))) == "a"
+    with pytest.raises(ExpressionError, match="longer than 500 characters"):
+        parse_expression("a" + " " * TEXT_MAX)
     deep = "(" * (DEPTH_MAX - 1) + "a" + ")" * (DEPTH_MAX - 1)
     assert parse_expression(deep).holds(lambda _: Seen(True)) is True
     wide = " or ".join(["a"] * (PARTS_MAX - 1))
