@@ -58,19 +58,25 @@ class ContractRow:
 def contracts(look: Look) -> tuple[list[ContractRow], str]:
     """Those in force, and why the enable input forbids all writing, or empty."""
     told, names = look.of("contracts"), look.of("values").get("assets", {})
+    titles = {(one["asset"], one["tag"]): one["title"] for one in look.of("values").get("values", ())}
     rows = [
         ContractRow(
-            id=f"{one['id']} {one['version']}", name=names.get(one["asset"], one["asset"]), tag=one["tag"],
-            bounds=_bounds(one), mode=_mode(one), why=one["why"], until=words.clock(one["expires_ns"]),
+            id=f"{one['id']} {one['version']}",
+            name=names.get(one["asset"], one["asset"]),
+            tag=titles.get((one["asset"], one["tag"]), one["tag"]),
+            bounds=_bounds(one),
+            mode=_mode(one),
+            why=one["why"],
+            until=words.clock(one["expires_ns"]),
         )
         for one in told.get("contracts", ())
-    ]  # fmt: skip
+    ]
     return rows, told.get("disabled", "") if rows else ""
 
 
 def _bounds(one: Mapping[str, Any]) -> str:
-    step = f", at most {one['step_max']:g} at once" if one["step_max"] else ""
-    return f"{one['low']:g} to {one['high']:g} {words.unit(one['unit'])}".strip() + step
+    step = f", at most {one['step_max']:,g} at once" if one["step_max"] else ""
+    return f"{one['low']:,g} to {one['high']:,g} {words.unit(one['unit'])}".strip() + step
 
 
 def _mode(one: Mapping[str, Any]) -> str:

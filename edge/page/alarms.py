@@ -10,7 +10,9 @@ from typing import Any
 from edge.page import words
 from edge.page.watching import Look
 
-ALARMS_SHOWN = 100
+SHOWN = 20
+"""So many the overview shows; the rest has a page of its own."""
+ALL_SHOWN = 500
 _PRIORITIES = {"high": 0, "medium": 1, "low": 2}
 
 

@@ -21,6 +21,7 @@ def application(pages: Pages, acting: Acting, names: Collection[str]) -> ASGIApp
         routes=[
             Route("/", pages.overview),
             Route("/machines/{asset}", pages.machine),
+            Route("/alarms", pages.alarms),
             Route("/parts", pages.parts),
             Route("/api/status", pages.status),
             Route("/static/{name}", pages.static),

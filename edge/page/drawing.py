@@ -15,7 +15,7 @@ from markupsafe import Markup
 from edge.page import words
 from edge.page.advice import SHOWN as ADVICE_SHOWN
 from edge.page.advice import advice, contracts
-from edge.page.alarms import ALARMS_SHOWN, alarms
+from edge.page.alarms import ALL_SHOWN, SHOWN, alarms
 from edge.page.house import headline, house
 from edge.page.lines import lines
 from edge.page.machines import machine, machines
@@ -25,6 +25,7 @@ from edge.page.watching import Look, Watching
 HERE = Path(__file__).parent
 DRAWN_FOR_S = 0.5
 DRAWN_MAX = 64
+MACHINES_SHOWN = 100
 STATIC = {
     "page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml",
 }  # fmt: skip
@@ -46,7 +47,7 @@ class Drawing:
         self._templates.filters |= {"span": words.span, "lamp": words.lamp}
         self._templates.globals |= {
             "gateway": gateway, "stamp": f"{zlib.crc32(b''.join(self.static.values())):08x}", "slots": SLOTS,
-            "height": HEIGHT, "minutes": f"{MINUTES:g}", "alarms_shown": ALARMS_SHOWN,
+            "height": HEIGHT, "minutes": f"{MINUTES:g}",
         }  # fmt: skip
 
     def page(self, template: str, **told: Any) -> str:
@@ -58,7 +59,21 @@ class Drawing:
 
     def machine(self, look: Look, watching: Watching, asset: str, *, acts: bool, locked: tuple[str, ...]) -> Parts:
         """The parts of one machine's page. Raises ``KeyError`` where there is no such machine."""
-        return self._once(asset, look.now_s, lambda: self._machine(look, watching, asset, acts=acts, locked=locked))
+        return self._once(
+            f"machine {asset}", look.now_s, lambda: self._machine(look, watching, asset, acts=acts, locked=locked)
+        )
+
+    def alarms(self, look: Look, *, acts: bool, locked: tuple[str, ...]) -> Parts:
+        """The parts of the page of all alarms."""
+        return self._once("alarms", look.now_s, lambda: self._alarms(look, acts=acts, locked=locked))
+
+    def _alarms(self, look: Look, *, acts: bool, locked: tuple[str, ...]) -> Parts:
+        standing, told = alarms(look), {"look": look, "acts": acts}
+        mark, sentence = headline(look, (), standing)[::-1]
+        return {
+            "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
+            "alarms": self._part("_alarms", **told, alarms=standing, shown=ALL_SHOWN, more=False),
+        }
 
     def _overview(self, look: Look, watching: Watching, *, acts: bool, locked: tuple[str, ...]) -> Parts:
         found, standing = machines(look, watching.recent), alarms(look)
@@ -66,7 +81,7 @@ class Drawing:
         told, (signed, disabled) = {"look": look, "acts": acts}, contracts(look)
         return {
             "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
-            "alarms": self._part("_alarms", **told, alarms=standing),
+            "alarms": self._part("_alarms", **told, alarms=standing, shown=SHOWN, more=True),
             "advice": self._part(
                 "_advice",
                 **told,
@@ -75,7 +90,7 @@ class Drawing:
                 disabled=disabled,
             ),
             "machines": self._part(
-                "_machines", **told, machines=found, machines_of=len(look.of("values").get("assets", ())), alone=False
+                "_machines", **told, machines=found[:MACHINES_SHOWN], machines_of=len(found), alone=False
             ),
             "lines": self._part("_lines", **told, lines=lines(look)),
             "house": self._part(
@@ -94,7 +109,7 @@ class Drawing:
                 "_headline", **told, mark=mark, locked=locked,
                 sentence=sentence.replace("1 machine", found.name) if look.is_live and mark != "ok" else sentence,
             ),
-            "alarms": self._part("_alarms", **told, alarms=found.alarms),
+            "alarms": self._part("_alarms", **told, alarms=found.alarms, shown=ALL_SHOWN, more=False),
             "machines": self._part("_machines", **told, machines=[found], machines_of=1, alone=True),
         }  # fmt: skip
 

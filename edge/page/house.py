@@ -43,7 +43,7 @@ def headline(look: Look, machines: Sequence[Machine], alarms: Sequence[AlarmRow]
         parts = (_counted(standing, "alarm") + " acknowledged" if standing else "",
                  _counted(soon, "machine") + " to plan for this week" if soon else "")  # fmt: skip
         return ", ".join(filter(None, parts)), "warn"
-    silent = sum(any(row.mark in ("bad", "late", "none") for row in machine.values) for machine in machines)
+    silent = sum(machine.troubled > 0 for machine in machines)
     if silent:
         return f"{_counted(silent, 'machine')} without some of {'its' if silent == 1 else 'their'} data", "warn"
     return "No alarms", "ok"

@@ -13,7 +13,8 @@ from edge.config.lines import place_of
 from edge.page import words
 from edge.page.watching import Look
 
-UNITS_SHOWN = 200
+UNITS_SHOWN = 12
+"""Of each line."""
 SINCE_START_BELOW_S = 60.0
 """While the page has watched for less the doctor looks at all since the gateway's start."""
 
@@ -37,7 +38,10 @@ class UnitRow:
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """``airtime`` is the share of time in which it was taken up over the doctor's ``window``; None: not counted."""
+    """``units`` are those shown, of ``units_of``: on a line of many those with trouble come first.
+
+    ``airtime`` is the share of time in which it was taken up over the doctor's ``window``; None: not counted.
+    """
 
     name: str
     kind: str
@@ -45,16 +49,13 @@ class LineRow:
     airtime: float | None
     window: str
     units: tuple[UnitRow, ...]
+    units_of: int
     findings: tuple[Finding, ...]
-
-    @property
-    def troubled(self) -> int:
-        return sum(unit.mark != "ok" for unit in self.units)
 
 
 def lines(look: Look) -> list[LineRow]:
     """In the order of the site file; what is known of units without the doctor's counts is shown all the same."""
-    units = look.of("status").get("units", [])[:UNITS_SHOWN]
+    units = look.of("status").get("units", [])
     known = {line.name: line for line in _facts(look)}
     names = dict.fromkeys([*known, *(unit["line"] for unit in units)])
     return [_line(look, name, known.get(name), [u for u in units if u["line"] == name]) for name in names]
@@ -70,22 +71,24 @@ def _facts(look: Look) -> list[LineFacts]:
 
 
 def _line(look: Look, name: str, line: LineFacts | None, units: list[Mapping[str, Any]]) -> LineRow:
-    rows = tuple(_unit(look, unit) for unit in units)
+    shown = units if len(units) <= UNITS_SHOWN else sorted(units, key=_is_well)[:UNITS_SHOWN]
+    rows = tuple(_unit(look, unit) for unit in shown)
     if line is None:
-        return LineRow(name, "", "", None, "", rows, ())
-    airtime = line.airtime if line.counted else None
-    return LineRow(
-        name, line.kind, place_of(line.line), airtime, words.span(line.window_s), rows, tuple(findings(line))
-    )
+        return LineRow(name, "", "", None, "", rows, len(units), ())
+    airtime, window, found = line.airtime if line.counted else None, words.span(line.window_s), tuple(findings(line))
+    return LineRow(name, line.kind, place_of(line.line), airtime, window, rows, len(units), found)
+
+
+def _is_well(unit: Mapping[str, Any]) -> bool:
+    return unit["breaker"] == "closed" and not unit["detail"]
 
 
 def _unit(look: Look, unit: Mapping[str, Any]) -> UnitRow:
-    well = unit["breaker"] == "closed" and not unit["detail"]
     last = unit["last_good_ns"]
     response = unit["response_ms"]
     return UnitRow(
         asset=unit["asset"], unit=unit["unit"], profile=unit["profile"],
-        every=f"{unit['period_ms'] / 1000:g} s", mark="late" if not look.is_live else "ok" if well else "bad",
+        every=f"{unit['period_ms'] / 1000:g} s", mark="late" if not look.is_live else "ok" if _is_well(unit) else "bad",
         breaker=words.BREAKERS.get(unit["breaker"], unit["breaker"]), detail=unit["detail"] or "answers",
         last=words.ago(time.time() - last / 1e9) if last else "never",
         polls=words.number(unit["polls"]), failures=words.number(unit["failures"]),

@@ -6,7 +6,7 @@ its own word and its age.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +17,15 @@ from edge.page.watching import Look
 
 VALUES_SHOWN = 48
 """So many values the overview shows, of all machines; each machine's own page shows all of its."""
-MACHINES_SHOWN = 100
 REASONS_SHOWN = 4
 TITLES_SHOWN = 2
-_RANK = {"CRITICAL": 0, "WARNING": 1, "UNKNOWN": 2, "NORMAL": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRow:
     """``mark`` is ok, uncertain, late, bad or none; ``note`` says how old or doubtful it is, and is empty where ok.
 
-    Of a bad one, with its ``cause``, the value is the last good one.
+    Of a bad one the value is the last good one.
     """
 
     tag: str
@@ -36,7 +34,6 @@ class ValueRow:
     unit: str
     mark: str
     note: str
-    cause: str
     source: str
     curve: str
     curve_words: str
@@ -44,7 +41,10 @@ class ValueRow:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """``values`` are those shown here, of ``values_of``. ``verdict`` is as the gateway told it, or None."""
+    """``values`` are those shown here, of ``values_of``, of which ``troubled`` are bad, late or were never read.
+
+    ``verdict`` is as the gateway told it, or None.
+    """
 
     asset: str
     name: str
@@ -61,74 +61,100 @@ class Machine:
     alarms: tuple[AlarmRow, ...]
     values: tuple[ValueRow, ...]
     values_of: int
+    troubled: int
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """What needs a person comes first."""
-        active = sum(1 for alarm in self.alarms if alarm.calls)
-        return (-active, _RANK.get(self.urgency, 2))
-
-    @property
-    def troubled(self) -> int:
-        return sum(row.mark != "ok" for row in self.values)
+    def rank(self) -> int:
+        """What needs a person comes first: 0 now, 1 soon, 2 has something to say, 3 is not judged, 4 is well."""
+        if self.urgency == "CRITICAL" or any(alarm.calls and alarm.priority == "high" for alarm in self.alarms):
+            return 0
+        if self.urgency == "WARNING" or any(alarm.calls for alarm in self.alarms):
+            return 1
+        if self.troubled or any(not alarm.held for alarm in self.alarms):
+            return 2
+        return 4 if self.urgency == "NORMAL" else 3
 
 
 def machines(look: Look, recent: Recent) -> list[Machine]:
     """All machines of the site, the worst first, with as many values each as the overview has room for."""
     names = look.of("values").get("assets", {})
     room = VALUES_SHOWN // len(names) if names else 0
-    found = [_machine(look, recent, asset, name, room) for asset, name in list(names.items())[:MACHINES_SHOWN]]
+    told = _by_asset(look.of("values").get("values", ()))
+    own: dict[str, list[AlarmRow]] = {}
+    for alarm in alarms(look):
+        own.setdefault(alarm.asset, []).append(alarm)
+    found = [
+        _machine(look, recent, asset, name, told.get(asset, ()), own.get(asset, ()), room)
+        for asset, name in names.items()
+    ]
     return sorted(found, key=lambda machine: machine.rank)
 
 
 def machine(look: Look, recent: Recent, asset: str) -> Machine | None:
     """One machine with all of its values; None where there is none of that name."""
     name = look.of("values").get("assets", {}).get(asset)
-    return None if name is None else _machine(look, recent, asset, name, None)
+    if name is None:
+        return None
+    told = _by_asset(look.of("values").get("values", ())).get(asset, ())
+    own = [alarm for alarm in alarms(look) if alarm.asset == asset]
+    return _machine(look, recent, asset, name, told, own, len(told))
 
 
-def _machine(look: Look, recent: Recent, asset: str, name: str, room: int | None) -> Machine:
+def _by_asset(values: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for one in values:
+        found.setdefault(one["asset"], []).append(one)
+    return found
+
+
+def _machine(
+    look: Look, recent: Recent, asset: str, name: str, told: Sequence[Mapping[str, Any]], own: Sequence[AlarmRow],
+    room: int,
+) -> Machine:  # fmt: skip
     verdict = next((v for v in look.of("status").get("verdicts", ()) if v["asset"] == asset), None)
-    rows = [_row(look, recent, one) for one in look.of("values").get("values", ()) if one["asset"] == asset]
-    own = tuple(alarm for alarm in alarms(look) if alarm.asset == asset)
-    shown = rows if room is None or len(rows) <= room else _chosen(rows, room, own, verdict)
-    note = verdict["note"] if verdict is not None else "no verdict yet"
+    judged = [(one, _judged(look, recent, one)) for one in told]
     reasons = verdict["reasons"][:REASONS_SHOWN] if verdict is not None else ()
+    spoken = {alarm.tag for alarm in own} | {reason["tag"] for reason in reasons}
     return Machine(
         asset=asset, name=name, verdict=verdict, urgency=verdict["urgency"] if verdict is not None else "UNKNOWN",
         life=_life(verdict), life_words=_life_words(verdict), judged_age=_judged_age(look, verdict),
-        health=verdict["health"] if verdict is not None else None, note=note,
+        health=verdict["health"] if verdict is not None else None,
+        note=verdict["note"] if verdict is not None else "no verdict yet",
         reasons=tuple(f"{reason['words']} ({reason['share']:.0%})" for reason in reasons),
-        causes=_causes(rows), sensors=tuple(sensor["words"] for sensor in (verdict["sensors"] if verdict else ())),
-        alarms=own, values=tuple(shown), values_of=len(rows),
+        causes=_causes(told), sensors=tuple(sensor["words"] for sensor in (verdict["sensors"] if verdict else ())),
+        alarms=tuple(own), values=tuple(_row(look, recent, *one) for one in _chosen(judged, room, spoken)),
+        values_of=len(told), troubled=sum(mark in ("bad", "late", "none") for _, (mark, _, _) in judged),
     )  # fmt: skip
 
 
+Judged = tuple[str, str, Any]
+"""How a reading is to be taken, its age or doubt in words, and the value to show: of a bad one the last good."""
+
+
 def _chosen(
-    rows: list[ValueRow], room: int, own: tuple[AlarmRow, ...], verdict: Mapping[str, Any] | None
-) -> list[ValueRow]:
+    judged: Sequence[tuple[Mapping[str, Any], Judged]], room: int, spoken: Collection[str]
+) -> list[tuple[Mapping[str, Any], Judged]]:
     """What alarms and reasons speak of, and what is not as it should be, goes before the rest."""
-    spoken = {alarm.tag for alarm in own} | {reason["tag"] for reason in (verdict["reasons"] if verdict else ())}
-    ranked = sorted(range(len(rows)), key=lambda i: (rows[i].tag not in spoken, rows[i].mark == "ok", i))
-    return [rows[i] for i in sorted(ranked[:room])]
+    ranked = sorted(
+        range(len(judged)), key=lambda i: (judged[i][0]["tag"] not in spoken, judged[i][1][0] == "ok", i)
+    )  # fmt: skip
+    return [judged[i] for i in sorted(ranked[:room])]
 
 
-def _row(look: Look, recent: Recent, one: Mapping[str, Any]) -> ValueRow:
-    mark, note, value = _judged(look, recent, one)
+def _row(look: Look, recent: Recent, one: Mapping[str, Any], judged: Judged) -> ValueRow:
+    mark, note, value = judged
     drawn = path_of(recent.course(one["asset"], one["tag"], look.now_s), one["decimals"])
     curve, low, high = drawn if drawn is not None else ("", 0.0, 0.0)
     ends = f"{words.number(low, one['decimals'])} to {words.number(high, one['decimals'])}"
     return ValueRow(
         tag=one["tag"], title=one["title"], text=words.measured(value, one["decimals"], one["kind"]),
         unit=words.unit(one["unit"]) if value is not None else "", mark=mark, note=note,
-        cause=words.CAUSES.get(one["cause"], one["cause"] or "no cause told") if mark == "bad" else "",
         source=words.clock(one["source_ns"]) if one["source_ns"] is not None else "",
         curve=curve, curve_words=ends if curve else "",
     )  # fmt: skip
 
 
-def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, str, Any]:
-    """How a reading is to be taken, its age or doubt in words, and the value to show: of a bad one the last good."""
+def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> Judged:
     if one["age_s"] is None:
         return "none", "never read", None
     age_s = one["age_s"] + look.age_s
@@ -140,14 +166,15 @@ def _judged(look: Look, recent: Recent, one: Mapping[str, Any]) -> tuple[str, st
     return ("ok", "", one["value"]) if one["quality"] == "good" else ("uncertain", "says its source", one["value"])
 
 
-def _causes(rows: Sequence[ValueRow]) -> tuple[str, ...]:
+def _causes(told: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Why values are bad, once for all of one cause."""
     titles: dict[str, list[str]] = {}
-    for row in rows:
-        if row.cause:
-            titles.setdefault(row.cause, []).append(row.title)
+    for one in told:
+        if one["quality"] == "bad":
+            cause = words.CAUSES.get(one["cause"], one["cause"] or "no cause told")
+            titles.setdefault(cause, []).append(one["title"])
     return tuple(
-        f"{', '.join(of)}: {cause}" if len(of) <= TITLES_SHOWN else f"{len(of)} of {len(rows)} values: {cause}"
+        f"{', '.join(of)}: {cause}" if len(of) <= TITLES_SHOWN else f"{len(of)} of {len(told)} values: {cause}"
         for cause, of in titles.items()
     )
 

@@ -35,6 +35,10 @@ class Pages:
         asset = request.path_params["asset"]
         return self._page(request, f"/machines/{asset}", self._parts(look, f"/machines/{asset}"), asset)
 
+    async def alarms(self, request: Request) -> Response:
+        look = await self._watching.fresh()
+        return self._page(request, "/alarms", self._parts(look, "/alarms"), "Alarms")
+
     async def parts(self, request: Request) -> Response:
         """Of the page at the address ``page`` the parts that the browser does not ``have``, by their stamps."""
         have = frozenset(request.query_params.get("have", "").split("."))
@@ -75,6 +79,8 @@ class Pages:
         told: dict[str, Any] = {"acts": self._people.may_act, "locked": self._people.tries.locked()}
         if address == "/":
             return self._drawing.overview(look, self._watching, **told)
+        if address == "/alarms":
+            return self._drawing.alarms(look, **told)
         try:
             return self._drawing.machine(look, self._watching, address.removeprefix("/machines/"), **told)
         except KeyError:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from edge.page import words
 from edge.page.alarms import alarms
 from edge.page.house import headline, house
-from edge.page.lines import lines
-from edge.page.machines import MACHINES_SHOWN, VALUES_SHOWN, machine, machines
+from edge.page.lines import UNITS_SHOWN, lines
+from edge.page.machines import VALUES_SHOWN, machine, machines
 from edge.page.recent import HEIGHT, SLOT_S, SLOTS, Recent, path_of
-from tests.rooms.page.looks import LEDGER, alarm, answers, look, unit, value, verdict
+from tests.rooms.page.looks import LEDGER, alarm, look, unit, value, verdict
 
 QUALITIES = ["good", "uncertain", "bad", "none"]
 
@@ -64,7 +64,6 @@ def test_a_bad_value_shows_what_it_was_last_and_how_old_that_is() -> None:
     recent.take(100.0, [bad])
     found = row(bad, recent, age_s=2.0)
     assert (found.mark, found.text, found.unit, found.note) == ("bad", "4.61", "mm/s", "12 s")
-    assert found.cause == "no answer on the bus"
 
 
 def test_why_values_are_bad_is_said_once_for_each_cause() -> None:
@@ -128,12 +127,34 @@ def test_the_overview_shows_what_alarms_speak_of_and_what_ails_before_the_rest()
     assert [one.tag for one in found.values[-2:]] == ["vibration_mm_s", many[-1]["tag"]]
 
 
-def test_a_large_site_is_shown_in_part() -> None:
-    told = answers()
-    told["values"] |= {"assets": {f"m{i}": f"M {i}" for i in range(300)}, "values": []}
-    seen = look()
-    seen.answers.update(told)
-    assert len(machines(seen, Recent())) == MACHINES_SHOWN
+def test_the_worst_machine_of_a_large_site_comes_first(tmp_path: Path) -> None:
+    seen = look(verdicts=[verdict(asset="m299")])
+    seen.answers["values"] |= {"assets": {f"m{i}": f"M {i}" for i in range(300)}, "values": []}
+    found = machines(seen, Recent())
+    assert (len(found), found[0].asset) == (300, "m299")
+
+
+def test_machines_are_in_the_order_in_which_they_need_a_person() -> None:
+    told = {
+        "fine": "NORMAL",
+        "soon": "WARNING",
+        "unjudged": "UNKNOWN",
+        "calling": "NORMAL",
+        "now": "CRITICAL",
+        "seen": "NORMAL",
+    }
+    alarms_of = [alarm(asset="calling", priority="low"), alarm(asset="seen", state="acknowledged")]
+    seen = look(verdicts=[verdict(asset=a, urgency=u) for a, u in told.items()], alarms=alarms_of)
+    seen.answers["values"] |= {"assets": {asset: asset for asset in told}, "values": []}
+    found = [one.asset for one in machines(seen, Recent())]
+    assert found == ["now", "soon", "calling", "seen", "unjudged", "fine"]
+
+
+def test_of_a_line_of_many_units_those_with_trouble_come_first() -> None:
+    told = [unit(unit=i, detail="no answer" if i > 97 else "") for i in range(100)]
+    (line,) = lines(look(units=told))
+    assert [row.unit for row in line.units[:3]] == [98, 99, 0]
+    assert (len(line.units), line.units_of) == (UNITS_SHOWN, 100)
 
 
 @pytest.mark.parametrize(
