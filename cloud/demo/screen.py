@@ -16,7 +16,7 @@ URGENCY_STYLE = {
     "NORMAL": "black on green",
     "UNKNOWN": "dim",
 }
-LAMP_STYLE = {"green": "green", "amber": "yellow", "red": "red"}
+LAMP_STYLE = {"red": "red", "amber": "yellow", "green": "green", "blue": "blue"}
 STORY_LINES = 7
 
 
@@ -68,10 +68,11 @@ def _true_life(machine: Mapping[str, Any]) -> str:
 def _floor(status: Mapping[str, Any], cable_whole: bool, tick: int) -> RenderableType:
     panel = status.get("panel", {"green": "off", "amber": "off", "red": "off", "lines": []})
     lamps = Text()
-    for lamp in ("red", "amber", "green"):
-        lit = panel[lamp] == "on" or (panel[lamp] != "off" and tick % 2 == 0)
-        lamps.append("  ⬤  " if lit else "  ○  ", LAMP_STYLE[lamp] if lit else "dim")
-        lamps.append(f"{lamp}{' (blinks)' if panel[lamp] not in ('on', 'off') else ''}\n", "" if lit else "dim")
+    for lamp, style in LAMP_STYLE.items():
+        pattern = panel.get(lamp, "off")
+        lit = pattern == "on" or (pattern != "off" and tick % 2 == 0)
+        lamps.append("  ⬤  " if lit else "  ○  ", style if lit else "dim")
+        lamps.append(f"{lamp}{f' ({pattern})' if pattern not in ('on', 'off') else ''}\n", "" if lit else "dim")
     display = Panel(Text("\n".join(panel["lines"]), "black on green"), border_style="green", expand=False)
     uplink = status.get("uplink", {})
     cable = Text.assemble(

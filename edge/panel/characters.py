@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.contract.types import Alarm, Held, Urgency, Verdict, failure_chance
-from edge.panel.lamps import NO_DATA_RULE, held_alarms, shown_alarms, waits
+from edge.panel.lamps import NO_DATA_RULE, held_alarms, shown_alarms, silent, waits
 from edge.panel.matters import CALM_RANK, RANK, Kind, Matter
 from edge.panel.state import PanelState
 from edge.panel.text import ago, count, fitting, heading, hours, terse, to_ascii, wrap
@@ -224,8 +224,8 @@ def overview(state: PanelState, trouble: Collection[str]) -> tuple[tuple[str, ..
         title: tuple[str, ...] = ("NO ASSETS", "")
     elif alarms:
         title = (f"{len(alarms)} ALARM{'S' if len(alarms) > 1 else ''}", *_on(_alarmed(state), total))
-    elif state.stale:
-        title = ("NO DATA", *_on(len(state.stale), total))
+    elif quiet := silent(state):
+        title = ("NO DATA", *_on(len(quiet), total))
     elif near := [v for v in state.verdicts.values() if v.urgency.rank >= Urgency.WARNING.rank]:
         title = (f"{len(near)} WARNING{'S' if len(near) > 1 else ''}", *_on(len(near), total))
     elif judged == total:

@@ -71,8 +71,8 @@ def _tiles(image: Image.Image, tiles: tuple[Sign, ...]) -> None:
 def _bars(image: Image.Image, pen: ImageDraw.ImageDraw, sheet: Sheet) -> None:
     if sheet.health is not None:
         image.paste(small("HEALTH"), (0, 20))
-        pen.rectangle((38, 19, 96, 28), outline=1)
-        pen.rectangle((40, 21, 40 + round(54 * min(100.0, max(0.0, sheet.health)) / 100), 26), fill=1)
+        pen.rectangle((38, 19, 94, 28), outline=1)
+        pen.rectangle((40, 21, 40 + round(52 * min(100.0, max(0.0, sheet.health)) / 100), 26), fill=1)
         image.paste(large(f"{sheet.health:.0f}%"), (WIDTH - 8 * len(f"{sheet.health:.0f}%"), 20))
     if sheet.life is not None:
         image.paste(small("LIFE"), (0, 33))

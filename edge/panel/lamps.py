@@ -63,7 +63,7 @@ def lamps(state: PanelState, *, trouble: Collection[str] = ()) -> Lamps:
     urgencies = {verdict.urgency for asset, verdict in state.verdicts.items() if asset not in state.stale}
     red = _sequence(high, steady=Urgency.CRITICAL in urgencies)
     amber = _sequence(rest, steady=Urgency.WARNING in urgencies)
-    stale = bool(state.stale) or any(a.rule == NO_DATA_RULE and a.state.is_active for a in shown)
+    stale = bool(silent(state)) or any(a.rule == NO_DATA_RULE and a.state.is_active for a in shown)
     normal = red is OFF and amber is OFF and not stale and bool(state.names)
     if stale:
         amber = DOUBLE
@@ -90,6 +90,12 @@ def held_alarms(state: PanelState) -> list[Alarm]:
 
 def _stands(alarm: Alarm) -> bool:
     return alarm.state is not AlarmState.NORMAL
+
+
+def silent(state: PanelState) -> list[str]:
+    """Assets of which nothing current is known, but those whose silence people hold back."""
+    held = {a.asset for a in state.alarms if a.rule == NO_DATA_RULE and a.held is not Held.NOT}
+    return [asset for asset in state.names if asset in state.stale and asset not in held]
 
 
 def waits(alarm: Alarm) -> bool:

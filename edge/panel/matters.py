@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.contract.types import Alarm, AlarmState, Priority, Urgency
-from edge.panel.lamps import NO_DATA_RULE, ails, gone, held_alarms, shown_alarms
+from edge.panel.lamps import NO_DATA_RULE, ails, gone, held_alarms, shown_alarms, silent
 from edge.panel.state import Advice, PanelState
 
 
@@ -84,8 +84,8 @@ def _new(alarm: Alarm) -> bool:
 
 def _silent(state: PanelState) -> Iterator[Matter]:
     told = {a.asset for a in shown_alarms(state) if a.rule == NO_DATA_RULE and a.state.is_active}
-    for asset in state.names:
-        if asset in state.stale and asset not in told:
+    for asset in silent(state):
+        if asset not in told:
             yield Matter(Kind.SILENCE, RANK[Priority.MEDIUM], asset)
 
 

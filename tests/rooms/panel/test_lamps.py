@@ -144,22 +144,29 @@ def test_in_no_situation_do_the_lamps_lie(situation: PanelState, troubled: bool)
     current = [v for asset, v in situation.verdicts.items() if asset not in situation.stale]
     assert lit.green in (Pattern.OFF, Pattern.ON), "green never blinks"
     assert lit.red in (Pattern.OFF, Pattern.ON, Pattern.FAST, Pattern.SLOW), "only a dead gateway lets it double flash"
+    held_silent = {a.asset for a in situation.alarms if a.rule == "no_data" and a.held is not Held.NOT}
     if lit.green is Pattern.ON:
         assert not shown
-        assert not situation.stale
+        assert set(situation.stale) <= held_silent
         assert all(v.urgency.rank < Urgency.WARNING.rank for v in current)
     if any(a.priority is Priority.HIGH and a.state is UNACK for a in shown):
         assert lit.red is Pattern.FAST
     if any(a.state in (UNACK, RETURNED) for a in shown):
         assert lit.blue is Pattern.SLOW
-    if situation.stale:
+    if set(situation.stale) - held_silent:
         assert lit.amber is Pattern.DOUBLE
     if troubled or situation.uplink_up is False:
         assert lit.amber is not Pattern.OFF
     meant = {(lamp, pattern.replace("double flash", "double")) for lamp, pattern, _ in MEANINGS}
     told = {(lamp, getattr(lit, lamp)) for lamp in ("green", "amber", "red", "blue")}
     assert {(lamp, pattern) for lamp, pattern in told if pattern is not Pattern.OFF} <= meant
-    assert lit == lamps(replace(situation, alarms=[*shown, SHELVED]), trouble=("x",) if troubled else ())
+    assert lit == lamps(replace(situation, alarms=[*situation.alarms, SHELVED]), trouble=("x",) if troubled else ())
+
+
+def test_a_machine_whose_silence_people_hold_back_does_not_keep_the_tower_flashing() -> None:
+    situation = state([replace(SILENT, held=Held.OUT_OF_SERVICE)], ALL_FINE, stale={"s"})
+    assert lamps(situation) == Lamps(green=Pattern.ON)
+    assert lamps(replace(situation, stale={"s", "p"})) == Lamps(amber=Pattern.DOUBLE)
 
 
 def test_a_verdict_alone_lights_a_lamp() -> None:
