@@ -75,7 +75,7 @@ def _bars(image: Image.Image, pen: ImageDraw.ImageDraw, sheet: Sheet) -> None:
         pen.rectangle((40, 21, 40 + round(52 * min(100.0, max(0.0, sheet.health)) / 100), 26), fill=1)
         image.paste(large(f"{sheet.health:.0f}%"), (WIDTH - 8 * len(f"{sheet.health:.0f}%"), 20))
     if sheet.life is not None:
-        image.paste(small("LIFE"), (0, 33))
+        image.paste(small("BY AGE" if sheet.life.by_age else "LIFE"), (0, 33))
         _life(pen, sheet.life)
     _words(image, sheet.lines, 43, 9)
 

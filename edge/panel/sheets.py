@@ -36,11 +36,12 @@ class Sign(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Remaining life in hours with its interval."""
+    """Remaining life in hours with its interval; ``by_age``: it rests on papers alone."""
 
     hours: float
     low_h: float
     high_h: float
+    by_age: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _bars(blank: Sheet, verdict: Verdict, age: str) -> Sheet:
 def _life(verdict: Verdict) -> Life | None:
     if verdict.rul_h is None or verdict.rul_low_h is None or verdict.rul_high_h is None:
         return None
-    return Life(verdict.rul_h, verdict.rul_low_h, verdict.rul_high_h)
+    return Life(verdict.rul_h, verdict.rul_low_h, verdict.rul_high_h, verdict.basis == "prior")
 
 
 def _life_words(verdict: Verdict) -> str:

@@ -524,7 +524,7 @@ class Gateway:
             "rss_mb": status.rss_mb(),
             "cpu_s": time.process_time(),
             "panel": {
-                "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue, "buzzer": view.buzzer,
+                "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue,
                 "lines": list(view.lines), **panel,
             },
             "uplink": {
