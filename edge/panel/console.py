@@ -103,7 +103,7 @@ class Console:
     def _turn(self, now_s: float) -> None:
         """To what has just come up, else to what is next, once the page has been there long enough."""
         called = frozenset(m.key for m in self._matters if m.alarm is not None and waits(m.alarm))
-        new = [m for m in self._matters if m.key in called - self._called]
+        new = [m for m in self._matters if m.auto and m.key in called - self._called]
         self._called = called
         here = self._matter()
         if now_s < self._stays_until_s and here.key == self._at:

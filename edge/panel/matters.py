@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edge.contract.types import Alarm, AlarmState, Priority, Urgency
@@ -49,17 +49,20 @@ class Matter:
 RANK = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 _RANK_OF_URGENCY = {Urgency.CRITICAL: 0, Urgency.WARNING: 1}
 GATEWAY_RANK, CALM_RANK = 3, 4
+TURNS_MAX = 5
+"""In a flood of alarms the worst take turns with their count; nobody would wait for all of them."""
 
 
 def matters(state: PanelState, trouble: Collection[str] = ()) -> tuple[Matter, ...]:
     """All of them, in the order to page through; never none. ``trouble`` is the panel's own."""
     told = [*_alarms(state), *_silent(state), *_near_their_end(state)]
     told.sort(key=lambda matter: (matter.rank, *_haste(matter.alarm)))
-    calm = not told
+    calm, flood = not told, len(told) > TURNS_MAX
+    told = [*told[:TURNS_MAX], *(replace(matter, auto=False) for matter in told[TURNS_MAX:])]
     told += [Matter(Kind.ADVICE, CALM_RANK, advice.asset, advice=advice) for advice in state.advice]
     if ails(state) or trouble:
         told.append(Matter(Kind.TROUBLE, GATEWAY_RANK))
-    told.append(Matter(Kind.OVERVIEW, CALM_RANK, auto=calm))
+    told.append(Matter(Kind.OVERVIEW, CALM_RANK, auto=calm or flood))
     shown = {matter.asset for matter in told if matter.kind in (Kind.MACHINE, Kind.SILENCE)}
     told += [Matter(Kind.MACHINE, CALM_RANK, asset, auto=calm) for asset in state.names if asset not in shown]
     if held_alarms(state):

@@ -58,7 +58,7 @@ class Painter:
 
     def trouble(self) -> tuple[str, ...]:
         """That nothing can be shown, while that is so."""
-        return (f"{self._what} missing",) if self._failing else ()
+        return (f"{self._what.split()[0]} missing",) if self._failing else ()
 
     def close(self) -> None:
         """Paint what waits and end; give up after ``CLOSE_S_MAX`` seconds (the thread is a daemon)."""

@@ -116,11 +116,14 @@ def test_it_ends_without_a_light(case: Case) -> None:
     assert case.shows(stopped("20x4"))
 
 
-def test_a_display_that_cannot_be_reached_stops_nobody(case: Case) -> None:
+def test_a_display_that_cannot_be_reached_stops_nobody_and_is_told(case: Case) -> None:
     panel = case.broken()
+    assert case.panel.trouble() == ()
     for number in range(5):
         panel.show(view(number))
         panel.show(view(number))
+    if not isinstance(panel, NoPanel):
+        wait_for(lambda: any("missing" in words for words in panel.trouble()))
     panel.close()
 
 

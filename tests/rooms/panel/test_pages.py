@@ -17,7 +17,7 @@ from edge.contract.types import AlarmState, Urgency
 from edge.panel import PanelState
 from edge.panel.characters import screens
 from edge.panel.displays import characters
-from edge.panel.matters import Kind, matters
+from edge.panel.matters import TURNS_MAX, Kind, matters
 from tests.rooms.panel.situations import (
     ACK,
     ALL_FINE,
@@ -83,6 +83,15 @@ def test_the_worst_comes_first() -> None:
     assert [m.alarm.rule if m.alarm else m.kind for m in told if m.auto] == [
         "flow", "seal", "zone_d", "zone_c", "gone", Kind.TROUBLE,
     ]  # fmt: skip
+
+
+def test_in_a_flood_the_first_and_worst_take_turns_with_the_count_and_all_can_be_paged_to() -> None:
+    flood = [alarm(f"rule_{i}", HIGH, UNACK, "Spindle 1 shakes", ago_ns=(99 - i) * H) for i in range(50)]
+    told = matters(state(flood, ALL_FINE))
+    turns = [m.alarm.rule if m.alarm else m.kind for m in told if m.auto]
+    assert turns == [*(f"rule_{i}" for i in range(TURNS_MAX)), Kind.OVERVIEW]
+    assert sum(m.alarm is not None for m in told) == 50
+    assert "|50 ALARMS  on 1 of 3|" in drawn(state(flood, ALL_FINE), "20x4")
 
 
 def test_held_alarms_are_counted_and_have_a_page() -> None:
