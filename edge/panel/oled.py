@@ -6,13 +6,13 @@ every frame whole, by a call that Pillow 14 takes away, and cannot be started ag
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
-
-import numpy as np
 
 from edge.ports import PanelView
 
 WIDTH, HEIGHT, PAGES = 128, 64, 8
+_COLUMNS = range(WIDTH - 1, -1, -1)
 
 _START = (
     0xD5, 0x80,  # clock
@@ -38,18 +38,18 @@ class Oled:
 
     def __init__(self, serial: Any, controller: str) -> None:
         self._serial, self._controller = serial, controller
-        self._shown: list[bytes] = []
+        self._shown: tuple[bytes, ...] = ()
 
     def start(self) -> None:
         """Set it up, from whatever state, without a change of what it shows."""
         self._serial.command(*_START)
         self._serial.command(*_OF_CONTROLLER[self._controller], _ON)
-        self._shown = []
+        self._shown = ()
 
     def show(self, view: PanelView) -> None:
         """Write the pages that differ; a display that is gone is noticed in any case."""
         pages = pages_of(view.pixels)
-        before, self._shown = self._shown, []
+        before, self._shown = self._shown, ()
         self._serial.command(_NOTHING)
         column = _FIRST_COLUMN[self._controller]
         for number, page in enumerate(pages):
@@ -59,11 +59,16 @@ class Oled:
         self._shown = pages
 
 
-def pages_of(pixels: bytes) -> list[bytes]:
+@lru_cache(maxsize=2)
+def pages_of(pixels: bytes) -> tuple[bytes, ...]:
     """The controller's eight pages of 128 bytes, a column of eight dots each, the topmost its lowest bit.
 
-    ``pixels`` is a picture by rows, as in ``PanelView``; an empty one is dark.
+    ``pixels`` is a picture by rows, as in ``PanelView``; an empty one is dark. Without numpy, which would double the
+    panel's process.
     """
-    rows = np.frombuffer(pixels or bytes(WIDTH * HEIGHT // 8), np.uint8).reshape(HEIGHT, WIDTH // 8)
-    dots = np.unpackbits(rows, axis=1)
-    return [np.packbits(dots[y : y + 8], axis=0, bitorder="little").tobytes() for y in range(0, HEIGHT, 8)]
+    pixels = pixels or bytes(WIDTH * HEIGHT // 8)
+    rows = [int.from_bytes(pixels[i : i + WIDTH // 8], "big") for i in range(0, len(pixels), WIDTH // 8)]
+    return tuple(
+        bytes(sum((row >> x & 1) << y for y, row in enumerate(rows[8 * page : 8 * page + 8])) for x in _COLUMNS)
+        for page in range(PAGES)
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 import time
 import tomllib
@@ -320,6 +321,15 @@ def test_a_missing_library_is_one_error_that_says_what_to_install(
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ConfigError, match=r"panel: `kind` pi: (gpiozero|luma.core) is not installed \(pip install"):
         PiPanel(CONFIG, pin_factory=pins)
+
+
+def test_a_panel_of_pins_and_dots_carries_no_numpy() -> None:
+    """It would double what the panel's process weighs, on a board of 512 MB beside the gateway's."""
+    code = (
+        "import sys, edge.panel.served, edge.panel.pi, edge.panel.dots, edge.panel.examples;"
+        "sys.exit('numpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_without_a_display_there_are_lamps(pins: MockFactory) -> None:
