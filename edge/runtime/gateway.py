@@ -77,6 +77,8 @@ T = TypeVar("T")
 ALARM_TICK_S = 0.1
 STATE_INTERVAL_S = 10.0
 DRAIN_AT_END_S = 3.0
+DISK_HANGS_NS = 10_000_000_000
+TOTALS_S = 1.0
 LATENCIES_KEPT = 20_000
 COMMITS_MAX = 3
 """What must be durable is committed again where something else was kept under its name meanwhile."""
@@ -99,6 +101,7 @@ class Gateway:
         self._answers = Answers(lambda: self._site, self.latest, self._clock)
         self._page = self._make_page()
         self._urgent = asyncio.Event()
+        self._committing_ns: int | None = None
         folder = _folder(site)
         self._seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
         self.judging = Judging(site, self._seats, clock=self._clock, tell=self._judged)
@@ -128,6 +131,7 @@ class Gateway:
             site, clock=self._clock, offer=self._journal.offer, deliver=self._deliver, make_driver=make_driver,
             make_source=make_source,
         )  # fmt: skip
+        self._ledger = self._journal.totals()
         self.proof = Proof(self._clock, self._poller.overdue)
         self._watchdog = Watchdog()
         self._panel = self._make_panel(apart=panel_apart) if file.panel.kind != "none" else None
@@ -317,7 +321,11 @@ class Gateway:
             await self._commit()
 
     async def _commit(self) -> None:
-        await self._on_disk(self._journal.commit)
+        self._committing_ns = self._clock.mono_ns()
+        try:
+            await self._on_disk(self._journal.commit)
+        finally:
+            self._committing_ns = None
         if self._uplink is not None:
             self._uplink.nudge()
 
@@ -469,8 +477,15 @@ class Gateway:
     async def _figures(self) -> dict[str, Any]:
         """What other systems are told of the gateway itself."""
         up = self._uplink.state if self._uplink is not None else None
-        ledger = await self._on_disk(self._journal.totals)
+        ledger = await self._totals()
         return status.figures(up, self._journal.backlog(), self._watch.now, self._journal.losses(), ledger)
+
+    async def _totals(self) -> dict[str, int]:
+        """The ledger's sums; where the disk does not answer, the last ones that it gave."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TOTALS_S):
+                self._ledger = await self._on_disk(self._journal.totals)
+        return self._ledger
 
     async def _acknowledge_by(self, asset: str, rule: str, user: str) -> bool:
         return bool(self._alarms.acknowledge(asset, rule, by=user)["acknowledged"])
@@ -505,9 +520,16 @@ class Gateway:
             health=(
                 Condition("clock", told, clock.trusted),
                 *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in self._looking.figures()),
+                *self._disk_hangs(now_ns),
                 *(Condition("judge", f"{asset} is not judged", ok=False) for asset in self.judging.late),
             ),
         )  # fmt: skip
+
+    def _disk_hangs(self, now_ns: int) -> list[Condition]:
+        """A disk that fails says so; one that hangs says nothing at all."""
+        if self._committing_ns is None or now_ns - self._committing_ns < DISK_HANGS_NS:
+            return []
+        return [Condition("disk", f"no answer for {(now_ns - self._committing_ns) / 1e9:.0f} s", ok=False)]
 
     def _seen_at_the_panel(self, asset: str, rule: str) -> None:
         self._alarms.acknowledge(asset, rule, by="panel")
@@ -538,7 +560,7 @@ class Gateway:
             "worked": self.judging.worked(),
             "alarms": [status.of_alarm(alarm) for alarm in self._desk.standing()],
             "held_alarms": len(self._desk.held()),
-            "ledger": await self._on_disk(self._journal.totals),
+            "ledger": await self._totals(),
             "losses": asdict(self._journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(self._alarm_ms, 0.99)},
             "north": {north.name: north.status() for north in self._norths.all},

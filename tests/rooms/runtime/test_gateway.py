@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,11 @@ async def run_until(gateway: Gateway, done: Callable[[], bool]) -> None:
         stop.set()
         await running
     gateway.close()
+
+
+async def seen(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
 
 
 def polls_of(gateway: Gateway) -> int:
@@ -162,3 +168,38 @@ def test_a_gateway_that_was_told_to_end_ends_though_its_store_breaks_by_then(tmp
 
     asyncio.run(scenario())
     assert len(list(folder.glob("store.db.corrupt-*"))) == 1
+
+
+def test_a_disk_that_hangs_holds_up_neither_polls_nor_alarms_nor_the_status_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.runtime.gateway.DISK_HANGS_NS", 10**8)
+    monkeypatch.setattr("edge.runtime.gateway.TOTALS_S", 0.1)
+    gateway = Gateway(load_site(lonely_site(tmp_path)))
+    disk, commit = threading.Lock(), gateway._journal.commit
+
+    def hangs() -> int:
+        with disk:
+            return commit()
+
+    monkeypatch.setattr(gateway._journal, "commit", hangs)
+    monkeypatch.setattr(gateway._journal, "totals", lambda: hangs() or {})
+
+    async def scenario() -> None:
+        ready, stop = asyncio.Event(), asyncio.Event()
+        running = asyncio.create_task(gateway.run(ready.set, stop))
+        async with asyncio.timeout(DEADLINE_S):
+            await ready.wait()
+            with disk:
+                polls = polls_of(gateway)
+                await seen(lambda: any(told.what == "disk" and not told.ok for told in gateway._stands().health))
+                answer = await gateway.status()
+                assert answer["ledger"]["offered"] >= 0
+                await seen(lambda: polls_of(gateway) > polls + 20 and bool(gateway._desk.standing()))
+                assert gateway.proof.trouble() == ""
+            await seen(lambda: not any(told.words.startswith("no answer") for told in gateway._stands().health))
+            stop.set()
+            await running
+
+    asyncio.run(scenario())
+    gateway.close()
