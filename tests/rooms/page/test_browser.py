@@ -94,6 +94,7 @@ class Hall:
 def browser() -> Iterator[Browser]:
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium; on Debian: apt install chromium")
+    expect.set_options(timeout=15_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -216,7 +217,7 @@ def test_a_gateway_that_was_killed_and_a_page_that_was_killed_look_so(browser: B
     assert complaints == []
 
     os.kill(hall.page_pid(), signal.SIGKILL)
-    expect(page.locator("#link")).to_contain_text("nothing here is current", timeout=15_000)
+    expect(page.locator("#link")).to_contain_text("nothing here is current", timeout=20_000)
     assert float(page.locator("main").evaluate("e => getComputedStyle(e).opacity")) < 0.6
     hall.children.remove(hall.gateway)
     hall.start()
