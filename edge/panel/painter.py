@@ -60,10 +60,10 @@ class Painter:
         """That nothing can be shown, while that is so."""
         return (f"{self._what.split()[0]} missing",) if self._failing else ()
 
-    def close(self) -> None:
-        """Paint what waits and end; give up after ``CLOSE_S_MAX`` seconds (the thread is a daemon)."""
+    def close(self, last: PanelView) -> None:
+        """Paint ``last``, even if it is shown, and end; give up after ``CLOSE_S_MAX`` s (the thread is a daemon)."""
         with self._changed:
-            self._closing = True
+            self._wanted, self._closing = last, True
             self._changed.notify()
         self._thread.join(CLOSE_S_MAX)
 

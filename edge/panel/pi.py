@@ -87,10 +87,9 @@ class PiPanel:
     def close(self) -> None:
         """Lamps off, and a display that says that nobody watches."""
         self._contacts.close()
-        self.show(stopped(self.display))
-        if self._painter is not None:
-            self._painter.close()
         self._blinker.close()
+        if self._painter is not None:
+            self._painter.close(stopped(self.display))
         for pin in self._pins.values():
             pin.close()
 

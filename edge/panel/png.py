@@ -47,8 +47,7 @@ class PngPanel:
 
     def close(self) -> None:
         """Leave a picture that says that nobody watches."""
-        self.show(stopped(self.display))
-        self._painter.close()
+        self._painter.close(stopped(self.display))
 
     def _paint(self, view: PanelView) -> None:
         write_whole(self._draw(view), self._path)

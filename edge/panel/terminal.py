@@ -30,7 +30,7 @@ class TerminalPanel:
         self.display = display
         self._out = out
         self._drawn = out.isatty()
-        self._begun = False
+        self._begun = self._closing = False
         self._heard: Callable[[Press], None] = lambda _: None
         self._keys = Keys(keys, lambda press: self._heard(press)) if keys is not None else None
         self._told: set[tuple[str, ...]] = set()
@@ -50,8 +50,8 @@ class TerminalPanel:
         """Say that nobody watches, and give the terminal back."""
         if self._keys is not None:
             self._keys.close()
-        self.show(stopped(self.display))
-        self._painter.close()
+        self._closing = True
+        self._painter.close(stopped(self.display))
 
     def _paint(self, view: PanelView) -> None:
         text = self._picture(view) if self._drawn else self._line(view)
@@ -91,7 +91,7 @@ class TerminalPanel:
         parts.append("\x1b7")
         parts += [f"{CSI}{i + 1};1H {a}  {b}{CSI}K" for i, (a, b) in enumerate(zip(tower, screen, strict=True))]
         parts.append("\x1b8")
-        if view == stopped(self.display):
+        if self._closing:
             parts.append(f"\x1b7{CSI}r\x1b8")
         parts.append(f"{CSI}?2026l")
         return "".join(parts)

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import pytest
 
+from edge.panel import stopped
 from edge.panel.terminal import TerminalPanel
 from edge.ports import Button, Hold, PanelView, Pattern, Press
 
@@ -81,6 +82,12 @@ def test_it_gives_the_terminal_back(terminal: Terminal) -> None:
     assert "GATEWAY STOPPED" in plain(last)
     assert "\x1b[r" in last
     assert "\x1b[38;5;46" not in last, "a gateway that ended shows no green"
+
+
+def test_a_gateway_that_stops_and_comes_back_finds_the_log_below_the_panel_still(terminal: Terminal) -> None:
+    text = terminal.written([stopped("20x4"), FINE, stopped("20x4")])
+    assert text.count("\x1b[r") == 1, "given back once, at the end, whatever was shown last"
+    assert text.index("\x1b[r") > text.rindex("\x1b[?2026h")
 
 
 def test_every_lamp_says_how_it_blinks_and_the_frame_that_it_beeps(terminal: Terminal) -> None:
