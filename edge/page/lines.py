@@ -9,6 +9,7 @@ from typing import Any
 
 from edge.commission.doctor import Finding, findings
 from edge.commission.line_facts import LineFacts, facts
+from edge.commission.plan import plan
 from edge.config.lines import place_of
 from edge.page import words
 from edge.page.watching import Look
@@ -40,7 +41,8 @@ class UnitRow:
 class LineRow:
     """``units`` are those shown, of ``units_of``: on a line of many those with trouble come first.
 
-    ``airtime`` is the share of time in which it was taken up over the doctor's ``window``; None: not counted.
+    ``airtime`` is the share of time in which it was taken up over the doctor's ``window``; None: not counted. ``plan``
+    is what the doctor would change, in words, where a finding speaks of it.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LineRow:
     units: tuple[UnitRow, ...]
     units_of: int
     findings: tuple[Finding, ...]
+    plan: tuple[str, ...]
 
 
 def lines(look: Look) -> list[LineRow]:
@@ -74,9 +77,15 @@ def _line(look: Look, name: str, line: LineFacts | None, units: list[Mapping[str
     shown = units if len(units) <= UNITS_SHOWN else sorted(units, key=_is_well)[:UNITS_SHOWN]
     rows = tuple(_unit(look, unit) for unit in shown)
     if line is None:
-        return LineRow(name, "", "", None, "", rows, len(units), ())
+        return LineRow(name, "", "", None, "", rows, len(units), (), ())
     airtime, window, found = line.airtime if line.counted else None, words.span(line.window_s), tuple(findings(line))
-    return LineRow(name, line.kind, place_of(line.line), airtime, window, rows, len(units), found)
+    notes = _planned(line) if found else ()
+    return LineRow(name, line.kind, place_of(line.line), airtime, window, rows, len(units), found, notes)
+
+
+def _planned(line: LineFacts) -> tuple[str, ...]:
+    found = plan(line)
+    return found.notes if found.timeout_ms or found.baud or found.stretch else ()
 
 
 def _is_well(unit: Mapping[str, Any]) -> bool:
