@@ -105,7 +105,8 @@ def span_words(span_ns: int) -> str:
     seconds = span_ns / 1e9
     if seconds < 100:
         return f"{seconds:.1f} s"
-    minutes, hours, days = (int(seconds / size) for size in (60, 3600, 86_400))
+    whole = round(seconds)
+    minutes, hours, days = (whole // size for size in (60, 3600, 86_400))
     if hours < 1:
-        return f"{minutes} min {int(seconds) % 60} s"
+        return f"{minutes} min {whole % 60} s"
     return f"{hours} h {minutes % 60} min" if days < 2 else f"{days} d {hours % 24} h"
