@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,10 @@ def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(
     gateway = floor.start("run")
     floor.until(lambda: floor.shown()["answers"])
     first = floor.page()["pid"]
+    os.kill(gateway.process.pid, signal.SIGSTOP)  # One that hangs takes a question, and never answers it.
+    floor.until(lambda: "no answer" in floor.shown()["trouble"])
+    os.kill(gateway.process.pid, signal.SIGCONT)
+    floor.until(lambda: floor.shown()["answers"])
     gateway.process.kill()
     gateway.process.wait()
     floor.until(lambda: not floor.shown()["answers"])
@@ -118,6 +124,22 @@ def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(
     assert floor.page()["left_over"]
     floor.start("run")
     floor.until(lambda: floor.page()["pid"] != first and floor.shown()["answers"])
+
+
+def test_one_that_was_left_over_ends_when_no_gateway_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(alone, "ORPHAN_S", 0.05)
+    ended: list[str] = []
+
+    class Page:
+        def end(self) -> None:
+            ended.append("page")
+
+    came_back = iter([True, True, False])
+    left_over = partial(next, came_back, True)
+    asyncio.run(alone._ends_if_left_over(left_over, Page()))  # type: ignore[arg-type]
+    assert ended == ["page"]
+    assert next(came_back, None) is None, "the time counts from when it is left over again"
 
 
 def test_one_that_runs_by_itself_stays_and_the_gateway_starts_none(floor: Floor) -> None:
