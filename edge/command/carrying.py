@@ -208,7 +208,8 @@ class Carrying:
             self._tell.end_run(run, CommandStep.FAILED, words, read_back=stands)
             return
         for _ in range(BACK_TRIES):
-            self._facts.changed(run.command, abs(run.value - run.before), contract.dwell_s)
+            by = max(abs(v - run.before) for v in (run.value, stands) if v is not None)
+            self._facts.changed(run.command, by, contract.dwell_s)
             told = self._tell.outcome(
                 run.command, CommandStep.WRITING, f"back to {run.before:.9g}: {why}", by="gateway", value=run.before,
                 before=stands,

@@ -99,6 +99,9 @@ class TestAtTheMachine:
             assert rig.steps(told) == [Step.WRITING, Step.WRITING, Step.FAILED]
             assert rig.written == [1250, 1200]
             assert "read back as 1257; 1200 stands again" in end.words
+            assert [round(one.by) for one in rig.audit.kept.changes["pump-1.setpoint"]] == [50, 57], (
+                "as it really moved"
+            )
             assert end.read_back == 1200.0
 
         play(tmp_path, scene)
