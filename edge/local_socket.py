@@ -100,16 +100,17 @@ def _nobody(path: Path, error: Exception) -> BabbittError:
 
 
 async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:
-    old = os.umask(0o177)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)  # noqa: ASYNC240
-        return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
+        old = os.umask(0o177)
+        try:
+            return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
+        finally:
+            os.umask(old)
     except OSError as error:
         hint = "name a folder that may be written to, with a path of at most 90 characters"
         raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
-    finally:
-        os.umask(old)
 
 
 def is_alive(path: Path) -> bool:

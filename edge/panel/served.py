@@ -213,17 +213,18 @@ def _listener(path: Path) -> socket.socket:
     if _is_answered(path):
         raise BabbittError(str(path), "another panel answers here", "stop it, or name another folder")
     listener = socket.socket(socket.AF_UNIX)
-    old = os.umask(0o177)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        listener.bind(str(path))
+        old = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(old)
         listener.listen(CONNECTIONS_MAX)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
         hint = "name a folder that may be written to, with a path of at most 90 characters"
         raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
-    finally:
-        os.umask(old)
     return listener
