@@ -15,7 +15,7 @@ SLOT_S = 5.0
 SLOTS = 72
 VALUES_MAX = 2000
 MINUTES = SLOT_S * SLOTS / 60
-HEIGHT = 20
+HEIGHT = 40
 _FLAT_SHARE = 0.02
 """A curve's height stands for this share of the value at least: noise of a steady value stays small."""
 
@@ -97,12 +97,13 @@ def path_of(course: list[float], decimals: int) -> tuple[str, float, float] | No
     low, high = min(known), max(known)
     middle = (low + high) / 2
     span = max(high - low, 5 * 10.0**-decimals, _FLAT_SHARE * abs(middle)) or 1.0
-    steps, pen_down = [], False
+    steps, before = [], None
     for x, value in enumerate(course):
         if not math.isfinite(value):
-            pen_down = False
+            before = None
             continue
-        y = round(HEIGHT / 2 - (value - middle) / span * (HEIGHT - 4), 1)
-        steps.append(f"{'L' if pen_down else 'M'}{x} {y:g}" + ("" if pen_down else "h.6"))
-        pen_down = True
+        y = round(HEIGHT / 2 - (value - middle) / span * (HEIGHT - 4))
+        # Steps from one to the next in whole units: half the bytes. A point that stands alone is a line of no length.
+        steps.append(f"M{x} {y}h0" if before is None else f"l1{y - before:+d}".replace("+", " "))
+        before = y
     return "".join(steps), low, high

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from edge.page.connections import ALL_MAX, HEAD_TIMEOUT_S, OF_ONE_MAX, CountedProtocol
 from edge.page.guards import host_of, is_ours
+from edge.page.recent import SLOT_S, SLOTS
 from tests.rooms.page.looks import alarm, answers, unit, value, verdict
 from tests.rooms.page.serving import DEADLINE_S, FakeGateway, Served, served
 
@@ -81,7 +82,11 @@ def test_a_page_with_all_its_files_is_light_and_names_no_other_place(tmp_path: P
         names = [f"tag_{i}" for i in range(48)]
         gateway.answers = answers(*(value(tag=name) for name in names), units=[unit() for _ in range(12)])
         async with served(tmp_path, free_port, gateway=gateway) as page:
+            for i in range(SLOTS):  # A curve of six minutes beside each value.
+                at_s = time.monotonic() - (SLOTS - i) * SLOT_S
+                page.serving._watching.recent.take(at_s, [value(tag=name, found=i * 37 % 101 / 10) for name in names])
             _, _, html = await page.get("/")
+            assert html.count("l1") > 48 * (SLOTS - 3)
             files = re.findall(r'(?:src|href)="(/static/[^"]+)"', html)
             weight = len(html) + sum([len((await page.get(file))[2]) for file in sorted(set(files))])
             print(f"the overview of 48 values: {weight / 1000:.1f} kB with its files, {len(html) / 1000:.1f} without")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,8 @@ def test_a_curve_has_gaps_where_readings_were_bad_late_or_not_seen() -> None:
     drawn = path_of(course, 2)
     assert drawn is not None
     path, low, high = drawn
-    assert (path.count("M"), path.count("L"), low, high) == (4, 1, 1.0, 6.0)
+    assert (path.count("M"), path.count("l"), low, high) == (4, 1, 1.0, 6.0)
+    assert heights(path) == sorted(heights(path), reverse=True)
 
 
 def test_a_slot_with_one_bad_reading_is_a_gap_however_many_were_good() -> None:
@@ -105,8 +107,16 @@ def test_every_curve_stays_in_its_box(course: list[float]) -> None:
     drawn = path_of(course, 2)
     assert (drawn is None) == (not any(math.isfinite(v) for v in course))
     if drawn is not None:
-        heights = [float(step.split()[1].split("h")[0]) for step in drawn[0].replace("M", "L").split("L")[1:]]
-        assert all(0 <= y <= HEIGHT for y in heights)
+        assert all(0 <= y <= HEIGHT for y in heights(drawn[0]))
+
+
+def heights(path: str) -> list[int]:
+    """Of each point of a curve."""
+    found: list[int] = []
+    for kind, x, y in re.findall(r"([Ml])(\d+) ?(-?\d+)", path):
+        assert kind == "M" or x == "1"
+        found.append(int(y) if kind == "M" else found[-1] + int(y))
+    return found
 
 
 def test_what_is_kept_of_values_is_bounded_and_goes_with_them() -> None:
