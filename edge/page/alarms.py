@@ -29,7 +29,6 @@ class AlarmRow:
     state_words: str
     calls: bool
     since: str
-    lasting: str
     sentence: str
     cause: str
     action: str
@@ -57,7 +56,12 @@ def _rank(row: AlarmRow) -> int:
 def _told(look: Look) -> list[Mapping[str, Any]]:
     every = look.of("alarms")
     told = [*every["standing"], *every["held"]] if "standing" in every else look.of("status").get("alarms", [])
-    return sorted(told, key=lambda one: -one["since_ns"])
+    return sorted((one for one in told if not _says_nothing(one)), key=lambda one: -one["since_ns"])
+
+
+def _says_nothing(one: Mapping[str, Any]) -> bool:
+    """Suppressed by design, and it would not stand: nobody did anything, and nobody need know."""
+    return one.get("held") == "suppressed" and one["state"] == "normal"
 
 
 def _row(told: Mapping[str, Any], names: Mapping[str, str]) -> AlarmRow:
@@ -65,11 +69,15 @@ def _row(told: Mapping[str, Any], names: Mapping[str, str]) -> AlarmRow:
     return AlarmRow(
         asset=told["asset"], rule=told["rule"], tag=told["tag"], name=names.get(told["asset"], told["asset"]),
         priority=told["priority"], state=state, state_words=_state_words(told),
-        calls=not held and state in ("unacknowledged", "returned"), since=words.clock(told["since_ns"]),
-        lasting=words.span(time.time() - told["since_ns"] / 1e9), sentence=told["sentence"], cause=told["cause"],
-        action=told["action"], held=held, latched=bool(told.get("latched")), said=_said(told),
-        first=bool(told.get("first")),
+        calls=not held and state in ("unacknowledged", "returned"), since=_since(told["since_ns"]),
+        sentence=told["sentence"], cause=told["cause"], action=told["action"], held=held,
+        latched=bool(told.get("latched")), said=_said(told), first=bool(told.get("first")),
     )  # fmt: skip
+
+
+def _since(since_ns: int) -> str:
+    """Empty where it was never raised: one may be shelved before it is."""
+    return f"{words.clock(since_ns)} ({words.span(time.time() - since_ns / 1e9)})" if since_ns else ""
 
 
 def _state_words(told: Mapping[str, Any]) -> str:

@@ -204,6 +204,17 @@ def test_alarms_that_call_come_first_and_held_ones_last() -> None:
     )  # fmt: skip
 
 
+def test_what_is_held_is_shown_unless_it_is_by_design_and_nothing_is_the_matter() -> None:
+    told = [
+        alarm(rule="a", held="suppressed", state="normal", since_ns=0), alarm(rule="b", held="suppressed"),
+        alarm(rule="c", held="shelved", state="normal", since_ns=0),
+    ]  # fmt: skip
+    rows = {row.rule: row for row in alarms(look(alarms=told))}
+    assert set(rows) == {"b", "c"}
+    assert rows["c"].since == ""
+    assert rows["b"].since
+
+
 @pytest.mark.parametrize(
     ("told", "mark"),
     [({}, "ok"), ({"detail": "no answer"}, "bad"), ({"breaker": "open"}, "bad"), ({"breaker": "probing"}, "bad")],
