@@ -46,16 +46,16 @@ def counts_enough(world: World) -> bool:
     return world.oracle.counts["executed"] >= COMMANDS / 100 and world.oracle.counts["put back"] >= COMMANDS / 2000
 
 
-def such(*kinds: str, **mood: Any) -> Mood:
-    return Mood(dict.fromkeys(kinds, 5.0) | {"good": 2.0}, **{"early": 0.0, **mood})
+def such(*kinds: str, weight: float = 5.0, **mood: Any) -> Mood:
+    return Mood(dict.fromkeys(kinds, weight) | {"good": 2.0}, **{"early": 0.0, **mood})
 
 
 MOODS: dict[str, Mood] = {
     "gateway": such("gateway"), "place": such("elsewhere"), "signed": such("forged", "nobody", "altered", "another"),
     "clock": such(restless=0.7, meanwhile=("_doubt_clock",)), "issued": such("times"), "remembered": such("times"),
     "expired": such(restless=0.7, meanwhile=("_jump_clock",)), "life": such("times"), "in force": such(early=0.5),
-    "order": such("order"), "superseded": such("late approval", "approved again"), "bounds": such("bounds"),
-    "writable": such("between"), "approved": such("late approval"),
+    "order": such("order"), "superseded": such("late approval", "approved again", weight=1.5),
+    "bounds": such("bounds", "far", weight=2.0), "writable": such("between"), "approved": such("late approval"),
     "enabled": such(restless=0.7, meanwhile=("_flip_switch",)), "step": such("far"), "rate": such(), "dwell": such(),
     "preconditions": such(turns=0.9, acts=("running", "pressure"), mends=0.3),
     "aborts": such(turns=0.9, acts=("pressure",), pressures=(7.0, 3.0), mends=0.2),
