@@ -96,12 +96,17 @@ class Reader:
         return [(row[0], msgspec.json.decode(row[1], type=Alarm)) for row in rows]
 
     def held_calm(self, asset: int | None = None) -> list[tuple[int, Alarm]]:
-        """Alarms that are normal and held back all the same, by asset id: ``standing`` has those that are not."""
+        """Alarms that are normal and that somebody holds back all the same, by asset id.
+
+        One that is suppressed by design and would not stand is nobody's matter; ``standing`` has those that are not
+        normal.
+        """
         where, values = ("AND asset=?", (asset,)) if asset is not None else ("", ())
         # A quotation mark within a text is escaped there: this is the field's name and nothing else.
         rows = self._all(
             """SELECT asset, record FROM alarm WHERE state = ? AND instr(record, '"held":"') > 0"""
-            f""" AND instr(record, '"held":""') = 0 {where} ORDER BY at_ns DESC""",
+            """ AND instr(record, '"held":""') = 0 AND instr(record, '"held":"suppressed"') = 0"""
+            f" {where} ORDER BY at_ns DESC",
             (str(AlarmState.NORMAL), *values),
         )
         return [(row[0], msgspec.json.decode(row[1], type=Alarm)) for row in rows]

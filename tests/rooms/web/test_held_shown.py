@@ -28,12 +28,14 @@ def test_what_is_held_is_counted_apart_with_who_and_why(tmp_path: Path) -> None:
         by="lisa", why="bearing is ordered",
     )  # fmt: skip
 
+    at_rest = replace(alarm("", AlarmState.NORMAL), rule="stopped", held=Held.SUPPRESSED, by="gateway")
+
     async def story(sender: Sender, client: httpx.AsyncClient) -> None:
-        await sender.send(now_block(1, SPINDLE, verdict(), shelved, out, latched))
+        await sender.send(now_block(1, SPINDLE, verdict(), shelved, out, latched, at_rest))
         page = (await client.get(f"/assets/{GATEWAY}/spindle-1")).text
         assert "acknowledged, latched until it is reset, the first of its group, called 3 times" in page
         assert "Acknowledged by lisa: bearing is ordered" in page
-        assert "Held back: 2" in page
+        assert "Held back: 2" in page, "what is suppressed by design and would not stand is nobody's matter"
         assert "shelved until <time" in page
         assert "by lisa: &lt;filter&gt;" in page
         assert "out of service by tom: the sensor is away" in page
