@@ -7,6 +7,8 @@ import re
 import stat
 from collections.abc import Iterator
 from datetime import time
+from email.errors import MessageError
+from email.headerregistry import Address as Mailbox
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -181,7 +183,7 @@ def problems(settings: Settings) -> Iterator[tuple[str, str, str]]:
     yield from _reachable(settings)
     people = {person.name for person in file.person}
     for i, person in enumerate(file.person):
-        if not _ADDRESS.match(person.email):
+        if not _is_address(person.email):
             yield f"person[{i}].email", f"found {person.email!r}", "an address such as ada@plant.example"
     for i, shift in enumerate(file.shift):
         for key, clock in (("begins", shift.begins), ("ends", shift.ends)):
@@ -196,6 +198,17 @@ def problems(settings: Settings) -> Iterator[tuple[str, str, str]]:
             yield from _targets(file, f"route[{i}].escalate[{j}].to", step.to)
 
 
+def _is_address(text: str) -> bool:
+    """Whether a message can be written to it: the library that writes them has the last word."""
+    if not _ADDRESS.match(text):
+        return False
+    try:
+        Mailbox(addr_spec=text)
+    except (MessageError, ValueError, AttributeError, IndexError):
+        return False
+    return True
+
+
 def _unique(file: NotifyFile) -> Iterator[tuple[str, str, str]]:
     for key, names in (("person", [p.name for p in file.person]), ("webhook", [w.name for w in file.webhook])):
         for name in sorted({name for name in names if names.count(name) > 1}):
@@ -206,7 +219,7 @@ def _reachable(settings: Settings) -> Iterator[tuple[str, str, str]]:
     file = settings.file
     if file.smtp is not None:
         yield from _safe("smtp", file.smtp.host, secure=file.smtp.security != "none", hint="`security` starttls or tls")
-        if not _ADDRESS.match(file.smtp.sender):
+        if not _is_address(file.smtp.sender):
             yield "smtp.sender", f"found {file.smtp.sender!r}", "the address that mail comes from"
         if bool(file.smtp.user) != bool(file.smtp.password_file):
             yield "smtp", "one of `user` and `password_file` alone", "give both, or neither"

@@ -145,6 +145,8 @@ def test_a_message_says_what_where_since_when_why_and_what_to_do() -> None:
         ({"smtp": {**SMTP, "user": "ada"}}, "one of `user` and `password_file` alone"),
         ({"person": [*PEOPLE, PEOPLE[0]]}, "`person`: 'ada' stands twice"),
         ({"person": [{"name": "ada", "email": "ada"}]}, "`person[0].email`: found 'ada'"),
+        ({"person": [{"name": "ada", "email": "a..b@plant.example"}]}, "`person[0].email`: found 'a..b@plant.example'"),
+        ({"person": [{"name": "ada", "email": "a[b@plant.example"}]}, "`person[0].email`: found 'a[b@plant.example'"),
         ({"shift": [{"name": "day", "people": ["ada"], "begins": "6:00"}]}, "`shift[0].begins`: found '6:00'"),
         ({"shift": [{"name": "day", "people": ["eve"]}]}, "there is no person 'eve'"),
         ({"colour": "red"}, "Object contains unknown field `colour` (accepted here: route, person"),
