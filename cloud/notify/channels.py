@@ -116,6 +116,8 @@ class Hook:
     def __init__(self, settings: Settings, hook: Webhook, *, now_s: Callable[[], float] = time.time) -> None:
         """Raises ``ConfigError`` for a secret that is none."""
         self._hook, self._page, self._now_s = hook, settings.file.page, now_s
+        # Many services put a secret into the address: neither a log nor a list of what was said may hold it.
+        self._where = httpx.URL(hook.url).host
         self._secret = secret_of(settings.secret(hook.secret_file), str(settings.resolve(hook.secret_file)))
         self._client = httpx.AsyncClient(
             verify=context(settings, hook.ca), timeout=hook.timeout_s, follow_redirects=False, trust_env=False
@@ -135,9 +137,9 @@ class Hook:
                 async with self._client.stream("POST", self._hook.url, content=body, headers=headers) as answer:
                     status = answer.status_code
         except (httpx.HTTPError, TimeoutError) as error:
-            raise NotDeliveredError(f"{self._hook.url}: {error or type(error).__name__}") from error
+            raise NotDeliveredError(f"{self._where}: {error or type(error).__name__}") from error
         if not 200 <= status < 300:
-            raise NotDeliveredError(f"{self._hook.url} answers {status}", for_good=status == 410)
+            raise NotDeliveredError(f"{self._where} answers {status}", for_good=status == 410)
 
     async def close(self) -> None:
         await self._client.aclose()

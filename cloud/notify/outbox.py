@@ -17,7 +17,7 @@ import msgspec
 from cloud.notify.incidents import Incident, Kind, Phase
 from cloud.notify.routing import Address
 from cloud.store.beside import Beside
-from edge.contract.types import Alarm
+from edge.contract.types import Alarm, Priority
 
 FILE = "notify.sqlite3"
 APPLICATION_ID = 0x4241424E  # "BABN"
@@ -46,6 +46,10 @@ CREATE INDEX IF NOT EXISTS of_incident ON message(incident);
 CREATE INDEX IF NOT EXISTS sent_to ON message(channel, address, sent_ns);
 """
 _WAITING = "sent_ns IS NULL AND given_up_ns IS NULL"
+_URGENT = (
+    "JOIN incident ON incident.id = incident AND kind IN ('raised', 'escalated')"
+    f" AND json_extract(alarm, '$.priority') = '{Priority.HIGH}'"
+)
 _COLUMNS = "gateway, asset, rule, since_ns, name, alarm, opened_ns, phase, stage, next_ns"
 _INCIDENT = ", ".join(f"incident.{column}" for column in _COLUMNS.split(", "))
 
@@ -192,10 +196,21 @@ class Outbox:
                 (until_ns, address.channel, address.to, until_ns),
             )
 
-    def sent_since(self, address: Address, since_ns: int) -> list[int]:
-        """When messages went to ``address``, the oldest first."""
-        sql = "SELECT DISTINCT sent_ns FROM message WHERE channel=? AND address=? AND sent_ns > ? ORDER BY sent_ns"
+    def sent_since(self, address: Address, since_ns: int, *, urgent: bool = False) -> list[int]:
+        """When messages went to ``address``, the oldest first. ``urgent``: those alone that ``is_urgent`` speaks of."""
+        sql = (
+            f"SELECT DISTINCT sent_ns FROM message {_URGENT if urgent else ''} WHERE channel=? AND address=?"
+            " AND sent_ns > ? ORDER BY sent_ns"
+        )
         return [row[0] for row in self._file.rows(sql, (address.channel, address.to, since_ns))]
+
+    def is_urgent(self, address: Address, now_ns: int) -> bool:
+        """Whether a call about an alarm of high priority waits for ``address`` and was not tried yet."""
+        sql = (
+            f"SELECT 1 FROM message {_URGENT} WHERE channel=? AND address=? AND due_ns <= ? AND batch IS NULL"
+            f" AND {_WAITING} LIMIT 1"
+        )
+        return bool(self._file.rows(sql, (address.channel, address.to, now_ns)))
 
     def lines(self, *, limit: int) -> list[Line]:
         """The newest messages, the newest first."""

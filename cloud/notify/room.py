@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,6 +30,8 @@ END_S = 5.0
 AWAY_RULE = "gateway_away"
 MIN_NS = 60 * 10**9
 HOUR_NS = 60 * MIN_NS
+NOBODY_NS = MIN_NS
+"""Where nobody was on duty it is looked again after so long whether somebody is."""
 RETRY_S_FIRST, RETRY_S_MAX = 15.0, 1800.0
 GIVE_UP_NS = 24 * HOUR_NS
 FORGET_EVERY_NS = HOUR_NS
@@ -86,6 +88,7 @@ class Notifier:
         self._began_ns = now_ns()
         self._forgot_ns = 0
         self._failing: set[Address] = set()
+        self._unanswered: set[Key] = set()
 
     def nudge(self) -> None:
         """Something has arrived: look now. From the event loop."""
@@ -128,8 +131,9 @@ class Notifier:
     def look(self) -> None:
         """Compare what stands with what is known; note whom to call. Touches the disk."""
         now_ns = self._now_ns()
-        standing = {one.key: one for one in self._standing(now_ns)}
         known = self._outbox.open_incidents()
+        away = {incident.key for incident in known.values() if incident.alarm.rule == AWAY_RULE}
+        standing = {one.key: one for one in self._standing(now_ns, away)}
         for number, incident in known.items():
             self._follow(number, incident, standing.pop(incident.key, None), now_ns)
         for key, one in standing.items():
@@ -137,9 +141,10 @@ class Notifier:
                 self._open(one, now_ns)
         if now_ns - self._forgot_ns > FORGET_EVERY_NS:
             self._forgot_ns = now_ns
+            self._unanswered &= {incident.key for incident in known.values()}
             self._outbox.forget(now_ns)
 
-    def _standing(self, now_ns: int) -> list[Standing]:
+    def _standing(self, now_ns: int, away_before: Collection[Key]) -> list[Standing]:
         rows = {row.id: row for row in self._reader.glances()}
         alarms = [*self._reader.standing(), *((n, alarm) for n, found in self._own().items() for alarm in found)]
         found = [
@@ -147,14 +152,13 @@ class Notifier:
             for number, alarm in alarms
             if (row := rows.get(number)) is not None
         ]
-        return found + [
-            Standing(g.gateway, "", g.gateway, away(g)) for g in self._reader.gateways() if self._is_away(g, now_ns)
-        ]
+        silent = [Standing(g.gateway, "", g.gateway, away(g)) for g in self._reader.gateways()]
+        return found + [one for one in silent if self._is_away(one, now_ns, known=one.key in away_before)]
 
-    def _is_away(self, gateway: GatewayRow, now_ns: int) -> bool:
-        """After a start every gateway gets the time to be heard again."""
-        limit_ns = round(self._file.away_min * MIN_NS)
-        return bool(limit_ns) and now_ns - max(gateway.last_seen_ns, self._began_ns) > limit_ns
+    def _is_away(self, one: Standing, now_ns: int, *, known: bool) -> bool:
+        """After a start every gateway gets the time to be heard again, but for one that was away before it."""
+        limit_ns, seen_ns = round(self._file.away_min * MIN_NS), one.alarm.since_ns
+        return bool(limit_ns) and now_ns - (seen_ns if known else max(seen_ns, self._began_ns)) > limit_ns
 
     def _open(self, one: Standing, now_ns: int) -> None:
         incident = Incident(
@@ -174,30 +178,39 @@ class Notifier:
         elif kind is not None:
             self._outbox.update(number, now, kind, self._outbox.called(number), due_ns, now_ns)
         elif now.phase is Phase.CALLING and now.next_ns is not None and now_ns >= now.next_ns:
+            kind = Kind.RAISED if now.stage < 0 else Kind.ESCALATED
             calls, now = self._called(now, now.stage + 1, now_ns)
-            self._outbox.update(number, now, Kind.ESCALATED, calls, now_ns, now_ns)
+            self._outbox.update(number, now, kind, calls, now_ns, now_ns)
         elif now != incident:
             self._outbox.update(number, now, None, (), due_ns, now_ns)
 
     def _called(self, incident: Incident, stage: int, now_ns: int) -> tuple[tuple[Address, ...], Incident]:
-        """Whom ``stage`` calls, and the incident after it. One that reaches nobody gives way to the next at once."""
+        """Whom ``stage`` calls, and the incident after it. One that reaches nobody gives way to the next at once.
+
+        Where none that is left reaches anybody now, it is asked again until one does: a stage before the first is -1.
+        """
         route_number = routing.route_of(self._file, incident.machine, incident.alarm.rule, incident.alarm.priority)
         if route_number is None:
             return (), replace(incident, stage=stage, next_ns=None)
         route = self._file.route[route_number]
         at = datetime.fromtimestamp(now_ns / 1e9, self._settings.zone)
-        while True:
-            calls = routing.addresses(self._file, route, stage, at) if stage < routing.stages(route) else ()
-            wait_min = routing.wait_min(route, stage)
-            if calls or wait_min is None:
-                break
+        for number in range(stage, routing.stages(route)):
+            if calls := routing.addresses(self._file, route, number, at):
+                wait_min = routing.wait_min(route, number)
+                next_ns = None if wait_min is None else now_ns + round(wait_min * MIN_NS)
+                self._unanswered.discard(incident.key)
+                return calls, replace(incident, stage=number, next_ns=next_ns)
+        if not any(routing.targets(route, number) for number in range(stage, routing.stages(route))):
+            return (), replace(incident, stage=stage, next_ns=None)
+        if incident.key not in self._unanswered:
+            self._unanswered.add(incident.key)
             log.warning("%s: nobody is on duty for call %d of route %d", incident.machine, stage, route_number)
-            stage += 1
-        next_ns = None if wait_min is None else now_ns + round(wait_min * MIN_NS)
-        return calls, replace(incident, stage=stage, next_ns=next_ns)
+        return (), replace(incident, stage=stage - 1, next_ns=now_ns + NOBODY_NS)
 
     def _wait_ns(self, incident: Incident) -> int | None:
         number = routing.route_of(self._file, incident.machine, incident.alarm.rule, incident.alarm.priority)
+        if incident.stage < 0:
+            return 0
         wait_min = None if number is None else routing.wait_min(self._file.route[number], incident.stage)
         return None if wait_min is None else round(wait_min * MIN_NS)
 
@@ -222,15 +235,25 @@ class Notifier:
         except NotDeliveredError as error:
             await asyncio.to_thread(self._failed, batch, error)
             return
+        except Exception as error:  # One way that breaks must not end the calls by all others.
+            log.exception("%s %s", address.channel, address.to)
+            await asyncio.to_thread(self._failed, batch, NotDeliveredError(f"{type(error).__name__}: {error}"))
+            return
         if address in self._failing:
             self._failing.discard(address)
             log.info("%s %s is reached again", address.channel, address.to)
         await asyncio.to_thread(self._outbox.sent, batch, self._now_ns())
 
     def _full(self, address: Address, now_ns: int) -> int:
-        """Until when ``address`` has had enough messages, 0 where it has not."""
-        sent = self._outbox.sent_since(address, now_ns - HOUR_NS)
-        return sent[-self._file.per_hour_max] + HOUR_NS if len(sent) >= self._file.per_hour_max else 0
+        """Until when ``address`` has had enough messages, 0 where it has not.
+
+        A call about an alarm of high priority waits for others of its kind alone.
+        """
+        most, since_ns = self._file.per_hour_max, now_ns - HOUR_NS
+        sent = self._outbox.sent_since(address, since_ns)
+        if len(sent) >= most and self._outbox.is_urgent(address, now_ns):
+            sent = self._outbox.sent_since(address, since_ns, urgent=True)
+        return sent[-most] + HOUR_NS if len(sent) >= most else 0
 
     def _failed(self, batch: Batch, error: NotDeliveredError) -> None:
         now_ns, address = self._now_ns(), batch.address

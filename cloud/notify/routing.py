@@ -38,10 +38,14 @@ def wait_min(route: Route, stage: int) -> float | None:
     return route.escalate[stage].after_min if stage < len(route.escalate) else None
 
 
+def targets(route: Route, stage: int) -> tuple[str, ...]:
+    """Whom the file names for ``stage``, on duty or not."""
+    return route.to if stage == 0 else route.escalate[stage - 1].to
+
+
 def addresses(file: NotifyFile, route: Route, stage: int, at: datetime) -> tuple[Address, ...]:
     """Whom to call at ``stage``, each once. ``at`` is in the file's zone. Empty where a shift has nobody on duty."""
-    targets = route.to if stage == 0 else route.escalate[stage - 1].to
-    found = (address for target in targets for address in _addresses(file, target, at))
+    found = (address for target in targets(route, stage) for address in _addresses(file, target, at))
     return tuple(dict.fromkeys(found))
 
 

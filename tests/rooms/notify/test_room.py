@@ -344,3 +344,88 @@ def test_the_commands_try_the_ways_and_say_what_is_wrong(tmp_path: Path, mail: M
         assert run(notify, ["secret", secret]).exit_code == 0
         assert (Path(secret).stat().st_mode & 0o777, Path(secret).read_text()[:6]) == (0o600, "whsec_")
         assert run(notify, ["secret", secret]).exception is not None, "never over another"
+
+
+def test_a_gateway_that_is_away_is_not_over_because_the_server_starts_again(tmp_path: Path, mail: Mail) -> None:
+    """Nobody has heard of it meanwhile: neither is it over, nor is its alarm forgotten when nobody has answered."""
+    route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), away_min=5, route=[route])) as plant:
+        plant.step(minutes=6)
+        plant.reopen()
+        plant.step(minutes=1)
+        plant.step(minutes=10)
+        plant.step(minutes=10)
+        assert [text.partition(" gateway")[0] for text in subjects(mail)] == [
+            "ada: [high]", "bob: [high] NOT ACKNOWLEDGED:",
+        ]  # fmt: skip
+
+
+def test_an_alarm_at_an_hour_without_anybody_calls_whoever_comes_on_duty(tmp_path: Path, mail: Mail) -> None:
+    """It is eight o'clock; no later call is configured that could make up for it."""
+    day = {"name": "day", "people": ["ada"], "begins": "15:00", "ends": "20:00"}
+    route = {"to": ["shift:day"]}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), shift=[day], route=[route])) as plant:
+        plant.step(RAISED)
+        plant.step(minutes=60)
+        plant.reopen()
+        plant.step(minutes=5 * 60)
+        assert mail.came == []
+        plant.step(minutes=2 * 60)
+        plant.step(minutes=60)
+        assert subjects(mail) == ["ada: [high] Pump 1: flow is 31.5 m3/h, under 40"]
+
+
+def test_an_escalation_at_an_hour_without_anybody_waits_for_whoever_comes_on_duty(tmp_path: Path, mail: Mail) -> None:
+    day = {"name": "day", "people": ["bob"], "begins": "15:00", "ends": "20:00"}
+    route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["shift:day"]}]}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), shift=[day], route=[route])) as plant:
+        plant.step(RAISED)
+        plant.step(minutes=20)
+        plant.step(minutes=60)
+        assert [text[:3] for text in subjects(mail)] == ["ada"]
+        plant.step(minutes=6 * 60)
+        plant.step(minutes=60)
+        assert [text.partition(" Pump")[0] for text in subjects(mail)] == [
+            "ada: [high]", "bob: [high] NOT ACKNOWLEDGED:",
+        ]  # fmt: skip
+
+
+def test_a_high_alarm_does_not_wait_for_the_next_hour_behind_a_flood_of_others(tmp_path: Path, mail: Mail) -> None:
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), per_hour_max=3)) as plant:
+        for number in range(5):
+            plant.step(replace(RAISED, rule=f"low_{number}", priority=Priority.LOW), minutes=1)
+        assert len(mail.came) == 3
+        plant.step(RAISED, minutes=1)
+        assert len(mail.came) == 4
+        assert mail.came[-1]["Subject"].startswith("[high] Pump 1")
+
+
+def test_the_secret_in_a_webhooks_address_is_told_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "hook").write_text(SECRET)
+    (tmp_path / "hook").chmod(0o600)
+    hook = {"name": "pager", "url": "http://user:hunter2@127.0.0.1:9/T0KEN?key=T0KEN", "secret_file": "hook"}
+    with contextlib.closing(Plant(tmp_path, webhook=[hook], route=[{"to": ["webhook:pager"]}])) as plant:
+        plant.step(RAISED)
+        told = caplog.text + json.dumps(plant.said())
+        assert "127.0.0.1" in told
+        assert "T0KEN" not in told
+        assert "hunter2" not in told
+
+
+def test_what_breaks_on_the_way_to_one_keeps_nobody_else_from_being_called(tmp_path: Path, mail: Mail) -> None:
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[{"to": ["ada", "mqtt"]}],
+                                  mqtt={"host": "127.0.0.1"})) as plant:  # fmt: skip
+
+        class Broken:
+            gathers = False
+
+            async def send(self, _batch: Any) -> None:
+                raise ValueError("a fault of its own")
+
+            async def close(self) -> None: ...
+
+        plant.notifier._channels["mqtt", ""] = Broken()
+        plant.step(RAISED)
+        plant.step()
+        assert len(mail.came) == 1
+        assert ("raised", "", "ValueError: a fault of its own") in plant.said()
