@@ -8,6 +8,7 @@ became of it is told as ``Outcome``s under its id, in the same audit as commands
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,6 +21,7 @@ from edge.contract.commands import CommandStep, Outcome
 from edge.contract.downlink import Configuration
 from edge.errors import BabbittError
 from edge.ports import Clock
+from edge.sparing import Sparing
 from edge.update.trials import Trials
 from edge.update.versions import replace_file
 
@@ -27,6 +29,10 @@ FILE, TEXT = "offered.json", "offered.toml"
 MARGIN = 0.05
 """Of coverage, as for a trial that somebody begins beside the gateway."""
 WORDS_MAX = 300
+STRANGE_MAX = 16
+"""So many that nobody signed are remembered, so that each is told once; so many are told at once, and then"""
+STRANGE_EVERY_S = 600.0
+"""one in so long: whoever has the cloud and no key fills no audit."""
 
 log = logging.getLogger("babbitt.update")
 
@@ -34,12 +40,16 @@ T = TypeVar("T")
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """The configuration that was taken last: ``hash`` is that of its version. ``begun``: its end is not told yet."""
+    """The configuration that was taken last: ``hash`` is that of its version. ``begun``: its end is not told yet.
+
+    ``strange`` are those that nobody signed, which keep no later one out, by ``_print_of``.
+    """
 
     number: int = 0
     id: str = ""
     hash: str = ""
     begun: bool = False
+    strange: tuple[str, ...] = ()
 
 
 class Configured:
@@ -58,6 +68,8 @@ class Configured:
         self._trusted, self._note, self._commit = trusted, note, commit
         self._taken: Taken | None = None
         self._waits = ""
+        self._false = ""
+        self._sparing = Sparing(STRANGE_MAX, STRANGE_EVERY_S)
 
     async def step(self, wanted: Configuration | None) -> None:
         """One round. What the disk does not take now is tried again in the next."""
@@ -69,20 +81,32 @@ class Configured:
             if self._taken.begun:
                 await self._follow(self._taken, wanted)
             elif wanted is not None and wanted.number > self._taken.number:
-                await self._take(wanted)
+                await self._take(self._taken, wanted)
             self._waits = ""
         except OSError as error:
             if str(error) != self._waits:
                 self._waits = str(error)
                 log.error("a configuration from the cloud waits: %s", error)
 
-    async def _take(self, wanted: Configuration) -> None:
-        if self._clock.trusted() and self._clock.wall_ns() >= wanted.expires_ns:
+    async def _take(self, taken: Taken, wanted: Configuration) -> None:
+        print_ = _print_of(wanted)
+        if print_ == self._false or print_ in taken.strange:
+            return
+        if words := await self._on_disk(partial(self._trusted, wanted)):
+            self._false = print_
+            await self._refuse_stranger(taken, wanted, words)
+        elif self._clock.trusted() and self._clock.wall_ns() >= wanted.expires_ns:
             await self._end(wanted, CommandStep.EXPIRED, "its time was over when it came")
-        elif words := await self._on_disk(partial(self._trusted, wanted)):
-            await self._end(wanted, CommandStep.REFUSED, words)
         else:
             await self._begin(wanted)
+
+    async def _refuse_stranger(self, taken: Taken, wanted: Configuration, words: str) -> None:
+        """Nobody vouches for its number: that must not keep out what somebody signs later."""
+        if self._sparing.takes(self._clock.mono_ns()):
+            self._say(wanted, CommandStep.REFUSED, words + self._sparing.words())
+            await self._commit()
+            strange = (*taken.strange, _print_of(wanted))[-STRANGE_MAX:]
+            await self._keep(msgspec.structs.replace(taken, strange=strange))
 
     async def _begin(self, wanted: Configuration) -> None:
         text = self._folder / TEXT
@@ -92,7 +116,7 @@ class Configured:
             if not found["changes"] and not found["refused"]:
                 await self._end(wanted, CommandStep.KEPT, "it is what runs already")
                 return
-            await self._keep(Taken(wanted.number, wanted.id, found["digest"], begun=True))
+            await self._keep(Taken(wanted.number, wanted.id, found["digest"], begun=True, strange=self._strange))
             await self._trials.apply(
                 str(text), found["digest"], self._minutes, MARGIN, f"{wanted.by} (from the cloud)", wanted.why
             )
@@ -125,7 +149,7 @@ class Configured:
         """Told first, durably: a cut in between tells it twice, and never not at all."""
         self._say(taken, step, words)
         await self._commit()
-        await self._keep(Taken(taken.number, taken.id))
+        await self._keep(Taken(taken.number, taken.id, strange=self._strange))
 
     def _say(self, one: Configuration | Taken, step: CommandStep, words: str) -> None:
         log.warning("configuration %d from the cloud: %s: %s", one.number, step.value, words)
@@ -133,6 +157,10 @@ class Configured:
             asset=self._gateway, at_ns=self._clock.wall_ns(), command=one.id, order=one.number, contract="", tag="",
             step=step, value=None, before=None, read_back=None, by="gateway", words=words[:WORDS_MAX],
         ))  # fmt: skip
+
+    @property
+    def _strange(self) -> tuple[str, ...]:
+        return self._taken.strange if self._taken is not None else ()
 
     async def _keep(self, taken: Taken) -> None:
         await self._on_disk(partial(replace_file, self._folder / FILE, msgspec.json.encode(taken)))
@@ -150,3 +178,8 @@ class Configured:
 
     async def _on_disk(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._workers, call)
+
+
+def _print_of(one: Configuration) -> str:
+    """Of a configuration with its signature: one that nobody signed does not stand for the same that somebody did."""
+    return hashlib.sha256(f"{one.id} {one.key} {one.signature}".encode()).hexdigest()[:16]

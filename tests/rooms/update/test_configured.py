@@ -188,6 +188,37 @@ def test_what_nobody_trusted_signed_or_was_altered_or_is_late_is_never_tried(tmp
     story(tell)
 
 
+def test_what_nobody_signed_keeps_no_later_one_out_and_is_told_once(tmp_path: Path) -> None:
+    """Who has the cloud and no key sends the highest number there is; a person's next one is tried all the same."""
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        good = gateway.wanted(number=1)
+        forged = [replace(good, number=2**62 + i) for i in range(3)]
+        async with gateway.running() as room:
+            for wanted in [*forged, *forged]:
+                await room.step(wanted)
+        async with gateway.running() as room:
+            await room.step(forged[-1])
+            assert gateway.steps() == ["refused"] * 3
+            await until(room, good, lambda: "kept" in gateway.steps())
+
+    story(tell)
+
+
+def test_what_nobody_signed_does_not_fill_the_audit(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        good = gateway.wanted(number=1)
+        async with gateway.running() as room:
+            for i in range(300):
+                await room.step(replace(good, number=2 + i))
+        assert 0 < len(gateway.told) <= 32
+
+    story(tell)
+
+
 def test_by_default_no_key_is_trusted(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
     (tmp_path / "site.toml").write_text(SITE.partition("[update]")[0])
