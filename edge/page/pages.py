@@ -42,7 +42,7 @@ class Pages:
     async def parts(self, request: Request) -> Response:
         """Of the page at the address ``page`` the parts that the browser does not ``have``, by their stamps."""
         have = frozenset(request.query_params.get("have", "").split("."))
-        parts = self._parts(self._watching.look(), request.query_params.get("page", "/"))
+        parts = self._parts(await self._watching.fresh(), request.query_params.get("page", "/"))
         stamps = {name: stamp(html) for name, html in parts.items()}
         news = {name: {"is": stamps[name], "html": html} for name, html in parts.items() if stamps[name] not in have}
         return JSONResponse(news, headers=FRESH)

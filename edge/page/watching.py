@@ -25,7 +25,7 @@ COUNTS_KEPT = 31
 ANSWER_WITHIN_S = 3.0
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 FRESH_WITHIN_S = 1.5
-"""How long the first page after a pause may wait for news."""
+"""How long a page may wait for news where the last are older than ``INTERVAL_S``: values a second late look old."""
 
 QUESTIONS = ("status", "values", "alarms", "health", "advice", "contracts")
 
@@ -97,7 +97,7 @@ class Watching:
         self.look()
         try:
             async with asyncio.timeout(FRESH_WITHIN_S):
-                while self._is_outdated or self._monotonic_s() - self._heard_s > 2 * INTERVAL_S:
+                while self._is_outdated or self._monotonic_s() - self._heard_s > INTERVAL_S:
                     await self._news.wait()
         except TimeoutError:
             pass

@@ -289,6 +289,22 @@ def test_all_who_look_together_ask_the_gateway_once_a_second(tmp_path: Path, fre
     asyncio.run(story())
 
 
+def test_whoever_looks_after_whatever_pause_sees_no_value_as_old(tmp_path: Path, free_port: int) -> None:
+    """A fast tag's value is old after 1.3 s, and the gateway is asked less often where nobody looks."""
+
+    async def story() -> None:
+        async with served(tmp_path, free_port) as page:
+            for address in ("/", "/parts?page=/"):
+                before = page.gateway.asked
+                await page.get(address)
+                while page.gateway.asked == before:  # noqa: ASYNC110 - counted by the server
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(1.6)
+                assert "OLD" not in (await page.get(address))[2]
+
+    asyncio.run(story())
+
+
 def test_only_what_changed_is_sent_again(tmp_path: Path, free_port: int) -> None:
     async def story() -> None:
         async with served(tmp_path, free_port) as page:
