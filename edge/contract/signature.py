@@ -139,9 +139,10 @@ def read_private(path: Path) -> bytes:
         mode = path.stat().st_mode & 0o777
     except OSError as error:
         raise _unreadable(path, error) from error
+    key = _read_key(path, _PRIVATE)
     if mode & 0o077:
         raise ConfigError(str(path), f"others may read it (mode {mode:04o})", f"chmod 600 {path}")
-    return _read_key(path, _PRIVATE)
+    return key
 
 
 def _pem(label: str, key: bytes) -> bytes:

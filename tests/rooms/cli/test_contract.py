@@ -230,7 +230,7 @@ def test_orders_rise_with_time(plant: Path) -> None:
         (("2500", "--key", "ada.pem", "--why", "x" * 301), "at most 300"),
         (("2500", "--key", "bob.pem"), "may not command under pump-1-speed (may: ada"),
         (("2500", "--key", "mallory.pem"), "may not command"),
-        (("2500", "--key", "ada.pub"), "others may read it"),
+        (("2500", "--key", "ada.pub"), "is no private Ed25519 key"),
         (("2500", "--key", "none.pem"), "cannot be read"),
     ],
 )

@@ -160,6 +160,8 @@ def test_keys_that_are_none_or_open_to_others_are_refused(tmp_path: Path) -> Non
     assert key.private.stat().st_mode & 0o777 == 0o600
     with pytest.raises(ConfigError, match="is no public Ed25519 key"):
         read_public(key.private)
+    with pytest.raises(ConfigError, match="is no private Ed25519 key"):
+        read_private(key.public)
     with pytest.raises(ConfigError, match="exists already"):
         signed.key(tmp_path)
     key.private.chmod(0o640)
