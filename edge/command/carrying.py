@@ -149,6 +149,7 @@ class Carrying:
             run.command, CommandStep.EXECUTED, words, by="gateway", before=run.before, read_back=stands
         )
         self._audit.enter(told)
+        self._tell.note(run.id, words)
         await self._watch(run, contract)
 
     async def _watch(self, run: Run, contract: SetpointContract) -> None:

@@ -142,6 +142,7 @@ class Guard:
             self.refused[refused.check] += 1
             if genuine:
                 kept.decide(command, step)
+                self._teller.note(command.id, refused.words)
             else:
                 kept.strange = [*kept.strange, print_][-STRANGE_MAX:]
             self._audit.enter(self._teller.outcome(command, step, refused.words, by="gateway"))
@@ -154,13 +155,21 @@ class Guard:
             if waiting.id == id_:
                 new = self._approve(waiting, command)
                 self._news.set()
-                step = CommandStep.ADVISED if waiting.advised else CommandStep.WAITING
+                step = "" if self._is_due(waiting) else CommandStep.ADVISED if waiting.advised else CommandStep.WAITING
                 return Told(id_, step, f"approved by {', '.join(new)}" if new else waiting.told)
         for run in kept.runs:
             if run.id == id_:
-                return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, run.why)
+                words = run.why or self._teller.said(id_)
+                return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, words)
         ended = kept.end_of(command)
-        return Told(id_, ended, "it was decided before") if ended else None
+        return Told(id_, ended, self._teller.said(id_) or "it was decided before") if ended else None
+
+    def _is_due(self, waiting: Waiting) -> bool:
+        """Whether it waits for nobody and for no other command: its machine is asked now, or will be at once."""
+        contract, place = self._contracts.of(waiting.command.contract), place_of(waiting.command)
+        if contract is None or waiting.advised or any(place_of(run.command) == place for run in self._audit.kept.runs):
+            return False
+        return not self._facts.lacking(waiting.command, contract, tuple(waiting.approvers))
 
     def _approve(self, waiting: Waiting, command: Command) -> list[str]:
         """Add the approvals that ``command`` bears, where they are genuine and new: whose they are."""

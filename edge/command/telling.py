@@ -6,7 +6,7 @@ import re
 
 from edge.command.audit import Audit
 from edge.command.checks import ORDER_MAX
-from edge.command.state import Run, Waiting
+from edge.command.state import DECIDED_MAX, Run, Waiting
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.ports import Clock
 
@@ -19,6 +19,17 @@ class Teller:
 
     def __init__(self, audit: Audit, clock: Clock, assets: set[str]) -> None:
         self._audit, self._clock, self.assets = audit, clock, assets
+        self._said: dict[str, str] = {}
+
+    def said(self, command: str) -> str:
+        """Why the command with this id came to what became of it, empty where that is not remembered."""
+        return self._said.get(command, "")
+
+    def note(self, command: str, words: str) -> None:
+        self._said.pop(command, None)
+        self._said[command] = words
+        while len(self._said) > DECIDED_MAX:
+            self._said.pop(next(iter(self._said)))
 
     def outcome(
         self, command: Command, step: CommandStep, words: str, *, by: str, value: float | None = None,
@@ -46,12 +57,14 @@ class Teller:
         kept = self._audit.kept
         kept.waiting = [one for one in kept.waiting if one is not waiting]
         kept.decide(waiting.command, step)
+        self.note(waiting.id, words)
         self._audit.enter(self.outcome(waiting.command, step, words, by=by, before=before, read_back=read_back))
 
     def end_run(self, run: Run, step: CommandStep, words: str, *, read_back: float | None) -> None:
         kept = self._audit.kept
         kept.runs = [one for one in kept.runs if one is not run]
         kept.decide(run.command, step)
+        self.note(run.id, words)
         self._audit.enter(
             self.outcome(run.command, step, words, by="gateway", before=run.before, read_back=read_back)
         )  # fmt: skip

@@ -132,7 +132,7 @@ def test_a_speed_is_drafted_signed_given_approved_and_written_once(hall: Hall) -
 
     shown = hall.done("command", "approve", "c.json", "--key", "bob.pem", "--site", "site.toml", "--yes")
     assert "signed by ada, approved by bob" in shown
-    assert hall.told("command", "send", "site.toml", "c.json")["step"] in ("waiting", "executed", "kept")
+    assert hall.told("command", "send", "site.toml", "c.json")["step"] in ("executed", "kept")
     until(lambda: hall.setpoint() == 1400, "the new setpoint is read")
     until(lambda: hall.advice() == [], "the watch is over")
     assert hall.writes() == 1

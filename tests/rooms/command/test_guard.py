@@ -295,8 +295,12 @@ class TestModes:
                 await rig.pass_s(1.0)
                 assert rig.written == [], names
             assert rig.of(told)[-1].words == "approved by Ben; 1 more approval is wanted"
-            rig.guard.receive(signed(command, "Cleo"))
-            assert (await rig.ended(told)).step is Step.KEPT
+            assert rig.guard.receive(signed(command, "Ben")).step == "waiting"
+            assert rig.guard.receive(signed(command, "Cleo")).step == "", "it waits for nobody any more"
+            end = await rig.ended(told)
+            assert end.step is Step.KEPT
+            again = rig.guard.receive(signed(command, "Cleo"))
+            assert (again.step, again.words) == ("kept", end.words)
             assert rig.written == [1250]
             assert "approved by Ben, Cleo" in next(one.words for one in rig.of(told) if one.step is Step.WRITING)
 
