@@ -22,9 +22,14 @@ from edge.errors import BabbittError
 
 LINE_BYTES_MAX = 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
+_UNKNOWN = "unknown command"
 
 Answer = dict[str, Any]
 Handler = Callable[..., Answer] | Callable[..., Awaitable[Answer]]
+
+
+class UnknownCommandError(BabbittError):
+    """What answers was asked for something that it has not."""
 
 
 @contextlib.asynccontextmanager
@@ -89,6 +94,9 @@ def _answer_of(path: Path, command: str, line: bytes) -> Answer:
     if not line:
         raise BabbittError(str(path), f"no answer to {command!r}", "its log says why")
     answer = json.loads(line)
+    if str(answer.get("error", "")).startswith(_UNKNOWN):
+        hint = "it was started before the site file asked for it, or is another version: start it anew"
+        raise UnknownCommandError(str(path), f"what runs there does not know {command!r}", hint)
     if "error" in answer:
         raise BabbittError(str(path), str(answer["error"]))
     assert isinstance(answer, dict)
@@ -129,7 +137,7 @@ async def _dispatch(line: bytes, handlers: dict[str, Handler]) -> Answer:
         request = json.loads(line)
         handler = handlers.get(request.pop("command", ""))
         if handler is None:
-            return {"error": f"unknown command; known: {', '.join(sorted(handlers))}"}
+            return {"error": f"{_UNKNOWN}; known: {', '.join(sorted(handlers))}"}
         answer = handler(**request)
         return answer if isinstance(answer, dict) else await answer
     except (ValueError, TypeError, AttributeError) as error:

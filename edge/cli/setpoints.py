@@ -14,14 +14,15 @@ from edge.contract.downlink import ContractDocument
 from edge.contract.setpoint import BYTES_MAX, SetpointContract, parse_contract, read_contract
 from edge.contract.setpoint_words import bounds, span, utc
 from edge.errors import BabbittError, ConfigError
-from edge.local_socket import ask
+from edge.local_socket import UnknownCommandError, ask
 from edge.setpoint import conflicts, contracts_folder, documents, problems, signed_contract
 
 
 def contract_rows(site: Site, running: dict[str, Any] | None, *, now_ns: int) -> list[dict[str, Any]]:
     """One for each contract of the folder, then those that the gateway has from elsewhere, as plain data.
 
-    ``running`` is a running gateway's answer to ``contracts``, None where none answers.
+    ``running`` is a running gateway's answer to ``contracts``, None where none answers; empty where it was started
+    without the table ``[command]``.
     """
     from edge.trust import contract_trust_of
 
@@ -35,7 +36,10 @@ def contract_rows(site: Site, running: dict[str, Any] | None, *, now_ns: int) ->
         except ConfigError as error:
             why_not = f"{error.problem} ({error.hint})" if error.hint else error.problem
         force = held.pop(found.hash, None) if found is not None else None
-        state = "not running" if running is None else "in force" if force is not None else "not in force"
+        state = (
+            "not running" if running is None else "in force" if force is not None
+            else "not in force" if "contracts" in running else "runs without [command]: start it anew"
+        )  # fmt: skip
         rows.append(_row(document.name, found, now_ns) | {
             "signed_by": signed_by, "trusted": not why_not, "why_not": why_not, "state": state,
         })  # fmt: skip
@@ -85,6 +89,8 @@ def _row(name: str, found: SetpointContract | None, now_ns: int) -> dict[str, An
 def running_contracts(site: Site) -> dict[str, Any] | None:
     try:
         return ask(site.resolve(site.file.gateway.data_dir) / "gateway.sock", "contracts")
+    except UnknownCommandError:
+        return {}
     except BabbittError:
         return None
 
