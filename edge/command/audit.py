@@ -14,9 +14,12 @@ from edge.contract.commands import Outcome
 from edge.contract.seal import Link, genesis_of_audit
 from edge.contract.types import Lane
 from edge.ports import Clock, Journal
+from edge.sparing import Sparing
 
 NAME = "command"
 WORDS_MAX = 300
+STRANGE_AT_ONCE, STRANGE_EVERY_S = 64, 60.0
+"""What nobody signed is told so many times at once, and then once in so long: it fills neither audit nor disk."""
 
 
 class Audit:
@@ -33,6 +36,7 @@ class Audit:
         self._journal, self._clock, self._commit, self._told = journal, clock, commit, told
         self.kept, link = restored(journal.kept(NAME), boot=boot, now_ns=clock.mono_ns())
         self._link = link or Link(0, genesis_of_audit(gateway, journal.epoch))
+        self._strangers = Sparing(STRANGE_AT_ONCE, STRANGE_EVERY_S)
 
     @property
     def end(self) -> Link:
@@ -48,6 +52,14 @@ class Audit:
         self._journal.record(made, lane=Lane.URGENT, kept=(NAME, self._state()))
         self._told(made)
         return made
+
+    def hears_stranger(self) -> bool:
+        """Whether what nobody signed may be told once more; whoever is told no tells and remembers nothing of it."""
+        return self._strangers.takes(self._clock.mono_ns())
+
+    def enter_strange(self, outcome: Outcome) -> Outcome:
+        """As ``enter``, with how many that were like it were not told."""
+        return self.enter(replace(outcome, words=outcome.words + self._strangers.words()))
 
     async def durably(self, outcome: Outcome) -> bool:
         """Enter it, and wait until it is on the disk; False where the disk does not take it."""

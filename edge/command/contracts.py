@@ -14,7 +14,6 @@ from functools import lru_cache
 import msgspec
 
 from edge.command.audit import Audit
-from edge.command.state import CONTRACTS_MAX
 from edge.contract.commands import CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnContract
 from edge.contract.setpoint import SetpointContract, contract_hash, parse_contract
@@ -90,7 +89,9 @@ class Contracts:
             contract, why = None, str(error)
         if contract is not None and not why:
             self._hold(contract, document, came_down=came_down)
-        elif self._audit.kept.contracts.get(digest) != CommandStep.REFUSED:
+        elif self._audit.kept.contracts.get(digest) != CommandStep.REFUSED and (
+            not came_down or self._audit.hears_stranger()
+        ):
             log.warning("contract %s is refused: %s", document.name, why)
             self._audit.kept.note_contract(digest, CommandStep.REFUSED)
             self._tell(digest, contract, CommandStep.REFUSED, "gateway", why)
@@ -100,8 +101,11 @@ class Contracts:
         kept = self._audit.kept
         if withdrawn.contract in kept.withdrawn:
             return
-        kept.withdrawn = [*kept.withdrawn, withdrawn.contract][-CONTRACTS_MAX:]
         held = self._held.pop(withdrawn.contract, None)
+        was_here = {digest for _, digest in kept.versions.values()}
+        if withdrawn.contract not in was_here and not self._audit.hears_stranger():
+            return
+        kept.withdraw(withdrawn.contract, was_here)
         kept.note_contract(withdrawn.contract, CommandStep.WITHDRAWN)
         contract = held.contract if held is not None else None
         self._tell(withdrawn.contract, contract, CommandStep.WITHDRAWN, withdrawn.by, withdrawn.why)

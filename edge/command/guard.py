@@ -138,14 +138,17 @@ class Guard:
         kept, step = self._audit.kept, CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
         print_ = _print_of(command)
         forgotten = genuine and command.order <= kept.floor
-        if not forgotten and (genuine or print_ not in kept.strange):
+        outcome = self._teller.outcome(command, step, refused.words, by="gateway")
+        if genuine and not forgotten:
             self.refused[refused.check] += 1
-            if genuine:
-                kept.decide(command, step)
-                self._teller.note(command.id, refused.words)
-            else:
+            kept.decide(command, step)
+            self._teller.note(command.id, refused.words)
+            self._audit.enter(outcome)
+        elif not genuine and print_ not in kept.strange:
+            self.refused[refused.check] += 1
+            if self._audit.hears_stranger():
                 kept.strange = [*kept.strange, print_][-STRANGE_MAX:]
-            self._audit.enter(self._teller.outcome(command, step, refused.words, by="gateway"))
+                self._audit.enter_strange(outcome)
         return Told(command.id, step, refused.words)
 
     def _known(self, command: Command, id_: str) -> Told | None:
@@ -203,9 +206,10 @@ class Guard:
             if waiting.id == wanted.id:
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, command.why, by=command.by)
                 return
-        if not kept.end_of(wanted) and all(run.id != wanted.id for run in kept.runs):
+        known = bool(kept.end_of(wanted)) or any(run.id == wanted.id for run in kept.runs)
+        if not known and self._audit.hears_stranger():
             kept.decide(wanted, CommandStep.WITHDRAWN)
-            self._audit.enter(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
+            self._audit.enter_strange(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
 
     def note(self, outcome: Outcome) -> None:
         self._audit.enter(outcome)

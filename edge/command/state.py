@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import msgspec
 
@@ -93,6 +93,13 @@ class Kept(msgspec.Struct, kw_only=True):
     def end_of(self, command: Command) -> str:
         """How it ended, empty where that is not remembered."""
         return self.decided.get(command.id[:DIGITS], ("", 0))[0]
+
+    def withdraw(self, digest: str, was_here: Set[str]) -> None:
+        """Never take this contract again. Others that never were here are forgotten first: anybody can name such."""
+        self.withdrawn = [*self.withdrawn, digest]
+        while len(self.withdrawn) > CONTRACTS_MAX:
+            oldest = next((one for one in self.withdrawn if one not in was_here), self.withdrawn[0])
+            self.withdrawn.remove(oldest)
 
     def note_contract(self, digest: str, step: str) -> None:
         self.contracts.pop(digest, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -397,6 +398,26 @@ class TestRefused:
 
         asyncio.run(_unchecked(tmp_path, scene))
 
+    def test_what_nobody_signed_fills_no_audit(self, tmp_path: Path) -> None:
+        """Who has the cloud and no key: commands, withdrawals and contracts, new ones with every answer."""
+
+        async def scene(rig: Rig) -> None:
+            whole = rig.command(1250.0)
+            before = len(rig.told)
+            for i in range(300):
+                forged = replace(whole, value=1200.0 + i / 100, why=f"{i}")
+                assert rig.guard.receive(forged).step == Step.REFUSED, "refused all the same"
+                await rig.guard.withdraw(WithdrawnCommand(replace(forged, order=0), "Eve", f"{i}"))
+                digest = hashlib.sha256(f"{i}".encode()).hexdigest()
+                await rig.guard.contracts([], [WithdrawnContract(digest, "Eve", f"{i}")])
+            assert len(rig.told) - before <= 70
+            await rig.pass_s(90.0)
+            rig.guard.receive(replace(whole, why="one more"))
+            assert "more like it were not told" in rig.told[-1].words
+            assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
+
+        asyncio.run(_unchecked(tmp_path, scene))
+
     def test_what_comes_again_changes_nothing(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             command = rig.command(1250.0)
@@ -620,6 +641,19 @@ class TestContracts:
             assert words in told.words
 
         play(tmp_path, scene, text)
+
+    def test_one_that_is_withdrawn_stays_so_whatever_else_is_withdrawn(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            text = contract_text()
+            await rig.guard.contracts([], [WithdrawnContract(contract_of(text).hash, "Ada", "wrong bounds")])
+            for i in range(400):
+                digest = hashlib.sha256(f"{i}".encode()).hexdigest()
+                await rig.guard.contracts([], [WithdrawnContract(digest, "Eve", "")])
+                await rig.pass_s(60.0)
+            await rig.guard.contracts([ContractDocument("c0", text, "")], [])
+            assert not rig.guard.in_force
+
+        play(tmp_path, scene)
 
     def test_a_command_that_is_withdrawn(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
