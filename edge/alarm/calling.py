@@ -43,7 +43,8 @@ class Calling:
         others: list[Alarm] = []
         free = entry.holding is FREE
         if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
-            entry.suppress(True, Suppression.CHATTER)
+            # What stands for it must call: held back itself, it would keep the chattering one silent.
+            entry.suppress(not place.chatter.entry.is_held, Suppression.CHATTER)
             others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)
         elif free and self.flood.takes(entry, mono_ns):
             entry.suppress(True, Suppression.FLOOD)
@@ -96,7 +97,7 @@ class Calling:
         held = entry.holding.elapsed(mono_ns)
         if not self.flood.active:
             held = held.suppressed(Suppression.FLOOD, holds=False)
-        if place is None or not place.chatter.holds(entry):
+        if place is None or not place.chatter.holds(entry) or place.chatter.entry.is_held:
             held = held.suppressed(Suppression.CHATTER, holds=False)
         if place is None or entry.id not in place.suppressions:
             held = held.suppressed(Suppression.DESIGN, holds=False)

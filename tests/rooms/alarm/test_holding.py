@@ -279,6 +279,25 @@ def test_one_that_chatters_is_told_once_and_held_until_it_is_calm() -> None:
     assert told == [("chattering", RETURNED, Held.NOT), ("grave", UNACK, Held.NOT)]
 
 
+@pytest.mark.parametrize("when", ["before it", "amid it"])
+@pytest.mark.parametrize("how", ["shelve", "out_of_service"])
+def test_one_that_chatters_calls_by_itself_where_the_one_that_stands_for_it_is_held_back(when: str, how: str) -> None:
+    """Somebody put aside that alarms come and go; an alarm of high priority was not what they meant."""
+    plant = Plant()
+    if when == "before it":
+        plant.do(how, "chattering", by="lisa", why="a loose contact")
+    for _ in range(3):
+        plant.wait(4)
+        plant.read(grave=CALM)
+        plant.wait(4)
+        plant.read(grave=PAST)
+    if when == "amid it":
+        plant.do(how, "chattering", by="lisa", why="a loose contact")
+        plant.wait(1)
+    assert plant.calling() == ["grave"]
+    assert plant.alarm("grave").state is UNACK
+
+
 @pytest.mark.parametrize(
     ("away_s", "boot", "trusted", "still_s"),
     [
