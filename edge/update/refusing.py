@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
 from edge.ports import Clock
+from edge.sparing import Sparing
 
 WORDS = "this gateway takes no commands: its site file has no table [command]"
 TOLD_MAX = 256
+AT_ONCE, EVERY_S = 64, 60.0
+"""So many are told at once, and then one in so long: nobody here can say who signed them."""
 _TAG = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 
 
@@ -24,6 +28,7 @@ class Refusing:
     def __init__(self, gateway: str, assets: Callable[[], Set[str]], enter: Callable[[Outcome], None], clock: Clock):
         self._gateway, self._assets, self._enter, self._clock = gateway, assets, enter, clock
         self._told: dict[str, None] = {}
+        self._sparing = Sparing(AT_ONCE, EVERY_S)
 
     async def contracts(self, documents: Sequence[ContractDocument], withdrawn: Sequence[WithdrawnContract]) -> None:
         for document in documents:
@@ -53,12 +58,12 @@ class Refusing:
         ))  # fmt: skip
 
     def _tell(self, name: str, outcome: Outcome) -> None:
-        if name in self._told:
+        if name in self._told or not self._sparing.takes(self._clock.mono_ns()):
             return
         self._told[name] = None
         while len(self._told) > TOLD_MAX:
             self._told.pop(next(iter(self._told)))
-        self._enter(outcome)
+        self._enter(replace(outcome, words=outcome.words + self._sparing.words()))
 
     def _outcome(
         self, command: str, order: int, contract: str, asset: str, tag: str, value: float | None, step: CommandStep,

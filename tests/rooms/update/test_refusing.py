@@ -35,3 +35,20 @@ def test_each_is_refused_once_and_told_in_names_that_any_store_takes() -> None:
     ]  # fmt: skip
     assert all("no table [command]" in one.words for one in told[:3])
     assert told[2].command == COMMAND.id
+
+
+def test_a_flood_of_what_nobody_may_have_signed_fills_no_audit() -> None:
+    told: list[Outcome] = []
+    clock = BentClock()
+    orders = Refusing("gw", lambda: {"pump-1"}, told.append, clock)
+
+    async def come() -> None:
+        for order in range(500):
+            await orders.take(replace(COMMAND, order=order))
+        assert len(told) <= 64
+        clock.pass_s(60)
+        await orders.take(replace(COMMAND, order=400))
+        assert told[-1].order == 400, "one that was passed over is told when it comes again"
+        assert "more like it were not told" in told[-1].words
+
+    asyncio.run(come())
