@@ -78,7 +78,9 @@ def changed(
     moved = replace(incident, alarm=known, phase=phase)
     if phase is Phase.CALLING:
         wait_ns = None if again_ns is None else now_ns + again_ns
-        return replace(moved, next_ns=wait_ns), Kind.RAISED if incident.phase is Phase.HELD else None
+        # Back from a shelf, or called anew at the machine, since it lasts although somebody had acknowledged it.
+        anew = incident.phase is Phase.HELD or known.repeats > incident.alarm.repeats
+        return replace(moved, next_ns=wait_ns), Kind.RAISED if anew else None
     moved = replace(moved, next_ns=None)
     if phase is Phase.HELD:
         return moved, None

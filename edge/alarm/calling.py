@@ -112,7 +112,7 @@ class Calling:
     def _raised_anew(self, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """An alarm about alarms has something new to say."""
         if not entry.step(True, mono_ns):
-            entry.phase = states.announced_again(entry.phase)
+            entry.repeat(mono_ns)  # A buzzer that was silenced for the former sounds again.
             return [self._standing.tell(entry, entry.alarm(at_ns))]
         return [self._standing.tell(entry, entry.changed(at_ns))]
 

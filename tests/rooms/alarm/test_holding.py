@@ -279,6 +279,19 @@ def test_one_that_chatters_is_told_once_and_held_until_it_is_calm() -> None:
     assert told == [("chattering", RETURNED, Held.NOT), ("grave", UNACK, Held.NOT)]
 
 
+def test_another_one_that_chatters_calls_anew_though_the_first_was_answered() -> None:
+    plant = Plant()
+    for name in ("minor", "grave"):
+        for _ in range(3):
+            plant.wait(4)
+            plant.read(**{name: CALM})
+            plant.wait(4)
+            plant.read(**{name: PAST})
+        told = plant.alarm("chattering")
+        assert (told.state, told.repeats) == (UNACK, 1 if name == "grave" else 0), "a silenced buzzer sounds again"
+        plant.do("acknowledge", "chattering", by="lisa")
+
+
 @pytest.mark.parametrize("when", ["before it", "amid it"])
 @pytest.mark.parametrize("how", ["shelve", "out_of_service"])
 def test_one_that_chatters_calls_by_itself_where_the_one_that_stands_for_it_is_held_back(when: str, how: str) -> None:

@@ -429,3 +429,14 @@ def test_what_breaks_on_the_way_to_one_keeps_nobody_else_from_being_called(tmp_p
         plant.step()
         assert len(mail.came) == 1
         assert ("raised", "", "ValueError: a fault of its own") in plant.said()
+
+
+def test_an_alarm_that_calls_again_at_the_machine_after_it_was_acknowledged_calls_here_too(
+    tmp_path: Path, mail: Mail
+) -> None:
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail))) as plant:
+        plant.step(RAISED)
+        plant.step(TAKEN, minutes=1)
+        plant.step(replace(RAISED, repeats=1, at_ns=TAKEN.at_ns + SECOND_NS), minutes=60)
+        plant.step(minutes=60)
+        assert [text.partition(" Pump")[0] for text in subjects(mail)] == ["ada: [high]", "ada: taken:", "ada: [high]"]
