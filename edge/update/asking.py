@@ -21,6 +21,9 @@ from edge.update.seats import Seats
 
 QUIET_S = 10.0
 """After so long without a word of a receiver that was there it is asked. One that was not there is not pressed."""
+AHEAD_NS = 3600 * 10**9
+"""So far ahead of the gateway's clock a word may be and still make those before it old: else one from the end of time,
+of a cloud that is not its owner's any more, would keep out all that its owner ever says again."""
 AGAIN_S = 2.0
 """A hint that could not be followed is followed again after so long."""
 
@@ -79,18 +82,26 @@ class Asker:
         self.detail = ""
         if desired is None:
             return True
-        if desired.issued_ns < self._seats.judging.issued_ns:
+        known_ns = self._known_ns()
+        if desired.issued_ns < known_ns:
             self.detail = "the cloud said something older than before, which is passed over"
             log.warning("downlink: %s", self.detail)
             return True
+        latest_ns = self._clock.wall_ns() + AHEAD_NS if self._clock.trusted() else known_ns
+        issued_ns = max(known_ns, min(desired.issued_ns, latest_ns))
         try:
-            await self._on_disk(partial(self._seats.update, partial(replace, issued_ns=desired.issued_ns)))
+            await self._on_disk(partial(self._seats.update, partial(replace, issued_ns=issued_ns)))
         except StoreError as error:
             self.detail = str(error)
             log.error("downlink: %s", error)
             return False
         self.desired = desired
         return True
+
+    def _known_ns(self) -> int:
+        """What was said earlier is old; 0 where what is known of that cannot be."""
+        known_ns = self._seats.judging.issued_ns
+        return 0 if self._clock.trusted() and known_ns > self._clock.wall_ns() + AHEAD_NS else known_ns
 
     async def _on_disk(self, call: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._workers, call)

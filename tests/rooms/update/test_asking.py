@@ -146,6 +146,19 @@ def test_an_older_word_is_passed_over_also_after_a_restart(gateway: Gateway) -> 
     assert gateway.orders.taken[-1] == replace(COMMAND, order=9)
 
 
+def test_a_word_from_the_end_of_time_keeps_out_nothing_that_is_said_later(gateway: Gateway) -> None:
+    """Of a cloud that was not its owner's for an hour; and with a clock that nobody had set yet."""
+    for believed in (True, False):
+        gateway.clock.believed = believed
+        gateway.cloud.says = replace(DESIRED, issued_ns=2**63 - 1, commands=())
+        gateway.step(60.0)
+        gateway.start()
+        gateway.clock.pass_s(7200.0)
+        gateway.cloud.says = replace(DESIRED, issued_ns=gateway.clock.wall_ns())
+        gateway.step()
+        assert gateway.orders.taken[-1] == DESIRED.commands[-1]
+
+
 def test_it_asks_at_its_interval_and_at_once_where_an_answer_says_that_something_is_new(gateway: Gateway) -> None:
     gateway.cloud.told = Hint("7", 1)
     gateway.step()
