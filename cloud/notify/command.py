@@ -62,7 +62,8 @@ def notify() -> None:
 @_FILE
 @JSON
 def check(file: Path, as_json: bool) -> None:
-    """Read FILE and say everything that is wrong with it, and who would be called now; reaches nobody. Exit code 2.
+    """Read FILE and say everything that is wrong with it (exit code 2), who would be called now, and which alarms
+    would call nobody; reaches nobody.
 
     \b
     Example:
@@ -71,6 +72,7 @@ def check(file: Path, as_json: bool) -> None:
     from cloud.notify import routing
     from cloud.notify.config import NotifyFile, Settings, problems
     from cloud.notify.room import channels
+    from cloud.notify.silence import monday_of, silences
     from edge.config.load import load
 
     settings = Settings(path=file.resolve(), file=load(file, NotifyFile))
@@ -89,13 +91,16 @@ def check(file: Path, as_json: bool) -> None:
         }
         for route in settings.file.route
     ]  # fmt: skip
+    silent = [] if found else list(silences(settings.file, monday_of(settings.zone)))
     if as_json:
-        click.echo(json.dumps({"problems": found, "routes": routes}))
+        click.echo(json.dumps({"problems": found, "routes": routes, "silent": silent}))
     else:
         for one in found:
             click.echo(f"{file}: `{one['key']}`: {one['problem']} ({one['hint']})", err=True)
         for route in routes:
             click.echo(_route_line(route))
+        for words in silent:
+            click.echo(f"{file}: {words}", err=True)
     if found:
         raise SystemExit(ConfigError.exit_code)
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud.notify import routing, words
-from cloud.notify.config import NotifyFile, load_settings
+from cloud.notify.config import DAYS, NotifyFile, load_settings
 from cloud.notify.incidents import Incident, Kind, Phase, changed, phase_of
 from cloud.notify.routing import Address
+from cloud.notify.silence import silences
 from edge.config.load import convert
 from edge.contract.types import Alarm, AlarmState, Held, Priority
 from edge.errors import ConfigError
@@ -162,3 +163,21 @@ def test_what_is_wrong_with_the_file_is_said_with_what_is_accepted(
     with pytest.raises(ConfigError) as found:
         load_settings(tmp_path / "notify.toml")
     assert wanted in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("tables", "wanted"),
+    [
+        ({"route": [{"to": ["ada"]}]}, []),
+        ({"route": [{"to": [], "rules": ["clock_step"]}, {"to": ["ada"]}]}, ["`route[0]` calls nobody about what"]),
+        ({"route": [{"to": ["ada"], "priority": ["high"]}]}, ["no route takes every alarm of priority low, medium"]),
+        ({"route": [{"to": ["shift:day"]}]}, ["`route[0]`: nobody is on duty for 128 of the week's 168 hours, first"]),
+        ({"route": [{"to": ["shift:day"], "escalate": [{"after_min": 5, "to": ["bob"]}]}]}, []),
+    ],
+    ids=["all are called", "on purpose", "no route", "a night", "a night with somebody behind"],
+)
+def test_what_would_call_nobody_is_said(tables: dict[str, Any], wanted: list[str]) -> None:
+    day = {"name": "day", "people": ["ada"], "begins": "06:00", "ends": "14:00", "days": list(DAYS[:5])}
+    found = list(silences(file(shift=[day], **tables), datetime(2026, 11, 23, tzinfo=ZoneInfo("Europe/Berlin"))))
+    assert len(found) == len(wanted)
+    assert all(said.startswith(start) for said, start in zip(found, wanted, strict=True)), found
