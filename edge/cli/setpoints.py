@@ -29,9 +29,11 @@ def contract_rows(site: Site, running: dict[str, Any] | None, *, now_ns: int) ->
     trust, held = contract_trust_of(site), {one["hash"]: one for one in (running or {}).get("contracts", [])}
     rows, taken = [], []
     for document in documents(site):
-        found, _ = read_contract(_bytes(document), where=f"{document.name}.toml")
+        found, wrong = read_contract(_bytes(document), where=f"{document.name}.toml")
         signed_by, why_not = "", ""
         try:
+            if wrong:
+                raise wrong[0]
             _, signed_by = signed_contract(document, site, trust.signer_of_contract)
         except ConfigError as error:
             why_not = f"{error.problem} ({error.hint})" if error.hint else error.problem

@@ -43,17 +43,19 @@ def signed_contract(
     ``signer`` is ``Trust.signer_of_contract``. Raises ``ConfigError``, for what is not signed too.
     """
     data, where = document.text.encode("utf-8", "replace"), f"{document.name}.toml"
+    # First whose it is: what nobody signed can be made to take most of a second to be read.
+    if not document.signature:
+        raise ConfigError(where, "is not signed", f"babbitt gateway contract sign {where} --key KEY --site SITE")
+    try:
+        key = signer(contract_hash(data), document.signature.encode("utf-8", "replace"))
+    except ValueError as error:
+        hint = "have it signed again, as it is, by a key of `command.contract_keys`"
+        raise ConfigError(where, str(error), hint) from error
     contract = parse_contract(data, where=where)
     found = problems(contract, site, where=where)
     if found:
         raise found[0]
-    if not document.signature:
-        raise ConfigError(where, "is not signed", f"babbitt gateway contract sign {where} --key KEY --site SITE")
-    try:
-        return contract, signer(contract_hash(data), document.signature.encode("utf-8", "replace"))
-    except ValueError as error:
-        hint = "have it signed again, as it is, by a key of `command.contract_keys`"
-        raise ConfigError(where, str(error), hint) from error
+    return contract, key
 
 
 def _text(path: Path, bytes_max: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge.contract.downlink import ContractDocument
-from edge.contract.setpoint import BYTES_MAX, parse_contract
+from edge.contract.setpoint import BYTES_MAX, contract_hash, parse_contract
 from edge.contract.signature import pack_signature
 from edge.errors import ConfigError
 from edge.keys import PrivateKey, make_pair
@@ -123,6 +123,22 @@ def test_contracts_lie_in_the_sites_profiles_beside_its_file_or_where_it_says(tm
     assert documents(site(tmp_path)) == []
 
 
+def test_what_nobody_signed_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its 16 kB can be such that reading them takes most of a second, in which no alarm reaches its lamp."""
+    make_pair(tmp_path / "engineer.pem", tmp_path / "engineer.pub")
+    make_pair(tmp_path / "eve.pem", tmp_path / "eve.pub")
+    here, text = site(tmp_path), f"a{'.a' * 8000} = 1"
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr("edge.setpoint.folder.parse_contract", read)
+    eves = pack_signature(PrivateKey(tmp_path / "eve.pem").sign_contract(contract_hash(text.encode()))).decode()
+    for signature in ("", "{}", eves):
+        with pytest.raises(ConfigError):
+            signed_contract(ContractDocument("x", text, signature), here, contract_trust_of(here).signer_of_contract)
+
+
 def test_a_folder_is_read_within_limits_and_signatures_are_checked(tmp_path: Path) -> None:
     public = make_pair(tmp_path / "engineer.pem", tmp_path / "engineer.pub")
     assert len(public) == 32
@@ -142,8 +158,13 @@ def test_a_folder_is_read_within_limits_and_signatures_are_checked(tmp_path: Pat
     assert sorted(by_name) == ["big", "bytes", "pump-1-speed", "unsigned"]
     read = signed_contract(by_name["pump-1-speed"], here, trust.signer_of_contract)
     assert read == (contract, key.fingerprint)
-    for name, why in (("big", "at most 16,384"), ("bytes", "not TOML"), ("unsigned", "is not signed")):
+    for name, why in (("big", "at most 16,384"), ("bytes", "not TOML")):
+        text = by_name[name].text
+        found = pack_signature(key.sign_contract(contract_hash(text.encode()))).decode()
         with pytest.raises(ConfigError, match=why):
+            signed_contract(ContractDocument(name, text, found), here, trust.signer_of_contract)
+    for name in ("big", "bytes", "unsigned"):
+        with pytest.raises(ConfigError, match="is not signed"):
             signed_contract(by_name[name], here, trust.signer_of_contract)
     good = by_name["pump-1-speed"]
     altered = ContractDocument(good.name, good.text.replace("high = 3000.0", "high = 3001.0"), good.signature)
