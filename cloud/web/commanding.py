@@ -40,6 +40,8 @@ from edge.contract.downlink import Acknowledged
 from edge.errors import ConfigError, StoreError
 
 LIMIT_MAX = 1000
+FIGURE_MAX = 1e15
+"""As in a contract."""
 _DRAFT = {"gateway", "contract", "value", "by", "why", "expires_s"}
 _EXPIRES_S = 3600.0
 
@@ -123,7 +125,7 @@ class Commanding:
 
     async def _draft(self, person: str, fields: Any) -> Any:
         value, expires_s = fields.get("value"), fields.get("expires_s", _EXPIRES_S)
-        if any(type(figure) not in (int, float) for figure in (value, expires_s)):
+        if any(type(figure) not in (int, float) or not abs(figure) <= FIGURE_MAX for figure in (value, expires_s)):
             raise RefusedError(400, "`value` and `expires_s` want numbers")
         texts = {name: fields.get(name, "") for name in ("gateway", "contract", "why")}
         by = fields.get("by", person)

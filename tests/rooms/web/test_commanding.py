@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Callable, Coroutine
@@ -130,6 +131,11 @@ def test_a_token_is_no_signature_and_a_signature_needs_a_token(tmp_path: Path) -
         assert "outside 2400 to 3000" in answer.json()["error"]
         assert (await world.desired()).commands == ()
         assert (await world.client.get("/api/v1/commands/nothing")).status_code == 404
+        for name in ("value", "expires_s"):
+            for figure in ("NaN", "Infinity", "1e999", "-5e300", "9" * 400):
+                fields = json.dumps(outside | {"value": 1.0, name: "?"}).replace('"?"', figure)
+                odd = await world.client.post("/api/v1/commands/draft", content=fields, headers=world.bearer)
+                assert odd.status_code == 400, (name, figure)
 
     told(tmp_path, story)
 
