@@ -288,9 +288,11 @@ class AlarmDesk:
     def clock_set(self, at: Moment) -> None:
         """The wall clock can be believed from now on: shelves of a former boot end when they would have."""
         unsure, self._unsure = self._unsure, None
-        for (asset, rule), shelf in memory.prolonged(unsure, at) if unsure is not None else ():
+        for (asset, rule), former, shelf in memory.prolonged(unsure, at) if unsure is not None else ():
             entry = self._standing.entry(asset, rule)
-            if entry is not None and entry.holding.shelf is not None:
+            # One that somebody made meanwhile ends as they said.
+            lies = entry.holding.shelf if entry is not None else None
+            if entry is not None and lies is not None and replace(lies, until_mono_ns=former.until_mono_ns) == former:
                 entry.hold(replace(entry.holding, shelf=shelf))
                 self._told(entry, entry.at_ns)
 

@@ -117,13 +117,15 @@ def resumed(found: State, at: Moment) -> tuple[list[tuple[Saved, int]], Unsure |
     return taken, Unsure(found.at, shelves) if away_ns is None and found.at.trusted else None
 
 
-def prolonged(unsure: Unsure, at: Moment) -> Iterator[tuple[tuple[str, str], Shelf]]:
-    """The shelves that were unsure, as the clock that is trusted by now has them end; none where it cannot say."""
+def prolonged(unsure: Unsure, at: Moment) -> Iterator[tuple[tuple[str, str], Shelf, Shelf]]:
+    """The shelves that were unsure, as they were told, and as the clock that is trusted by now has them end; none where
+    it cannot say.
+    """
     away_ns = at.since(unsure.at)
     if away_ns is not None:
         for name, shelf in unsure.shelves.items():
             left_ns = shelf.until_mono_ns - unsure.at.mono_ns - away_ns
-            yield name, replace(shelf, until_mono_ns=at.mono_ns + left_ns, until_ns=at.wall_ns + left_ns)
+            yield name, shelf, replace(shelf, until_mono_ns=at.mono_ns + left_ns, until_ns=at.wall_ns + left_ns)
 
 
 def saved(entry: Entry, alarm: Alarm) -> Saved:

@@ -350,6 +350,20 @@ def test_a_shelf_is_prolonged_where_the_clock_is_set_soon_after_a_restart() -> N
     assert len(plant.wait(3)) == 1
 
 
+def test_a_shelf_that_somebody_made_before_the_clock_was_set_lasts_as_long_as_they_said() -> None:
+    plant = Plant()
+    plant.read(plain=PAST)
+    plant.shelve("plain", 6 * H)
+    plant.restart(600, boot=OTHER_BOOT, trusted=False)
+    plant.do("unshelve", "plain")
+    plant.shelve("plain", 120)
+    plant.wait(60)
+    plant.trusted = True
+    plant.desk.clock_set(plant.now)
+    plant.wait(61)
+    assert plant.calling() == ["plain"]
+
+
 def test_a_state_of_the_first_version_is_read() -> None:
     old = b"""{"version": 1, "alarms": [{"asset": "m", "rule": "plain", "tag": "plain", "priority": "medium", "state":
     "acknowledged", "since_ns": 7, "at_ns": 9, "value": 9.0, "sentence": "M: 9.0", "cause": "", "action": ""}]}"""
