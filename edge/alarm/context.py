@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from edge.contract.types import Batch, Quality, Value
 
@@ -22,10 +22,13 @@ class Context:
 
     def __init__(self, tags: Collection[str], period_ms: int, tag_period_ms: Mapping[str, int]) -> None:
         self._fresh_ns = {tag: silent_after_ns(tag_period_ms.get(tag, period_ms)) for tag in tags}
-        self.fresh_ns_max = max(self._fresh_ns.values(), default=SILENT_MIN_NS)
         # Polls of one scan have the same tags: where in them those lie is found once.
         self._where: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._read: dict[str, tuple[Value, int]] = {}
+
+    def fresh_ns(self, tags: Iterable[str]) -> int:
+        """So long after a start each of ``tags`` had time to come."""
+        return max((self._fresh_ns[tag] for tag in tags if tag in self._fresh_ns), default=SILENT_MIN_NS)
 
     def hear(self, batch: Batch) -> None:
         tags = batch.tags

@@ -17,6 +17,7 @@ class Suppression:
     def __init__(self, condition: str, settle_ns: int, context: Context) -> None:
         """Raises ``ExpressionError``."""
         self._condition, self._settle_ns, self._context = parse_expression(condition), settle_ns, context
+        self._young_ns = context.fresh_ns(ref.tag for ref in self._condition.tags)
         self._first_ns: int | None = None
         self._held = False
         self._ended_ns: int | None = None
@@ -27,7 +28,7 @@ class Suppression:
             self._first_ns = mono_ns
         found = self._condition.holds(lambda ref: self._seen(ref, mono_ns))
         if found is None:
-            young = mono_ns - self._first_ns <= self._context.fresh_ns_max
+            young = mono_ns - self._first_ns <= self._young_ns
             return None if young else False
         if found:
             self._held, self._ended_ns = True, None

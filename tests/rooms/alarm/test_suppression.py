@@ -107,3 +107,24 @@ def test_after_a_restart_it_stays_suppressed_until_the_state_had_time_to_come() 
     assert said(again, [poll(1, None, running=None), poll(2, 0.0, running=False)]) == []
     told = said(dead, [poll(t, None, running=None) for t in range(1, 20)])
     assert told == [(7.0, "unacknowledged", "")], "five periods of a second"
+
+
+def test_after_a_restart_only_the_tags_of_its_own_condition_are_waited_for() -> None:
+    """Another rule leans on a tag that is read every ten minutes: that keeps no alarm silent for long."""
+    rules = (
+        Rule(id="low", tag="flow", priority=Priority.HIGH, sentence="{name} {value}", below=10.0,
+             suppressed_by="maintenance"),
+        Rule(id="high", tag="flow", priority=Priority.LOW, sentence="{name} {value}", above=99.0,
+             suppressed_by='mode == "manual"'),
+    )  # fmt: skip
+    made = AssetClass(id="pump", title="Pump", source="test", watch=("flow",), rule=rules)
+
+    def desk() -> AlarmDesk:
+        return AlarmDesk([Watched("pump", "Pump", made, 1000, TAGS, {"mode": 600_000})])
+
+    before = desk()
+    said(before, [poll(0, 0.0, maintenance=True)])
+    after = desk()
+    after.restore(before.state(Moment(WALL, 0, True, "a")), Moment(WALL, 0, True, "a"))
+    told = said(after, [poll(at, 0.0, maintenance=None) for at in range(1, 9)])
+    assert [a.rule for a in after.standing()] == ["low"], told
