@@ -76,16 +76,27 @@ def _fields_near(kind: type, keys: str, data: Any) -> list[str]:
 
 
 def _choices_near(kind: type, keys: str, data: Any) -> list[str]:
-    """What the last of ``keys`` may be: the tags of a union of tables, or the values of a literal."""
-    table, _, name = keys.rpartition(".")
+    """What the last of ``keys`` may be: the tags of a union of tables, the values of a literal or of an enumeration."""
+    table, _, last = keys.rpartition(".")
+    name = last.partition("[")[0]
     info, here = _type_at(kind, table, data)
     members = info.types if isinstance(info, msgspec.inspect.UnionType) else ()
     tags = [str(t.tag) for t in members if isinstance(t, msgspec.inspect.StructType) and t.tag_field == name]
     struct = _member(info, here)
     if tags or not isinstance(struct, msgspec.inspect.StructType):
         return tags
-    literals = [_plain(f.type) for f in struct.fields if f.encode_name == name]
-    return [str(v) for one in literals if isinstance(one, msgspec.inspect.LiteralType) for v in one.values]
+    for one in (_item(_plain(f.type)) for f in struct.fields if f.encode_name == name):
+        if isinstance(one, msgspec.inspect.LiteralType):
+            return [str(value) for value in one.values]
+        if isinstance(one, msgspec.inspect.EnumType):
+            return [str(member.value) for member in one.cls]
+    return []
+
+
+def _item(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    """Of a list what stands in it."""
+    lists = msgspec.inspect.ListType | msgspec.inspect.VarTupleType
+    return _plain(info.item_type) if isinstance(info, lists) else info
 
 
 def _type_at(kind: type, keys: str, data: Any) -> tuple[msgspec.inspect.Type, Any]:

@@ -141,7 +141,10 @@ def test_a_message_says_what_where_since_when_why_and_what_to_do() -> None:
         ({"route": [{"to": ["mqtt"]}]}, "there is no [mqtt]"),
         ({"route": [{"to": ["webhook:pager"]}]}, "there is no webhook 'pager'"),
         ({"route": [{"to": ["ada"], "escalate": [{"after_min": 5, "to": ["eve"]}]}]}, "`route[0].escalate[0].to`"),
-        ({"route": [{"to": ["ada"], "priority": ["urgent"]}]}, "`route[0].priority[0]`: Invalid enum value 'urgent'"),
+        (
+            {"route": [{"to": ["ada"], "priority": ["urgent"]}]},
+            "`route[0].priority[0]`: Invalid enum value 'urgent' (accepted here: low",
+        ),
         ({"smtp": {**SMTP, "host": "mail.example"}}, "`smtp`: mail.example would be reached without encryption"),
         ({"smtp": {**SMTP, "user": "ada"}}, "one of `user` and `password_file` alone"),
         ({"person": [*PEOPLE, PEOPLE[0]]}, "`person`: 'ada' stands twice"),
