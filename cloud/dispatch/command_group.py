@@ -135,10 +135,12 @@ def approve(name: str, *, data: Path, key: Path, as_json: bool) -> None:
       babbitt cloud command approve 3f2a9c01 --key bob.pem
     """
     from cloud.dispatch import ordering
-    from cloud.dispatch.signatures import sign_command
+    from cloud.dispatch.signatures import fingerprint_of, sign_command
 
     with opened(data) as (commands, views):
         held, now_ns = ordering.one(commands, name).command, time.time_ns()
+        if held.signed and held.signed[0].key == fingerprint_of(key):
+            raise ConfigError(str(key), f"is the key that gave the command {name}", "another person approves it")
         one = sign_command(held, key, at_ns=now_ns)
         made = ordering.submit(commands, one, now_ns=now_ns)
         _hand_over(made.command, None, as_json=as_json, views=views)

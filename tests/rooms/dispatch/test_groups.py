@@ -14,7 +14,7 @@ from cloud.cli import cloud
 from cloud.store.writer import Writer
 from edge.contract.command_file import pack_command, parse_command
 from edge.contract.signature import private_pem
-from edge.errors import BabbittError, StoreError
+from edge.errors import BabbittError, ConfigError, StoreError
 from tests.rooms.cloud.sending import GATEWAY
 from tests.rooms.contract.contracts import KEYS, signed_by
 from tests.rooms.dispatch.test_ordering import write_contract
@@ -50,6 +50,8 @@ def test_a_command_from_draft_to_approval_with_keys_on_this_machine(at: Path) ->
     assert made["standing"]["state"] == "waiting for the gateway"
     assert made["missing"] == "2 more approvals, of bob or carol"
     name = made["id"][:10]
+    with pytest.raises(ConfigError, match="is the key that gave the command"):
+        run("command", "approve", name, "--key", "ada.pem")
     for key in ("bob.pem", "carol.pem"):
         run("command", "approve", name, "--key", key)
     assert "signed by ada, bob, carol\n" in run("command", "show", name).output
