@@ -161,14 +161,19 @@ def data_dir(site: Site) -> Path:
     return site.resolve(site.file.gateway.data_dir)
 
 
+def _uplink_line(up: dict[str, Any]) -> str:
+    if up["detail"] == "not configured":
+        return f"uplink none: all is kept here, {up['backlog_readings']:,} readings so far"
+    return f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings"
+
+
 def status_lines(answer: dict[str, Any]) -> list[str]:
     """The running gateway's answer for a person: units, verdicts with lives, alarms with their names."""
-    up = answer["uplink"]
     lines = [
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
         *_clock_lines(answer.get("clock", {})),
         *_trial_lines(answer.get("configuration", {})),
-        f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings",
+        _uplink_line(answer["uplink"]),
         *_north_lines(answer.get("north", {})),
         *_page_lines(answer.get("page")),
         f"{'UNIT':28}{'LINE':14}{'EVERY s':>9}{'POLLS':>9}{'FAILED':>8}  STATE",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edge.config.load import read_toml
 from edge.config.page import load_page
 from edge.errors import ConfigError
 
@@ -38,6 +39,8 @@ def pin(config: Path, pin_file: Path | None, *, remove: bool, as_json: bool) -> 
         click.echo(json.dumps({"set": not remove, "file": str(path)}))
     else:
         click.echo(f"{'the page is read-only' if remove else 'the PIN is set'} ({path})")
+        if "page" not in read_toml(config):
+            click.echo(f"note: {config} has no table [page]: its gateway starts no page", err=True)
 
 
 def _asked() -> str:
