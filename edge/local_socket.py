@@ -104,7 +104,7 @@ def _answer_of(path: Path, command: str, line: bytes) -> Answer:
 
 
 def _nobody(path: Path, error: Exception) -> BabbittError:
-    return BabbittError(str(path), f"nobody answers: {error}", "is it running, with this configuration?")
+    return BabbittError(str(path), f"nobody answers: {error}", "is it running, with this site file?")
 
 
 async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:

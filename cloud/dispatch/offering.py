@@ -26,7 +26,8 @@ def offer_contract(
     Who may sign contracts is known to the gateway alone. Raises ``ConfigError`` for what is no contract, what its
     signature is not of, or what the gateway would pass over, since it has a higher version.
     """
-    by, why, data, told = said.by(by), said.why(why), _read(file), _read(signature)
+    by, why, data = said.by(by), said.why(why), _read(file)
+    told = _read(signature, hint="sign it: `babbitt gateway contract sign`; or name the file by --signature")
     contract = parse_contract(data, where=str(file))
     try:
         signed = parse_signature(told, Kind.CONTRACT)
@@ -122,9 +123,9 @@ def _check_offer(contract: SetpointContract, text: str, held: list[Offered], whe
         )
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, *, hint: str = "name a file that is there") -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(_FILE_BYTES_MAX)
     except OSError as error:
-        raise ConfigError(str(path), f"cannot be read: {error.strerror}", "name a file that is there") from error
+        raise ConfigError(str(path), f"cannot be read: {error.strerror}", hint) from error

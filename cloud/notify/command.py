@@ -62,8 +62,8 @@ def notify() -> None:
 @_FILE
 @JSON
 def check(file: Path, as_json: bool) -> None:
-    """Read FILE and say everything that is wrong with it (exit code 2), who would be called now, and which alarms
-    would call nobody; reaches nobody.
+    """Read FILE and say what is wrong with it (exit code 2), who would be called now, and which alarms would call
+    nobody; reaches nobody.
 
     \b
     Example:

@@ -211,7 +211,8 @@ def _is_answered(path: Path) -> bool:
 
 def _listener(path: Path) -> socket.socket:
     if _is_answered(path):
-        raise BabbittError(str(path), "another panel answers here", "stop it, or name another folder")
+        hint = "a running gateway has its own, unless it was started with --panel-apart"
+        raise BabbittError(str(path), "another panel answers here", hint)
     listener = socket.socket(socket.AF_UNIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -162,7 +162,8 @@ def read_token(path: Path) -> str:
         mode = path.stat().st_mode
         data = path.read_bytes()[: TOKEN_BYTES_MAX + 1]
     except OSError as error:
-        raise ConfigError(where, f"cannot be read: {error.strerror}", "put this gateway's token there") from error
+        hint = "put this gateway's token there (`babbitt cloud token` makes one), or leave out [uplink]"
+        raise ConfigError(where, f"cannot be read: {error.strerror}", hint) from error
     if mode & 0o077:
         raise ConfigError(where, f"others may read it (mode {mode & 0o777:04o})", f"chmod 600 {path}")
     token = data.strip()
