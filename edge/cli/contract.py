@@ -157,7 +157,7 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
     from edge.contract.setpoint_words import contract_words
     from edge.contract.signature import pack_signature
     from edge.keys import PrivateKey
-    from edge.setpoint import conflicts
+    from edge.setpoint import conflicts, contracts_folder
 
     site, signer = load_site(config), PrivateKey(private)
     one, wrong = checked(file, site, now_ns=time.time_ns())
@@ -181,6 +181,11 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
     click.echo(f"{file.with_suffix('.sig')}: {one.hash[:16]} signed by key {signer.fingerprint}")
     if untrusted:
         click.echo(f"note: this site's gateway will not take it yet: {untrusted}", err=True)
+    if file.resolve().parent != contracts_folder(site).resolve():
+        click.echo(
+            f"note: its gateway reads {contracts_folder(site)}: put both files there, or offer it from the cloud",
+            err=True,
+        )
 
 
 @contract.command("list")
