@@ -140,7 +140,7 @@ def show(file: Path, contract: Path | None, config: Path | None, as_json: bool) 
 @click.argument("config", type=PATH)
 @click.argument("file", type=PATH)
 @click.option("--wait", "wait_s", type=click.FloatRange(0, 3600), default=WAIT_S, show_default=True, metavar="SECONDS",
-              help="How long at most to follow it, until it waits for somebody or has come to an end.")  # fmt: skip
+              help="How long at most to follow it, until it waits for somebody or something, or ended.")  # fmt: skip
 @JSON
 def send(config: Path, file: Path, wait_s: float, as_json: bool) -> None:
     """Hand the command in FILE to the running gateway of CONFIG: what it does with it is its own to decide.

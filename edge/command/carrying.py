@@ -109,10 +109,9 @@ class Carrying:
         kept.runs = [*kept.runs, run]
         kept.carried[f"{command.asset}.{command.tag}"] = command.order
         self._facts.changed(command, abs(run.value - run.before), contract.dwell_s)
-        approved = f", approved by {', '.join(waiting.approvers)}" if waiting.approvers else ""
-        told = self._tell.outcome(
-            command, CommandStep.WRITING, f"{command.why}{approved}", by=waiting.giver, before=run.before
-        )
+        approved = f"approved by {', '.join(waiting.approvers)}" if waiting.approvers else ""
+        words = ", ".join(said for said in (command.why, approved) if said)
+        told = self._tell.outcome(command, CommandStep.WRITING, words, by=waiting.giver, before=run.before)
         if not await self._audit.durably(told):
             words = "the audit could not be put on the disk, so nothing was written"
             self._tell.end_run(run, CommandStep.FAILED, words, read_back=None)
