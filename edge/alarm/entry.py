@@ -215,6 +215,8 @@ class Entry:
             if not self.since_ns:
                 return f"{self.name}: {title} is normal"
             back = f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
+            if self.rule.kind == "stale":
+                back = f"{self.name}: {title} is read again"
             return f"{back}; it stays until it is reset" if self.phase.life.latched else back
         limit = f"{limit_of(self.rule):g}"
         # A signal may have no unit, as in an export: no space is left in its place.

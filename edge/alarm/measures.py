@@ -92,5 +92,5 @@ def meaning(rule: Rule, tag: Tag | None) -> Tag:
         case "deviation" | "change":
             return replace(found, title=f"{title}, how far it is off")
         case "stale":
-            return replace(found, unit="s", title=f"{title}, its age", decimals=0)
+            return replace(found, unit="s", title=title, decimals=0)
     return found

@@ -173,7 +173,7 @@ def test_a_tag_with_a_time_limit_of_its_own_is_stale_after_it_and_not_before() -
     desk = desk_of(kind="stale", after_s=30.0, off_delay_s=1.0)
     reads = [poll(t, 1.0 if t < 10 else None) for t in range(60)]
     assert said(desk, reads) == [(40.0, "Press 31 s past 30")], "the last good one was at 9 s"
-    assert said(desk, [poll(60 + t, 1.0) for t in range(5)]) == [(61.0, "Press: Oil, its age is back at 0 s")]
+    assert said(desk, [poll(60 + t, 1.0) for t in range(5)]) == [(61.0, "Press: Oil is read again")]
 
 
 def test_a_tag_that_was_never_read_is_stale_from_its_limit_on_and_a_restart_does_not_clear_it() -> None:
