@@ -111,7 +111,7 @@ class AlarmDesk:
                     entry.latest = number
                 rule = entry.rule
                 assert rule is not None
-                condition = holds(rule, number, active=entry.is_active, enabled=place.enabled(rule))
+                condition = holds(rule, number, active=entry.is_active, enabled=place.enabled(rule, mono_ns))
                 if entry.step(condition, mono_ns):
                     changes += self._calling.turned(place, entry, batch.read_ns, mono_ns)
         return changes

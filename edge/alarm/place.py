@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from edge.alarm import judgement, silence
 from edge.alarm.chatter import Chatter
+from edge.alarm.context import silent_after_ns
 from edge.alarm.entry import Entry
 from edge.alarm.measures import Measures, meaning
 from edge.alarm.rules import holds
@@ -38,8 +39,8 @@ class Place:
     known."""
 
     __slots__ = (
-        "_by_id", "_first_ns", "by_tag", "chatter", "flags", "judged", "limits", "measures", "name", "silence",
-        "silent", "stale", "suppressions", "watched",
+        "_by_id", "_first_ns", "_flag_fresh_ns", "_flag_heard_ns", "by_tag", "chatter", "flags", "judged", "limits",
+        "measures", "name", "silence", "silent", "stale", "suppressions", "watched",
     )  # fmt: skip
 
     def __init__(self, watched: Watched, config: Alarms) -> None:
@@ -68,6 +69,11 @@ class Place:
             for rule in rules
             if rule.enabled_by
         }
+        periods = watched.tag_period_ms
+        self._flag_fresh_ns = {
+            tag: silent_after_ns(periods.get(tag, watched.period_ms)) for tag in self.flags if tag in meanings
+        }
+        self._flag_heard_ns: dict[str, int] = {}
         self.judged = judgement.entries(asset, self.name)
         self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
         self.silent = silence.entry(asset, self.name)
@@ -89,21 +95,31 @@ class Place:
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             if tag in self.flags and quality < Quality.BAD_BUS:
                 self.flags[tag] = bool(value)
+                self._flag_heard_ns[tag] = batch.mono_ns
 
     def grow_old(self, entry: Entry, mono_ns: int) -> bool:
         """Judge a tag's age; whether the state of its alarm changed."""
         rule = entry.rule
         assert rule is not None
         age_s, was_read = self.measures.age_s(entry.tag, mono_ns)
-        past = holds(rule, age_s, active=entry.is_active, enabled=self.enabled(rule))
+        past = holds(rule, age_s, active=entry.is_active, enabled=self.enabled(rule, mono_ns))
         # Of what was never read yet only its silence is known.
         condition = past if past or was_read else None
         if condition is not None:
             entry.latest = age_s
         return entry.step(condition, mono_ns)
 
-    def enabled(self, rule: Rule) -> bool | None:
-        return self.flags[rule.enabled_by] if rule.enabled_by else True
+    def enabled(self, rule: Rule, mono_ns: int) -> bool | None:
+        """Whether its limit applies now; None where, short after the start, that is not known yet.
+
+        A state of which nothing is heard any more holds no limit back: an alarm too many is the lesser harm.
+        """
+        if not rule.enabled_by:
+            return True
+        fresh_ns = self._flag_fresh_ns.get(rule.enabled_by)
+        if fresh_ns is not None and mono_ns - self._flag_heard_ns.setdefault(rule.enabled_by, mono_ns) > fresh_ns:
+            return True
+        return self.flags[rule.enabled_by]
 
     def suppressed(self, mono_ns: int) -> list[Entry]:
         """Those of which it is new that they are suppressed by design, or no longer."""

@@ -63,7 +63,10 @@ class Figures(Strict, frozen=True, kw_only=True):
     off_delay_s: Annotated[Least | None, Meta(description="It clears once it has been back for so long.")] = None
     enabled_by: Annotated[
         str | None,
-        Meta(description="A tag of state without which the limit means nothing: a stopped pump has no flow."),
+        Meta(
+            description="A tag of state without which the limit means nothing: a stopped pump has no flow. One of which"
+            " nothing is heard any more holds no limit back."
+        ),
     ] = None
     suppressed_by: Annotated[
         str | None,

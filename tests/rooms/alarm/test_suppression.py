@@ -128,3 +128,16 @@ def test_after_a_restart_only_the_tags_of_its_own_condition_are_waited_for() -> 
     after.restore(before.state(Moment(WALL, 0, True, "a")), Moment(WALL, 0, True, "a"))
     told = said(after, [poll(at, 0.0, maintenance=None) for at in range(1, 9)])
     assert [a.rule for a in after.standing()] == ["low"], told
+
+
+@pytest.mark.parametrize("last", [False, None], ids=["was off when last heard", "never heard"])
+def test_a_state_of_which_nothing_is_heard_any_more_holds_no_limit_back(last: Value) -> None:
+    rule = Rule(id="low", tag="flow", priority=Priority.HIGH, sentence="{name} {value}", below=10.0,
+                enabled_by="running")  # fmt: skip
+    made = AssetClass(id="pump", title="Pump", source="test", watch=("flow",), rule=(rule,))
+    desk = AlarmDesk([Watched("pump", "Pump", made, 1000, TAGS)])
+    assert said(desk, [poll(0, 0.0, running=last), *(poll(at, 0.0, running=None) for at in range(1, 6))]) == []
+    said(desk, [poll(6, 0.0, running=None)])
+    assert [a.rule for a in desk.standing()] == ["low"]
+    said(desk, [poll(7, 0.0, running=False)])
+    assert desk.find("pump", "low").state.value == "returned", "heard again, it decides again"  # type: ignore[union-attr]
