@@ -256,7 +256,7 @@ def test_approving_is_for_those_who_may_and_for_each_once(plant: Path) -> None:
 def test_an_altered_command_is_told_and_not_signed(plant: Path) -> None:
     given()
     path = plant / "c.json"
-    path.write_text(path.read_text().replace("2500", "2600"))
+    path.write_text(path.read_text().replace("2500.0", "2600.0"))
     result = run("command", "show", "c.json", "--contract", CONTRACT)
     assert result.exit_code == 2
     assert "REFUSED as it is: the signature of ada is false" in result.stdout
