@@ -84,7 +84,9 @@ class Carrying:
     async def resume(self, run: Run) -> None:
         """Go on with what a former run, or a room that broke, left unfinished."""
         contract = terms_of(run.contract)
-        if run.stage == "watching":
+        if self._is_moved(run):
+            self._leave(run)
+        elif run.stage == "watching":
             await self._watch(run, contract)
         elif run.stage == "back":
             await self._back(run, contract, run.why, CommandStep.ROLLED_BACK)
@@ -103,6 +105,7 @@ class Carrying:
         run = Run(
             id=waiting.id, command=command, contract=self._contracts.text(contract.hash), giver=waiting.giver,
             value=asked.written, before=asked.before, means=self._facts.means(contract),
+            where=self._machine.where(command.asset, command.tag),
         )  # fmt: skip
         kept = self._audit.kept
         kept.waiting = [one for one in kept.waiting if one is not waiting]
@@ -157,6 +160,9 @@ class Carrying:
         while True:
             now_ns = self._clock.mono_ns()
             for_s = (now_ns - started_ns) / 1e9
+            if self._is_moved(run):
+                self._leave(run)
+                return
             look = self._facts.look(contract)
             told_ns = [
                 told if condition.holds(look) is None else now_ns
@@ -180,6 +186,15 @@ class Carrying:
         else:
             self._tell.end_run(run, CommandStep.FAILED, _stands(run, contract, stands), read_back=stands)
 
+    def _is_moved(self, run: Run) -> bool:
+        """Whether another configuration has put the tag at another register than the one that was written to."""
+        return bool(run.where) and run.where != self._machine.where(run.command.asset, run.command.tag)
+
+    def _leave(self, run: Run) -> None:
+        place = f"{run.command.asset}.{run.command.tag}"
+        words = f"another configuration has {place} at another register, which is not written to; {run.value:.9g} was"
+        self._tell.end_run(run, CommandStep.FAILED, words, read_back=None)
+
     def _is_elsewhere(self, run: Run, contract: SetpointContract) -> bool:
         """Whether the last poll says that it does not stand at what was written."""
         value = self._facts.look(contract)(TagRef(contract.tag)).value
@@ -198,6 +213,9 @@ class Carrying:
         self, run: Run, contract: SetpointContract, why: str, step: CommandStep, *, ours: bool = False
     ) -> None:
         """Write again what stood there before. ``ours``: what stands there came of our own write, whatever it is."""
+        if self._is_moved(run):
+            self._leave(run)
+            return
         run.stage, run.why = "back", why
         stands, _ = await self._machine.read(contract.asset, contract.tag)
         if stands is not None and abs(stands - run.before) <= contract.tolerance:

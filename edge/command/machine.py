@@ -17,6 +17,10 @@ Resolve = Callable[[str, str, float], float]
 """What the device would hold of a value of an asset's tag. Raises ``ValueError`` where it can hold none of it."""
 
 
+Where = Callable[[str, str], str]
+"""Which register of which device an asset's tag is, as a text that is another one for any other register."""
+
+
 class Poll(Protocol):
     """The poller, as far as it is needed. Both raise ``LineError`` where no line has such a signal."""
 
@@ -27,8 +31,8 @@ class Poll(Protocol):
 
 
 class Machine:
-    def __init__(self, poll: Poll, resolve: Resolve) -> None:
-        self._poll, self._resolve = poll, resolve
+    def __init__(self, poll: Poll, resolve: Resolve, where: Where = lambda asset, tag: f"{asset}.{tag}") -> None:
+        self._poll, self._resolve, self.where = poll, resolve, where
 
     def written(self, asset: str, tag: str, value: float) -> tuple[float | None, str]:
         """What the device would hold of ``value``; None and why where it can hold none of it."""

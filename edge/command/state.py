@@ -40,7 +40,8 @@ class Run(msgspec.Struct, kw_only=True):
     """A command that is being carried out; ``contract`` is the text under which it was begun.
 
     ``stage``: ``writing`` until it is read back, ``watching``, then ``back`` while the value ``before`` is being put
-    back, as ``why`` says. ``means`` are those of the regretted figures before the write.
+    back, as ``why`` says. ``means`` are those of the regretted figures before the write. ``where`` is the register that
+    was written to; empty in what was kept before there was such a word.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Run(msgspec.Struct, kw_only=True):
     stage: str = "writing"
     why: str = ""
     means: list[float | None] = []
+    where: str = ""
 
 
 class Kept(msgspec.Struct, kw_only=True):

@@ -5,6 +5,7 @@ Without it nothing is ever written. The audit is there all the same once somethi
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Commanding:
 
         site, signer = self._site(), prepared.trust.signer_of_contract
         guard = Guard(
-            self._audit, self._journal, Machine(self._poller, self._resolve), gateway=site.file.gateway.id,
+            self._audit, self._journal, Machine(self._poller, self._resolve, self._where), gateway=site.file.gateway.id,
             assets={asset.id for asset in site.file.asset}, clock=self._clock, enable=prepared.enable, verify=is_signed,
             read=lambda document: signed_contract(document, self._site(), signer)[0],
         )  # fmt: skip
@@ -133,6 +134,17 @@ class Commanding:
             self._audit.keep(clean=True)
         if self.guard is not None:
             self.guard.close()
+
+    def _where(self, asset: str, tag: str) -> str:
+        """The register's line, unit and point, in a digest; empty where there is no such tag."""
+        site = self._site()
+        for machine in site.file.asset:
+            for unit in machine.unit if machine.id == asset else ():
+                for point in site.profiles[unit.profile].point:
+                    if point.tag == tag:
+                        told = repr((site.line(unit.line), unit.unit, unit.at, point))
+                        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        return ""
 
     def _resolve(self, asset: str, tag: str, value: float) -> float:
         """What the device would hold of it. Raises ``ValueError`` where it can hold none of it."""

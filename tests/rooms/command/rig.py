@@ -224,11 +224,13 @@ class Rig:
             make_source=make_source,
         )  # fmt: skip
         self.poll = Counted(self.poller)
+        self.register = "unit 1, register 0"
         self.audit = Audit(
             self.journal, GATEWAY, clock=self.clock, boot=boot, commit=self._commit, told=self.told.append
         )
         self.guard = Guard(
-            self.audit, self.journal, Machine(self.poll, self._resolve), gateway=GATEWAY, assets=set(UNITS),
+            self.audit, self.journal, Machine(self.poll, self._resolve, lambda asset, tag: self.register),
+            gateway=GATEWAY, assets=set(UNITS),
             clock=self.clock, enable=enable or Switch(), verify=is_signed,
             read=lambda document: contract_of(document.text), checks=checks,
         )  # fmt: skip

@@ -267,3 +267,36 @@ def test_an_altered_state_lets_nothing_of_before_happen_again(tmp_path: Path) ->
         assert rig.audit.kept.number < 10, "the chain begins again, which the receiver sees"
 
     two_lives(tmp_path, killed, later, checked=False)
+
+
+def test_what_another_configuration_has_at_another_register_is_left_alone(tmp_path: Path) -> None:
+    """The value before was that of the register that was written to: it means nothing at any other."""
+
+    async def moved(rig: Rig) -> None:
+        told = rig.give(1250.0)
+        await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+        rig.register = "unit 7, register 0"
+        rig.drive.put_float(1, PRESSURE, 6.5)
+        await rig.until(lambda: rig.told[-1].step.is_end)
+        assert rig.told[-1].step is Step.FAILED
+        assert "at another register, which is not written to; 1250 was" in rig.told[-1].words
+        rig.journal.commit()
+
+    async def later(rig: Rig) -> None:
+        await rig.pass_s(2.0)
+
+    drive, _ = two_lives(tmp_path, moved, later)
+    assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+def test_nor_is_it_after_a_restart(tmp_path: Path) -> None:
+    async def killed(rig: Rig) -> None:
+        rig.register = "unit 7, register 0"
+        await killed_at_the_write(rig)
+
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert [step for step, _ in of_both(rig)] == [Step.WRITING, Step.FAILED]
+
+    drive, _ = two_lives(tmp_path, killed, later)
+    assert [one.numbers for one in drive.log] == [(1250,)]
