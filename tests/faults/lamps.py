@@ -40,6 +40,7 @@ SILENT_S = 2.0 + 1.0
 """Within so long a panel shows that its gateway does not watch."""
 STALE_S = 3.0 + 2.0
 OUTLIVED_S = 2.5
+ENDED_S = 5.0
 HEALTH_OFF = [
     "disk_low", "disk_full", "store_near_cap", "store_thins", "readings_lost", "ledger_unbalanced", "clock_unset",
     "clock_stepped", "backlog_old", "board_hot", "memory_low", "room_restarts", "judges_hang",
@@ -78,9 +79,13 @@ class Receiver:
         self.port: int = self._listener.getsockname()[1]
 
     def gone(self) -> None:
+        """Nobody is let in from here on: what is closed is all that there is."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(ENDED_S)
         for connection in [self._listener, *self._open]:
             connection.close()
-        self._open = []
+        self._open.clear()
 
     def hangs(self) -> None:
         with contextlib.suppress(OSError):
@@ -88,13 +93,15 @@ class Receiver:
 
     def _listen(self, port: int) -> socket.socket:
         listener = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+        self._accepting.start()
         return listener
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
-                self._open.append(listener.accept()[0])
+                connection, _ = listener.accept()
+                self._open.append(connection)
 
 
 class Floor:
