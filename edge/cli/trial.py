@@ -81,7 +81,7 @@ def apply(
 
     asked = {"digest": found["digest"], "minutes": minutes, "margin": margin / 100, "who": user(), "why": why}
     try:
-        ask(path, "apply", file=str(new), **asked)
+        _asked(path, "apply", file=str(new), **asked)
         ended = _watched(path, minutes * 60 + SWITCH_S + WAITED_FOR_S, quiet=as_json)
     except KeyboardInterrupt:
         click.echo("\ngoing back", err=True)
@@ -184,9 +184,7 @@ def _watched(path: Path, within_s: float, *, quiet: bool) -> dict[str, Any]:
     """The trial's end. What a terminal shows meanwhile is one line that is written over."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        if not is_alive(path):
-            raise BabbittError(str(path), "the gateway ended amid the trial", "its next start runs what ran before it")
-        found = ask(path, "trial")
+        found = _asked(path, "trial")
         if found["state"] not in ("switching", "on trial"):
             if not quiet and sys.stderr.isatty():
                 click.echo("\r\033[K", err=True, nl=False)
@@ -195,6 +193,17 @@ def _watched(path: Path, within_s: float, *, quiet: bool) -> dict[str, Any]:
             click.echo(f"\r\033[K{_progress(found)}", err=True, nl=False)
         time.sleep(LOOK_S)
     raise BabbittError(str(path), f"the trial did not end within {within_s:.0f} s", "the gateway's log says why")
+
+
+def _asked(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    """As ``ask``, of a gateway that was there a moment ago. Raises ``BabbittError``, which says so if it is no more."""
+    try:
+        return ask(path, command, **arguments)
+    except BabbittError as error:
+        if is_alive(path):
+            raise
+        hint = "its next start runs what ran before it"
+        raise BabbittError(str(path), "the gateway ended amid the trial", hint) from error
 
 
 def _progress(found: dict[str, Any]) -> str:
