@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 
 from edge.contract.commands import Command, Signed, signed_message
 from edge.contract.setpoint import Person, SetpointContract
-from edge.contract.signers import Verify
+from edge.contract.signers import Verify, is_genuine
 
 
 def giver_of(command: Command, contract: SetpointContract, verify: Verify) -> Person | None:
@@ -36,12 +34,5 @@ def approvals_of(
 
 def _signer(command: Command, signed: Signed, contract: SetpointContract, verify: Verify) -> Person | None:
     person = contract.person_of(signed.key)
-    if person is None:
-        return None
-    try:
-        signature = base64.b64decode(signed.signature, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    if len(signature) != 64 or not verify(person.key, signed_message(command), signature):
-        return None
-    return person
+    genuine = person is not None and is_genuine(signed, person, signed_message(command), verify)
+    return person if genuine else None

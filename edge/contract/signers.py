@@ -72,14 +72,19 @@ def signers_of(command: Command, contract: SetpointContract, verify: Verify) -> 
     return Signers(first, tuple(others), max(wanted - len(others), 0))
 
 
+def is_genuine(signed: Signed, person: Person, message: bytes, verify: Verify) -> bool:
+    """Whether it is ``person``'s signature of ``message``."""
+    try:
+        signature = base64.b64decode(signed.signature, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(signature) == 64 and verify(person.key, message, signature)
+
+
 def _person(signed: Signed, contract: SetpointContract, message: bytes, verify: Verify) -> Person:
     person = contract.person_of(signed.key)
     if person is None:
         raise FalseCommandError(f"signed by key {signed.key}, which the contract does not know")
-    try:
-        signature = base64.b64decode(signed.signature, validate=True)
-    except (binascii.Error, ValueError):
-        signature = b""
-    if len(signature) != 64 or not verify(person.key, message, signature):
+    if not is_genuine(signed, person, message, verify):
         raise FalseCommandError(f"the signature of {person.name} is false: the command was altered")
     return person
