@@ -13,7 +13,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -86,15 +85,6 @@ class People:
         """Count one thing that a person writes. Raises ``TooOftenError``."""
         self._writes.check(person)
         self._writes.count(person)
-
-
-def is_own(request: Request) -> bool:
-    """Whether a form comes from a page of ours, as far as the browser tells; ``no-referrer`` makes the origin null."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("Origin", "null")
-    return origin == "null" or urlsplit(origin).netloc == request.headers.get("Host")
 
 
 def has_word(session: Session, word: str) -> bool:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from cloud.fleet.record import AssetRecord, Records
 from cloud.store.outcomes import Kind, NotTakenError, Outcome, State, Told
 from cloud.store.reader import Reader
-from cloud.web.people import People, is_own
+from cloud.web.people import People
 from cloud.web.writing import (
     RefusedError,
     back,
@@ -33,6 +33,7 @@ from cloud.web.writing import (
     writable,
 )
 from edge.errors import StoreError
+from edge.http.forms import is_own
 
 ShowPage = Callable[[Request, str, Mapping[str, str]], Any]
 """Renders the asset's page again, with what is wrong in words and what was typed; a coroutine."""

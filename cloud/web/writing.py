@@ -11,7 +11,8 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
-from cloud.web.people import People, Session, TooOftenError, has_word, is_own
+from cloud.web.people import People, Session, TooOftenError, has_word
+from edge.http.forms import is_own
 
 BODY_BYTES_MAX = 16 * 1024
 FIELDS_MAX = 32

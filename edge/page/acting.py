@@ -15,10 +15,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from edge.errors import BabbittError
+from edge.http.forms import is_own
 from edge.page.advice import advice
 from edge.page.alarms import AlarmRow, alarm
 from edge.page.drawing import Drawing
-from edge.page.forms import fields_of, is_own
+from edge.page.forms import fields_of
 from edge.page.guards import FRESH
 from edge.page.people import People, Session, has_word, name_of, remember
 from edge.page.tries import LockedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -36,15 +36,3 @@ async def fields_of(request: Request) -> dict[str, str]:
     except ValueError:
         raise HTTPException(400) from None
     return {name: values[-1] for name, values in found.items()}
-
-
-def is_own(request: Request) -> bool:
-    """Whether a form comes from a page of ours, as far as the browser tells; ``no-referrer`` makes the origin null."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("Origin", "null")
-    try:
-        return origin == "null" or urlsplit(origin).netloc == request.headers.get("Host")
-    except ValueError:
-        return False
