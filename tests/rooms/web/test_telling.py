@@ -212,7 +212,7 @@ def test_a_form_from_elsewhere_writes_nothing(tmp_path: Path) -> None:
         await told.sign_in()
         assert (await told.client.post(f"{PAGE}/outcomes", data=fields)).status_code == 403, "without the form's word"
         assert (await told.form(word="guessed")).status_code == 403
-        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "http://["}):
             answer = await told.client.post(f"{PAGE}/outcomes", data=fields, headers=headers)
             assert answer.status_code == 403
             assert "another site" in answer.text
