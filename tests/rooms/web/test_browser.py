@@ -81,7 +81,7 @@ def test_the_fleet_fills_by_itself_and_leads_to_the_asset(browser: Browser, serv
     expect(page.locator(".answer b").first).to_have_text("12 h")
     expect(page.locator("[data-tag=vibration_mm_s] output")).to_have_text("7.89 mm/s")
     send(served, 4, bad=Quality.BAD_BUS)
-    expect(page.get_by_text("no answer on the bus")).to_be_visible()
+    expect(page.locator(".quality.bad")).to_have_text("✕ no answer on the bus")
     assert complaints == []
     page.close()
 
