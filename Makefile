@@ -12,8 +12,8 @@ help:  ## what can be made
 demo: .venv/ready $(VENDOR)/ready  ## plant, gateway and cloud on this machine: the whole story in three minutes
 	$(BIN)/babbitt demo $(ARGS)
 
-test: .venv/ready $(VENDOR)/ready $(PEERS)/node_modules/ready  ## the default suite, by WORKERS=2 processes
-	$(BIN)/pytest --numprocesses $(or $(WORKERS),2) --dist loadfile $(ARGS)
+test: .venv/ready $(VENDOR)/ready $(PEERS)/node_modules/ready  ## the default suite, by WORKERS=3 processes
+	$(BIN)/pytest --numprocesses $(or $(WORKERS),3) --dist loadfile $(ARGS)
 
 soak: .venv/ready $(VENDOR)/ready  ## kills, power cuts and every other fault for SECONDS=1800, each reading accounted for
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),1800) $(ARGS)
