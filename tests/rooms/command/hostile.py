@@ -271,6 +271,8 @@ class World:
             if self.rig.audit.kept.runs and self.chance.random() < 0.3:
                 self._turn()
             await self.rig.pass_s(self.chance.choice([0.0, 1.0, 3.0, 6.0, 15.0]))
+        # A clock that is doubted again while the last are put on the disk would let none of them expire.
+        self.mood = replace(self.mood, restless=0.0)
         self._mend()
         if not self.oracle.wrong:
             kept = self.rig.audit.kept
