@@ -224,8 +224,9 @@ class AlarmDesk:
         return entry.alarm(entry.at_ns) if entry is not None else None
 
     def every(self) -> list[Alarm]:
-        """Every alarm of an asset that there can be, as it stands: by asset."""
-        return [entry.alarm(entry.at_ns) for place in self._places.values() for entry in place.entries()]
+        """Every alarm that there can be, as it stands: by asset, then the gateway's own."""
+        entries = [entry for place in self._places.values() for entry in place.entries()]
+        return [entry.alarm(entry.at_ns) for entry in (*entries, *self._own.values())]
 
     def standing(self) -> list[Alarm]:
         """Every alarm that wants somebody: not normal, not held, active ones with their latest value.

@@ -46,6 +46,7 @@ class SparkplugNode(Strict, frozen=True, kw_only=True):
     """The gateway as a Sparkplug B edge node of an MQTT broker: each asset a device, with its verdicts and alarms.
 
     Values go out as they change. Commands are not taken, but for the wish for a rebirth.
+    The gateway's own alarms are metrics of the node itself.
     """
 
     broker: Annotated[Broker, Meta(description="See broker.")]

@@ -18,11 +18,14 @@ import msgspec
 from edge.alarm import AlarmDesk, Watched
 from edge.clock import SystemClock
 from edge.config.alarms import Alarms
+from edge.config.health import Health
 from edge.config.site import Site, load_site
 from edge.contract.types import Alarm, Batch, Quality, Tag, Value, Verdict
 from edge.errors import BabbittError
+from edge.health import concerns
 from edge.north.opcua.model import BOOLEAN, FIGURES, STRING
 from edge.north.opcua.room import OpcUaNorth
+from edge.ports import Finding
 from edge.runtime.alarms import AlarmAnswers
 
 LAG_TICK_S = 0.005
@@ -53,7 +56,11 @@ class Host:
         self.clock = SystemClock("release")
         # Tests raise one alarm again and again: that is what they want to see.
         config = Alarms(chatter_raises=0)
-        self.desk = AlarmDesk([_watched(site, asset.id) for asset in site.file.asset], config=config)
+        gateway = site.file.gateway.id
+        self.desk = AlarmDesk(
+            [_watched(site, asset.id) for asset in site.file.asset], config=config, gateway=gateway,
+            concerns=concerns(Health(), gateway),
+        )  # fmt: skip
         self.guard = OneTag(*allow) if allow is not None else None
         self.acknowledged: list[tuple[str, str, str]] = []
         self.lag_ms = 0.0
@@ -84,7 +91,7 @@ class Host:
     def _commands(self) -> dict[str, Callable[..., Any]]:
         return {
             "deliver": self._deliver, "judge": self._judge, "status": self.room.status, "lag": self._lag,
-            "acknowledged": lambda: self.acknowledged,
+            "report": self._report, "acknowledged": lambda: self.acknowledged,
             "written": lambda: self.guard.written if self.guard is not None else [],
             "cpu": time.process_time,
         }  # fmt: skip
@@ -98,6 +105,12 @@ class Host:
         self._announce(self.desk.observe(batch))
         self.room.deliver(batch)
         return now_ns
+
+    def _report(self, rule: str, *, holds: bool) -> None:
+        """What the gateway finds about itself."""
+        finding = Finding(rule, holds, "", 7.0, f"gw-1: {rule}", "it is so", "mend it")
+        now_ns, mono_ns = self.clock.wall_ns(), self.clock.mono_ns()
+        self._announce(self.desk.report_self([finding], now_ns, mono_ns=mono_ns))
 
     def _judge(self, verdict: dict[str, Any]) -> None:
         judged = msgspec.convert(verdict, Verdict)

@@ -1,8 +1,9 @@
-"""Alarms as OPC UA conditions (OPC 10000-9): one condition for each rule of each asset.
+"""Alarms as OPC UA conditions (OPC 10000-9): one condition for each rule of each asset, and of the gateway itself.
 
 A limit is an ExclusiveLevelAlarmType, one on a rate an ExclusiveRateOfChangeAlarmType, and what deviations, ages,
-judgements and silence raise an OffNormalAlarmType. Each change of state is an event at the Server object and at the
-asset. Acknowledge, TimedShelve, OneShotShelve, Unshelve and Reset reach the alarm desk, ConditionRefresh tells a client
+judgements and silence raise an OffNormalAlarmType. The gateway's own are a SystemDiagnosticAlarmType, of the class of
+conditions of the system. Each change of state is an event at the Server object and at the asset, or at the gateway.
+Acknowledge, TimedShelve, OneShotShelve, Unshelve and Reset reach the alarm desk, ConditionRefresh tells a client
 that comes later what stands. Not offered: AddComment, Enable and Disable, Confirm, Suppress, RemoveFromService,
 branches.
 """
@@ -56,6 +57,7 @@ _RATE_TYPES = (
     _KIND_OF.ExclusiveRateOfChangeAlarmType, _KIND_OF.ExclusiveLimitAlarmType, _KIND_OF.LimitAlarmType, *_ALARM_TYPES,
 )  # fmt: skip
 _OFF_NORMAL_TYPES = (_KIND_OF.OffNormalAlarmType, _KIND_OF.DiscreteAlarmType, *_ALARM_TYPES)
+_SYSTEM_TYPES = (_KIND_OF.SystemDiagnosticAlarmType, *_OFF_NORMAL_TYPES)
 _HIGH = ("High", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_High))
 _LOW = ("Low", ua.NodeId(_KIND_OF.ExclusiveLimitStateMachineType_Low))
 
@@ -66,6 +68,7 @@ _STATUS_CODES = ua.StatusCodes
 class Condition:
     """One condition: the alarm that it shows, and the event that last told of it.
 
+    ``types`` are its type and those that this one is derived from; ``of_system``: it is the gateway's own.
     ``open_ids`` are those of the events by which it may be acknowledged now.
     """
 
@@ -75,6 +78,8 @@ class Condition:
     input: ua.NodeId
     rule: Rule | None
     alarm: Alarm
+    types: tuple[int, ...]
+    of_system: bool = False
     user: str = ""
     comment: str = ""
     comment_ns: int = 0
@@ -91,7 +96,7 @@ class Condition:
         """Show ``alarm`` from now on; the event that tells of it."""
         self.severity_before = SEVERITY[self.alarm.priority]
         self.alarm = alarm
-        self.event = Event(_types_of(self.rule), self._fields())
+        self.event = Event(self.types, self._fields())
         is_open = alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
         self.open_ids = (*self.open_ids[-OPEN_IDS_MAX:], self.event.id) if is_open else (self.event.id,)
         return self.event
@@ -104,14 +109,15 @@ class Condition:
         active = alarm.state.is_active and not alarm.latched
         acknowledged = alarm.state in (AlarmState.NORMAL, AlarmState.ACKNOWLEDGED)
         good = ua.Variant(STATUS[Quality.GOOD], ua.VariantType.StatusCode)
+        its_class = "SystemConditionClassType" if self.of_system else "ProcessConditionClassType"
         return {
             **about(self.source, self.source_name, alarm.sentence, severity, at),
             **two_states("EnabledState", holds=True, words=("Enabled", "Disabled"), stamp=stamp),
             **two_states("ActiveState", holds=active, words=("Active", "Inactive"), stamp=stamp),
             **two_states("AckedState", holds=acknowledged, words=("Acknowledged", "Unacknowledged"), stamp=stamp),
             "NodeId": ua.Variant(self.node_id, ua.VariantType.NodeId),
-            "ConditionClassId": ua.Variant(ua.NodeId(_KIND_OF.ProcessConditionClassType), ua.VariantType.NodeId),
-            "ConditionClassName": text("ProcessConditionClassType"),
+            "ConditionClassId": ua.Variant(ua.NodeId(getattr(_KIND_OF, its_class)), ua.VariantType.NodeId),
+            "ConditionClassName": text(its_class),
             "ConditionName": ua.Variant(alarm.rule, ua.VariantType.String),
             "BranchId": ua.Variant(ua.NodeId(), ua.VariantType.NodeId),
             "Retain": ua.Variant(self.retained, ua.VariantType.Boolean),
@@ -157,6 +163,7 @@ class Conditions:
             for rule in site.rules(asset.id)
             if rule.kind in ("limit", "zone", "rate")
         }
+        self._gateway = site.file.gateway.id
         self._names = {asset.id: asset.name or asset.id for asset in site.file.asset}
         self._by_name: dict[tuple[str, str], Condition] = {}
         self._by_node: dict[ua.NodeId, Condition] = {}
@@ -169,15 +176,18 @@ class Conditions:
 
     def add(self, alarm: Alarm) -> None:
         """A condition for an alarm that there can be, as it stands."""
-        source = self._model.assets[alarm.asset]
-        space, path = self._model.space, f"Assets/{alarm.asset}/Alarms/{alarm.rule}"
+        own = alarm.asset == self._gateway
+        source = self._model.gateway if own else self._model.assets[alarm.asset]
+        base = "Gateway" if own else f"Assets/{alarm.asset}"
+        space, path = self._model.space, f"{base}/Alarms/{alarm.rule}"
         rule = self._rules.get((alarm.asset, alarm.rule))
-        kind = _types_of(rule)[0]
-        node = space.object(self._folder(alarm.asset, source), path, alarm.cause, kind=kind)
+        types = _SYSTEM_TYPES if own else _types_of(rule)
+        node = space.object(self._folder(base, source), path, alarm.cause, kind=types[0])
         space.refer(source, ua.ObjectIds.HasCondition, node)
-        tag = self._model.tags[alarm.asset].get(alarm.tag)
+        tag = self._model.tags.get(alarm.asset, {}).get(alarm.tag)
         watched = tag.live.node_id if tag is not None and tag.live is not None else ua.NodeId()
-        condition = Condition(node, source, self._names[alarm.asset], watched, rule, alarm)
+        name = self._names.get(alarm.asset, alarm.asset)
+        condition = Condition(node, source, name, watched, rule, alarm, types, own)
         condition.become(alarm)
         shelving, beside = held.nodes(
             space, node, path, partial(_field, condition), left=lambda: held.left_ms(condition.alarm, time.time_ns()),
@@ -202,10 +212,10 @@ class Conditions:
             if live.watched:
                 await self._model.space.tell(live)
 
-    def _folder(self, asset: str, node: ua.NodeId) -> ua.NodeId:
-        if asset not in self._folders:
-            self._folders[asset] = self._model.space.folder(node, f"Assets/{asset}/Alarms", "What can be wrong with it")
-        return self._folders[asset]
+    def _folder(self, base: str, node: ua.NodeId) -> ua.NodeId:
+        if base not in self._folders:
+            self._folders[base] = self._model.space.folder(node, f"{base}/Alarms", "What can be wrong with it")
+        return self._folders[base]
 
     async def _on_acknowledge(self, parent: ua.NodeId, *arguments: ua.Variant) -> ua.StatusCode:
         """OPC 10000-9, 5.7.3: arguments are the id of the event that is acknowledged, and a comment."""

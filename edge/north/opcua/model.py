@@ -49,7 +49,7 @@ class TagNode:
 
 
 class Model:
-    """All of the site's nodes, and what was last heard of each."""
+    """All of the site's nodes, and what was last heard of each. ``gateway`` is the node of the gateway itself."""
 
     def __init__(self, space: Space, site: Site, guard: WriteGuard) -> None:
         self.space = space
@@ -60,7 +60,7 @@ class Model:
         self._verdict_nodes: dict[str, list[Live]] = {}
         self._figures: Mapping[str, Any] = {}
         self._figures_ns = 0
-        self._gateway: list[Live] = []
+        self._gateway_nodes: list[Live] = []
         folder = space.folder(OBJECTS, "Assets", "The machines of this gateway")
         for asset in site.file.asset:
             self._add_asset(folder, asset, site, guard)
@@ -88,7 +88,7 @@ class Model:
     def figure(self, figures: Mapping[str, Any], at_ns: int) -> list[Live]:
         """Take the gateway's figures, by the names in ``FIGURES``."""
         self._figures, self._figures_ns = figures, at_ns
-        return [live for live in self._gateway if live.watched]
+        return [live for live in self._gateway_nodes if live.watched]
 
     def _add_asset(self, folder: ua.NodeId, asset: Asset, site: Site, guard: WriteGuard) -> None:
         path = f"Assets/{asset.id}"
@@ -147,13 +147,16 @@ class Model:
         return make
 
     def _add_gateway(self, gateway: str) -> None:
-        node = self.space.object(OBJECTS, "Gateway", "The gateway itself", title=gateway, by=ua.ObjectIds.Organizes)
+        node = self.gateway = self.space.object(
+            OBJECTS, "Gateway", "The gateway itself", title=gateway, by=ua.ObjectIds.Organizes, notifies=True
+        )
+        self.space.refer(ua.NodeId(ua.ObjectIds.Server), ua.ObjectIds.HasNotifier, node)
         folders: dict[str, ua.NodeId] = {}
         for name, (data_type, description) in FIGURES.items():
             folder, _, _ = name.rpartition("/")
             if folder not in folders:
                 folders[folder] = self.space.object(node, f"Gateway/{folder}", _GROUPS[folder])
-            self._gateway.append(self.space.variable(
+            self._gateway_nodes.append(self.space.variable(
                 folders[folder], f"Gateway/{name}", self._of_gateway(name, data_type), type=data_type,
                 description=description,
             ))  # fmt: skip

@@ -1,4 +1,5 @@
-"""One asset as a Sparkplug device: what its metrics are by now, and which of them a message has to tell.
+"""One asset as a Sparkplug device, or the gateway as the node: what its metrics are by now, and which of them a
+message has to tell.
 
 Pure. Sparkplug reports changes: a reading that is what the last one was is no news. A birth certificate tells all; it
 is no longer true once a metric is new or another type of value came, and the device is then born again.
@@ -34,7 +35,8 @@ class _Entry:
 
 
 class DeviceModel:
-    """The device of ``asset``; ``tags`` are name, unit and title. Aliases count on from ``aliases``, one for a node.
+    """The device of ``asset``, or the node itself where that is empty; ``tags`` are name, unit and title. Aliases count
+    on from ``aliases``, one for a node.
 
     ``born``: its birth certificate is out, and ``sound`` says whether that is still true of it.
     """

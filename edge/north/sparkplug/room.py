@@ -13,7 +13,7 @@ import itertools
 import json
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,9 +57,11 @@ class SparkplugNorth:
         self._config: SparkplugNode = site.file.north.sparkplug
         self._clock = clock
         self._alarms = alarms
-        self._group, self._node = self._config.group, self._config.node or site.file.gateway.id
+        self._gateway = site.file.gateway.id
+        self._group, self._node = self._config.group, self._config.node or self._gateway
         self._memory = site.resolve(site.file.gateway.data_dir) / "sparkplug-bdseq"
         aliases = itertools.count(1)
+        self._node_model = DeviceModel("", (), aliases)
         self._models = {
             asset.id: DeviceModel(
                 asset.id,
@@ -89,7 +91,8 @@ class SparkplugNorth:
         self._put(model, model.observe(batch))
 
     def announce(self, alarm: Alarm) -> None:
-        if (model := self._models.get(alarm.asset)) is not None:
+        model = self._node_model if alarm.asset == self._gateway else self._models.get(alarm.asset)
+        if model is not None:
             self._put(model, model.announce(alarm))
 
     def judge(self, verdict: Verdict) -> None:
@@ -143,7 +146,7 @@ class SparkplugNorth:
     def _end_session(self) -> None:
         self._online = self._birth_due = False
         self._queue.clear()
-        for model in self._models.values():
+        for model in (self._node_model, *self._models.values()):
             model.born = False
 
     def _message(self, message: Message) -> None:
@@ -200,7 +203,7 @@ class SparkplugNorth:
             await self._news.wait()
             await self._clock.sleep(self._config.interval_ms / 1000)
             self._news.clear()
-            if self._birth_due:
+            if self._birth_due or (self._node_model.born and not self._node_model.sound):
                 await self._bear_all()
             if self._online:
                 await self._send_news()
@@ -217,7 +220,7 @@ class SparkplugNorth:
         self._births += 1
         self._seq = SEQ_MODULO - 1
         control = Metric(REBIRTH, timestamp_ms=self._now_ms(), datatype=DataType.BOOLEAN, raw=False)
-        await self._publish("NBIRTH", (self._number(), control))
+        await self._publish("NBIRTH", (self._number(), control, *self._node_model.birth()))
         for model in self._models.values():
             model.born = False
             if model.alive:
@@ -229,6 +232,8 @@ class SparkplugNorth:
         while self._queue:
             model, metric = self._queue.popleft()
             news.setdefault(model.asset, []).append(metric)
+        for metrics in _portions(news.pop("", [])):
+            await self._publish("NDATA", metrics)
         for asset, metrics in news.items():
             model = self._models[asset]
             if not model.alive:
@@ -238,8 +243,8 @@ class SparkplugNorth:
             elif not model.born or not model.sound:
                 await self._publish("DBIRTH", model.birth(), model)
             else:
-                for i in range(0, len(metrics), METRICS_A_MESSAGE):
-                    await self._publish("DDATA", metrics[i : i + METRICS_A_MESSAGE], model)
+                for portion in _portions(metrics):
+                    await self._publish("DDATA", portion, model)
 
     async def _publish(self, verb: str, metrics: Sequence[Metric], model: DeviceModel | None = None) -> None:
         """Send one message, and wait until the system took it: what has to wait, waits in our own bounded queue."""
@@ -255,6 +260,12 @@ class SparkplugNorth:
 
     def _now_ms(self) -> int:
         return self._clock.wall_ns() // 10**6
+
+
+def _portions(metrics: Sequence[Metric]) -> Iterator[Sequence[Metric]]:
+    """As many as go into one message each."""
+    for i in range(0, len(metrics), METRICS_A_MESSAGE):
+        yield metrics[i : i + METRICS_A_MESSAGE]
 
 
 def _write(path: Path, text: str) -> None:

@@ -24,11 +24,11 @@ ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
 
 
 class Running(Hosted):
-    """``babbitt gateway run`` on a site whose PLC is switched off."""
+    """``babbitt gateway run`` on a site whose PLC is switched off; ``more`` are further tables of the site file."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self.folder = folder
-        self.site, self.url = make_site(folder)
+        self.site, self.url = make_site(folder, more)
         self.site.write_text(self.site.read_text().replace('name = "hall"', 'name = "hall"\nport = 9'))
         command = [sys.executable, "-m", "edge.cli", "gateway", "run", str(self.site)]
         self.process = subprocess.Popen(command, text=True, stderr=subprocess.PIPE)

@@ -67,6 +67,23 @@ def test_it_reads_watches_and_acknowledges(node: str, strict: Hosted) -> None:
     strict.deliver(level_m=1.0)
 
 
+def test_it_sees_and_acknowledges_what_is_wrong_with_the_gateway_itself(node: str, strict: Hosted) -> None:
+    heard: list[dict[str, Any]] = []
+    for line in said(node, strict, "SignAndEncrypt"):
+        heard.append(line)
+        if "listening" in line:
+            strict.ask("report", rule="store_near_cap", holds=True)
+    alarms = [line for line in heard if "alarm" in line]
+    assert [(line["alarm"], line["active"], line["acked"]) for line in alarms] == [
+        ("store_near_cap", True, False), ("store_near_cap", True, True),
+    ]  # fmt: skip
+    assert {line["condition"] for line in alarms} == {"ns=2;s=Gateway/Alarms/store_near_cap"}
+    assert {line["type"] for line in alarms} == {18496}  # SystemDiagnosticAlarmType
+    assert alarms[0]["message"] == "gw-1: store_near_cap"
+    assert strict.ask("acknowledged")[-1] == ["gw-1", "store_near_cap", USER]
+    strict.ask("report", rule="store_near_cap", holds=False)
+
+
 def test_it_is_refused_with_a_wrong_password(node: str, strict: Hosted) -> None:
     (line,) = said(node, strict, "Sign", USER, "wrong password")
     assert "BadUserAccessDenied" in line["refused"]
