@@ -39,8 +39,9 @@ class Blinker:
         if patterns == self._patterns and not self.failing:
             return
         with self._changed:
-            self._patterns, self._began_s = patterns, time.monotonic()
-            self._switch(0.0)
+            if patterns != self._patterns:
+                self._patterns, self._began_s = patterns, time.monotonic()
+            self._switch(time.monotonic() - self._began_s)
             self._changed.notify()
 
     def close(self) -> None:
@@ -60,6 +61,8 @@ class Blinker:
                 self._changed.wait(min(waits, default=None))
 
     def _switch(self, at_s: float) -> None:
+        """Each by itself: one that cannot be switched keeps no other dark."""
+        trouble: Exception | None = None
         for i, (output, pattern) in enumerate(zip(self._outputs, self._patterns, strict=True)):
             wanted = is_lit(pattern, at_s)
             if wanted == self._lit[i]:
@@ -68,10 +71,9 @@ class Blinker:
                 output(wanted)
                 self._lit[i] = wanted
             except self._trouble as error:
-                if not self.failing:
-                    log.error("panel: a lamp cannot be switched: %s", error)
-                self.failing = True
-                return
-        if self.failing:
+                trouble = trouble or error
+        if trouble is not None and not self.failing:
+            log.error("panel: a lamp cannot be switched: %s", trouble)
+        elif trouble is None and self.failing:
             log.info("panel: lamps can be switched again")
-        self.failing = False
+        self.failing = trouble is not None

@@ -122,3 +122,23 @@ def test_a_lamp_that_cannot_be_switched_is_tried_again(caplog: pytest.LogCapture
     assert not blinker.failing
     blinker.close()
     assert caplog.text.count("cannot be switched") == 1
+
+
+def test_a_lamp_that_cannot_be_switched_leaves_the_others_their_patterns() -> None:
+    green, red, amber = Lamp(), Lamp(), Lamp()
+    green.broken = True
+    blinker = Blinker([green, red, amber])
+    blinker.show((ON, ON, SLOW))
+    assert red.lit, "red lights though green, which comes before it, does not"
+    assert blinker.failing
+    for _ in range(10):  # A panel is shown again and again, also where nothing changes.
+        blinker.show((ON, ON, SLOW))
+        time.sleep(0.1)
+    wait_for(lambda: not amber.lit)
+    changes = [at_s for at_s, _ in amber.switched[1:]]
+    assert changes[1] - changes[0] == pytest.approx(0.8, abs=0.2), "it blinks slowly all the same"
+    green.broken = False
+    blinker.show((ON, ON, SLOW))
+    assert green.lit
+    assert not blinker.failing
+    blinker.close()
