@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edge.contract.types import Alarm, Batch, Verdict
 from edge.errors import BabbittError
@@ -11,12 +12,17 @@ from edge.ports import North
 
 log = logging.getLogger("babbitt.gateway")
 
+Start = Callable[[str, Callable[[], Awaitable[None]]], asyncio.Task[None]]
+"""Starts a room by its name, and keeps it running."""
+
 
 class Norths:
     """``make`` builds them for the site as it is now; what they see is built for one site."""
 
     def __init__(self, make: Callable[[], list[North]]) -> None:
         self._make = make
+        self._start: Start | None = None
+        self._serving: list[asyncio.Task[None]] = []
         self.all = make()
 
     def deliver(self, batch: Batch) -> None:
@@ -36,8 +42,23 @@ class Norths:
         for north in self.all:
             await north.open()
 
-    async def renew(self, serve: Callable[[North], None]) -> None:
-        """Build and open them anew for another site; what cannot be opened is left out, with a word in the log."""
+    def serve(self, start: Start) -> None:
+        """From now on; so will those that are built anew."""
+        self._start = start
+        self._serving = [start(north.name, north.run) for north in self.all]
+
+    async def end(self) -> None:
+        """Those that serve."""
+        for task in self._serving:
+            task.cancel()
+        if self._serving:
+            await asyncio.wait(self._serving)
+        self._serving = []
+
+    async def renew(self) -> None:
+        """End those that serve and build them anew for another site; what cannot be opened is left out, with a word in
+        the log."""
+        await self.end()
         self.all = []
         for north in self._make():
             try:
@@ -46,4 +67,5 @@ class Norths:
                 log.error("%s is not served until the gateway is started again: %s", north.name, error)
                 continue
             self.all.append(north)
-            serve(north)
+            if self._start is not None:
+                self._serving.append(self._start(north.name, north.run))

@@ -64,7 +64,7 @@ async def _run_once(
     except* BabbittError as errors:
         raise _first(errors) from None
     finally:
-        running.append(gateway.trials.kept)
+        running.append(gateway.rooms.trials.kept)
         gateway.close()
 
 

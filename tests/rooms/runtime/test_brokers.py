@@ -91,7 +91,7 @@ def test_what_comes_from_brokers_is_in_the_ledger_and_goes_on_to_sparkplug_hosts
             ready, stop = asyncio.Event(), asyncio.Event()
             running = asyncio.create_task(gateway.run(ready.set, stop))
             async with asyncio.timeout(DEADLINE_S):
-                await until(lambda: gateway._norths.all[0].status()["born"] and ready.is_set())
+                await until(lambda: gateway.rooms.norths.all[0].status()["born"] and ready.is_set())
                 await asyncio.to_thread(act)
                 await until(told)
                 stop.set()

@@ -21,6 +21,7 @@ from edge.errors import BrokenStoreError
 from edge.infer import Judge
 from edge.journal import open_journal, read_ledger, totals
 from edge.local_socket import ask
+from edge.panel import Condition
 from edge.runtime import Gateway, run
 from tests.laws.journals import opened_block
 
@@ -87,7 +88,7 @@ async def seen(condition: Callable[[], bool]) -> None:
 
 
 def polls_of(gateway: Gateway) -> int:
-    return sum(unit.polls for unit in gateway._poller.status())
+    return sum(unit.polls for unit in gateway.rooms.poller.status())
 
 
 def test_a_judge_that_breaks_stops_neither_polls_nor_the_journal(
@@ -96,9 +97,9 @@ def test_a_judge_that_breaks_stops_neither_polls_nor_the_journal(
     site = load_site(lonely_site(tmp_path))
     gateway = Gateway(site)
     asset = site.file.asset[0]
-    gateway.judging.judges = {asset.id: BrokenJudge(asset.id, site.classes[asset.class_], None, 20)}
-    asyncio.run(run_until(gateway, lambda: gateway._restarts["infer"] >= 1 and polls_of(gateway) >= 30))
-    assert gateway._restarts["poll"] == 0
+    gateway.rooms.judging.judges = {asset.id: BrokenJudge(asset.id, site.classes[asset.class_], None, 20)}
+    asyncio.run(run_until(gateway, lambda: gateway.rooms.restarts["infer"] >= 1 and polls_of(gateway) >= 30))
+    assert gateway.rooms.restarts["poll"] == 0
     assert "infer broke and starts again" in caplog.text
     rows = read_ledger(tmp_path / "gateway/store.db")
     assert all(row.balanced for row in rows)
@@ -109,8 +110,8 @@ def test_a_judge_that_breaks_stops_neither_polls_nor_the_journal(
 def test_an_alarm_rule_that_breaks_loses_no_reading(tmp_path: Path) -> None:
     site = load_site(lonely_site(tmp_path))
     gateway = Gateway(site)
-    gateway._desk = desk = BrokenDesk([])
-    asyncio.run(run_until(gateway, lambda: gateway._restarts["poll"] == 1 and desk.heard >= 20))
+    gateway.rooms.desk = desk = BrokenDesk([])
+    asyncio.run(run_until(gateway, lambda: gateway.rooms.restarts["poll"] == 1 and desk.heard >= 20))
     journal = open_journal(tmp_path / "gateway/store.db", site.file.gateway, clock=SystemClock())
     blocks = [opened_block(stored) for stored in journal.pending(limit_bytes=10**9)]
     journal.close()
@@ -173,17 +174,20 @@ def test_a_gateway_that_was_told_to_end_ends_though_its_store_breaks_by_then(tmp
 def test_a_disk_that_hangs_holds_up_neither_polls_nor_alarms_nor_the_status_and_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.runtime.gateway.DISK_HANGS_NS", 10**8)
-    monkeypatch.setattr("edge.runtime.gateway.TOTALS_S", 0.1)
+    monkeypatch.setattr("edge.runtime.disk.DISK_HANGS_NS", 10**8)
+    monkeypatch.setattr("edge.runtime.disk.TOTALS_S", 0.1)
     gateway = Gateway(load_site(lonely_site(tmp_path)))
-    disk, commit = threading.Lock(), gateway._journal.commit
+    disk, commit = threading.Lock(), gateway.rooms.journal.commit
 
     def hangs() -> int:
         with disk:
             return commit()
 
-    monkeypatch.setattr(gateway._journal, "commit", hangs)
-    monkeypatch.setattr(gateway._journal, "totals", lambda: hangs() or {})
+    monkeypatch.setattr(gateway.rooms.journal, "commit", hangs)
+    monkeypatch.setattr(gateway.rooms.journal, "totals", lambda: hangs() or {})
+
+    def health() -> tuple[Condition, ...]:
+        return gateway.rooms.report.panel_state().health
 
     async def scenario() -> None:
         ready, stop = asyncio.Event(), asyncio.Event()
@@ -192,12 +196,12 @@ def test_a_disk_that_hangs_holds_up_neither_polls_nor_alarms_nor_the_status_and_
             await ready.wait()
             with disk:
                 polls = polls_of(gateway)
-                await seen(lambda: any(told.what == "disk" and not told.ok for told in gateway._stands().health))
-                answer = await gateway.status()
+                await seen(lambda: any(told.what == "disk" and not told.ok for told in health()))
+                answer = await gateway.rooms.report.status()
                 assert answer["ledger"]["offered"] >= 0
-                await seen(lambda: polls_of(gateway) > polls + 20 and bool(gateway._desk.standing()))
-                assert gateway.proof.trouble() == ""
-            await seen(lambda: not any(told.words.startswith("no answer") for told in gateway._stands().health))
+                await seen(lambda: polls_of(gateway) > polls + 20 and bool(gateway.rooms.desk.standing()))
+                assert gateway.rooms.proof.trouble() == ""
+            await seen(lambda: not any(told.words.startswith("no answer") for told in health()))
             stop.set()
             await running
 

@@ -28,7 +28,7 @@ def site(folder: Path, lines: str) -> Path:
 
 def told(gateway: Gateway) -> list[Alarm]:
     """The gateway's own alarms that its journal holds, in their order."""
-    blocks = gateway._journal.pending(limit_bytes=10**8)
+    blocks = gateway.rooms.journal.pending(limit_bytes=10**8)
     records = [record for block in blocks for record in opened_block(block).records]
     return [record for record in records if isinstance(record, Alarm) and record.asset == "gw-1"]
 
@@ -44,19 +44,20 @@ def run(path: Path, done: Callable[[Gateway], bool], *, before: Callable[[Gatewa
 
 
 def standing(gateway: Gateway) -> set[str]:
-    return {alarm.rule for alarm in gateway._desk.standing() if alarm.asset == "gw-1"}
+    return {alarm.rule for alarm in gateway.rooms.desk.standing() if alarm.asset == "gw-1"}
 
 
 def test_a_gateway_that_is_well_raises_nothing(tmp_path: Path) -> None:
     looks: list[str] = []
 
     def looked(gateway: Gateway) -> bool:
-        looks.extend(one.rule for one in gateway._looking.room.found if one.holds)
-        return gateway._looking.room.now is not None and gateway._clock.mono_ns() - gateway._started_ns > 10**9
+        looks.extend(one.rule for one in gateway.rooms.looking.room.found if one.holds)
+        running_ns = gateway.rooms.clock.mono_ns() - gateway.rooms.report.started_ns
+        return gateway.rooms.looking.room.now is not None and running_ns > 10**9
 
     gateway = run(site(tmp_path, 'off = ["memory_low", "disk_low"]'), looked)
     assert looks == []
-    seen = gateway._looking.health()["seen"]
+    seen = gateway.rooms.looking.health()["seen"]
     assert seen["store_mb"] > 0
     assert seen["waiting_s"] is None, "no uplink: nothing waits"
     assert seen["balanced"] is True
@@ -69,16 +70,16 @@ def test_a_hot_board_lights_the_lamp_and_is_in_the_journal(tmp_path: Path) -> No
     held: list[Alarm] = []
 
     def hot(gateway: Gateway) -> bool:
-        found = [one for one in gateway._looking.room.found if one.rule == "board_hot"]
+        found = [one for one in gateway.rooms.looking.room.found if one.rule == "board_hot"]
         held.extend(told(gateway))
         return bool(found and found[0].holds)
 
     gateway = run(site(tmp_path, f'board_path = "{tmp_path}/thermal"'), hot)
-    assert gateway._looking.health()["findings"][0]["sentence"] == (
+    assert gateway.rooms.looking.health()["findings"][0]["sentence"] == (
         "gw-1 is 91 °C hot, more than 80: it slows down to save itself"
     )
     assert held == [], "a minute of it is an alarm, and not less"
-    assert Condition("board", "91 C", ok=True) in gateway._stands().health
+    assert Condition("board", "91 C", ok=True) in gateway.rooms.report.panel_state().health
 
 
 def test_a_cut_cable_is_an_alarm_once_readings_have_waited_for_too_long(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_cut_cable_is_an_alarm_once_readings_have_waited_for_too_long(tmp_path
 
     def watched(gateway: Gateway) -> bool:
         if waited(gateway):
-            shown.append(lamps(gateway._stands()).amber)
+            shown.append(lamps(gateway.rooms.report.panel_state()).amber)
             return True
         return False
 
@@ -114,9 +115,9 @@ def test_a_part_that_breaks_again_and_again_is_an_alarm_that_names_it(tmp_path: 
     held: list[Alarm] = []
 
     def broken(gateway: Gateway) -> None:
-        asset = gateway._site.file.asset[0]
-        judge = BrokenJudge(asset.id, gateway._site.classes[asset.class_], None, 20)
-        gateway.judging.judges = {asset.id: judge}
+        asset = gateway.rooms.site.file.asset[0]
+        judge = BrokenJudge(asset.id, gateway.rooms.site.classes[asset.class_], None, 20)
+        gateway.rooms.judging.judges = {asset.id: judge}
 
     def noticed(gateway: Gateway) -> bool:
         held[:] = told(gateway)
@@ -144,8 +145,8 @@ def test_a_clock_that_is_set_while_it_was_believed_is_an_alarm(tmp_path: Path) -
     held: list[Alarm] = []
 
     def bent(gateway: Gateway) -> None:
-        clock = Stepping(gateway._clock)
-        gateway._watch._clock = clock  # type: ignore[assignment]
+        clock = Stepping(gateway.rooms.clock)
+        gateway.rooms.watch._clock = clock  # type: ignore[assignment]
         asyncio.get_running_loop().call_later(0.7, setattr, clock, "by_ns", 3600 * 10**9)
 
     def noticed(gateway: Gateway) -> bool:
@@ -178,19 +179,19 @@ def test_a_disk_that_fills_up_is_an_alarm_and_ends_once_it_has_room(small_disk: 
     filler, free, shown = small_disk / "filler", list[float](), list[bool]()
 
     def filled(gateway: Gateway) -> bool:
-        now = next((one for one in gateway._looking.room.found if one.rule == "disk_full"), None)
+        now = next((one for one in gateway.rooms.looking.room.found if one.rule == "disk_full"), None)
         if now is None or now.value is None:
             return False
         free.append(now.value)
         if len(free) == 1:
             filler.write_bytes(bytes(31 * 2**20))
         if "disk_full" in standing(gateway):
-            shown.extend(one.ok for one in gateway._stands().health if one.what == "disk")
+            shown.extend(one.ok for one in gateway.rooms.report.panel_state().health if one.what == "disk")
             filler.unlink(missing_ok=True)
         return min(free) < 8.0 and not now.holds
 
     gateway = run(path, filled)
-    [alarm] = [alarm for alarm in gateway._desk.standing() if alarm.rule == "disk_full"]
+    [alarm] = [alarm for alarm in gateway.rooms.desk.standing() if alarm.rule == "disk_full"]
     assert "its store grows no more" in alarm.sentence
     assert free[0] > 8.0 < free[-1]
     assert not any(shown), "the panel says that the disk is not well"
@@ -212,9 +213,9 @@ def test_a_person_who_asks_sees_the_figures_and_what_is_wrong(tmp_path: Path) ->
     said: list[tuple[int, str]] = []
 
     def asked(gateway: Gateway) -> bool:
-        if gateway._looking.room.now is not None and not said:
-            lines = "\n".join(lines_of(gateway._looking.health()))
-            said.append((len(gateway._looking.health()["findings"]), lines))
+        if gateway.rooms.looking.room.now is not None and not said:
+            lines = "\n".join(lines_of(gateway.rooms.looking.health()))
+            said.append((len(gateway.rooms.looking.health()["findings"]), lines))
         return bool(said)
 
     run(path, asked)

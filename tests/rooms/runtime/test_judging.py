@@ -73,7 +73,7 @@ class Shop:
         )  # fmt: skip
         self.hall, self.site = hall, load_site(site_file)
         self.gateway = Gateway(self.site)
-        self.judging = self.gateway.judging
+        self.judging = self.gateway.rooms.judging
 
     def judged_by(self, kind: type[Judge]) -> Any:
         asset = self.site.file.asset[0]
@@ -104,8 +104,8 @@ class Shop:
         await self.until(lambda: self.judging.verdicts[SOUND].number > verdict.number + 2)
         await self.until(lambda: self.hall.reads > reads + 50)
         self.hall.set(1, HOT)
-        await self.until(lambda: self.gateway._desk.standing())
-        assert self.gateway.proof.trouble() == ""
+        await self.until(lambda: self.gateway.rooms.desk.standing())
+        assert self.gateway.rooms.proof.trouble() == ""
 
 
 @pytest.fixture
@@ -126,9 +126,9 @@ def test_a_judge_that_hangs_is_declared_and_judges_again_once_it_comes_back(
         await shop.until(lambda: SICK in shop.judging.late)
         assert SICK not in shop.judging.verdicts, "what it said last says nothing of now"
         await shop.goes_on()
-        status = await shop.gateway.status()
+        status = await shop.gateway.rooms.report.status()
         assert list(status["unjudged"]) == [SICK]
-        silent_s = shop.judging.silent_s(shop.gateway._clock.mono_ns())
+        silent_s = shop.judging.silent_s(shop.gateway.rooms.clock.mono_ns())
         assert silent_s is not None
         assert silent_s > 0.3, "for the gateway's own health"
         judge.go.set()
@@ -179,8 +179,8 @@ def test_a_slow_judge_is_waited_for_by_nobody(shop: Shop) -> None:
         assert not shop.judging.late
 
     shop.run(scenario)
-    assert shop.gateway._alarm_ms
-    assert sorted(shop.gateway._alarm_ms)[len(shop.gateway._alarm_ms) // 2] < 100.0
+    assert shop.gateway.rooms.flow.alarm_ms
+    assert sorted(shop.gateway.rooms.flow.alarm_ms)[len(shop.gateway.rooms.flow.alarm_ms) // 2] < 100.0
 
 
 def test_a_judge_that_hangs_at_the_end_keeps_nobody_from_ending(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,13 +57,13 @@ def test_a_line_whose_owner_dies_or_never_comes_back_is_overdue(tmp_path: Path) 
         running = asyncio.create_task(gateway.run(ready.set, stop))
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
-            await until(lambda: hall.reads >= 10 and not gateway.proof.trouble())
-            owner = gateway._poller._places["line-0"].owner
+            await until(lambda: hall.reads >= 10 and not gateway.rooms.proof.trouble())
+            owner = gateway.rooms.poller._places["line-0"].owner
             assert isinstance(owner, LineOwner)
             owner._driver.read = lambda *_: asyncio.sleep(60)  # type: ignore[assignment, method-assign]
-            await until(lambda: owner.turn_ns > gateway._clock.mono_ns() + 20e9)
-            owner.turn_ns = gateway._clock.mono_ns()
-            await until(lambda: gateway.proof.trouble() == "line line-0 stands still")
+            await until(lambda: owner.turn_ns > gateway.rooms.clock.mono_ns() + 20e9)
+            owner.turn_ns = gateway.rooms.clock.mono_ns()
+            await until(lambda: gateway.rooms.proof.trouble() == "line line-0 stands still")
             stop.set()
             await running
         gateway.close()

@@ -1,0 +1,112 @@
+"""How a running gateway is, for whoever asks: the panel, a person, other systems. Nothing here decides anything."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edge import status
+from edge.panel import Condition, Console, PanelState
+
+if TYPE_CHECKING:
+    from edge.config.site import Site
+    from edge.runtime.rooms import Rooms
+
+
+class Report:
+    """Of ``rooms``, which are built for ``site``. Belongs to the event loop."""
+
+    def __init__(self, rooms: Rooms, site: Site) -> None:
+        self._rooms, self._gateway = rooms, site.file.gateway.id
+        # In words, for a gateway need not carry what dots are drawn with.
+        display = site.file.panel.display
+        self._console = Console("20x4" if display == "128x64" else display, sounds=False)
+        self.started_ns = rooms.clock.mono_ns()
+
+    def panel_state(self) -> PanelState:
+        """All that lamps and displays show."""
+        rooms = self._rooms
+        now_ns, clock = rooms.clock.mono_ns(), rooms.watch.now
+        told = "set" if clock.trusted else "not set yet"
+        standing = rooms.desk.standing()
+        own = {alarm.rule for alarm in standing if alarm.asset == self._gateway and alarm.state.is_active}
+        return PanelState(
+            alarms=[*standing, *rooms.desk.held()], verdicts=rooms.judging.verdicts,
+            names=rooms.desk.names(), stale=rooms.desk.stale(),
+            uplink_up=rooms.uplink.state.up if rooms.uplink is not None else None,
+            backlog_readings=rooms.journal.backlog()[1], elapsed_s=(now_ns - self.started_ns) / 1e9,
+            records=rooms.records.by_asset(rooms.asker.desired), at_ns=rooms.clock.wall_ns(),
+            age_s=rooms.latest.ages_s(now_ns), gateway=self._gateway, advice=rooms.commanding.advice(),
+            health=(
+                Condition("clock", told, clock.trusted),
+                *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in rooms.looking.figures()),
+                *rooms.disk.hangs(),
+                *(Condition("judge", f"{asset} is not judged", ok=False) for asset in rooms.judging.late),
+            ),
+        )  # fmt: skip
+
+    async def status(self) -> dict[str, Any]:
+        """What a person or the demo asks a running gateway: plain data."""
+        rooms = self._rooms
+        blocks, readings = rooms.journal.backlog()
+        state = rooms.uplink.state if rooms.uplink is not None else None
+        stands, panel = self.panel_state(), rooms.panel.status() if rooms.panel is not None else {}
+        view = self._console.view(stands, stands.elapsed_s, trouble=panel.get("trouble", ()))
+        return {
+            "gateway": self._gateway,
+            "uptime_s": self._uptime_s(),
+            "rss_mb": status.rss_mb(),
+            "cpu_s": time.process_time(),
+            "panel": {
+                "green": view.green, "amber": view.amber, "red": view.red, "blue": view.blue,
+                "lines": list(view.lines), **panel,
+            },
+            "uplink": {
+                "up": state is not None and state.up, "detail": state.detail if state is not None else "not configured",
+                "backlog_blocks": blocks, "backlog_readings": readings,
+            },
+            "clock": status.of_clock(rooms.watch.now),
+            "units": [status.of_unit(unit) for unit in rooms.poller.status()],
+            "verdicts": [status.of_verdict(verdict) for verdict in rooms.judging.verdicts.values()],
+            "unjudged": dict(rooms.judging.late),
+            "worked": rooms.judging.worked(),
+            "alarms": [status.of_alarm(alarm) for alarm in rooms.desk.standing()],
+            "held_alarms": len(rooms.desk.held()),
+            "ledger": await rooms.disk.totals(),
+            "losses": asdict(rooms.journal.losses()),
+            "latency_ms": {"poll_to_alarm_p99": status.percentile(rooms.flow.alarm_ms, 0.99)},
+            "north": {north.name: north.status() for north in rooms.norths.all},
+            "page": rooms.page.status() if rooms.page is not None else None,
+            "restarts": dict(rooms.restarts),
+            "configuration": rooms.trials.brief(),
+            "bundles": rooms.bundles.status(),
+            "commands": rooms.commanding.status(),
+            "audit": rooms.commanding.audited(),
+            "downlink": {"detail": rooms.asker.detail if rooms.link is not None else ""},
+        }  # fmt: skip
+
+    def counts(self) -> dict[str, Any]:
+        """What the drivers counted since they were made, for the doctor."""
+        lines = [status.of_line(*line) for line in self._rooms.poller.counts()]
+        return {"uptime_s": self._uptime_s(), "lines": lines}
+
+    async def figures(self) -> dict[str, Any]:
+        """What other systems are told of the gateway itself."""
+        rooms = self._rooms
+        up, ledger = rooms.uplink.state if rooms.uplink is not None else None, await rooms.disk.totals()
+        return status.figures(up, rooms.journal.backlog(), rooms.watch.now, rooms.journal.losses(), ledger)
+
+    def way_up(self) -> tuple[bool, str] | None:
+        """Whether the way up is open, and why not; None where there is none."""
+        uplink = self._rooms.uplink
+        return (uplink.state.up, uplink.state.detail) if uplink is not None else None
+
+    def brief(self) -> str:
+        """For the service manager, in a line."""
+        way = self.way_up()
+        uplink = "" if way is None else f", uplink {'up' if way[0] else 'down'}"
+        return f"{len(self._rooms.site.file.asset)} machines, {len(self._rooms.desk.standing())} alarms{uplink}"
+
+    def _uptime_s(self) -> float:
+        return (self._rooms.clock.mono_ns() - self.started_ns) / 1e9
