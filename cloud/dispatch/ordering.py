@@ -14,8 +14,7 @@ from cloud.dispatch import said
 from cloud.dispatch.signatures import is_signed
 from cloud.store.commands import Commands, Ordered
 from cloud.store.documents import Offered
-from edge.contract.command_file import order_after
-from edge.contract.commands import Command
+from edge.contract.commands import Command, order_after
 from edge.contract.downlink import COMMANDS_MAX, SIGNED_MAX
 from edge.contract.setpoint import SetpointContract, parse_contract
 from edge.contract.signers import FalseCommandError, Signers, signers_of, why_not_under

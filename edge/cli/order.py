@@ -53,7 +53,7 @@ def command() -> None:
 @click.option("--why", default="", help="For those who approve, and for the audit.")
 @click.option("--hours", type=click.FloatRange(0, 168, min_open=True), default=EXPIRES_H, show_default=True,
               help="When it expires: what is not begun by then never is.")  # fmt: skip
-@click.option("--order", type=click.IntRange(1, 2**62), help="Its order; by default the clock's milliseconds.")
+@click.option("--order", type=click.IntRange(1), help="Its order; by default the clock's milliseconds.")
 @SITE
 @click.option("-o", "--out", type=PATH, required=True, metavar="FILE", help="The command's file, a new one.")
 @YES
@@ -72,8 +72,7 @@ def give(
       babbitt gateway command give speed.toml 2500 --key ada.pem --why "less wear" -o slower.json
     """
     from edge.cli.setpoints import highest_order, read_file
-    from edge.contract.command_file import order_after
-    from edge.contract.commands import Command
+    from edge.contract.commands import Command, order_after, order_limit
     from edge.contract.fields import WORDS_MAX
     from edge.contract.setpoint import BYTES_MAX, parse_contract
     from edge.keys import PrivateKey
@@ -86,8 +85,11 @@ def give(
     if person is None or "command" not in person.may:
         who = ", ".join(f"{p.name} ({p.fingerprint})" for p in found.person if "command" in p.may)
         raise ConfigError(str(private), f"key {signer.fingerprint} may not command under {found.id}", f"may: {who}")
-    if order is None:
-        order = order_after(highest_order(load_site(config)) if config is not None else 0, now_ns)
+    last = highest_order(load_site(config)) if config is not None else 0
+    order = order if order is not None else order_after(last, now_ns)
+    if order > order_limit(last, now_ns):
+        problem = f"{order} is further ahead than a gateway takes it, which is {order_limit(last, now_ns)} now"
+        raise ConfigError("--order", problem, "leave it out")
     made = Command(
         gateway=found.gateway, order=order, contract=found.hash, asset=found.asset, tag=found.tag, value=value,
         issued_ns=now_ns, expires_ns=now_ns + round(hours * 3600e9), by=person.name, why=why,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge.command.history import Change, changed_within, since_last
-from edge.contract.commands import Command
+from edge.contract.commands import Command, order_limit
 from edge.contract.setpoint import Mode, SetpointContract
 from edge.contract.signers import COMMAND_LIFE_MAX_NS
 from edge.contract.terms import Look, Seen, TagRef
@@ -20,8 +20,6 @@ from edge.contract.terms import Look, Seen, TagRef
 AHEAD_S_MAX = 5.0
 """So much a giver's clock may be ahead of the gateway's: two clocks that are both right never agree to the bit."""
 MINUTE_S = 60.0
-ORDER_MAX = 2**62
-"""More than nanoseconds since 1970, and as much as an audit can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +141,14 @@ def _in_force(asked: Asked) -> str:
     return f"contract {asked.terms.id} has expired" if asked.wall_ns >= asked.terms.expires_ns else ""
 
 
+def _ahead(asked: Asked) -> str:
+    limit = order_limit(asked.order, asked.command.issued_ns)
+    if asked.command.order <= limit:
+        return ""
+    return f"its order is {asked.command.order}, which would keep later ones out: now it may be {limit} at the most"
+
+
 def _order(asked: Asked) -> str:
-    if asked.command.order > ORDER_MAX:
-        return "its order leaves no room for later ones"
     if asked.command.order > asked.order:
         return ""
     return f"its order is {asked.command.order}, and {asked.order} has been here: replayed, or out of order"
@@ -251,7 +254,8 @@ def _largest(asked: Asked) -> float:
 
 CHECKS: dict[str, Check] = {
     "gateway": _gateway, "contract": _contract, "place": _place, "signed": _signed, "clock": _clock, "issued": _issued,
-    "remembered": _remembered, "expired": _expired, "life": _life, "in force": _in_force, "order": _order,
+    "remembered": _remembered, "expired": _expired, "life": _life, "in force": _in_force, "ahead": _ahead,
+    "order": _order,
     "superseded": _superseded, "bounds": _bounds, "writable": _writable, "approved": _approved, "enabled": _enabled,
     "before": _before, "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions,
     "aborts": _aborts, "measured": _measured,
@@ -259,11 +263,13 @@ CHECKS: dict[str, Check] = {
 """By name, so that each can be told, and left out to see that a test misses it."""
 
 ARRIVING = (
-    "gateway", "contract", "place", "signed", "clock", "issued", "remembered", "expired", "life", "in force", "order",
-    "bounds", "writable",
+    "gateway", "contract", "place", "signed", "clock", "issued", "ahead", "remembered", "expired", "life", "in force",
+    "order", "bounds", "writable",
 )  # fmt: skip
 BEFORE_WRITING = (
     "contract", "clock", "issued", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate",
     "dwell", "preconditions", "aborts", "measured",
 )  # fmt: skip
+COUNTING = ARRIVING[: ARRIVING.index("ahead") + 1]
+"""A command against which none of these stands keeps those of a lower order out, whatever else it is refused for."""
 AT_THE_LAST = ("contract", "clock", "issued", "expired", "in force", "enabled", "preconditions", "aborts")

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.command.audit import Audit
 from edge.command.carrying import Carrying
-from edge.command.checks import ARRIVING, ORDER_MAX, Check, Refusal
+from edge.command.checks import ARRIVING, COUNTING, Check, Refusal
 from edge.command.contracts import Contracts, Read, terms_of
 from edge.command.enable import Enable
 from edge.command.facts import Facts, place_of
@@ -122,8 +122,7 @@ class Guard:
         refused = self._facts.refusal(asked, ARRIVING)
         if refused is None and len(kept.waiting) >= WAITING_MAX:
             return Told(id_, "", f"{WAITING_MAX} commands wait already: give it again later")
-        if giver is not None and command.gateway == asked.gateway and command.order <= ORDER_MAX:
-            # Nobody else's word may keep later commands out.
+        if self._facts.refusal(asked, COUNTING) is None:
             kept.order = max(kept.order, command.order)
         if refused is not None:
             return self._refuse(command, refused, genuine=giver is not None)
@@ -208,7 +207,7 @@ class Guard:
                 return
         known = bool(kept.end_of(wanted)) or any(run.id == wanted.id for run in kept.runs)
         if not known and self._audit.hears_stranger():
-            kept.decide(wanted, CommandStep.WITHDRAWN)
+            kept.decide(wanted, CommandStep.WITHDRAWN, signed=False)
             self._audit.enter_strange(self._teller.outcome(wanted, CommandStep.WITHDRAWN, command.why, by=command.by))
 
     def note(self, outcome: Outcome) -> None:

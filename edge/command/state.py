@@ -60,7 +60,7 @@ class Kept(msgspec.Struct, kw_only=True):
     """Everything since ``since_ns``, by the wall clock; 0 until that is trusted.
 
     ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it. ``order`` is the
-    highest order of a command that was genuine. ``decided``: end and order of each command, by the first digits of its
+    highest order of a command that counted. ``decided``: end and order of each command, by the first digits of its
     id; of those with an order up to ``floor`` some are forgotten. ``strange`` are messages that nobody signed.
     ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order
     that was carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``:
@@ -84,12 +84,16 @@ class Kept(msgspec.Struct, kw_only=True):
     contracts: dict[str, str] = {}
     withdrawn: list[str] = []
 
-    def decide(self, command: Command, step: str) -> None:
-        """Remember an end. The oldest are forgotten first, and then no command of their order or below is taken up."""
-        self.decided[command.id[:DIGITS]] = step, command.order
+    def decide(self, command: Command, step: str, *, signed: bool = True) -> None:
+        """Remember an end. The oldest are forgotten first, and then no command of their order or below is taken up.
+
+        ``signed``: somebody who may vouches for its order.
+        """
+        self.decided[command.id[:DIGITS]] = step, command.order if signed else min(command.order, self.order)
         while len(self.decided) > DECIDED_MAX:
-            _, order = self.decided.pop(next(iter(self.decided)))
-            # Nobody vouches for the order of one that was withdrawn before it came.
+            # One above the highest order would be taken up, were it forgotten.
+            known = (one for one, (_, order) in self.decided.items() if order <= self.order)
+            _, order = self.decided.pop(next(known, next(iter(self.decided))))
             self.floor = max(self.floor, min(order, self.order))
 
     def end_of(self, command: Command) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from edge.command.audit import Audit
-from edge.command.checks import ORDER_MAX
 from edge.command.state import DECIDED_MAX, Run, Waiting
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.ports import Clock
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
 _STRANGE = "unknown"
+_ORDER_TOLD_MAX = 2**62
+"""An audit tells no higher one; none that counts comes near it."""
 
 
 class Teller:
@@ -39,7 +40,7 @@ class Teller:
         known = command.asset in self.assets
         return Outcome(
             asset=command.asset if known else _STRANGE, at_ns=self._clock.wall_ns(), command=command.id,
-            order=min(command.order, ORDER_MAX), contract=command.contract,
+            order=min(command.order, _ORDER_TOLD_MAX), contract=command.contract,
             tag=command.tag if _NAME.fullmatch(command.tag) else _STRANGE, step=step,
             value=command.value if value is None else value, before=before, read_back=read_back, by=by, words=words,
         )  # fmt: skip

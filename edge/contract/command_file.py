@@ -25,8 +25,3 @@ def parse_command(data: bytes) -> Command:
     except RecursionError as error:
         raise ValueError("not JSON that anybody meant") from error
     return command_of(Fields(found, "command"))
-
-
-def order_after(last: int, now_ns: int) -> int:
-    """An order for a new command: above ``last``, and above that of all that were given elsewhere before ``now_ns``."""
-    return max(last + 1, now_ns // 1_000_000)

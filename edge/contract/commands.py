@@ -13,6 +13,9 @@ import json
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
+ORDER_AHEAD_MAX = 60_000
+"""So far an order may be ahead: the milliseconds of a minute. No typing error keeps later commands out for longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:
@@ -27,9 +30,9 @@ class Signed:
 class Command:
     """Bring ``tag`` of ``asset`` at ``gateway`` to ``value`` (in the tag's unit), under the contract with this hash.
 
-    ``order`` rises with every command to one gateway: a lower one that comes later is refused, and so is the same one
-    again once it is decided. It is refused from ``expires_ns`` on, too. ``by`` and ``why`` are for people. ``signed``:
-    the first is whoever gives it, the others approve.
+    ``order`` rises with every command to one gateway: a lower one that comes later is refused, so is the same one again
+    once it is decided, and one above ``order_limit``. It is refused from ``expires_ns`` on, too. ``by`` and ``why`` are
+    for people. ``signed``: the first is whoever gives it, the others approve.
     """
 
     gateway: str
@@ -48,6 +51,19 @@ class Command:
     def id(self) -> str:
         """64 hex digits, the same whoever has signed."""
         return hashlib.sha256(signed_message(self)).hexdigest()
+
+
+def order_after(last: int, now_ns: int) -> int:
+    """An order for a new command: above ``last``, and above that of all that were given elsewhere before ``now_ns``."""
+    return max(last + 1, now_ns // 1_000_000)
+
+
+def order_limit(last: int, issued_ns: int) -> int:
+    """The highest order that a command of ``issued_ns`` may have where ``last`` is the highest of those before it.
+
+    Whatever one command says, ``order_after`` of it and of any later time is allowed: none keeps the others out.
+    """
+    return max(last, issued_ns // 1_000_000) + ORDER_AHEAD_MAX
 
 
 def signed_message(command: Command) -> bytes:

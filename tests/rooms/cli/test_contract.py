@@ -228,6 +228,7 @@ def test_orders_rise_with_time(plant: Path) -> None:
         (("3500", "--key", "ada.pem"), "3500 1/min is outside 2400 to 3000"),
         (("nan", "--key", "ada.pem"), "outside"),
         (("2500", "--key", "ada.pem", "--why", "x" * 301), "at most 300"),
+        (("2500", "--key", "ada.pem", "--order", f"{2**62}"), "is further ahead than a gateway takes it"),
         (("2500", "--key", "bob.pem"), "may not command under pump-1-speed (may: ada"),
         (("2500", "--key", "mallory.pem"), "may not command"),
         (("2500", "--key", "ada.pub"), "is no private Ed25519 key"),

@@ -217,8 +217,8 @@ class World:
         stands = self.rig.drive.registers[unit, SETPOINT]
         step = self.chance.choice([-1, 1]) * self.chance.choice([0.2, 0.5, 1.0]) * contract.step_max
         value = float(round(min(max(stands + step, contract.low), contract.high)))
-        self.order += self.chance.choice([1, 1, 2, 5])
         now_ns = self.rig.clock.wall_ns()
+        self.order = max(self.order, self.oracle.order) + self.chance.choice([1, 1, 2, 5])
         command = Command(
             gateway=GATEWAY, order=self.order, contract=contract.hash, asset=ASSETS[unit], tag="setpoint", value=value,
             issued_ns=now_ns, expires_ns=now_ns + int(LIFE_S * S), by="Ada", why="a try",
@@ -243,12 +243,18 @@ class World:
     def deliver(self, command: Command) -> None:
         self.came += 1
         self.recent = [*self.recent, command][-60:]
-        genuine = self.oracle.arrives(command, self.rig.clock.mono_ns())
+        clock = self.rig.clock
+        genuine = self.oracle.arrives(command, clock.mono_ns(), wall_ns=clock.wall_ns(), trusted=clock.trusted())
+        refused = self.rig.guard.refused
+        kept_out = refused["order"] + refused["ahead"]
         told = self.rig.guard.receive(command)
+        if refused["order"] + refused["ahead"] > kept_out:
+            self.oracle.out_of_order(told.words)
         if not genuine:
             self.strange.setdefault(told.id, set()).add(command)
         elif told.words.startswith(f"{WAITING_MAX} commands wait"):
             self.not_taken.add(told.id)
+            self.oracle.not_taken(command)
         elif command.order <= self.rig.audit.kept.floor:
             self.forgotten.add(told.id)
         else:
@@ -365,6 +371,16 @@ def _times(world: World, command: Command) -> Command:
     return replace(command, **world.chance.choice(changes))
 
 
+def _order(world: World, command: Command) -> Command:
+    """Lower than it should be, or far above, or just as far above as it may be, and just not."""
+    limit = max(world.oracle.order, command.issued_ns // 10**6) + 60_000
+    orders = [
+        max(0, command.order - world.chance.choice([0, 1, 3, 20, 1000])), limit, limit + 1, limit + 10**9,
+        command.issued_ns, 2**62, 2**62 + 1, 2**63 - 1,
+    ]  # fmt: skip
+    return replace(command, order=world.chance.choice(orders))
+
+
 MUTATIONS: dict[str, Mutation] = {
     "good": lambda _, command: command,
     "bounds": _ulp,
@@ -372,9 +388,7 @@ MUTATIONS: dict[str, Mutation] = {
     "far": lambda w, c: replace(c, value=c.value + w.chance.choice([-150.0, 150.0, 101.0, -76.0, 41.0])),
     "between": lambda w, c: replace(c, value=c.value + w.chance.choice([0.25, 0.5, -0.5, 0.59])),
     "times": _times,
-    "order": lambda w, c: replace(
-        c, order=w.chance.choice([max(0, c.order - w.chance.choice([0, 1, 3, 20, 1000])), 2**63 - 1, 2**62 + 1])
-    ),
+    "order": _order,
     "elsewhere": _elsewhere,
     "gateway": lambda w, c: replace(c, gateway=w.chance.choice(["gw-2", "GW-1", ""])),
     "contract": lambda w, c: replace(c, contract=w.chance.choice(["0" * 64, _hash(w, 1), _hash(w, 2)])),

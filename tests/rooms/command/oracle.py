@@ -111,7 +111,8 @@ class Oracle:
         self.told: dict[int, Told] = {unit: Told() for unit in units}
         self.wrong: list[str] = []
         self.counts: Counter[str] = Counter()
-        self._order = 0
+        self.order = 0
+        self._in_order, self._order_before = False, 0
 
     # What the test tells it of the world.
 
@@ -127,22 +128,39 @@ class Oracle:
             for one in self.contracts
         ]
 
-    def arrives(self, command: Command, now_ns: int) -> bool:
+    def arrives(self, command: Command, now_ns: int, *, wall_ns: int, trusted: bool) -> bool:
         """A copy of it came to the gateway: whether it is one that somebody gave who may."""
         key = replace(command, signed=())
-        known = self.delivered.get(key)
+        known, self._in_order = self.delivered.get(key), False
         terms = self._terms(command.contract, now_ns)
         names = terms.signers(command) if terms is not None else []
         genuine = terms is not None and bool(names) and names[0] == command.by and terms.may(names[0], "command")
         if known is None or (not known.giver and genuine):
-            here = command.gateway == self.gateway
-            known = Delivered(command, names[0] if genuine else "", genuine and here and command.order > self._order)
+            counts = (
+                terms is not None and genuine and command.gateway == self.gateway and trusted
+                and (command.asset, command.tag) == (terms.told["asset"], terms.told["tag"])
+                and command.issued_ns <= wall_ns + AHEAD_S * S
+                and command.order <= max(self.order, command.issued_ns // 10**6) + 60_000
+            )  # fmt: skip
+            known = Delivered(command, names[0] if genuine else "", counts and command.order > self.order)
             self.delivered[key] = self.named[_id_of(command)] = known
-            if genuine and here and command.order <= 2**62:
-                self._order = max(self._order, command.order)
+            if counts:
+                self._in_order, self._order_before = command.order > self.order, self.order
+                self.order = max(self.order, command.order)
         if terms is not None:
             known.approvers.update(name for name in names if name != known.giver and terms.may(name, "approve"))
         return genuine
+
+    def not_taken(self, command: Command) -> None:
+        """What came last found no room, and may come again as if it never had."""
+        if self._in_order:
+            self.order = self._order_before
+            del self.delivered[replace(command, signed=())]
+
+    def out_of_order(self, words: str) -> None:
+        """What came last was refused for its order."""
+        if self._in_order:
+            self.wrong.append(f"a command in its order was kept out: {words}")
 
     def serves(self, unit: int, address: int, numbers: tuple[int, ...], now_ns: int) -> None:
         """The machine was read."""
@@ -219,7 +237,7 @@ class Oracle:
             "meant for too long": command.expires_ns - command.issued_ns > 7 * 86_400 * S,
             "before its contract": wall_ns < terms.wall_ns("valid_from"),
             "after its contract": wall_ns >= terms.wall_ns("expires"),
-            "out of order": not one.fresh or command.order > 2**62 or command.order <= here.order,
+            "out of order": not one.fresh or command.order <= here.order,
             "out of bounds": not (
                 told["low"] <= number <= told["high"] and told["low"] <= command.value <= told["high"]
             ),

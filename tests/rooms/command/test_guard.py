@@ -13,8 +13,9 @@ import pytest
 
 from edge.command import ByTag
 from edge.command.guard import WAITING_MAX
+from edge.command.state import DECIDED_MAX
+from edge.contract.commands import ORDER_AHEAD_MAX, Signed, order_after
 from edge.contract.commands import CommandStep as Step
-from edge.contract.commands import Signed
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
 from tests.peers import drive as peers
 from tests.rooms.command.rig import (
@@ -442,6 +443,56 @@ class TestRefused:
 
         play(tmp_path, scene)
 
+    @pytest.mark.parametrize("order", [2**62, 2**62 + 1, 2**63 - 1])
+    def test_an_order_far_ahead_keeps_no_later_one_out(self, tmp_path: Path, order: int) -> None:
+        async def scene(rig: Rig) -> None:
+            far = rig.guard.receive(rig.command(1250.0, order=order))
+            assert far.step == Step.REFUSED
+            limit = rig.clock.wall_ns() // 10**6 + ORDER_AHEAD_MAX
+            assert far.words == (
+                f"its order is {order}, which would keep later ones out: now it may be {limit} at the most"
+            )
+            again = rig.guard.receive(rig.command(1250.0, order=limit + 1))
+            assert again.step == Step.REFUSED
+            ahead = rig.give(1250.0, order=limit)
+            assert (await rig.ended(ahead)).step is Step.KEPT, "as far ahead as it may be"
+            await rig.pass_s(30.0)
+            after = rig.give(1240.0, order=order_after(rig.audit.kept.order, rig.clock.wall_ns()))
+            assert (await rig.ended(after)).step is Step.KEPT, "nor does that one"
+            assert rig.written == [1250, 1240]
+
+        play(tmp_path, scene)
+
+    def test_one_given_in_the_future_or_at_no_known_time_keeps_no_later_one_out(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            late_ns = rig.clock.wall_ns() + 86_400 * S
+            future = {"order": order_after(0, late_ns), "issued_ns": late_ns, "expires_ns": late_ns + 600 * S}
+            assert "from now" in rig.give(1250.0, **future).words
+            rig.clock.believed = False
+            assert "does not know what time it is" in rig.give(1250.0, **future, why="again").words
+            rig.clock.believed = True
+            assert (await rig.ended(rig.give(1250.0, order=order_after(0, rig.clock.wall_ns())))).step is Step.KEPT
+
+        play(tmp_path, scene)
+
+    def test_one_that_was_refused_stays_so_however_many_come_after_it(self, tmp_path: Path) -> None:
+        """Its order is not remembered by that of others, so it is remembered by itself."""
+
+        async def scene(rig: Rig) -> None:
+            soon_ns = rig.clock.wall_ns() + 6 * S
+            early = rig.command(1250.0, order=order_after(0, soon_ns), issued_ns=soon_ns)
+            assert rig.guard.receive(early).step == Step.REFUSED
+            for i in range(2 * DECIDED_MAX):
+                rig.give(1.0, order=i + 1)
+                if i % 8 == 0:
+                    await rig.guard.withdraw(WithdrawnCommand(rig.command(1.0, order=2**61 + i), "Eve", ""))
+            await rig.pass_s(10.0)
+            assert rig.guard.receive(early).words == "it was decided before"
+            await rig.pass_s(10.0)
+            assert rig.written == []
+
+        play(tmp_path, scene)
+
     def test_by_dwell_and_rate(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             assert (await rig.ended(rig.give(1290.0))).step is Step.KEPT
@@ -644,6 +695,7 @@ class TestContracts:
 
     def test_one_that_is_withdrawn_stays_so_whatever_else_is_withdrawn(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
+            await rig.stop()  # Hours pass, in which nobody needs to poll.
             text = contract_text()
             await rig.guard.contracts([], [WithdrawnContract(contract_of(text).hash, "Ada", "wrong bounds")])
             for i in range(400):

@@ -54,7 +54,7 @@ MOODS: dict[str, Mood] = {
     "gateway": such("gateway"), "place": such("elsewhere"), "signed": such("forged", "nobody", "altered", "another"),
     "clock": such(restless=0.7, meanwhile=("_doubt_clock",)), "issued": such("times"), "remembered": such("times"),
     "expired": such(restless=0.7, meanwhile=("_jump_clock",)), "life": such("times"), "in force": such(early=0.5),
-    "order": such("order"), "superseded": such("late approval", "approved again", weight=1.5),
+    "order": such("order"), "ahead": such("order"), "superseded": such("late approval", "approved again", weight=1.5),
     "bounds": such("bounds", "far", weight=2.0), "writable": such("between"), "approved": such("late approval"),
     "enabled": such(restless=0.7, meanwhile=("_flip_switch",)), "step": such("far"), "rate": such(), "dwell": such(),
     "preconditions": such(turns=0.9, acts=("running", "pressure"), mends=0.3),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge.contract.command_file import BYTES_MAX, order_after, pack_command, parse_command
-from edge.contract.commands import Command, Signed
+from edge.contract.command_file import BYTES_MAX, pack_command, parse_command
+from edge.contract.commands import Command, Signed, order_after, order_limit
 from edge.contract.setpoint import Mode, Regret
 from edge.contract.setpoint_words import command_words, contract_words, span, utc
 from edge.contract.terms import TagRef
@@ -60,6 +60,13 @@ def test_an_order_is_above_the_last_one_and_above_those_given_elsewhere_before()
     assert order_after(0, 1_700_000_000_000_000_000) == 1_700_000_000_000
     assert order_after(1_700_000_000_005, 1_700_000_000_000_000_000) == 1_700_000_000_006
     assert order_after(41, 0) == 42
+
+
+@given(whole, whole, st.integers(0, 10**18))
+def test_an_order_that_may_be_keeps_no_later_one_out(last: int, issued_ns: int, later_ns: int) -> None:
+    highest = order_limit(last, issued_ns)
+    after = order_after(highest, issued_ns + later_ns)
+    assert highest < after <= order_limit(highest, issued_ns + later_ns)
 
 
 @given(commands, st.integers(-(2**70), 2**70))
