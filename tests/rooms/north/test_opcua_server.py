@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
+from edge.config.health import Health
 from edge.contract.types import Quality
+from edge.health import concerns
 from tests.rooms.north.hosted import PASSWORD, USER, Hosted, Watcher, becomes, make_client, node, played, until
 
 S = 10**9
@@ -94,7 +96,10 @@ def test_all_is_found_by_browsing(strict: Hosted) -> None:
                 "level_high", "runaway", "level_rises", "level_off", "no_data", "chattering", "anomaly", "rul_warning",
                 "rul_critical", "sensor_drifting", "sensor_bad",
             }  # fmt: skip
-            assert await names(client, "Gateway") == {"Uplink", "Clock", "Store", "Ledger"}
+            assert await names(client, "Gateway") == {"Alarms", "Uplink", "Clock", "Store", "Ledger"}
+            assert await names(client, "Gateway", "Alarms") == {
+                "flood", *(one.rule for one in concerns(Health(), "gw-1"))
+            }  # fmt: skip
             unit = await (await node(client, "Assets/tank-1/pump_speed").get_child("0:EngineeringUnits")).read_value()
             assert (unit.DisplayName.Text, unit.UnitId.to_bytes(3, "big")) == ("rpm", b"RPM")
             level = node(client, "Assets/tank-1/level_m")
