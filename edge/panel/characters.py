@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge.contract.types import Alarm, Held, Urgency, Verdict, failure_chance
-from edge.panel.lamps import NO_DATA_RULE, held_alarms, shown_alarms, silent, waits
+from edge.panel.lamps import NO_DATA_RULE, held_alarms, resettable, shown_alarms, silent, waits
 from edge.panel.matters import CALM_RANK, RANK, Kind, Matter
 from edge.panel.state import PanelState
 from edge.panel.text import ago, count, fitting, heading, hours, terse, to_ascii, wrap
@@ -75,7 +75,7 @@ def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...
     name = state.name(alarm.asset)
     groups: list[Group] = [
         wrap(alarm.sentence.removeprefix(name).lstrip(" :"), columns, LINES_MAX),
-        [standing(alarm, state, columns)],
+        [standing(alarm, state, columns), *_how_to_reset(alarm, columns)],
         wrap(alarm.cause and f"Why: {alarm.cause}", columns, LINES_MAX),
         wrap(alarm.action and f"Do: {alarm.action}", columns, DO_LINES_MAX),
     ]
@@ -84,7 +84,7 @@ def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...
 
 def alarm_marks(alarm: Alarm) -> tuple[str, ...]:
     """The word on the right of an alarm's heading, and a shorter one."""
-    if alarm.latched and not waits(alarm):
+    if resettable(alarm):
         return "LATCHED", "RESET"
     if not alarm.state.is_active:
         return "RETURNED", "RTN"
@@ -93,12 +93,16 @@ def alarm_marks(alarm: Alarm) -> tuple[str, ...]:
 
 def standing(alarm: Alarm, state: PanelState, columns: int) -> str:
     """Since when it stands, and whether anybody has acknowledged it."""
-    what = "not ack'd" if waits(alarm) else "needs reset" if alarm.latched else "ack'd"
+    what = "not ack'd" if waits(alarm) else "needs reset" if resettable(alarm) else "ack'd"
     since = ago(state.at_ns, alarm.since_ns)
     if not since:
         return what
     first = ", first" if alarm.first else ""
     return fitting((f"for {since}, {what}{first}", f"for {since}, {what}", f"{since} {what}", what), columns)
+
+
+def _how_to_reset(alarm: Alarm, columns: int) -> list[str]:
+    return [fitting(("hold ACK to reset", "hold ACK: reset"), columns)] if resettable(alarm) else []
 
 
 def _of_silence(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:

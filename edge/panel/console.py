@@ -1,17 +1,20 @@
 """What an operator does at the panel, and what it then shows: pages that turn, presses, the buzzer's silence.
 
 The worst comes first and matters take turns; a page that somebody turned to stays for a while. An acknowledgement goes
-for what was read: a press just after a page turned by itself means the page before it. Nothing here waits or looks at
-a clock: times are monotonic seconds that are handed in.
+for what was read: a press just after a page turned by itself means the page before it. What is held says what it will
+do before it does it, and does that alone. Nothing here waits or looks at a clock: times are monotonic seconds that are
+handed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from edge.contract.types import Alarm
+from edge.panel.asked import Asked, done, held_on, pressed_on, promise, still_meant
+from edge.panel.contacts import HOLD_S
 from edge.panel.faces import Screen, face_of
-from edge.panel.lamps import DARK, LOST, TEST, Lamps, buzzing, lamps, shown_alarms, waits
+from edge.panel.lamps import DARK, LOST, TEST, Lamps, buzzing, lamps, resettable, shown_alarms, waits
 from edge.panel.matters import Kind, Matter, matters
 from edge.panel.state import PanelState
 from edge.panel.text import ago
@@ -45,6 +48,7 @@ class Console:
         self._before: Matter | None = None
         self._called: frozenset[tuple[str, ...]] = frozenset()
         self._silenced: frozenset[tuple[object, ...]] = frozenset()
+        self._promised: tuple[Asked, ...] | None = None
         self._note, self._note_until_s = "", 0.0
         self._test_until_s = 0.0
 
@@ -75,8 +79,8 @@ class Console:
         """What the page that is shown is about."""
         return self._matter().kind
 
-    def press(self, press: Press, now_s: float) -> tuple[Named, ...]:
-        """Take a press; gives the alarms that the operator acknowledges, for whoever can ask the gateway.
+    def press(self, press: Press, now_s: float) -> tuple[Asked, ...]:
+        """Take a press; gives what the operator wants of alarms, for whoever can ask the gateway.
 
         During a lamp test no page can be read: a press only ends it.
         """
@@ -93,7 +97,8 @@ class Console:
         elif press.button is Button.PAGE and press.hold is not Hold.DOWN:
             self._page(home=press.hold is Hold.LONG, now_s=now_s)
         elif press.button is Button.ACKNOWLEDGE:
-            return self._acknowledge(self._state, press.hold, now_s)
+            held = press.hold is not Hold.SHORT
+            return self._held(self._state, press.hold, now_s) if held else self._acknowledge(self._state, now_s)
         return ()
 
     def say(self, words: str, now_s: float) -> None:
@@ -155,26 +160,47 @@ class Console:
         self.say("buzzer silenced" if sounds - self._silenced and self._sounds else "nothing sounds", now_s)
         self._silenced = frozenset(sounds)
 
-    def _acknowledge(self, state: PanelState, hold: Hold, now_s: float) -> tuple[Named, ...]:
-        glance = self._before is not None and now_s - self._turned_s < GLANCE_S
-        read = self._before if glance and self._before is not None else self._matter()
-        waiting = [a for a in shown_alarms(state) if waits(a)]
-        if hold is not Hold.SHORT:
-            meant = [a for a in waiting if read.asset and a.asset == read.asset]
-        else:
-            meant = [a for a in waiting if read.alarm is not None and _name(a) == _name(read.alarm)]
-        if hold is Hold.DOWN:
-            self.say(f"let go: ack {len(meant)}" if meant else "nothing to ack", now_s)
-            return ()
+    def _acknowledge(self, state: PanelState, now_s: float) -> tuple[Asked, ...]:
+        """The alarm on the display. Where it does not wait, but another does, that is shown first."""
+        read, shown = self._read(now_s, GLANCE_S), shown_alarms(state)
+        meant = pressed_on(read, state)
         if meant:
-            self.say("acknowledged" if len(meant) == 1 else f"acknowledged {len(meant)}", now_s)
-        elif waiting:
-            # Nothing here waits, but something does: show it first, so that nobody acknowledges what was not read.
-            self._go(next(m for m in self._matters if m.alarm is not None and waits(m.alarm)), 0, now_s)
-            self._stay(now_s)
+            self.say(done(meant), now_s)
+        elif any(map(waits, shown)):
+            self._show_first(waits, now_s)
+        elif read.alarm is not None and resettable(read.alarm):
+            self.say("hold to reset", now_s)
+        elif any(map(resettable, shown)):
+            self._show_first(resettable, now_s)
         else:
-            self.say("nothing to ack", now_s)
-        return tuple(_name(a) for a in meant)
+            self.say(done(()), now_s)
+        return meant
+
+    def _held(self, state: PanelState, hold: Hold, now_s: float) -> tuple[Asked, ...]:
+        """Say what will be done once it is let go, and stay with that page; then do that, as far as it still can be."""
+        if hold is Hold.DOWN:
+            read = self._read(now_s, GLANCE_S + HOLD_S)
+            self._promised = held_on(read, state)
+            self.say(promise(self._promised), now_s)
+            if read.key != self._at:
+                self._go(read, 0, now_s)
+            self._stay(now_s)
+            return ()
+        promised, self._promised = self._promised, None
+        # Keys of a terminal are not held, so that nothing was promised.
+        meant = held_on(self._read(now_s, GLANCE_S), state) if promised is None else still_meant(promised, state)
+        self.say(done(meant), now_s)
+        return meant
+
+    def _read(self, now_s: float, glance_s: float) -> Matter:
+        """What was on the display when somebody decided to press."""
+        glance = self._before is not None and now_s - self._turned_s < glance_s
+        return self._before if glance and self._before is not None else self._matter()
+
+    def _show_first(self, wanted: Callable[[Alarm], bool], now_s: float) -> None:
+        """Nothing is acknowledged, and nothing reset, that was not read."""
+        self._go(next(m for m in self._matters if m.alarm is not None and wanted(m.alarm)), 0, now_s)
+        self._stay(now_s)
 
     def _tested(self) -> PanelView:
         lines, pixels = self._face.lit()

@@ -55,6 +55,7 @@ def examples(names: Mapping[str, str] = MACHINES) -> tuple[Example, ...]:
     advice = Advice(asset, "speed 2700 rpm", "slower adds 40 h of life until the stop", 2)
     calm = PanelState((), fine, names, (), True, 0, 0.0, at_ns=_NOW_NS, age_s=dict.fromkeys(names, 1.0),
                       health=(Condition("clock", "set", ok=True),), gateway="gateway")  # fmt: skip
+    latched = replace(seen, latched=True)
     full = (Condition("disk", "97 % full", ok=False),)
     acknowledge = Press(Button.ACKNOWLEDGE)
     return (
@@ -65,7 +66,10 @@ def examples(names: Mapping[str, str] = MACHINES) -> tuple[Example, ...]:
         Example("alarm-seen", "an alarm that is acknowledged", replace(calm, alarms=[seen]), Kind.ALARM),
         Example("alarm-gone", "one that is gone, and nobody saw it", replace(calm, alarms=[back]), Kind.ALARM),
         Example("alarm-latched", "one that is gone and waits for its reset",
-                replace(calm, alarms=[replace(seen, latched=True)]), Kind.ALARM),
+                replace(calm, alarms=[latched]), Kind.ALARM),
+        Example("alarm-reset", "how it is reset", replace(calm, alarms=[latched]), Kind.ALARM, line="hold ACK"),
+        Example("reset-held", "the acknowledge button has been held for two seconds on it",
+                replace(calm, alarms=[latched]), Kind.ALARM, (replace(acknowledge, hold=Hold.DOWN),)),
         Example("acknowledged", "the acknowledge button was pressed", replace(calm, alarms=[new]), Kind.ALARM,
                 (acknowledge,)),
         Example("acknowledge-all", "it has been held for two seconds", replace(calm, alarms=[new]), Kind.ALARM,

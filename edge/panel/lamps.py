@@ -103,6 +103,11 @@ def waits(alarm: Alarm) -> bool:
     return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
 
 
+def resettable(alarm: Alarm) -> bool:
+    """Whether somebody may reset it: latched, with its condition gone, and acknowledged."""
+    return alarm.latched and not waits(alarm)
+
+
 def gone(alarm: Alarm) -> bool:
     """Whether its cause is gone, and it stays only until somebody acknowledges or resets it."""
     return alarm.latched or not alarm.state.is_active

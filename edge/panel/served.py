@@ -19,7 +19,20 @@ from pathlib import Path
 from edge.config.panel import Panel as PanelConfig
 from edge.errors import BabbittError
 from edge.panel.watch import Watch
-from edge.panel.wire import VERSION, Acknowledged, Frames, Goodbye, Hello, Here, Shown, ToGateway, Told, frame, to_panel
+from edge.panel.wire import (
+    VERSION,
+    Acknowledged,
+    Frames,
+    Goodbye,
+    Hello,
+    Here,
+    Reset,
+    Shown,
+    ToGateway,
+    Told,
+    frame,
+    to_panel,
+)
 from edge.ports import Panel, Press
 
 TICK_S = 0.25
@@ -154,9 +167,10 @@ class Server:
 
     def _take_presses(self) -> None:
         while self._presses:
-            for asset, rule in self._watch.press(self._presses.popleft(), time.monotonic()):
+            for asked in self._watch.press(self._presses.popleft(), time.monotonic()):
                 if self._gateway is not None:
-                    self._gateway.tell(Acknowledged(asset, rule))
+                    message = Reset if asked.reset else Acknowledged
+                    self._gateway.tell(message(asked.asset, asked.rule))
 
     def _show(self) -> None:
         self._panel.show(self._watch.view(time.monotonic(), self._panel.trouble()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from edge.panel.asked import Asked
 from edge.panel.console import Console, stopped
 from edge.panel.state import PanelState
 from edge.panel.wire import Told
@@ -45,8 +46,8 @@ class Watch:
             return stopped(self._display)
         return self._console.view(self._current(now_s), now_s, trouble=trouble, silent_s=now_s - self._sound_s)
 
-    def press(self, press: Press, now_s: float) -> tuple[tuple[str, str], ...]:
-        """Take a press; gives the alarms that it acknowledges, each by asset and rule."""
+    def press(self, press: Press, now_s: float) -> tuple[Asked, ...]:
+        """Take a press; gives what it asks for."""
         return self._console.press(press, now_s)
 
     def _current(self, now_s: float) -> PanelState | None:

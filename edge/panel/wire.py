@@ -15,7 +15,7 @@ import msgspec
 from edge.config.panel import Panel as PanelConfig
 from edge.panel.state import PanelState
 
-VERSION = 1
+VERSION = 2
 FRAME_BYTES_MAX = 4 * 1024 * 1024
 ALARMS_MAX = 1000
 """Of a state too large for a frame so many alarms are told, which come by priority, and no verdicts."""
@@ -62,8 +62,15 @@ class Acknowledged(msgspec.Struct, frozen=True, tag=True):
     rule: str
 
 
+class Reset(msgspec.Struct, frozen=True, tag=True):
+    """Somebody at the panel ends the latched alarm ``rule`` of ``asset``, which is acknowledged."""
+
+    asset: str
+    rule: str
+
+
 ToPanel = Hello | Told | Goodbye
-ToGateway = Here | Shown | Acknowledged
+ToGateway = Here | Shown | Acknowledged | Reset
 
 _encoder = msgspec.msgpack.Encoder()
 _to_panel: msgspec.msgpack.Decoder[ToPanel] = msgspec.msgpack.Decoder(ToPanel)

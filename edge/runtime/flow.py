@@ -97,6 +97,9 @@ class Flow:
     def acknowledged_at_the_panel(self, asset: str, rule: str) -> None:
         self._rooms.alarms.acknowledge(asset, rule, by="panel")
 
+    def reset_at_the_panel(self, asset: str, rule: str) -> None:
+        self._rooms.alarms.reset(asset, rule, by="panel")
+
     async def acknowledged_by(self, asset: str, rule: str, user: str) -> bool:
         """Somebody of another system. Whether there was anything to acknowledge."""
         return bool(self._rooms.alarms.acknowledge(asset, rule, by=user)["acknowledged"])

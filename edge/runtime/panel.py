@@ -19,7 +19,20 @@ from typing import Any
 from edge.config.site import Site
 from edge.errors import BabbittError
 from edge.panel import PanelState
-from edge.panel.wire import VERSION, Acknowledged, Frames, Goodbye, Hello, Here, Shown, Told, ToPanel, frame, to_gateway
+from edge.panel.wire import (
+    VERSION,
+    Acknowledged,
+    Frames,
+    Goodbye,
+    Hello,
+    Here,
+    Reset,
+    Shown,
+    Told,
+    ToPanel,
+    frame,
+    to_gateway,
+)
 from edge.ports import Clock
 from edge.runtime.panel_child import PanelChild
 
@@ -45,17 +58,18 @@ log = logging.getLogger("babbitt.gateway")
 
 class PanelProcess:
     """``state`` is asked for what stands, ``trouble`` for why nobody watches; ``acknowledge`` is called for
-    each alarm, by asset and rule, that somebody at the panel has seen.
+    each alarm, by asset and rule, that somebody at the panel has seen, ``reset`` for each that somebody resets there.
 
     ``apart``: somebody else runs the panel, such as a unit of systemd, and none is ever started here.
     """
 
     def __init__(
         self, site: Site, *, clock: Clock, state: Callable[[], PanelState], trouble: Callable[[], str],
-        acknowledge: Callable[[str, str], None], apart: bool,
+        acknowledge: Callable[[str, str], None], reset: Callable[[str, str], None], apart: bool,
     ) -> None:  # fmt: skip
         self._site, self._clock, self._apart = site, clock, apart
-        self._state, self._trouble, self._acknowledge = state, trouble, acknowledge
+        self._state, self._trouble = state, trouble
+        self._acknowledge, self._reset = acknowledge, reset
         self._path = site.resolve(site.file.gateway.data_dir) / "panel.sock"
         self._child = PanelChild(site.path)
         self._here: Here | None = None
@@ -181,11 +195,12 @@ class PanelProcess:
         match to_gateway(found):
             case Shown() as shown:
                 self._unshown, self._ails = 0, shown.trouble
-            case Acknowledged() as seen:
+            case (Acknowledged() | Reset()) as asked:
+                do = self._reset if isinstance(asked, Reset) else self._acknowledge
                 try:
-                    self._acknowledge(seen.asset, seen.rule)
+                    do(asked.asset, asked.rule)
                 except BabbittError as error:  # It has changed since it was shown.
-                    log.warning("what the panel acknowledges: %s", error)
+                    log.warning("what somebody did at the panel: %s", error)
             case Here():
                 raise ValueError("it greets twice")
 

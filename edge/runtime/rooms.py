@@ -107,7 +107,7 @@ class Rooms:
         self.heartbeat = Heartbeat(clock, trouble=self.proof.trouble, brief=report.brief)
         self.panel = None if file.panel.kind == "none" else PanelProcess(
             site, clock=clock, state=report.panel_state, trouble=self.proof.trouble,
-            acknowledge=flow.acknowledged_at_the_panel, apart=panel_apart,
+            acknowledge=flow.acknowledged_at_the_panel, reset=flow.reset_at_the_panel, apart=panel_apart,
         )  # fmt: skip
 
         # What comes down: models, configurations, commands.

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 from edge.contract.types import Held, Priority
 from edge.panel import Console, PanelState, stopped
+from edge.panel.asked import Asked
 from edge.panel.console import GLANCE_S, NOTE_S, PAGE_S, STAY_S, TEST_S
+from edge.panel.contacts import Contact
 from edge.panel.displays import characters
 from edge.panel.faces import BLOCK
+from edge.panel.keys import pressed
 from edge.ports import Button, Hold, PanelView, Pattern, Press
 from tests.rooms.panel.situations import ACK, ALL_FINE, CRITICAL, LIFE, LIMIT, MEDIUM, UNACK, alarm, state
 from tests.rooms.panel.test_lamps import States
@@ -44,6 +47,12 @@ class Operator:
         return self.console.view(self.situation, self.now_s)
 
     def press(self, press: Press) -> tuple[tuple[str, str], ...]:
+        """The alarms that are acknowledged by it."""
+        asked = self.ask(press)
+        assert not any(one.reset for one in asked)
+        return tuple((one.asset, one.rule) for one in asked)
+
+    def ask(self, press: Press) -> tuple[Asked, ...]:
         self.see()
         return self.console.press(press, self.now_s)
 
@@ -144,6 +153,97 @@ def test_with_nothing_to_acknowledge_it_says_so() -> None:
     operator = Operator(state([replace(LIMIT, state=ACK)], ALL_FINE))
     assert operator.press(ACKNOWLEDGE) == ()
     assert operator.see().lines[-1].strip() == "NOTHING TO ACK"
+
+
+LATCHED = replace(LIMIT, state=ACK, latched=True)
+RESET = Asked("s", "zone_d", reset=True)
+
+
+def test_a_latched_alarm_is_reset_by_holding_acknowledge_on_its_page() -> None:
+    operator = Operator(state([LATCHED], ALL_FINE))
+    seen = operator.wait(3 * PAGE_S)
+    assert seen[0][0] == "SPINDLE 1    LATCHED"
+    assert any("hold ACK to reset   " in lines for lines in seen)
+    assert operator.press(ACKNOWLEDGE) == ()
+    assert operator.see().lines[-1].strip() == "HOLD TO RESET"
+    assert operator.ask(down(ACKNOWLEDGE)) == ()
+    assert operator.see().lines[-1].strip() == "LET GO: RESET"
+    assert operator.ask(long(ACKNOWLEDGE)) == (RESET,)
+    assert operator.see().lines[-1].strip() == "RESET"
+
+
+def test_no_press_both_acknowledges_and_resets() -> None:
+    operator = Operator(state([replace(LATCHED, state=UNACK)], ALL_FINE))
+    operator.ask(down(ACKNOWLEDGE))
+    assert operator.see().lines[-1].strip() == "LET GO: ACK 1"
+    # It was acknowledged on the gateway's page meanwhile: what is promised, an acknowledgement, is there no more.
+    operator.situation = state([LATCHED], ALL_FINE)
+    assert operator.ask(long(ACKNOWLEDGE)) == ()
+    assert operator.ask(down(ACKNOWLEDGE)) == ()
+    assert operator.ask(long(ACKNOWLEDGE)) == (RESET,)
+
+
+def test_what_is_raised_again_while_the_button_is_held_is_not_reset() -> None:
+    operator = Operator(state([LATCHED], ALL_FINE))
+    operator.ask(down(ACKNOWLEDGE))
+    operator.situation = state([LIMIT], ALL_FINE)
+    assert operator.ask(long(ACKNOWLEDGE)) == ()
+
+
+def test_a_reset_is_for_the_page_on_which_the_button_went_down() -> None:
+    other = replace(LATCHED, asset="p", rule="seal", sentence="Pump 1 leaks")
+    operator = Operator(state([LATCHED, other], ALL_FINE))
+    while operator.heading() != "PUMP 1":
+        operator.now_s += 0.05
+    operator.now_s += 1.0  # It went down a second before the page turned by itself.
+    operator.ask(down(ACKNOWLEDGE))
+    assert operator.heading() == "SPINDLE 1", "and it is shown again what is meant"
+    operator.now_s += 8.0
+    assert operator.heading() == "SPINDLE 1", "for as long as it is held"
+    assert operator.ask(long(ACKNOWLEDGE)) == (RESET,)
+
+
+def test_holding_acknowledges_what_was_told_and_nothing_that_came_since() -> None:
+    operator = Operator(LOUD)
+    operator.press(down(ACKNOWLEDGE))
+    later = alarm("zone_c", Priority.HIGH, UNACK, "Spindle 1 hums")
+    operator.situation = state([LIMIT, later, PUMP], ALL_FINE)
+    operator.now_s += 3.0
+    assert operator.press(long(ACKNOWLEDGE)) == (("s", "zone_d"),)
+
+
+def test_where_nothing_waits_the_first_press_shows_what_is_to_be_reset() -> None:
+    operator = Operator(state([LATCHED], ALL_FINE))
+    operator.press(long(PAGE))
+    assert operator.heading() == "1 ALARM"
+    assert operator.ask(ACKNOWLEDGE) == ()
+    assert operator.heading() == "SPINDLE 1"
+
+
+def test_keys_of_a_terminal_are_not_held_and_reset_too() -> None:
+    assert Operator(state([LATCHED], ALL_FINE)).ask(pressed("A")[0]) == (RESET,)
+
+
+def test_a_contact_that_bounces_resets_once() -> None:
+    """The edges of a worn button: it bounces for 20 ms as it closes and as it opens, and once amid being held."""
+    operator, contact = Operator(state([LATCHED], ALL_FINE)), Contact(Button.ACKNOWLEDGE, closed=False, now_s=0.0)
+    closes, slips, opens = 0.1, 1.2, 2.6
+    edges = [(closes + i * 0.004, i % 2 == 0) for i in range(5)]
+    edges += [(slips, False), (slips + 0.01, True)]
+    edges += [(opens + i * 0.004, i % 2 == 1) for i in range(5)]
+    asked: list[Asked] = []
+    notes: list[str] = []
+    begun_s = operator.now_s
+    for tick in range(4000):
+        now_s = tick / 1000
+        while edges and edges[0][0] <= now_s:
+            contact.edge(edges.pop(0)[1], now_s)
+        operator.now_s = begun_s + now_s
+        if (press := contact.tick(now_s)) is not None:
+            asked += operator.ask(press)
+            notes.append(operator.see().lines[-1].strip())
+    assert asked == [RESET]
+    assert notes == ["LET GO: RESET", "RESET"]
 
 
 def test_silence_lasts_until_a_new_alarm() -> None:
@@ -251,10 +351,13 @@ def test_whatever_is_pressed_nothing_is_acknowledged_unseen(
             assert press.button is Button.ACKNOWLEDGE
             assert press.hold is not Hold.DOWN
             assert BLOCK not in shown
-            waiting = {(a.asset, a.rule) for a in situation.alarms if a.held is Held.NOT and a.state is not ACK}
-            assert set(done) <= waiting
-            assert len({asset for asset, _ in done}) == 1
+            shown_alarms = [a for a in situation.alarms if a.held is Held.NOT]
+            waiting = {Asked(a.asset, a.rule) for a in shown_alarms if a.state is not ACK}
+            latched = {Asked(a.asset, a.rule, reset=True) for a in shown_alarms if a.latched and a.state is ACK}
+            assert set(done) <= waiting | latched
+            assert len({one.asset for one in done}) == 1
             assert press.hold is Hold.LONG or len(done) == 1
+            assert not any(one.reset for one in done) or (press.hold is Hold.LONG and len(done) == 1)
 
 
 def test_the_page_of_a_machine_near_its_end_is_shown_beside_its_alarm() -> None:

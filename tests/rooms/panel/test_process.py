@@ -74,6 +74,38 @@ class Floor:
         child.end()
 
 
+class Terminal:
+    """A panel in a terminal of its own, whose keys are pressed from here."""
+
+    def __init__(self, site: Path) -> None:
+        self._master, slave = os.openpty()
+        command = ["setsid", "--ctty", sys.executable, "-m", "edge.panel", str(site)]
+        self._panel = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave)
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._seen = ""
+
+    def press(self, keys: str) -> None:
+        os.write(self._master, keys.encode())
+
+    def text(self) -> str:
+        with contextlib.suppress(OSError):
+            while data := os.read(self._master, 65_536):
+                self._seen += data.decode(errors="replace")
+        return self._seen
+
+    def shows(self, words: str) -> bool:
+        return words in self.text()
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._panel.terminate()
+        self._panel.wait(10)
+        os.close(self._master)
+
+
 def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -167,6 +199,33 @@ def test_a_panel_apart_outlives_the_gateway_and_is_found_again(floor: Floor) -> 
     assert floor.lamps.now["green"] == "off"
     panel.start()
     floor.shows(green="on")
+
+
+def test_a_latched_alarm_is_acknowledged_and_reset_by_keys_of_the_panel(tmp_path: Path) -> None:
+    """The whole way: a key of a real terminal, the panel's process, its socket, the gateway's desk, and back."""
+    with contextlib.ExitStack() as stack:
+        floor = Floor(tmp_path, stack, panel={"kind": "terminal", "display": "20x4"})
+        hall_machine = tmp_path / "profiles/assets/hall_machine.toml"
+        hall_machine.write_text(hall_machine.read_text().replace('id = "hot"', 'id = "hot"\nlatch = true'))
+        panel = stack.enter_context(Terminal(floor.site))
+        floor.gateway("--panel-apart")
+
+        def hot() -> Any:
+            return next((a for a in floor.status().get("alarms", ()) if a["rule"] == "hot"), {"state": "normal"})
+
+        until(lambda: floor.status().get("panel", {}).get("pid"), what=floor.logs)
+        floor.hall.set(1, HOT)
+        until(lambda: hot()["state"] == "unacknowledged", what=floor.logs)
+        floor.hall.set(1, CALM)
+        until(lambda: hot().get("latched"), what=floor.logs)
+        until(lambda: panel.shows("not ack'd"), what=panel.text)
+        panel.press("a")
+        until(lambda: hot()["state"] == "acknowledged", what=floor.logs)
+        assert hot()["latched"]
+        until(lambda: panel.shows("hold ACK to reset"), what=panel.text)
+        panel.press("A")
+        until(lambda: hot()["state"] == "normal", what=floor.logs)
+        assert "panel resets machine-0-1 hot" in floor.logs()
 
 
 def test_a_second_panel_is_refused_and_one_of_another_configuration_ends(floor: Floor) -> None:
