@@ -1,15 +1,16 @@
-"""The command line: ``babbitt GROUP COMMAND``. Groups are imported only when they are called."""
+"""The command line: ``babbitt GROUP COMMAND``. Groups are imported only when they are called, see ``lazy``."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from edge.cli.lazy import LazyGroup
 from edge.errors import BabbittError
+from edge.extras import words_of_missing
 
 # numpy's linear algebra would start a thread and 8 MB of buffers for each core; a gateway needs neither.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -22,41 +23,28 @@ _OWN = {
     "decode": "edge.cli.decode:decode", "scan": "edge.cli.scan:scan", "browse": "edge.cli.browse:browse",
     "bundle": "edge.cli.bundle:bundle", "panel": "edge.cli.pictures:panel",
 }  # fmt: skip
-# What the extras of the distribution bring, by the names under which it is imported.
-_EXTRAS = {
-    "edge": ("ai_edge_litert", "httpx", "paho", "google", "pymodbus", "serial", "tomli_w", "gpiozero", "lgpio", "luma"),
-    "cloud": ("jinja2", "rich", "starlette", "uvicorn"),
-    "opcua": ("asyncua", "cryptography"),
-    "train": ("flatbuffers", "sklearn", "threadpoolctl", "xgboost"),
-}
 
 
 def _others() -> EntryPoints:
-    """What other packages registered. Reading it costs 3 MB, which a running gateway does not need."""
+    """What other packages registered. Reading it takes a while, which none of the edge's own groups waits for."""
     from importlib.metadata import entry_points
 
     return entry_points(group="babbitt.commands")
 
 
-class _Lazy(click.Group):
+class _Root(LazyGroup):
     """Finds groups by name: the edge's own, and those that other packages register as ``babbitt.commands``."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return sorted({*_OWN, *(point.name for point in _others())})
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(point.name for point in _others())})
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        target = _OWN.get(cmd_name)
-        if target is None:
-            target = next((point.value for point in _others() if point.name == cmd_name), None)
-        if target is None:
-            return None
-        module, _, name = target.partition(":")
-        command = getattr(importlib.import_module(module), name)
-        assert isinstance(command, click.Command)
-        return command
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.places:
+            self.places |= {point.name: point.value for point in _others()}
+        return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Root, places=_OWN, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="babbitt")
 def babbitt() -> None:
     """Babbitt: an edge-first industrial gateway with a digital twin.
@@ -72,11 +60,10 @@ def main() -> None:
     except BabbittError as error:
         _end(str(error), error.exit_code)
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        extra = next((extra for extra, packages in _EXTRAS.items() if package in packages), None)
-        if extra is None:
+        words = words_of_missing(error)
+        if not words:
             raise
-        _end(f"{package}: the package is not installed (pip install 'babbitt[{extra}]')", 1)
+        _end(words, 1)
 
 
 def _end(said: str, exit_code: int) -> NoReturn:

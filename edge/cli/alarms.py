@@ -142,8 +142,6 @@ reset = _simple(
     "Reset the latched alarm RULE of ASSET, which is acknowledged and whose condition is gone.",
 )  # fmt: skip
 
-COMMANDS = (alarms, acknowledge, shelve, unshelve, out_of_service, in_service, reset)
-
 
 def alarm_lines(answer: Answer) -> list[str]:
     """The running gateway's answer for a person."""

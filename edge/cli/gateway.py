@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.cli.alarms import COMMANDS as ALARM_COMMANDS
-from edge.cli.certificate import certificate
-from edge.cli.check import check
-from edge.cli.contract import contract
-from edge.cli.doctor import doctor
-from edge.cli.equation import as_json as equation_json
-from edge.cli.equation import equation, parts, table, total
-from edge.cli.health import health
-from edge.cli.order import command as order
-from edge.cli.page import page
-from edge.cli.panel import panel
-from edge.cli.pin import pin
-from edge.cli.rules import rules
-from edge.cli.trial import apply, rollback, versions
-from edge.cli.user import user
-from edge.config.site import Site, load_site
+from edge.cli.lazy import LazyGroup
 from edge.errors import StoreError
-from edge.local_socket import ask
+
+if TYPE_CHECKING:
+    from edge.config.site import Site
+
+# Whatever else a command needs it imports itself: each start of a gateway goes through here.
+_PLACES = {
+    **{
+        name: f"edge.cli.alarms:{name.replace('-', '_')}"
+        for name in ("alarms", "acknowledge", "shelve", "unshelve", "out-of-service", "in-service", "reset")
+    },
+    "certificate": "edge.cli.certificate:certificate", "user": "edge.cli.user:user", "check": "edge.cli.check:check",
+    "contract": "edge.cli.contract:contract", "command": "edge.cli.order:command", "doctor": "edge.cli.doctor:doctor",
+    "rules": "edge.cli.rules:rules", "health": "edge.cli.health:health", "page": "edge.cli.page:page",
+    "pin": "edge.cli.pin:pin", "apply": "edge.cli.trial:apply", "versions": "edge.cli.trial:versions",
+    "rollback": "edge.cli.trial:rollback", "panel": "edge.cli.panel:panel",
+}  # fmt: skip
 
 CONFIG = click.argument("config", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 
 
-@click.group()
+@click.group(cls=LazyGroup, places=_PLACES)
 def gateway() -> None:
     """Poll machines, keep every reading, judge their health, show it, send it up.
 
@@ -42,24 +41,6 @@ def gateway() -> None:
     CONFIG is the site file that plant and gateway share. A first one to copy:
       firmware_profiles/sites/demo.toml
     """
-
-
-for command in ALARM_COMMANDS:
-    gateway.add_command(command)
-gateway.add_command(certificate)
-gateway.add_command(user)
-gateway.add_command(check)
-gateway.add_command(contract)
-gateway.add_command(order)
-gateway.add_command(doctor)
-gateway.add_command(rules)
-gateway.add_command(health)
-gateway.add_command(page)
-gateway.add_command(pin)
-gateway.add_command(apply)
-gateway.add_command(versions)
-gateway.add_command(rollback)
-gateway.add_command(panel)
 
 
 @gateway.command()
@@ -80,20 +61,10 @@ def run(config: Path, log_level: str, *, panel_apart: bool) -> None:
     Example:
       babbitt gateway run site.toml
     """
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    from edge.runtime import run as run_gateway
-    from edge.update import recover
-
-    recovered = recover(config)
-    if recovered:
-        logging.getLogger("babbitt.update").warning("%s", recovered)
-    site = load_site(config)
-
-    def ready() -> None:
-        click.echo(f"gateway {site.file.gateway.id} is running", err=True)
-
-    asyncio.run(run_gateway(site, ready=ready, panel_apart=panel_apart))
+    # In the place of this process: what the command line is made of weighs on no gateway.
+    apart = ["--panel-apart"] if panel_apart else []
+    command = [sys.executable, "-P", "-m", "edge.gateway", str(config), "--log-level", log_level, *apart]
+    os.execv(sys.executable, command)  # noqa: S606 - there is no shell to start it with
 
 
 @gateway.command()
@@ -101,6 +72,9 @@ def run(config: Path, log_level: str, *, panel_apart: bool) -> None:
 @JSON
 def status(config: Path, as_json: bool) -> None:
     """Ask the running gateway of CONFIG how it is."""
+    from edge.config.site import load_site
+    from edge.local_socket import ask
+
     site = load_site(config)
     answer = ask(socket_path(site), "status")
     if as_json:
@@ -132,6 +106,9 @@ def ledger(config: Path, as_json: bool, by_tag: bool, by_hour: bool) -> None:
     Example:
       babbitt gateway ledger site.toml --by-tag --by-hour
     """
+    from edge.cli.equation import as_json as equation_json
+    from edge.cli.equation import equation, parts, table, total
+    from edge.config.site import load_site
     from edge.journal import read_ledger
 
     path = store_path(load_site(config))

@@ -40,7 +40,7 @@ ASK_EVERY_S = 0.1
 EVERY_S, GONE_S = 12.0, 5.0
 STAMPS = """
 import json, os, sys, time
-from edge.cli import main
+from edge.gateway import main
 from edge.alarm import AlarmDesk
 observe = AlarmDesk.observe
 out = os.open(os.environ["STAMPS"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -53,7 +53,7 @@ def stamped(self, batch):
 AlarmDesk.observe = stamped
 main()
 """
-"""The command line, which writes down when the poll of each alarm had ended."""
+"""The gateway, which writes down when the poll of each alarm had ended."""
 
 
 class Rival:
@@ -143,7 +143,7 @@ class Bench:
         }  # fmt: skip
         with (folder / "gateway.log").open("ab") as log:
             self.gateway = subprocess.Popen(
-                [sys.executable, "-c", STAMPS, "gateway", "run", str(site)], env=environment, stdout=log, stderr=log
+                [sys.executable, "-c", STAMPS, str(site)], env=environment, stdout=log, stderr=log
             )
         stack.callback(self._end)
 

@@ -1,6 +1,6 @@
-"""The real command line, in which a room's task breaks and judges hang where files say so.
+"""The real gateway, in which a room's task breaks and judges hang where files say so.
 
-    python -m tests.faults.breaking FOLDER gateway run site.toml
+    python -m tests.faults.breaking FOLDER site.toml
 
 ``FOLDER/break-ROOM`` breaks the task of that room once, by an exception in its midst; while ``FOLDER/judges-hang`` is
 there, whatever is given to a judge hangs, outside of the interpreter.
@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from edge import supervise
-from edge.cli import main
 from edge.contract.types import Batch
+from edge.gateway import main
 from edge.ports import Clock
 from edge.runtime import gateway
 
@@ -65,4 +65,4 @@ if __name__ == "__main__":
     FOLDER = Path(sys.argv.pop(1))
     gateway.supervised = breakable(FOLDER)  # type: ignore[attr-defined, assignment]
     hanging(FOLDER)
-    main()
+    sys.exit(main())
