@@ -9,6 +9,8 @@ from edge.config.lines import AnyLine
 from edge.errors import LineError
 
 WORDS_MAX = 80
+_OURS = {"edge.gateway": "babbitt gateway run", "edge.panel": "babbitt gateway panel"}
+"""What a person starts for each of our modules that runs in a process of its own."""
 
 
 def holder_of(device: str) -> str:
@@ -67,5 +69,8 @@ def _command(process: Path) -> str:
         parts = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
         return "gone"
+    module = parts.index("-m") + 1 if "-m" in parts else 0
+    if parts[module] in _OURS:
+        parts = [_OURS[parts[module]], *parts[module + 1 :]]
     words = " ".join(Path(part).name if i == 0 else part for i, part in enumerate(parts) if part)
     return words if len(words) <= WORDS_MAX else words[: WORDS_MAX - 1] + "…"

@@ -98,7 +98,7 @@ def test_a_serial_line_that_a_gateway_holds_is_said_with_its_program(libmodbus_p
             assert done.returncode == 1
             trouble = json.loads(done.stdout)["lines"][0]["trouble"]
             assert trouble.startswith(f"{ends.master}: another program uses it, process {gateway.pid} (")
-            assert "gateway run" in trouble
+            assert f"(babbitt gateway run {site}"[:60] in trouble
         done = babbitt("gateway", "check", str(site), "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["counts"]["ok"] == 2
