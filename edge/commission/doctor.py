@@ -53,10 +53,12 @@ def line_down(line: LineFacts) -> Iterator[Finding]:
     asked = sum(unit.counts.requests for unit in line.units)
     if down and not asked:
         serial = line.baud is not None
+        why = next((f": {unit.detail}" for unit in line.units if unit.detail), "")
         yield Finding(
-            "line_down", line.name, None, "fault", f"{down} questions could not even be sent",
-            "the serial adapter is unplugged or gone" if serial else "nothing accepts connections there",
-            "plug the adapter in; `dmesg` says what the system saw" if serial
+            "line_down", line.name, None, "fault", f"{down} questions could not even be sent{why}",
+            "the serial adapter is unplugged, or another program has it" if serial
+            else "nothing accepts connections there",
+            "plug the adapter in; `dmesg` says what the system saw, `lsof` who has the device" if serial
             else f"is {line.line.get('host')}:{line.line.get('port')} right, and its power on? try ping",
         )  # fmt: skip
     elif line.reconnects >= FEW or (down and asked):

@@ -15,7 +15,7 @@ from edge.errors import LineError
 _PTY_MAJORS = range(136, 144)
 _OPEN_TROUBLE: dict[int | None, tuple[str, str]] = {
     errno.ENOENT: ("no such device", "is the adapter plugged in? a simulated one comes with `babbitt plant run`"),
-    errno.EACCES: ("no permission", "add this user to the group `dialout`"),
+    errno.EACCES: ("no permission", "add this user to the group `dialout`, then start this program again"),
     errno.EAGAIN: ("another program uses it", "stop that program first"),
     errno.EBUSY: ("another program uses it", "stop that program first"),
 }

@@ -9,7 +9,8 @@ A command goes before the next poll, or between two questions of one, in the ord
 A unit that does not answer is asked with growing pauses and after the living. Once one falls silent the others are in
 doubt too, until each has answered: those that have go first, so that many that die at once cost the living little.
 Where none of the line answers, the first that does again ends the pauses of all: it was the connection, and one attempt
-serves them.
+serves them. What is not there when the line is opened, such as an adapter, is trouble on the bus as well; once it is
+there, nobody has to wait for a pause.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from edge.config.profiles import Profile
 from edge.contract.types import Batch, Quality, Value
 from edge.line_counts import LineCounts
 from edge.poll.breaker import Breaker
+from edge.poll.opening import Opening
 from edge.poll.schedule import Schedule
 from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Driver, GivesWay, Writer
@@ -92,6 +94,7 @@ class LineOwner:
         self._clock = clock
         self._offer = offer
         self._deliver = deliver
+        self.opening = Opening(line.name, driver.open, clock)
         self._turn = asyncio.Lock()
         self._has_turn = False
         if isinstance(driver, GivesWay):
@@ -99,10 +102,6 @@ class LineOwner:
         self._commands = 0
         self._doubt_ns = 0
         self._is_asking = self._is_stopping = False
-
-    async def open(self) -> None:
-        """Raises ``LineError``."""
-        await self._driver.open()
 
     async def close(self) -> None:
         await self._driver.close()
@@ -156,6 +155,8 @@ class LineOwner:
         return await self._at_once(unit, read, within_s)
 
     async def _at_once(self, unit: int, do: Callable[[], Awaitable[Answer]], within_s: float) -> Answer:
+        if self.opening.trouble:
+            return Answer(None, Quality.BAD_BUS, self.opening.trouble)
         if self._commands >= COMMANDS_MAX:
             return Answer(None, Quality.BAD_DEVICE, f"{COMMANDS_MAX} commands wait for line {self.line.name} already")
         self._commands += 1
@@ -250,8 +251,11 @@ class LineOwner:
         self._finish(unit, _nothing(unit, detail))
 
     async def _poll(self, unit: PolledUnit) -> None:
+        if self.opening.trouble and not await self.opening.again():
+            for other in self.units:
+                other.breaker.succeeded()  # Nobody was asked: nobody has to wait for a pause.
         asked_ns = self._clock.mono_ns()
-        if not self._may_ask(unit, asked_ns):
+        if not self.opening.trouble and not self._may_ask(unit, asked_ns):
             unit.left_alone += 1
             self._not_asked(unit, unit.detail or "left alone")
             return
@@ -260,11 +264,20 @@ class LineOwner:
         answers: Sequence[Answer] = ()
         self._is_asking = True
         try:
-            answers = await self._driver.read(unit.unit, unit.profile)
+            answers = self._shut(unit) or await self._driver.read(unit.unit, unit.profile)
             self._judge(unit, answers, asked_ns)
         finally:
             self._is_asking = False
             self._finish(unit, answers or _nothing(unit, "stopped"))
+
+    def _shut(self, unit: PolledUnit) -> list[Answer]:
+        """The answers of a line that is not open; none where it is."""
+        if not self.opening.trouble:
+            return []
+        counts = self.counts()
+        if counts is not None:
+            counts.of(unit.unit).count("line", busy_ns=0, sent_bytes=0, heard_bytes=0)
+        return _nothing(unit, self.opening.trouble)
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from edge.config.lines import PushedLine
 from edge.config.profiles import Profile
 from edge.contract.types import Batch, Quality
+from edge.poll.opening import Opening
 from edge.poll.schedule import Schedule
 from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Heard, Source
@@ -61,10 +62,7 @@ class Listener:
         self._clock = clock
         self._offer = offer
         self._deliver = deliver
-
-    async def open(self) -> None:
-        """Raises ``LineError``."""
-        await self._source.open()
+        self.opening = Opening(line.name, source.open, clock)
 
     async def close(self) -> None:
         await self._source.close()
@@ -72,8 +70,12 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._source.run(self._hear), name=f"babbitt.source[{self.line.name}]")
+            group.create_task(self._listen(), name=f"babbitt.source[{self.line.name}]")
             group.create_task(self._beat_forever(), name=f"babbitt.beat[{self.line.name}]")
+
+    async def _listen(self) -> None:
+        await self.opening.at_last()
+        await self._source.run(self._hear)
 
     def counts(self) -> None:
         """Nobody is asked: there are no questions to count."""
@@ -123,7 +125,7 @@ class Listener:
         unit.fresh.clear()
         if not silent:
             return
-        trouble = self._source.trouble(subject)
+        trouble = self.opening.trouble or self._source.trouble(subject)
         now_ns = self._clock.wall_ns()
         answers = [self._instead(unit, place, trouble) for place in silent]
         self._give(unit, tuple(silent), answers, [now_ns] * len(silent), now_ns)

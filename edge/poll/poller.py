@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +22,6 @@ from edge.poll.line import LineOwner, PolledUnit, Unless, always
 from edge.poll.listener import ListenedUnit, Listener
 from edge.poll.unit import Deliver, Offer, UnitStatus
 from edge.ports import Answer, Clock, Driver, Source, Subject
-
-log = logging.getLogger("babbitt.poll")
 
 MakeDriver = Callable[[PolledLine, Clock], Driver]
 MakeSource = Callable[[PushedLine, Sequence[Subject], Clock], Source]
@@ -69,11 +66,10 @@ class Poller:
     async def run(self) -> None:
         """Open every line (``opened`` is set), then poll and listen until cancelled.
 
-        Raises ``LineError`` where one cannot be opened.
+        One that cannot be opened is trouble on that line, and tried again.
         """
         try:
-            for place in self._places.values():
-                await self._opening(place)
+            await self._open_all(self._places.values())
             self.opened.set()
             async with asyncio.TaskGroup() as group:
                 self._group = group
@@ -100,10 +96,12 @@ class Poller:
         await self._stop(going)
         try:
             for place in coming.values():
-                await self._opening(place)
+                self._open.append(place)
+                await place.owner.opening.now()
         except LineError:
             await self._stop([*coming.values()])
-            await self._go_on(going)
+            await self._open_all(going)
+            self._start(going)
             raise
         between()
         self._places = {name: coming.get(name) or staying[name] for name in wanted}
@@ -161,9 +159,10 @@ class Poller:
         source = self._make_source(line, _subjects(site, entries), self._clock)
         return _Place(what, Listener(line, _listened(site, entries), source, **common), {})
 
-    async def _opening(self, place: _Place) -> None:
-        self._open.append(place)
-        await place.owner.open()
+    async def _open_all(self, places: Iterable[_Place]) -> None:
+        for place in places:
+            self._open.append(place)
+            await place.owner.opening.at_the_start()
 
     def _start(self, places: Iterable[_Place]) -> None:
         assert self._group is not None
@@ -185,15 +184,6 @@ class Poller:
     async def _close(self, place: _Place) -> None:
         self._open.remove(place)
         await place.owner.close()
-
-    async def _go_on(self, places: Sequence[_Place]) -> None:
-        """Those that were stopped go on. A device that is gone by now is trouble on the bus, which they live with."""
-        for place in places:
-            try:
-                await self._opening(place)
-            except LineError as error:
-                log.warning("line %s: %s", place.owner.line.name, error)
-        self._start(places)
 
 
 def _entries(site: Site, line: Line) -> list[tuple[Asset, Unit]]:

@@ -11,12 +11,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from edge.clock import SystemClock
-from edge.config.lines import Breaker, ModbusRtu, PolledLine
+from edge.config.lines import Breaker, ModbusRtu
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.config.site import Site
 from edge.config.tables import Asset, Rate, Unit
@@ -24,7 +23,7 @@ from edge.contract.types import Quality
 from edge.drivers import make_driver, make_source
 from edge.errors import LineError
 from edge.poll import Poller
-from edge.ports import Clock, Driver
+from edge.ports import Answer, Clock
 from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
 from tests.peers.image import profile_of
 from tests.peers.modbus_peers import until
@@ -154,26 +153,71 @@ def test_an_answer_that_is_on_its_way_at_the_end_is_waited_for() -> None:
     assert not world.bus.is_open
 
 
-def test_a_line_that_cannot_be_opened_ends_the_start_and_closes_the_others(tmp_path: Path) -> None:
-    missing = ModbusRtu(name="m", device=str(tmp_path / "ttyUSB0"))
-    closed: list[str] = []
+class Adapter(Bus):
+    """A bus behind an adapter that may not be plugged in yet when its line is opened."""
 
-    class Open(Bus):
-        async def close(self) -> None:
-            closed.append("l")
+    plugged = True
+    tries = 0
 
-    def make(line: PolledLine, clock: Clock) -> Driver:
-        return Open(clock) if line.name == "l" else make_driver(line, clock)
+    async def open(self) -> None:
+        self.tries += 1
+        if not self.plugged:
+            raise LineError("/dev/ttyUSB0", "no such device", "is the adapter plugged in?")
+        await super().open()
 
-    diary = Diary()
-    site = site_of([tcp("l"), missing], [asset(1, "l"), asset(2, "m")])
-    poller = Poller(
-        site, clock=SystemClock(), offer=diary.offer, deliver=diary.deliver, make_driver=make, make_source=make_source
-    )
-    with pytest.raises(LineError, match="no such device"):
-        asyncio.run(poller.run())
-    assert closed == ["l"]
-    assert not diary.batches
+
+class Adapters(World):
+    def make_bus(self, clock: Clock, takes_s: float, timeout_s: float) -> Adapter:
+        return Adapter(clock, takes_s, timeout_s)
+
+
+def test_a_line_that_is_missing_at_the_start_is_bad_with_its_reason_until_it_is_there(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = Adapters(site_of([tcp("l"), tcp("m")], [asset(1, "l"), asset(2, "m")]))
+    late = world.buses["m"]
+    assert isinstance(late, Adapter)
+    late.plugged = False
+    seen: list[tuple[int, int]] = []
+
+    def plug() -> None:
+        [_, status] = world.poller.status()
+        assert (status.failures, status.last_good_ns) == (21, None)
+        assert status.detail == "/dev/ttyUSB0: no such device (is the adapter plugged in?)"
+        assert world.diary.count("a2", Quality.BAD_BUS) == 21
+        seen.append((late.tries, len(late.asked)))
+        late.plugged = True
+
+    with caplog.at_level(logging.INFO, "babbitt.poll"):
+        world.play(20.5, plug, 7.0)
+    assert seen == [(7, 0)], "tried at its start, and after 0.5, 1, 2, 4, 5 and 5 s, by the next poll"
+    assert world.diary.count("a1", Quality.GOOD) == 28, "the other line knows nothing of it"
+    assert world.diary.count("a2", Quality.GOOD) >= 2, "no pause of 30 s: it is there"
+    assert world.poller.status()[1].detail == ""
+    assert not world.diary.open
+    assert not late.is_open
+    said = [record.getMessage() for record in caplog.records if "line m" in record.getMessage()]
+    assert said == [
+        "line m: /dev/ttyUSB0: no such device (is the adapter plugged in?); it is tried again, and all else goes on",
+        "line m unit 2 (a2): 2 of 2 values bad: /dev/ttyUSB0: no such device (is the adapter plugged in?)",
+        "line m: opened",
+        "line m unit 2 (a2): all values good again",
+    ]
+
+
+def test_a_command_to_a_line_that_is_missing_is_refused_with_the_reason() -> None:
+    world = Adapters(site_of([tcp("l")], [asset(1, "l")]))
+    bus = world.bus
+    assert isinstance(bus, Adapter)
+    bus.plugged = False
+    answers: list[Answer] = []
+
+    async def command() -> None:
+        answers.append(await world.poller.ask("a1", "t0"))
+
+    world.play(1.2, command)
+    trouble = "/dev/ttyUSB0: no such device (is the adapter plugged in?)"
+    assert answers == [Answer(None, Quality.BAD_BUS, trouble)]
 
 
 def test_a_line_that_nobody_uses_is_not_opened() -> None:

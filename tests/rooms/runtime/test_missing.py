@@ -1,0 +1,128 @@
+"""What is missing when a gateway starts, or goes away amid running, is trouble of its own: all else goes on, it is said
+with where, what and what to do, and it comes up by itself once it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge.commission.doctor import findings
+from edge.commission.line_facts import facts
+from edge.config.site import load_site
+from edge.contract.types import Quality
+from edge.journal import read_ledger
+from edge.runtime import Gateway
+from tests.peers.hostile import Hostile, on_pty
+from tests.peers.image import Image
+from tests.world.hall import TAGS, Hall, describe
+
+DEADLINE_S = 30.0
+PERIOD_MS = 50
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    hall = Hall()
+    yield hall
+    hall.close()
+
+
+@asynccontextmanager
+async def running(gateway: Gateway) -> AsyncIterator[None]:
+    ready, stop = asyncio.Event(), asyncio.Event()
+    run = asyncio.create_task(gateway.run(ready.set, stop))
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.wait([run, asyncio.ensure_future(ready.wait())], return_when=asyncio.FIRST_COMPLETED)
+            assert not run.done(), run
+            yield
+            stop.set()
+            await run
+    finally:
+        gateway.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+
+
+@contextmanager
+def named(link: Path, device: str) -> Iterator[None]:
+    link.symlink_to(device)
+    try:
+        yield
+    finally:
+        link.unlink()
+
+
+@asynccontextmanager
+async def adapter(link: Path) -> AsyncIterator[None]:
+    """A serial adapter with one unit behind it, plugged in while the context lasts; ``link`` is its name."""
+    image = Image()
+    for place in range(TAGS):
+        image.put(3, place, (20 + place).to_bytes(2, "big"))
+    async with on_pty(Hostile(image)) as unit:
+        with named(link, unit.device):
+            yield
+
+
+def serial_site(folder: Path, hall: Hall, device: Path) -> Path:
+    """One machine behind a serial adapter, and one behind TCP."""
+    lines = [
+        {
+            "kind": "modbus-rtu", "name": "usb", "device": str(device), "timeout_ms": 100, "baud": 115_200,
+            "breaker": {"first_s": 0.1, "max_s": 0.5},
+        },
+        {"kind": "modbus-tcp", "name": "hall", "host": "127.0.0.1", "port": hall.port, "timeout_ms": 500},
+    ]  # fmt: skip
+    assets = [
+        {
+            "id": name, "class": "hall_machine",
+            "unit": [{"line": line, "unit": 1, "profile": "hall_machine", "period_ms": PERIOD_MS}],
+        }
+        for name, line in (("mixer", "usb"), ("press", "hall"))
+    ]  # fmt: skip
+    return describe(folder, [], units=0, panel={"kind": "none"}, line=lines, asset=assets)
+
+
+def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Path, hall: Hall) -> None:
+    device = tmp_path / "ttyUSB0"
+    gateway = Gateway(load_site(serial_site(tmp_path, hall, device)))
+    rooms = gateway.rooms
+
+    def quality() -> Quality | None:
+        reading = rooms.latest.of("mixer", "signal_0")
+        return reading.quality if reading is not None else None
+
+    def saw() -> str:
+        """What the doctor says of the serial line."""
+        line = next(line for line in facts(rooms.report.counts(), None) if line.name == "usb")
+        return "; ".join(finding.saw for finding in findings(line))
+
+    async def scene() -> None:
+        async with running(gateway):
+            await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= 10)
+            unit = next(unit for unit in rooms.poller.status() if unit.line == "usb")
+            assert unit.detail.startswith(f"{device}: no such device (is the adapter plugged in?")
+            assert f"could not even be sent: {device}: no such device" in saw()
+            assert "mixer" in rooms.report.panel_state().stale, "the lamp has a sign of its own for it"
+            assert rooms.proof.trouble() == "", "the gateway itself is well"
+            async with adapter(device):
+                await until(lambda: quality() is Quality.GOOD)
+                await until(lambda: "mixer" not in rooms.report.panel_state().stale)
+            reads = hall.reads
+            await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= reads + 10)
+            unit = next(unit for unit in rooms.poller.status() if unit.line == "usb")
+            assert "serial device lost" in unit.detail
+            async with adapter(device):
+                await until(lambda: quality() is Quality.GOOD)
+        assert rooms.restarts == {}
+
+    asyncio.run(scene())
+    rows = read_ledger(tmp_path / "gateway/store.db")
+    assert all(row.balanced for row in rows), "every poll is in the ledger, with its cause"
