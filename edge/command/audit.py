@@ -74,4 +74,5 @@ class Audit:
 
     def _state(self) -> bytes:
         self.kept.number, self.kept.seal = self._link.number, self._link.seal
+        self.kept.mono_ns = self._clock.mono_ns()
         return packed(self.kept)

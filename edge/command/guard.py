@@ -69,7 +69,7 @@ class Guard:
         )  # fmt: skip
         self._teller = Teller(audit, clock, assets)
         self._carrying = Carrying(audit, self._contracts, self._facts, machine, self._teller, clock)
-        self._busy: set[str] = set()
+        self._busy: dict[str, str] = {}
         self._news = asyncio.Event()
 
     def start(self, local: Sequence[ContractDocument]) -> None:
@@ -93,10 +93,10 @@ class Guard:
 
     async def run(self) -> None:
         """Until cancelled; what a former run left unfinished first."""
-        self._busy = set()
+        self._busy = {}
         async with asyncio.TaskGroup() as group:
             for run in list(self._audit.kept.runs):
-                self._begin(group, place_of(run.command), self._carrying.resume(run))
+                self._begin(group, run.command, self._carrying.resume(run))
             while True:
                 self._round(group)
                 self._news.clear()
@@ -127,6 +127,7 @@ class Guard:
         if refused is not None:
             return self._refuse(command, refused, genuine=giver is not None)
         waiting = Waiting(id=id_, command=replace(command, signed=command.signed[:1]), giver=asked.giver)
+        waiting.is_over(wall_ns=asked.wall_ns, mono_ns=asked.mono_ns, trusted=asked.trusted)
         kept.waiting = [*kept.waiting, waiting]
         self._approve(waiting, command)
         self._news.set()
@@ -218,22 +219,24 @@ class Guard:
     def _round(self, group: asyncio.TaskGroup) -> None:
         """Decide what can be decided now, in the order of arrival."""
         self._contracts.expire()
-        now_ns = self._clock.wall_ns()
+        wall_ns, mono_ns, trusted = self._clock.wall_ns(), self._clock.mono_ns(), self._clock.trusted()
         for waiting in list(self._audit.kept.waiting):
             command, place = waiting.command, place_of(waiting.command)
             contract = self._contracts.of(command.contract)
-            if place in self._busy:
-                self._teller.waits(waiting, f"until the command before it for {place} is decided", by="gateway")
-            elif contract is None:
+            if self._busy.get(place) == waiting.id:
+                continue
+            if contract is None:
                 words = self._contracts.why_not(command.contract)
                 self._teller.end_waiting(waiting, CommandStep.WITHDRAWN, words)
-            elif self._clock.trusted() and now_ns >= command.expires_ns:
+            elif waiting.is_over(wall_ns=wall_ns, mono_ns=mono_ns, trusted=trusted):
                 words = (
                     "nobody acted in time" if waiting.advised else f"its time is over: {waiting.told or 'it waited'}"
                 )
                 self._teller.end_waiting(waiting, CommandStep.EXPIRED, words)
+            elif place in self._busy:
+                self._teller.waits(waiting, f"until the command before it for {place} is decided", by="gateway")
             elif not waiting.advised and not self._lacks_approval(waiting, contract):
-                self._begin(group, place, self._carrying.carry(waiting))
+                self._begin(group, command, self._carrying.carry(waiting))
 
     def _lacks_approval(self, waiting: Waiting, contract: SetpointContract) -> bool:
         lacking = self._facts.lacking(waiting.command, contract, tuple(waiting.approvers))
@@ -243,14 +246,15 @@ class Guard:
             self._teller.waits(waiting, f"{said}{lacking}", by=by)
         return bool(lacking)
 
-    def _begin(self, group: asyncio.TaskGroup, place: str, work: Any) -> None:
-        self._busy.add(place)
+    def _begin(self, group: asyncio.TaskGroup, command: Command, work: Any) -> None:
+        place = place_of(command)
+        self._busy[place] = command.id
 
         async def do() -> None:
             try:
                 await work
             finally:
-                self._busy.discard(place)
+                self._busy.pop(place, None)
                 self._news.set()
                 self._follow()
 

@@ -25,7 +25,8 @@ log = logging.getLogger("babbitt.command")
 class Waiting(msgspec.Struct, kw_only=True):
     """A command that was taken and is not decided yet. ``told`` is what it was last said to wait for.
 
-    ``advised``: it was shown to the operator, who alone acts.
+    ``advised``: it was shown to the operator, who alone acts. ``until_ns``: when it expires by the monotonic clock of
+    ``Kept.boot``, as the wall clock said when it was last trusted.
     """
 
     id: str
@@ -34,6 +35,13 @@ class Waiting(msgspec.Struct, kw_only=True):
     approvers: list[str] = []
     told: str = ""
     advised: bool = False
+    until_ns: int | None = None
+
+    def is_over(self, *, wall_ns: int, mono_ns: int, trusted: bool) -> bool:
+        """Whether it has expired: by the wall clock where that is trusted, else by what has surely passed since."""
+        if trusted:
+            self.until_ns = mono_ns + self.command.expires_ns - wall_ns
+        return self.until_ns is not None and mono_ns >= self.until_ns
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -60,11 +68,12 @@ class Kept(msgspec.Struct, kw_only=True):
     """Everything since ``since_ns``, by the wall clock; 0 until that is trusted.
 
     ``number`` and ``seal`` are the audit's end, ``clean`` whether no outcome can have followed it. ``order`` is the
-    highest order of a command that counted. ``decided``: end and order of each command, by the first digits of its
-    id; of those with an order up to ``floor`` some are forgotten. ``strange`` are messages that nobody signed.
-    ``changes`` are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order
-    that was carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``:
-    what became of each contract, by its hash; ``withdrawn`` are never taken again.
+    highest order of a command that counted. ``decided``: end and order of each command, by the first digits of its id;
+    of those with an order up to ``floor`` some are forgotten. ``strange`` are messages that nobody signed. ``changes``
+    are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order that was
+    carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``: what became
+    of each contract, by its hash; ``withdrawn`` are never taken again. ``mono_ns`` is when this was kept, by the clock
+    of ``boot``.
     """
 
     clean: bool = False
@@ -72,6 +81,7 @@ class Kept(msgspec.Struct, kw_only=True):
     number: int = 0
     seal: str = ""
     boot: str = ""
+    mono_ns: int = 0
     order: int = 0
     floor: int = -1
     decided: dict[str, tuple[str, int]] = {}
@@ -122,7 +132,8 @@ def restored(data: bytes | None, *, boot: str, now_ns: int) -> tuple[Kept, Link 
     """What a former run kept, with the audit's end to go on from; nothing, and None, where it kept nothing readable.
 
     Its monotonic times mean nothing in another boot: then every write counts as made just now, which can only let the
-    next one wait for longer than it must.
+    next one wait for longer than it must. Of what waits, the time since this boot began has passed at the least; how
+    long the machine was off, and what passed before that since the last step was kept, nobody knows.
     """
     if data is None:
         return Kept(boot=boot), None
@@ -133,6 +144,9 @@ def restored(data: bytes | None, *, boot: str, now_ns: int) -> tuple[Kept, Link 
         return Kept(boot=boot), None
     if kept.boot != boot:
         kept.changes = {place: _just_now(changes, now_ns) for place, changes in kept.changes.items()}
+        for waiting in kept.waiting:
+            if waiting.until_ns is not None:
+                waiting.until_ns = max(waiting.until_ns - kept.mono_ns, 0)
         kept.boot = boot
     link = Link.resumed([kept.number, kept.seal], clean=kept.clean) if kept.seal else None
     kept.clean = False

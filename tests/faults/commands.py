@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.clock import SystemClock
 from edge.config.tables import Gateway
-from edge.contract.commands import Command, CommandStep, Outcome
+from edge.contract.commands import Command, CommandStep, Outcome, order_after
 from edge.contract.seal import Link, genesis_of_audit
 from edge.contract.signature import Kind, Signature, fingerprint, pack_signature, public_pem, signed_message
 from edge.errors import BabbittError
@@ -92,6 +92,7 @@ class Killed:
         self.values = list(range(LOW + 1, HIGH))
         self.chance.shuffle(self.values)
         self.given: dict[str, Command] = {}
+        self._order = 0
         text = contract_text(
             id="speed", low=float(LOW), high=float(HIGH), step_max=2000.0, rate_per_min=1e9, dwell_s=0.0, tolerance=0.5,
             settle_s=1.0, watch_s=0.4, precondition=[], abort=["pressure > 6"], blind_s=2.0,
@@ -136,10 +137,14 @@ class Killed:
         except BabbittError:
             return None
 
+    def next_order(self) -> int:
+        self._order = order_after(self._order, time.time_ns())
+        return self._order
+
     async def give(self) -> None:
         now_ns = time.time_ns()
         command = signed(Command(
-            gateway=GATEWAY, order=now_ns // 1000, contract=self.hash, asset="pump-1", tag="setpoint",
+            gateway=GATEWAY, order=self.next_order(), contract=self.hash, asset="pump-1", tag="setpoint",
             value=float(self.values.pop()), issued_ns=now_ns, expires_ns=now_ns + 60 * S, by="Ada", why="a try",
         ), "Ada")  # fmt: skip
         self.given[command.id] = command

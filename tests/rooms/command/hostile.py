@@ -277,14 +277,12 @@ class World:
             if self.rig.audit.kept.runs and self.chance.random() < 0.3:
                 self._turn()
             await self.rig.pass_s(self.chance.choice([0.0, 1.0, 3.0, 6.0, 15.0]))
-        # A clock that is doubted again while the last are put on the disk would let none of them expire.
-        self.mood = replace(self.mood, restless=0.0)
         self._mend()
         if not self.oracle.wrong:
             kept = self.rig.audit.kept
-            # Some were given by a clock that was hours ahead.
+            # Some were given by a clock that was an hour ahead, and this one may be doubted once more.
             self.rig.clock.set_wall(self.rig.clock.wall_ns() + 4 * 3600 * S)
-            await self.rig.until(lambda: not kept.waiting and not kept.runs, within_s=60)
+            await self.rig.until(lambda: not kept.waiting and not kept.runs, within_s=4000)
 
     def executed(self) -> int:
         return self.oracle.counts["executed"]

@@ -179,10 +179,11 @@ class Counted:
     """The poller, and how many of the guard's questions are under way."""
 
     def __init__(self, poller: Poller) -> None:
-        self._poller, self.under_way = poller, 0
+        self._poller, self.under_way, self.asked = poller, 0, asyncio.Event()
 
     async def ask(self, asset: str, tag: str, *, within_s: float) -> Answer:
         self.under_way += 1
+        self.asked.set()
         try:
             return await self._poller.ask(asset, tag, within_s=within_s)
         finally:

@@ -35,7 +35,7 @@ def a_drive() -> Drive:
 def command(made: Killed, value: float, *names: str, **fields: Any) -> dict[str, Any]:
     now_ns = time.time_ns()
     told: dict[str, Any] = {
-        "gateway": GATEWAY, "order": now_ns // 1000, "contract": made.hash, "asset": "pump-1", "tag": "setpoint",
+        "gateway": GATEWAY, "order": made.next_order(), "contract": made.hash, "asset": "pump-1", "tag": "setpoint",
         "value": value, "issued_ns": now_ns, "expires_ns": now_ns + 60 * S, "by": "Ada", "why": "a try",
     } | fields  # fmt: skip
     return asdict(signed(Command(**told), *(names or ("Ada",))))

@@ -326,6 +326,36 @@ class TestModes:
 
         play(tmp_path, scene, contract_text(mode="approve", approvals=1))
 
+    @pytest.mark.parametrize("mode", ["approve", "advise"])
+    def test_what_waits_expires_by_what_has_surely_passed_where_nobody_knows_the_time(
+        self, tmp_path: Path, mode: str
+    ) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 40 * S)
+            await rig.pass_s(10.0)
+            rig.clock.believed = False
+            rig.clock.set_wall(0)
+            began_ns = rig.clock.mono_ns()
+            end = await rig.ended(told)
+            assert end.step is Step.EXPIRED
+            assert 29.0 < (rig.clock.mono_ns() - began_ns) / S < 32.0
+            rig.clock.believed = True
+            assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode=mode, approvals=int(mode == "approve")))
+
+    def test_a_clock_that_was_set_right_says_when_what_waits_expires(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 40 * S)
+            rig.clock.set_wall(rig.clock.wall_ns() - 100 * S)
+            await rig.pass_s(2.0)
+            rig.clock.believed = False
+            began_ns = rig.clock.mono_ns()
+            assert (await rig.ended(told)).step is Step.EXPIRED
+            assert 136.0 < (rig.clock.mono_ns() - began_ns) / S < 140.0
+
+        play(tmp_path, scene, contract_text(mode="approve", approvals=1))
+
     def test_an_approval_of_what_another_command_has_overtaken_comes_too_late(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             slow = rig.command(1210.0)
@@ -617,6 +647,20 @@ class TestContracts:
             assert (await rig.ended(second)).step is Step.KEPT
             assert rig.steps(first)[-1] is Step.KEPT
             assert rig.written == [1250, 1240]
+
+        play(tmp_path, scene)
+
+    def test_the_one_that_is_asked_about_does_not_wait_for_itself(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            first = rig.give(1250.0)
+            await asyncio.wait_for(rig.poll.asked.wait(), 5.0)
+            second = rig.give(1240.0, expires_ns=rig.clock.wall_ns() + 10 * S)
+            began_ns = rig.clock.mono_ns()
+            assert (await rig.ended(second)).step is Step.EXPIRED
+            assert (rig.clock.mono_ns() - began_ns) / S < 12.0, "in its time, whatever it waits for"
+            await rig.ended(first)
+            assert rig.steps(first) == [Step.WRITING, Step.EXECUTED, Step.KEPT]
+            assert rig.steps(second) == [Step.WAITING, Step.EXPIRED]
 
         play(tmp_path, scene)
 

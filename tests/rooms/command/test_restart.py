@@ -11,7 +11,7 @@ import pytest
 from edge.contract.commands import CommandStep as Step
 from tests.laws.journals import BOOT
 from tests.peers.drive import MUTE, OTHER, Drive, Written, over_tcp
-from tests.rooms.command.rig import PRESSURE, SETPOINT, Rig, a_drive, contract_text, signed
+from tests.rooms.command.rig import PRESSURE, SETPOINT, Rig, S, Steps, a_drive, contract_text, signed
 
 Act = Callable[[Rig], Awaitable[None]]
 OTHER_BOOT = "f" * 32
@@ -25,6 +25,7 @@ def two_lives(
     drive: Drive | None = None,
     boot: str = BOOT,
     checked: bool = True,
+    clock: Steps | None = None,
 ) -> tuple[Drive, Rig]:
     """The first is killed where its scene ends."""
 
@@ -36,7 +37,7 @@ def two_lives(
                 await first(rig)
             rig.kill()
             again = Rig(
-                folder, served, documents=texts or [contract_text()], timeout_ms=60, clock=rig.clock,
+                folder, served, documents=texts or [contract_text()], timeout_ms=60, clock=clock or rig.clock,
                 boot=boot,
             )  # fmt: skip
             async with again.running():
@@ -226,6 +227,50 @@ def test_orders_ends_and_approvals_survive(tmp_path: Path) -> None:
         assert rig.written == [1250, 1240]
 
     two_lives(tmp_path, killed, later, text)
+
+
+def waits_for_approval(*, cleanly: bool) -> Act:
+    """For 100 s, of which the last step was told 10 s before the end, or at the end."""
+
+    async def act(rig: Rig) -> None:
+        rig.give(1250.0, expires_ns=rig.clock.wall_ns() + 100 * S)
+        await rig.pass_s(10.0)
+        if cleanly:
+            rig.audit.keep(clean=True)
+        rig.journal.commit()
+
+    return act
+
+
+async def expires_at_no_known_time(rig: Rig, within_s: float) -> None:
+    rig.clock.believed = False
+    rig.clock.set_wall(0)
+    await rig.pass_s(within_s - 3.0)
+    assert rig.told == []
+    await rig.pass_s(3.0)
+    assert [one.step for one in rig.told] == [Step.EXPIRED]
+
+
+NEEDS_ONE = contract_text(mode="approve", approvals=1)
+
+
+def test_what_waits_expires_in_another_process_at_no_known_time(tmp_path: Path) -> None:
+    async def later(rig: Rig) -> None:
+        await expires_at_no_known_time(rig, 90.0)
+
+    two_lives(tmp_path, waits_for_approval(cleanly=False), later, NEEDS_ONE)
+
+
+@pytest.mark.parametrize(("cleanly", "within_s"), [(True, 90.0), (False, 100.0)])
+def test_what_waits_expires_in_another_boot_at_no_known_time(tmp_path: Path, cleanly: bool, within_s: float) -> None:
+    """How long it was off nobody knows; nor, after a power cut, what passed since the last step."""
+
+    async def later(rig: Rig) -> None:
+        await expires_at_no_known_time(rig, within_s)
+
+    clock = Steps(0)
+    clock.believed = False
+    two_lives(tmp_path, waits_for_approval(cleanly=cleanly), later, NEEDS_ONE, boot=OTHER_BOOT, clock=clock)
 
 
 @pytest.mark.parametrize(("boot", "passes_s"), [(BOOT, 21.0), (OTHER_BOOT, 24.0)])
