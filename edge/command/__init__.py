@@ -1,7 +1,7 @@
 """Guarded writes: what may be written to a machine, by whose word, within which limits, and what came of it.
 
 ``checks`` ask whether a command may be carried out, ``carrying`` does it (write, read back, watch, put back),
-``watching`` says when to put back, ``contracts`` and ``signatures`` whose word counts, ``audit`` makes every step
+``watching`` says when to put back, ``contracts`` whose word counts, ``audit`` makes every step
 durable and chains it, ``state`` is what survives. ``Guard`` is the room. Without a contract nothing is written, and
 without the table ``[command]`` none of this is even loaded.
 """

@@ -43,9 +43,7 @@ class Carrying:
         before, unread = await self._machine.read(command.asset, command.tag)
         if all(one is not waiting for one in self._audit.kept.waiting):
             return  # Withdrawn meanwhile.
-        asked = self._facts.about(
-            command, giver=waiting.giver, approvers=tuple(waiting.approvers), before=before, unread=unread
-        )
+        asked = self._facts.about(command, approvers=tuple(waiting.approvers), before=before, unread=unread)
         refused = self._facts.refusal(asked, BEFORE_WRITING)
         if refused is not None:
             step = CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
@@ -123,7 +121,7 @@ class Carrying:
 
         def unless() -> str:
             refused = self._facts.refusal(
-                self._facts.about(command, giver=waiting.giver, approvers=tuple(waiting.approvers), before=run.before),
+                self._facts.about(command, approvers=tuple(waiting.approvers), before=run.before),
                 AT_THE_LAST,
             )
             why_not[0] = refused.words if refused is not None else ""

@@ -27,7 +27,7 @@ class Asked:
     """One command at one moment. Times are as in ``Command``, ``mono_ns`` monotonic.
 
     ``contract`` is the one that the command names, where it is in force, else None, and ``no_contract`` says why.
-    ``giver`` is whose signature the first is, empty where it is nobody's who may command; ``approvers`` are the names
+    ``unsigned`` says which of its signatures does not count, and is empty where all do; ``approvers`` are the names
     of those who approved. What was done is known from ``since_ns`` on. ``order`` is the highest one that was taken
     before, ``carried`` the highest one that was carried out on this tag. ``written`` is what the device would hold of
     the value, None where it can hold none of it. ``before`` is what it holds now, None where that is not known.
@@ -42,7 +42,7 @@ class Asked:
     trusted: bool
     contract: SetpointContract | None = None
     no_contract: str = "no contract here has this hash"
-    giver: str = ""
+    unsigned: str = ""
     approvers: tuple[str, ...] = ()
     since_ns: int = 0
     order: int = 0
@@ -104,8 +104,7 @@ def _place(asked: Asked) -> str:
 
 
 def _signed(asked: Asked) -> str:
-    by = asked.command.by
-    return "" if asked.giver else f"its first signature is not that of {by[:60]!r}, or who that is may not command"
+    return asked.unsigned
 
 
 def _clock(asked: Asked) -> str:

@@ -34,7 +34,7 @@ class Facts:
         self._started_ns = clock.mono_ns()
 
     def about(
-        self, command: Command, *, giver: str, approvers: tuple[str, ...] = (), before: float | None = None,
+        self, command: Command, *, unsigned: str = "", approvers: tuple[str, ...] = (), before: float | None = None,
         unread: str = "",
     ) -> Asked:  # fmt: skip
         contract = self._contracts.of(command.contract)
@@ -43,7 +43,7 @@ class Facts:
         return Asked(
             command=command, gateway=self._gateway, wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns(),
             trusted=self._clock.trusted(), contract=contract, no_contract=self._contracts.why_not(command.contract),
-            giver=giver, approvers=approvers, since_ns=self._since_ns(), order=kept.order,
+            unsigned=unsigned, approvers=approvers, since_ns=self._since_ns(), order=kept.order,
             carried=kept.carried.get(place, 0), written=written, unwritable=unwritable, before=before,
             unread=unread, changes=tuple(kept.changes.get(place, ())),
             look=self.look(contract) if contract is not None else _blind, disabled=self.disabled(),

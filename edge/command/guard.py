@@ -23,13 +23,12 @@ from edge.command.facts import Facts, place_of
 from edge.command.machine import Machine
 from edge.command.means import Means
 from edge.command.readings import Readings
-from edge.command.signatures import approvals_of, giver_of
 from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
 from edge.command.telling import Teller
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
 from edge.contract.setpoint import SetpointContract
-from edge.contract.signers import Verify
+from edge.contract.signers import FalseCommandError, Signers, Verify, signers_of
 from edge.contract.types import Batch
 from edge.errors import BabbittError
 from edge.ports import Clock, Journal
@@ -116,17 +115,17 @@ class Guard:
         known = self._known(command, id_)
         if known is not None:
             return known
-        contract = self._contracts.of(command.contract)
-        giver = giver_of(command, contract, self._verify) if contract is not None else None
-        asked = self._facts.about(command, giver=giver.name if giver is not None else "")
+        signers, unsigned = self._signers(command)
+        asked = self._facts.about(command, unsigned=unsigned)
         refused = self._facts.refusal(asked, ARRIVING)
         if refused is None and len(kept.waiting) >= WAITING_MAX:
             return Told(id_, "", f"{WAITING_MAX} commands wait already: give it again later")
         if self._facts.refusal(asked, COUNTING) is None:
             kept.order = max(kept.order, command.order)
         if refused is not None:
-            return self._refuse(command, refused, genuine=giver is not None)
-        waiting = Waiting(id=id_, command=replace(command, signed=command.signed[:1]), giver=asked.giver)
+            return self._refuse(command, refused, genuine=signers is not None)
+        giver = signers.giver.name if signers is not None else ""
+        waiting = Waiting(id=id_, command=replace(command, signed=command.signed[:1]), giver=giver)
         waiting.is_over(wall_ns=asked.wall_ns, mono_ns=asked.mono_ns, trusted=asked.trusted)
         kept.waiting = [*kept.waiting, waiting]
         self._approve(waiting, command)
@@ -156,10 +155,10 @@ class Guard:
         kept = self._audit.kept
         for waiting in kept.waiting:
             if waiting.id == id_:
-                new = self._approve(waiting, command)
+                new, unsigned = self._approve(waiting, command)
                 self._news.set()
                 step = "" if self._is_due(waiting) else CommandStep.ADVISED if waiting.advised else CommandStep.WAITING
-                return Told(id_, step, f"approved by {', '.join(new)}" if new else waiting.told)
+                return Told(id_, step, unsigned or (f"approved by {', '.join(new)}" if new else waiting.told))
         for run in kept.runs:
             if run.id == id_:
                 words = run.why or self._teller.said(id_)
@@ -174,18 +173,26 @@ class Guard:
             return False
         return not self._facts.lacking(waiting.command, contract, tuple(waiting.approvers))
 
-    def _approve(self, waiting: Waiting, command: Command) -> list[str]:
-        """Add the approvals that ``command`` bears, where they are genuine and new: whose they are."""
-        contract, new = self._contracts.of(command.contract), list[str]()
-        if contract is None:
-            return new
-        same = replace(waiting.command, signed=(*waiting.command.signed[:1], *command.signed))
-        for person, signed in approvals_of(same, same.signed, contract, self._verify):
+    def _approve(self, waiting: Waiting, command: Command) -> tuple[list[str], str]:
+        """Add the approvals that ``command`` bears: whose of them are new, or why none of them counts."""
+        signers, unsigned = self._signers(command)
+        new = []
+        for person, signed in zip(signers.approvers if signers is not None else (), command.signed[1:], strict=False):
             if person.name not in waiting.approvers:
                 waiting.approvers.append(person.name)
                 waiting.command = replace(waiting.command, signed=(*waiting.command.signed, signed))
                 new.append(person.name)
-        return new
+        return new, unsigned
+
+    def _signers(self, command: Command) -> tuple[Signers | None, str]:
+        """Who stands behind it; None, and why, where one of its signatures is false, or nobody's who may."""
+        contract = self._contracts.of(command.contract)
+        if contract is None:
+            return None, self._contracts.why_not(command.contract)
+        try:
+            return signers_of(command, contract, self._verify), ""
+        except FalseCommandError as error:
+            return None, str(error)
 
     # The port ``Orders``.
 

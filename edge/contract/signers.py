@@ -1,5 +1,7 @@
 """Who signed a command, by its contract: pure, with the mathematics handed in (``edge.trust.is_signed``, or another's).
 
+Whoever signs one, hands it on or carries it out asks here, with one strictness: one false signature spoils the whole.
+
 Whatever is wrong comes back as words, since they go into the audit and to whoever gave the command.
 """
 
@@ -72,7 +74,7 @@ def signers_of(command: Command, contract: SetpointContract, verify: Verify) -> 
     return Signers(first, tuple(others), max(wanted - len(others), 0))
 
 
-def is_genuine(signed: Signed, person: Person, message: bytes, verify: Verify) -> bool:
+def _is_genuine(signed: Signed, person: Person, message: bytes, verify: Verify) -> bool:
     """Whether it is ``person``'s signature of ``message``."""
     try:
         signature = base64.b64decode(signed.signature, validate=True)
@@ -85,6 +87,6 @@ def _person(signed: Signed, contract: SetpointContract, message: bytes, verify: 
     person = contract.person_of(signed.key)
     if person is None:
         raise FalseCommandError(f"signed by key {signed.key}, which the contract does not know")
-    if not is_genuine(signed, person, message, verify):
+    if not _is_genuine(signed, person, message, verify):
         raise FalseCommandError(f"the signature of {person.name} is false: the command was altered")
     return person

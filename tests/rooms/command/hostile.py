@@ -234,7 +234,8 @@ class World:
         if kind not in AS_THEY_ARE:
             command = signed(command, *names)
             if given.unit == 2:
-                command = signed(command, *self.chance.sample(["Ben", "Cleo", "Ada", "Dan"], self.chance.randrange(3)))
+                people = ["Ben", "Cleo"] if self.chance.random() < 0.7 else ["Ben", "Cleo", "Ada", "Dan"]
+                command = signed(command, *self.chance.sample(people, self.chance.randrange(3)))
         if kind in AFTER_SIGNING:
             command = AFTER_SIGNING[kind](self, command)
         self.kinds[kind] += 1
@@ -338,7 +339,11 @@ def _approved_again(world: World, command: Command) -> Command:
     if not world.recent:
         return signed(command, "Ada")
     old = world.chance.choice(world.recent)
-    more = signed(old, *world.chance.choices(["Ada", "Ben", "Cleo", "Dan", "Mallory"], k=world.chance.randint(1, 4)))
+    people = world.chance.choices(["Ada", "Ben", "Cleo", "Dan", "Mallory"], k=world.chance.randint(1, 4))
+    if world.chance.random() < 0.6:
+        people = world.chance.sample(["Ben", "Cleo"], world.chance.randint(1, 2))
+        old = replace(old, signed=old.signed[:1])
+    more = signed(old, *people)
     rest = list(more.signed[1:])
     world.chance.shuffle(rest)
     return replace(more, signed=(*more.signed[:1], *rest))

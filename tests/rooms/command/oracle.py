@@ -134,7 +134,10 @@ class Oracle:
         known, self._in_order = self.delivered.get(key), False
         terms = self._terms(command.contract, now_ns)
         names = terms.signers(command) if terms is not None else []
-        genuine = terms is not None and bool(names) and names[0] == command.by and terms.may(names[0], "command")
+        genuine = (
+            terms is not None and bool(names) and names[0] == command.by and terms.may(names[0], "command")
+            and all(terms.may(name, "approve") for name in names[1:]) and len(set(names)) == len(names)
+        )  # fmt: skip
         if known is None or (not known.giver and genuine):
             counts = (
                 terms is not None and genuine and command.gateway == self.gateway and trusted
@@ -147,8 +150,8 @@ class Oracle:
             if counts:
                 self._in_order, self._order_before = command.order > self.order, self.order
                 self.order = max(self.order, command.order)
-        if terms is not None:
-            known.approvers.update(name for name in names if name != known.giver and terms.may(name, "approve"))
+        if genuine:
+            known.approvers.update(names[1:])
         return genuine
 
     def not_taken(self, command: Command) -> None:
