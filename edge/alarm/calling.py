@@ -13,6 +13,7 @@ from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
 from edge.alarm.flood import Flood
 from edge.alarm.holding import FREE, Holding, Suppression
+from edge.alarm.memory import Counted
 from edge.alarm.place import Place
 from edge.alarm.standing import Standing
 from edge.config.alarms import Alarms
@@ -33,6 +34,11 @@ class Calling:
     def pass_time(self, mono_ns: int) -> None:
         """What the figures are to know of the time until now, before anything else happens."""
         self._figures.pass_time(mono_ns, flood=self.flood.active)
+
+    def restore(self, flood: Counted, later_ns: int, mono_ns: int) -> None:
+        """Go on from a restart."""
+        self.flood.restore(flood, later_ns)
+        self._flood_told = mono_ns, self.flood.held
 
     def turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """An alarm of a machine whose life has changed, and what follows from it."""

@@ -267,7 +267,8 @@ class AlarmDesk:
 
     def state(self, at: Moment = Moment()) -> bytes:  # noqa: B008 frozen
         """What a restart needs, as JSON: cheap, since each alarm's part is made when it changes."""
-        return memory.joined(at, self._standing.packed(), self.figures.recent())
+        flood = memory.packed(self._calling.flood.kept(at.mono_ns))
+        return memory.joined(at, self._standing.packed(), self.figures.recent(), flood)
 
     def restore(self, state: bytes, at: Moment = Moment(), *, figures: bytes = b"") -> None:  # noqa: B008 frozen
         """Continue from ``state``: what stood stands, acknowledged or not, until good readings say otherwise.
@@ -282,6 +283,7 @@ class AlarmDesk:
         self.figures.restore(figures, found.recent if found is not None else (), at)
         if found is None:
             return
+        self._calling.restore(found.flood, found.later_ns(at), at.mono_ns)
         taken, self._unsure = memory.resumed(found, at)
         for saved, later_ns in taken:
             self._take(saved, later_ns)

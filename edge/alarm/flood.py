@@ -2,6 +2,7 @@
 
 More than ten in ten minutes begin it, fewer than five end it (ISA-18.2, EEMUA 191). Nothing is lost: what waits is
 recorded and listed as held, one alarm says how many there are, and what still stands when the flood ends calls then.
+A restart amid a flood, or shortly before one, goes on counting.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from edge.alarm.entry import Entry
+from edge.alarm.memory import Counted
 from edge.config.alarms import Alarms
 from edge.contract.types import Priority
 
@@ -48,6 +50,16 @@ class Flood:
         """Put what there is to say now into the alarm."""
         self.entry.value = float(self.held)
         self.entry.sentence = f"Flood of alarms: {self.held} of low priority held back"
+
+    def kept(self, mono_ns: int) -> Counted:
+        """What a restart needs."""
+        self._recent(mono_ns)
+        return Counted(tuple(self._raised), self.active, self.held)
+
+    def restore(self, kept: Counted, later_ns: int) -> None:
+        """Go on from what was kept, whose times are ``later_ns`` more now; the next ``pass_time`` ends what is over."""
+        self._raised.extend(raised_ns + later_ns for raised_ns in kept.raised_mono_ns)
+        self.active, self.held = kept.active, kept.held
 
     def _recent(self, mono_ns: int) -> int:
         while self._raised and mono_ns - self._raised[0] >= WINDOW_NS:

@@ -60,6 +60,17 @@ class Raising(msgspec.Struct, frozen=True, array_like=True):
     held: bool
 
 
+class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the counting of a flood has come: when the last raisings were, whether it is one, how many it held back.
+
+    No more raisings than it takes to tell a flood. Times are of the saving boot.
+    """
+
+    raised_mono_ns: tuple[int, ...] = ()
+    active: bool = False
+    held: int = 0
+
+
 class State(msgspec.Struct, frozen=True):
     """``recent`` are the raisings that the kept figures do not know."""
 
@@ -67,6 +78,11 @@ class State(msgspec.Struct, frozen=True):
     at: Moment = Moment()
     alarms: tuple[Saved, ...] = ()
     recent: tuple[Raising, ...] = ()
+    flood: Counted = Counted()
+
+    def later_ns(self, now: Moment) -> int:
+        """By how much monotonic times of the saving boot are more now. What no clock can say to have passed is none."""
+        return now.mono_ns - self.at.mono_ns - (now.since(self.at) or 0)
 
 
 class _State1(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,8 +116,7 @@ def resumed(found: State, at: Moment) -> tuple[list[tuple[Saved, int]], Unsure |
 
     A shelf lasts for what is left of it, or as long as may be waited for the clock.
     """
-    away_ns = at.since(found.at)
-    later_ns = at.mono_ns - found.at.mono_ns - (away_ns or 0)
+    away_ns, later_ns = at.since(found.at), found.later_ns(at)
     shelves: _Shelves = {}
     taken = []
     for one in found.alarms:
@@ -132,15 +147,15 @@ def saved(entry: Entry, alarm: Alarm) -> Saved:
     return Saved(alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns)
 
 
-def packed(one: Saved | Raising) -> bytes:
+def packed(one: Saved | Raising | Counted) -> bytes:
     """One part of the state, made once."""
     return _encoder.encode(one)
 
 
-def joined(at: Moment, alarms: Iterable[bytes], recent: Iterable[bytes]) -> bytes:
+def joined(at: Moment, alarms: Iterable[bytes], recent: Iterable[bytes], flood: bytes) -> bytes:
     """The whole state of parts that are ``packed``."""
-    parts = VERSION, _encoder.encode(at), b",".join(alarms), b",".join(recent)
-    return b'{"version":%d,"at":%b,"alarms":[%b],"recent":[%b]}' % parts
+    parts = VERSION, _encoder.encode(at), b",".join(alarms), b",".join(recent), flood
+    return b'{"version":%d,"at":%b,"alarms":[%b],"recent":[%b],"flood":%b}' % parts
 
 
 def read(state: bytes) -> State | None:

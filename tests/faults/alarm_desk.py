@@ -87,7 +87,8 @@ class Run:
 
     def _announce(self, changes: list[Alarm]) -> None:
         for alarm in changes:
-            self.tell(change=msgspec.to_builtins(alarm), ends=alarm is changes[-1])
+            flood = self.desk.report(self.clock.mono_ns())["flood"]
+            self.tell(change=msgspec.to_builtins(alarm), ends=alarm is changes[-1], flood=flood)
         record_alarms(self.journal, self.desk, changes, moment(self.clock))
         self.told += len(changes)
 

@@ -40,13 +40,17 @@ class Truth:
     changes: list[Alarm] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
     """After how many changes a call to the journal was over."""
+    flood: bool = False
+    floods: dict[int, bool] = field(default_factory=dict)
+    """Whether there was a flood after so many changes."""
     promised: int = 0
 
     def hear(self, told: bytes) -> None:
         for line in told.splitlines():
             match json.loads(line):
-                case {"change": change, "ends": ends}:
+                case {"change": change, "ends": ends, "flood": flood}:
                     self.changes.append(msgspec.convert(change, Alarm))
+                    self.floods[len(self.changes)] = flood
                     if ends:
                         self.ends.append(len(self.changes))
                 case {"promise": promised}:
@@ -59,7 +63,7 @@ class Truth:
         found = records_of(journal)
         desk = desk_of(journal, clock)
         state = {(alarm.asset, alarm.rule): alarm for alarm in (*desk.standing(), *desk.held())}
-        total = desk.figures.total
+        total, flood = desk.figures.total, desk.report(clock.mono_ns())["flood"]
         journal.close()
         count = len(found) - len(self.records)
         assert found == [*self.records, *self.changes[:count]], "nothing is lost, doubled or out of order"
@@ -67,9 +71,10 @@ class Truth:
         behind = [end for end in (0, *self.ends) if end <= count and brief(self.after(end)) == brief(state)]
         assert behind, "the state is one that was told"
         assert behind[-1] >= self.promised
+        assert flood in {self.floods.get(end, self.flood) for end in behind}, "a flood goes on, and none begins"
         raised = {(alarm.rule, alarm.since_ns) for alarm in found if alarm.state == "unacknowledged"}
         assert total >= len({one for one in raised if one[0] not in ("flood", "chattering")} - self.unseen(count))
-        return Truth(found, state)
+        return Truth(found, state, flood=flood)
 
     def after(self, count: int) -> State:
         state = dict(self.state)

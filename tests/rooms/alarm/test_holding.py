@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.alarm import AlarmDesk, Moment, Watched
+from edge.alarm import AlarmDesk, Moment, Watched, memory
 from edge.config.alarms import Alarms
 from edge.config.asset_class import AssetClass, Rule
 from edge.contract.types import Alarm, AlarmState, Batch, Held, Priority, Quality, Tag
@@ -261,6 +261,67 @@ def test_an_alarm_of_high_priority_calls_in_a_flood_too() -> None:
         ("minor", UNACK, Held.NOT)
     ], "what still stands calls when it is over"
     assert plant.alarm("minor").since_ns == (WALL_S + 1) * S
+
+
+CROWD = (*(rule(f"m{i}") for i in range(4)), *(rule(f"l{i}", Priority.LOW) for i in range(3)))
+
+
+@pytest.mark.parametrize("boot", [None, OTHER_BOOT])
+def test_a_flood_goes_on_over_a_restart_and_ends_when_it_would_have(boot: str | None) -> None:
+    plant = Plant(Alarms(flood_above=3, flood_below=2), rules=CROWD)
+    plant.read(**{f"m{i}": PAST for i in range(4)})
+    plant.wait(100)
+    plant.read(l0=PAST, l1=PAST)
+    since_ns = plant.desk.find("gw", "flood").since_ns  # type: ignore[union-attr]
+    plant.told.clear()
+    plant.restart(30, boot=boot)
+    plant.read()
+    plant.wait(1)
+    assert plant.told == [], "nothing held back calls, and nobody is told that it is over"
+    assert plant.desk.report(plant.now.mono_ns)["flood"]
+    plant.read(l2=PAST)
+    assert [(alarm.rule, alarm.held) for alarm in plant.told if alarm.asset == "m"] == [("l2", Held.SUPPRESSED)]
+    [flood] = [alarm for alarm in plant.desk.standing() if alarm.rule == "flood"]
+    plant.wait(11)
+    assert flood.since_ns == since_ns
+    assert plant.desk.find("gw", "flood").sentence == "Flood of alarms: 3 of low priority held back"  # type: ignore[union-attr]
+    # The low ones came 100 s after the others, and the last 31 s after these; of the window then one is left.
+    plant.wait(600 - 31 - 11 - 1)
+    assert plant.desk.report(plant.now.mono_ns)["flood"]
+    plant.wait(2)
+    assert not plant.desk.report(plant.now.mono_ns)["flood"]
+    assert sorted(alarm.rule for alarm in plant.told if alarm.rule.startswith("l") and not alarm.held) == [
+        "l0", "l1", "l2",
+    ]  # fmt: skip
+
+
+def test_raisings_before_a_restart_count_for_a_flood_after_it() -> None:
+    plant = Plant(Alarms(flood_above=3, flood_below=2), rules=CROWD)
+    for i in range(3):
+        plant.read(**{f"m{i}": PAST})
+    plant.restart(5)
+    plant.read(l0=PAST)
+    assert plant.alarm("l0").held is Held.SUPPRESSED
+
+
+def test_a_gateway_that_was_away_for_as_long_as_a_flood_lasts_begins_anew() -> None:
+    plant = Plant(Alarms(flood_above=3, flood_below=2), rules=CROWD)
+    plant.read(**{f"m{i}": PAST for i in range(4)}, l0=PAST)
+    plant.restart(700)
+    plant.wait(1)
+    assert plant.alarm("l0").held is Held.NOT
+    assert plant.desk.find("gw", "flood").state is RETURNED  # type: ignore[union-attr]
+
+
+def test_what_a_flood_keeps_is_bounded() -> None:
+    plant = Plant(Alarms(flood_above=3, flood_below=2, chatter_raises=0), rules=CROWD)
+    for _ in range(200):
+        plant.read(m0=PAST)
+        plant.wait(0.1)
+        plant.read(m0=CALM)
+    kept = memory.read(plant.desk.state(plant.now))
+    assert kept is not None
+    assert len(kept.flood.raised_mono_ns) == 4
 
 
 def test_one_that_chatters_is_told_once_and_held_until_it_is_calm() -> None:
