@@ -45,10 +45,12 @@ class Calling:
         if not entry.raised:
             return [self._standing.tell(entry, entry.changed(at_ns))]
         self.pass_time(mono_ns)
-        place.mark_first(entry, mono_ns, within_ns=round(self._config.first_in_group_s * 1e9))
         others: list[Alarm] = []
         free = entry.holding is FREE
-        if (free or place.chatter.holds(entry)) and place.chatter.begins(entry, mono_ns):
+        calls = free or place.chatter.holds(entry)
+        if calls:  # What people or its design hold back would be a first that nobody sees.
+            place.mark_first(entry, mono_ns, within_ns=round(self._config.first_in_group_s * 1e9))
+        if calls and place.chatter.begins(entry, mono_ns):
             # What stands for it must call: held back itself, it would keep the chattering one silent.
             entry.suppress(not place.chatter.entry.is_held, Suppression.CHATTER)
             others += self._raised_anew(place.chatter.entry, at_ns, mono_ns)

@@ -39,7 +39,7 @@ class Place:
     known."""
 
     __slots__ = (
-        "_by_id", "_first_ns", "_flag_fresh_ns", "_flag_heard_ns", "by_tag", "chatter", "flags", "judged", "limits",
+        "_by_id", "_first", "_flag_fresh_ns", "_flag_heard_ns", "by_tag", "chatter", "flags", "judged", "limits",
         "measures", "name", "silence", "silent", "stale", "suppressions", "watched",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ class Place:
         self.suppressions: dict[str, Callable[[int], bool | None]] = {
             rule: suppression.holds for rule, suppression in self.measures.suppressions.items()
         }
-        self._first_ns: dict[str, int] = {}
+        self._first: dict[str, tuple[str, int]] = {}
         every = (*self.limits, *self.judged.values(), self.silent, self.chatter.entry)
         self._by_id = {entry.id: entry for entry in every}
 
@@ -134,13 +134,15 @@ class Place:
     def was_first(self, entry: Entry) -> None:
         """Go on from a restart: this one was the first of its group."""
         if entry.rule is not None and entry.rule.group:
-            self._first_ns[entry.rule.group] = entry.raised_mono_ns
+            self._first[entry.rule.group] = entry.id, entry.raised_mono_ns
 
     def mark_first(self, entry: Entry, mono_ns: int, *, within_ns: int) -> None:
         """Mark an alarm that was raised as the first of its group, if no other was shortly before."""
         group = entry.rule.group if entry.rule is not None else ""
-        if group:
-            first_ns = self._first_ns.get(group)
-            entry.first = first_ns is None or mono_ns - first_ns > within_ns
-            if entry.first:
-                self._first_ns[group] = mono_ns
+        if not group:
+            return
+        first, first_ns = self._first.get(group, (entry.id, mono_ns))
+        if mono_ns - first_ns > within_ns:
+            first, first_ns = entry.id, mono_ns
+        self._first[group] = first, first_ns
+        entry.first = first == entry.id

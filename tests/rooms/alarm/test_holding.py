@@ -245,6 +245,38 @@ def test_of_a_group_the_first_within_a_while_is_marked() -> None:
     assert later.first, "long after the first one it is the first of something new"
 
 
+def test_the_first_of_a_group_stays_so_where_it_comes_and_goes() -> None:
+    plant = Plant(Alarms(first_in_group_s=30), rules=TRIP)
+    plant.read(two=PAST)
+    plant.read(one=PAST)
+    plant.read(two=CALM)
+    plant.wait(5)
+    [again] = plant.read(two=PAST)
+    assert again.first, "no other came before it"
+    plant.restart(1)
+    plant.read(two=CALM)
+    [again] = plant.read(two=PAST)
+    assert again.first
+    assert [alarm.rule for alarm in plant.desk.standing() if alarm.first] == ["two"]
+
+
+@pytest.mark.parametrize("held", ["by design", "out of service", "shelved"])
+def test_what_calls_nobody_is_not_the_first_of_its_group(held: str) -> None:
+    plant = Plant(Alarms(first_in_group_s=30), rules=TRIP)
+    if held == "by design":
+        plant.by_design["two"] = True
+        plant.restart()
+        plant.wait(1)
+    elif held == "shelved":
+        plant.desk.shelve("m", "two", WALL_S * S, mono_ns=plant.now.mono_ns, by="ann")
+    else:
+        plant.desk.out_of_service("m", "two", WALL_S * S, mono_ns=plant.now.mono_ns, by="ann")
+    [hidden] = [alarm for alarm in plant.read(two=PAST) if alarm.state is UNACK]
+    assert not hidden.first
+    [seen] = plant.read(one=PAST)
+    assert seen.first, "of those that people see it is"
+
+
 def test_an_alarm_of_high_priority_calls_in_a_flood_too() -> None:
     plant = Plant(Alarms(flood_above=1, flood_below=1))
     plant.read(plain=PAST)
