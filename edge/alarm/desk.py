@@ -21,6 +21,7 @@ from edge.alarm.calling import Calling
 from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
 from edge.alarm.flood import FLOOD_RULE
+from edge.alarm.gauges import measured
 from edge.alarm.holding import OutOfService, Shelf
 from edge.alarm.memory import Moment, Saved, Unsure
 from edge.alarm.place import Place, Watched
@@ -106,7 +107,7 @@ class AlarmDesk:
             for entry in by_tag.get(tag, ()):
                 number = usable(value, quality)
                 if gauges and number is not None and entry.id in gauges:
-                    number = gauges[entry.id].read(number, mono_ns)
+                    number = measured(gauges[entry.id], number, mono_ns)
                 if number is not None:
                     entry.latest = number
                 rule = entry.rule

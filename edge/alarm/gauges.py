@@ -6,6 +6,7 @@ says nothing. Memory is bounded, and none of them looks at a clock but the readi
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from statistics import median
@@ -24,6 +25,12 @@ SPAN_MIN = 0.8
 
 class Gauge(Protocol):
     def read(self, value: float, mono_ns: int) -> float | None: ...
+
+
+def measured(gauge: Gauge, value: float, mono_ns: int) -> float | None:
+    """The figure, where it is one: an infinity has no rate and no distance, and must neither clear nor teach."""
+    figure = gauge.read(value, mono_ns) if math.isfinite(value) else None
+    return figure if figure is not None and math.isfinite(figure) else None
 
 
 class Rate:

@@ -118,6 +118,23 @@ def hours(value: Callable[[float], float], until_h: float, speed: float = 1500.0
     return [poll(t, value(t), speed=speed) for t in range(round(from_h * 3600), round(until_h * 3600), 10)]
 
 
+@pytest.mark.parametrize("wild", [math.inf, -math.inf, 1.7e308])
+def test_what_is_not_finite_neither_ends_a_deviation_nor_teaches_a_baseline(wild: float) -> None:
+    desk = desk_of(kind="deviation", of="set_c", beyond=5.0)
+    assert [s for s, _ in said(desk, [poll(1, 60.0)])] == [1.0]
+    assert said(desk, [poll(2, math.inf, math.inf), poll(3, wild, -wild)]) == [], "no difference: it stands"
+    desk = desk_of(kind="deviation", beyond=5.0)
+    polls = [poll(60 * t, math.inf if t % 3 else 2.0) for t in range(3 * LEARNED_OF + 1)]
+    assert said(desk, polls) == []
+    assert [text for _, text in said(desk, [poll(20_000, 2.0), poll(20_001, 9.0)])] == ["Press 7.0 Cel past 5"]
+
+
+def test_a_rate_of_an_infinity_is_none_and_ends_no_alarm() -> None:
+    desk = desk_of(kind="rate", beyond=5.0)
+    assert len(said(desk, [poll(t, float(t)) for t in range(60)])) == 1
+    assert said(desk, [poll(60 + t, math.inf) for t in range(60)]) == []
+
+
 def test_a_significant_change_is_one_of_a_quarter_of_b_c_from_its_own_baseline() -> None:
     limit = Boundaries(2.3, 4.5, 7.1).significant_mm_s
     assert limit == 1.125
