@@ -23,10 +23,18 @@ KindOf = Annotated[
 TagOf = Annotated[str, Meta(min_length=1, description="The tag that it watches.")]
 PriorityOf = Annotated[Priority, Meta(description="How fast somebody must answer.")]
 Sentence = Annotated[
-    str, Meta(min_length=1, description="What the operator reads. {name}, {value}, {unit} and {limit} are filled in.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=500,
+        description="What the operator reads. {name}, {value}, {unit} and {limit} are filled in.",
+    ),
 ]
 Positive = Annotated[float, Meta(gt=0)]
 Least = Annotated[float, Meta(ge=0)]
+Delay = Annotated[float, Meta(ge=0, le=604_800)]
+"""In seconds: a week at most."""
+Words = Annotated[str, Meta(max_length=500)]
 
 
 class Figures(Strict, frozen=True, kw_only=True):
@@ -57,10 +65,10 @@ class Figures(Strict, frozen=True, kw_only=True):
     deadband: Annotated[
         Least | None, Meta(description="It clears only once it is back by more than this, in the limit's unit.")
     ] = None
-    on_delay_s: Annotated[Least | None, Meta(description="It raises once it has been past its limit for so long.")] = (
+    on_delay_s: Annotated[Delay | None, Meta(description="It raises once it has been past its limit for so long.")] = (
         None
     )
-    off_delay_s: Annotated[Least | None, Meta(description="It clears once it has been back for so long.")] = None
+    off_delay_s: Annotated[Delay | None, Meta(description="It clears once it has been back for so long.")] = None
     enabled_by: Annotated[
         str | None,
         Meta(
@@ -76,20 +84,20 @@ class Figures(Strict, frozen=True, kw_only=True):
         ),
     ] = None
     settle_s: Annotated[
-        Least | None, Meta(description="So long after that condition has ended it still is: a start-up.")
+        Delay | None, Meta(description="So long after that condition has ended it still is: a start-up.")
     ] = None
     latch: Annotated[
         bool | None, Meta(description="Whether it stays after it has returned, until somebody resets it.")
     ] = None
     re_alarm_s: Annotated[
-        Least | None,
+        Delay | None,
         Meta(description="So long after it called it calls again if nobody has acknowledged it; 0: never."),
     ] = None
     group: Annotated[
         str, Meta(description="Alarms of one group have one likely cause: the first of them is marked.")
     ] = ""
-    cause: Annotated[str, Meta(description="The probable cause, for the operator.")] = ""
-    action: Annotated[str, Meta(description="What to do, for the operator.")] = ""
+    cause: Annotated[Words, Meta(description="The probable cause, for the operator.")] = ""
+    action: Annotated[Words, Meta(description="What to do, for the operator.")] = ""
 
 
 class Rule(Figures, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from string import Formatter
 
 from edge.config.laid import LIMITS, complete, merged, whole
 from edge.config.rule import Kind, Rule, SiteRule
@@ -20,6 +21,8 @@ _LIMITS_OF: dict[Kind, tuple[str, ...]] = {
     "zone": ("zone", "above"),
     "change": ("beyond",),
 }
+_WORDS = ("sentence", "cause", "action")
+_FILLED = ("name", "value", "unit", "limit")
 _KIND_OF = {"window_s": "rate", "of": "deviation"}
 _FIGURES = ("above", "below", "beyond", "after_s", "deadband", "on_delay_s", "off_delay_s", "settle_s", "window_s")
 
@@ -43,6 +46,9 @@ def problems_of_rule(rule: Rule, taken: Collection[str]) -> Iterator[Problem]:
         yield f"`of`: {rule.tag!r} is compared with itself", "name the tag of the setpoint; without, it is its baseline"
     if trouble := _trouble_of_sentence(rule.sentence):
         yield f"`sentence` cannot be filled: {trouble}", "use {name}, {value}, {unit} and {limit}"
+    for name in _WORDS:
+        if not getattr(rule, name).isprintable():
+            yield f"`{name}` is not one line of printable characters", "take out what breaks lines or cannot be seen"
 
 
 def _problems_of_limit(rule: Rule) -> Iterator[Problem]:
@@ -89,9 +95,14 @@ def _choice(names: Sequence[str]) -> str:
 
 
 def _trouble_of_sentence(sentence: str) -> str:
+    """Plain fields alone: a format or an attribute would be the writer's program, run at each alarm."""
     try:
-        sentence.format(name="", value="", unit="", limit="")
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        for _, field, form, conversion in Formatter().parse(sentence):
+            if field is not None and field not in _FILLED:
+                return repr(field)
+            if form or conversion:
+                return f"{field!r} takes no format"
+    except ValueError as error:
         return str(error)
     return ""
 

@@ -80,6 +80,18 @@ RULE = '[[rule]]\nid = "{id}"\ntag = "t"\npriority = "low"\nsentence = "{sentenc
         ("a", "{value:q}", "above = 1.0", "cannot be filled"),
         ("a", "{", "above = 1.0", "cannot be filled"),
         ("a", "s", "above = 1.0\ndeadband = -1.0", "deadband"),
+        ("a", "{value:>999999999}", "above = 1.0", "cannot be filled"),
+        ("a", "{name.__class__}", "above = 1.0", "cannot be filled"),
+        ("a", "{limit:{limit}}", "above = 1.0", "cannot be filled"),
+        ("a", "{value!r}", "above = 1.0", "cannot be filled"),
+        ("a", "two\\nlines", "above = 1.0", "one line"),
+        ("a", "\\u001b[2J", "above = 1.0", "one line"),
+        ("a", "s", 'above = 1.0\naction = "\\u202e"', "one line"),
+        ("a", "s" * 501, "above = 1.0", "length <= 500"),
+        ("a", "s", "above = 1.0\non_delay_s = 1e300", "<= 604800"),
+        ("a", "s", "above = 1.0\noff_delay_s = 1e9", "<= 604800"),
+        ("a", "s", 'above = 1.0\nsuppressed_by = "running"\nsettle_s = 1e308', "<= 604800"),
+        ("a", "s", "above = 1.0\nre_alarm_s = 1e308", "<= 604800"),
     ],
 )
 def test_a_rule_that_cannot_work_is_refused_at_load(
