@@ -66,7 +66,7 @@ class Tries:
 
     def right(self, address: str) -> None:
         """The try was right: what its address did wrong before is forgotten, what all did is not."""
-        self._of_one.pop(_network(address), None)
+        self._of_one.pop(network_of(address), None)
         self._of_all.wrong = max(0, self._of_all.wrong - 1)
         self._of_all.until_s = self._of_all.until_s if self._of_all.wrong > OF_ALL_FREE else -math.inf
 
@@ -86,7 +86,7 @@ class Tries:
         return tuple(said)
 
     def _own(self, address: str) -> _Count:
-        key = _network(address)
+        key = network_of(address)
         own = self._of_one.pop(key, None) or _Count()
         self._of_one[key] = own
         while len(self._of_one) > ADDRESSES_MAX:
@@ -100,10 +100,14 @@ def _count(count: _Count, now_s: float, free: int, pause_s: float, pause_s_max: 
         count.until_s = now_s + min(pause_s * 2.0 ** min(count.wrong - free, 32), pause_s_max)
 
 
-def _network(address: str) -> str:
-    """Who has one address of IPv6 has all of its network."""
+def network_of(address: str) -> str:
+    """Who has one address of IPv6 has all of its network; one of IPv4 that is written as IPv6's is its own."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else address
+    if found.version == 4:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))

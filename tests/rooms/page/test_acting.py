@@ -181,6 +181,15 @@ def test_many_addresses_together_are_held_back_for_a_short_while() -> None:
     assert looked_at < 170
 
 
+def test_an_address_of_ipv4_is_its_own_also_where_the_page_listens_on_ipv6() -> None:
+    tries = Tries(lambda: 0.0)
+    for _ in range(OF_ONE_FREE):
+        tries.begin("::ffff:10.0.0.66")
+    with pytest.raises(LockedError):
+        tries.begin("10.0.0.66")
+    tries.begin("::ffff:10.0.0.1")  # Everybody of IPv4 lies in one network of IPv6.
+
+
 def test_one_network_of_ipv6_is_one_address_and_memory_is_bounded() -> None:
     tries = Tries(Watch())
     for i in range(OF_ONE_FREE):
