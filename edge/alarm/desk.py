@@ -229,16 +229,25 @@ class AlarmDesk:
         entries = [entry for place in self._places.values() for entry in place.entries()]
         return [entry.alarm(entry.at_ns) for entry in (*entries, *self._own.values())]
 
-    def standing(self) -> list[Alarm]:
+    def standing(self, most: int | None = None) -> list[Alarm]:
         """Every alarm that wants somebody: not normal, not held, active ones with their latest value.
 
-        By priority, then the oldest first.
+        By priority, then the oldest first. Of more than ``most`` the first, and of each machine
+        one of each kind that would else be missing.
         """
-        return self._standing.calling()
+        return self._standing.calling(most)
 
-    def held(self) -> list[Alarm]:
+    def held(self, most: int | None = None) -> list[Alarm]:
         """Every alarm that is held back, whatever its state beneath: in the same order."""
-        return self._standing.held()
+        return self._standing.held(most)
+
+    def sizes(self) -> tuple[int, int]:
+        """How many stand, and how many are held."""
+        return self._standing.sizes()
+
+    def own(self) -> frozenset[str]:
+        """The gateway's own alarms that are active and not held, by rule."""
+        return frozenset(rule for rule, entry in self._own.items() if entry.is_active and not entry.is_held)
 
     def report(self, mono_ns: int) -> dict[str, Any]:
         """The figures of ``figures``, and what stands, is stale, is held and chatters now: plain data."""

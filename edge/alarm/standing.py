@@ -8,7 +8,8 @@ from edge.alarm import memory
 from edge.alarm.chatter import RANK
 from edge.alarm.entry import Entry
 from edge.alarm.memory import Saved
-from edge.contract.types import Alarm, Held
+from edge.alarm.states import Life
+from edge.contract.types import Alarm, Held, Priority
 
 
 class Standing:
@@ -45,13 +46,21 @@ class Standing:
     def saved(self) -> list[Saved]:
         return [memory.saved(entry, entry.alarm(entry.at_ns)) for entry in self]
 
-    def calling(self) -> list[Alarm]:
-        """Those that want somebody, active ones with their latest value: by priority, then the oldest first."""
-        return _sorted(entry for entry in self if not entry.is_held and not entry.is_calm)
+    def calling(self, most: int | None = None) -> list[Alarm]:
+        """Those that want somebody, active ones with their latest value: by priority, then the oldest first.
 
-    def held(self) -> list[Alarm]:
+        Of more than ``most`` the first, and of each machine one of each kind that would else be missing.
+        """
+        return _alarms([entry for entry in self if not entry.is_held and not entry.is_calm], most)
+
+    def held(self, most: int | None = None) -> list[Alarm]:
         """Those that are held back, whatever their state beneath: in the same order."""
-        return _sorted(entry for entry in self if entry.is_held)
+        return _alarms([entry for entry in self if entry.is_held], most)
+
+    def sizes(self) -> tuple[int, int]:
+        """How many ``calling`` and ``held`` there are."""
+        held = sum(entry.is_held for entry in self)
+        return len(self._entries) - held, held
 
     def counts(self, mono_ns: int, *, stale_ns: int) -> dict[str, object]:
         """How many stand, which of these for longer than ``stale_ns``, and how many are held by kind."""
@@ -65,6 +74,17 @@ class Standing:
         }
 
 
-def _sorted(entries: Iterable[Entry]) -> list[Alarm]:
-    alarms = [entry.alarm(entry.at_ns) for entry in entries]
-    return sorted(alarms, key=lambda alarm: (RANK[alarm.priority], alarm.since_ns))
+def _alarms(entries: list[Entry], most: int | None) -> list[Alarm]:
+    """Only those that are told are put into words, which takes far longer than to find them."""
+    entries.sort(key=lambda entry: (RANK[entry.priority], entry.since_ns))
+    if most is not None and len(entries) > most:
+        told = {_kind(entry) for entry in entries[:most]}
+        rest = {_kind(entry): entry for entry in reversed(entries[most:])}
+        left_out = [entry for entry in entries[most:] if rest[kind := _kind(entry)] is entry and kind not in told]
+        entries = [*entries[:most], *left_out]
+    return [entry.alarm(entry.at_ns) for entry in entries]
+
+
+def _kind(entry: Entry) -> tuple[str, Priority, Life, Held]:
+    """What lamps and marks are lit by."""
+    return entry.asset, entry.priority, entry.phase.life, entry.holding.held

@@ -149,11 +149,18 @@ def alarm_lines(answer: Answer) -> list[str]:
     lines = [f"{'ALARM OF':24}{'RULE':22}{'PRIORITY':10}{'STATE':26}SINCE"] if standing or held else ["no alarms"]
     for alarm in standing:
         lines += _alarm_lines(alarm, now_ns)
+    lines += _untold(answer, "standing")
     if held:
-        lines.append(f"held back: {len(held)}")
+        lines.append(f"held back: {answer.get('held_of', len(held))}")
     for alarm in held:
         lines += [*_alarm_lines(alarm, now_ns), f"    {_held(alarm)}"]
-    return lines
+    return lines + _untold(answer, "held")
+
+
+def _untold(answer: Answer, which: str) -> list[str]:
+    """How many more there are than a running gateway tells at once."""
+    more = answer.get(f"{which}_of", 0) - len(answer[which])
+    return [f"and {more} more, which are not shown"] if more > 0 else []
 
 
 WISHED = {

@@ -172,6 +172,8 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     for alarm in answer["alarms"]:
         lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
+    if (more := answer.get("alarms_of", 0) - len(answer["alarms"])) > 0:
+        lines.append(f"and {more} more alarms, which are not shown")
     if detail := answer.get("downlink", {}).get("detail"):
         lines.append(f"what the cloud wants is not known: {detail}")
     if (audit := answer.get("audit")) and audit["number"]:

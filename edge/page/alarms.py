@@ -45,6 +45,12 @@ def alarms(look: Look) -> list[AlarmRow]:
     return sorted(rows, key=lambda row: (bool(row.held), not row.calls, _rank(row), row.state == "returned"))
 
 
+def untold(look: Look) -> int:
+    """How many more stand than the gateway told."""
+    every = look.of("alarms")
+    return max(int(every.get("standing_of", 0)) - len(every.get("standing", ())), 0)
+
+
 def alarm(look: Look, asset: str, rule: str) -> AlarmRow | None:
     return next((row for row in alarms(look) if (row.asset, row.rule) == (asset, rule)), None)
 

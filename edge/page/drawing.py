@@ -15,7 +15,7 @@ from markupsafe import Markup
 from edge.page import words
 from edge.page.advice import SHOWN as ADVICE_SHOWN
 from edge.page.advice import advice, contracts
-from edge.page.alarms import ALL_SHOWN, SHOWN, alarms
+from edge.page.alarms import ALL_SHOWN, SHOWN, alarms, untold
 from edge.page.house import headline, house
 from edge.page.lines import lines
 from edge.page.machines import machine, machines
@@ -72,7 +72,7 @@ class Drawing:
         mark, sentence = headline(look, (), standing)[::-1]
         return {
             "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
-            "alarms": self._part("_alarms", **told, alarms=standing, shown=ALL_SHOWN, more=False),
+            "alarms": self._part("_alarms", **told, alarms=standing, shown=ALL_SHOWN, more=False, more_of=untold(look)),
         }
 
     def _overview(self, look: Look, watching: Watching, *, acts: bool, locked: tuple[str, ...]) -> Parts:
@@ -81,7 +81,7 @@ class Drawing:
         told, (signed, disabled) = {"look": look, "acts": acts}, contracts(look)
         return {
             "headline": self._part("_headline", **told, mark=mark, sentence=sentence, locked=locked),
-            "alarms": self._part("_alarms", **told, alarms=standing, shown=SHOWN, more=True),
+            "alarms": self._part("_alarms", **told, alarms=standing, shown=SHOWN, more=True, more_of=untold(look)),
             "advice": self._part(
                 "_advice",
                 **told,
@@ -109,7 +109,7 @@ class Drawing:
                 "_headline", **told, mark=mark, locked=locked,
                 sentence=sentence.replace("1 machine", found.name) if look.is_live and mark != "ok" else sentence,
             ),
-            "alarms": self._part("_alarms", **told, alarms=found.alarms, shown=ALL_SHOWN, more=False),
+            "alarms": self._part("_alarms", **told, alarms=found.alarms, shown=ALL_SHOWN, more=False, more_of=0),
             "machines": self._part("_machines", **told, machines=[found], machines_of=1, alone=True),
         }  # fmt: skip
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.page import words
-from edge.page.alarms import AlarmRow
+from edge.page.alarms import AlarmRow, untold
 from edge.page.machines import Machine
 from edge.page.watching import Look
 
@@ -36,7 +36,7 @@ def headline(look: Look, machines: Sequence[Machine], alarms: Sequence[AlarmRow]
         return f"{_counted(len(now), 'machine')} need{'s' if len(now) == 1 else ''} a person now", "bad"
     calling = sum(row.calls for row in alarms)
     if calling:
-        return f"{_counted(calling, 'alarm')} to acknowledge", "warn"
+        return f"{'over ' if untold(look) else ''}{_counted(calling, 'alarm')} to acknowledge", "warn"
     standing = sum(not row.held for row in alarms)
     soon = sum(machine.urgency == "WARNING" for machine in machines)
     if standing or soon:

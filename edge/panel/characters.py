@@ -227,7 +227,8 @@ def overview(state: PanelState, trouble: Collection[str]) -> tuple[tuple[str, ..
     if not total:
         title: tuple[str, ...] = ("NO ASSETS", "")
     elif alarms:
-        title = (f"{len(alarms)} ALARM{'S' if len(alarms) > 1 else ''}", *_on(_alarmed(state), total))
+        standing = max(len(alarms), state.alarms_of)
+        title = (f"{standing} ALARM{'S' if standing > 1 else ''}", *_on(_alarmed(state), total))
     elif quiet := silent(state):
         title = ("NO DATA", *_on(len(quiet), total))
     elif near := [v for v in state.verdicts.values() if v.urgency.rank >= Urgency.WARNING.rank]:

@@ -32,11 +32,11 @@ class Condition:
 class PanelState:
     """All that the panel tells of. ``names`` gives every asset by id, in the order to page through.
 
-    ``alarms`` are all that stand, those that are held too. ``stale`` holds the assets of which nothing current is
-    known; ``uplink_up`` is None where no uplink is configured; ``elapsed_s`` runs on the monotonic clock. ``records``
-    tell how often the verdicts were right. ``at_ns`` is the wall time of all this (0: not known, and no ages are told),
-    ``age_s`` how old the newest good reading of each asset is. ``advice`` waits for people; ``health`` is the
-    gateway's own. ``gateway`` is its id.
+    ``alarms`` are those that stand, those that are held too; ``alarms_of`` is how many stand, where not all are told.
+    ``stale`` holds the assets of which nothing current is known; ``uplink_up`` is None where no uplink is configured;
+    ``elapsed_s`` runs on the monotonic clock. ``records`` tell how often the verdicts were right. ``at_ns`` is the wall
+    time of all this (0: not known, and no ages are told), ``age_s`` how old the newest good reading of each asset is.
+    ``advice`` waits for people; ``health`` is the gateway's own. ``gateway`` is its id.
     """
 
     alarms: Sequence[Alarm]
@@ -52,6 +52,7 @@ class PanelState:
     advice: tuple[Advice, ...] = ()
     health: tuple[Condition, ...] = ()
     gateway: str = ""
+    alarms_of: int = 0
 
     def name(self, asset: str) -> str:
         """What people call it; a matter of the gateway itself is about none that it names."""

@@ -16,6 +16,8 @@ from edge.ports import Clock, Journal
 log = logging.getLogger("babbitt.gateway")
 
 WORDS_MAX = 200
+TOLD_MAX = 500
+"""Of those that stand, and as many of those that are held: thousands would hold up polls, and no answer is endless."""
 Announce = Callable[[list[Alarm]], None]
 
 
@@ -35,11 +37,14 @@ class AlarmAnswers:
         }  # fmt: skip
 
     def alarms(self) -> dict[str, Any]:
-        """What stands, what is held back, and how well the alarms serve: ``kpi``."""
+        """What stands, what is held back, each with how many of it there are; how well the alarms serve: ``kpi``."""
+        standing_of, held_of = self._desk.sizes()
         return {
             "now_ns": self._clock.wall_ns(),
-            "standing": [status.of_alarm(alarm) for alarm in self._desk.standing()],
-            "held": [status.of_alarm(alarm) for alarm in self._desk.held()],
+            "standing": [status.of_alarm(alarm) for alarm in self._desk.standing(TOLD_MAX)],
+            "held": [status.of_alarm(alarm) for alarm in self._desk.held(TOLD_MAX)],
+            "standing_of": standing_of,
+            "held_of": held_of,
             "kpi": self._desk.report(self._clock.mono_ns()),
         }
 

@@ -39,6 +39,8 @@ from edge.runtime.panel_child import PanelChild
 BEAT_S = 0.5
 APART_NS = 10_000_000
 """Between two states that are told, so that a flood of alarms costs no more than its newest state."""
+APART_SHARE = 4
+"""And at least so often the time that the last one took to be told."""
 OPEN_S = 5.0
 ANSWER_S = 5.0
 UNSHOWN_MAX = 10
@@ -74,7 +76,7 @@ class PanelProcess:
         self._child = PanelChild(site.path)
         self._here: Here | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._told_ns = 0
+        self._told_ns = self._cost_ns = 0
         self._later: asyncio.TimerHandle | None = None
         self._unshown = 0
         self._ails: tuple[str, ...] = ()
@@ -83,7 +85,7 @@ class PanelProcess:
     def changed(self) -> None:
         """Tell what stands, at once, but never within the call: whoever had an alarm change goes on whatever breaks."""
         if self._later is None and self._writer is not None:
-            wait_ns = self._told_ns + APART_NS - self._clock.mono_ns()
+            wait_ns = self._told_ns + max(APART_NS, APART_SHARE * self._cost_ns) - self._clock.mono_ns()
             self._later = asyncio.get_running_loop().call_later(max(wait_ns, 0) / 1e9, self._tell)
 
     async def open(self) -> None:
@@ -208,6 +210,7 @@ class PanelProcess:
         self._later = None
         self._told_ns = self._clock.mono_ns()
         self._write(Told(self._state(), self._trouble()))
+        self._cost_ns = self._clock.mono_ns() - self._told_ns
 
     def _write(self, message: ToPanel) -> None:
         """One message at most waits for a panel that does not read: a newer one then has the next turn."""

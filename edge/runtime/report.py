@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from edge import status
 from edge.panel import Condition, Console, PanelState
+from edge.runtime.alarms import TOLD_MAX
 
 if TYPE_CHECKING:
     from edge.config.site import Site
     from edge.runtime.rooms import Rooms
+
+SHOWN_MAX = 200
+"""Of a flood of alarms so many go to the panel; nobody pages through more."""
 
 
 class Report:
@@ -29,10 +33,10 @@ class Report:
         rooms = self._rooms
         now_ns, clock = rooms.clock.mono_ns(), rooms.watch.now
         told = "set" if clock.trusted else "not set yet"
-        standing = rooms.desk.standing()
-        own = {alarm.rule for alarm in standing if alarm.asset == self._gateway and alarm.state.is_active}
+        own = rooms.desk.own()
         return PanelState(
-            alarms=[*standing, *rooms.desk.held()], verdicts=rooms.judging.verdicts,
+            alarms=[*rooms.desk.standing(SHOWN_MAX), *rooms.desk.held(SHOWN_MAX)], alarms_of=rooms.desk.sizes()[0],
+            verdicts=rooms.judging.verdicts,
             names=rooms.desk.names(), stale=rooms.desk.stale(),
             uplink_up=rooms.uplink.state.up if rooms.uplink is not None else None,
             backlog_readings=rooms.journal.backlog()[1], elapsed_s=(now_ns - self.started_ns) / 1e9,
@@ -71,8 +75,9 @@ class Report:
             "verdicts": [status.of_verdict(verdict) for verdict in rooms.judging.verdicts.values()],
             "unjudged": dict(rooms.judging.late),
             "worked": rooms.judging.worked(),
-            "alarms": [status.of_alarm(alarm) for alarm in rooms.desk.standing()],
-            "held_alarms": len(rooms.desk.held()),
+            "alarms": [status.of_alarm(alarm) for alarm in rooms.desk.standing(TOLD_MAX)],
+            "alarms_of": rooms.desk.sizes()[0],
+            "held_alarms": rooms.desk.sizes()[1],
             "ledger": await rooms.disk.totals(),
             "losses": asdict(rooms.journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(rooms.flow.alarm_ms, 0.99)},
@@ -106,7 +111,7 @@ class Report:
         """For the service manager, in a line."""
         way = self.way_up()
         uplink = "" if way is None else f", uplink {'up' if way[0] else 'down'}"
-        return f"{len(self._rooms.site.file.asset)} machines, {len(self._rooms.desk.standing())} alarms{uplink}"
+        return f"{len(self._rooms.site.file.asset)} machines, {self._rooms.desk.sizes()[0]} alarms{uplink}"
 
     def _uptime_s(self) -> float:
         return (self._rooms.clock.mono_ns() - self.started_ns) / 1e9
