@@ -12,7 +12,7 @@ from edge.contract.types import Alarm, Held, Urgency, Verdict, failure_chance
 from edge.panel.lamps import NO_DATA_RULE, held_alarms, resettable, shown_alarms, silent, waits
 from edge.panel.matters import CALM_RANK, RANK, Kind, Matter
 from edge.panel.state import PanelState
-from edge.panel.text import ago, count, fitting, heading, hours, terse, to_ascii, wrap
+from edge.panel.text import ago, count, fitting, heading, hours, readable, terse, to_ascii, wrap
 
 LINES_MAX = 3
 """How long a text may grow: one page on four rows, three on two."""
@@ -79,7 +79,11 @@ def _of_alarm(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...
         wrap(alarm.cause and f"Why: {alarm.cause}", columns, LINES_MAX),
         wrap(alarm.action and f"Do: {alarm.action}", columns, DO_LINES_MAX),
     ]
-    return Told(name, alarm_marks(alarm), groups)
+    return Told(_named(state, alarm.asset), alarm_marks(alarm), groups)
+
+
+def _named(state: PanelState, asset: str) -> str:
+    return readable(state.name(asset), asset)
 
 
 def alarm_marks(alarm: Alarm) -> tuple[str, ...]:
@@ -107,7 +111,7 @@ def _how_to_reset(alarm: Alarm, columns: int) -> list[str]:
 
 def _of_silence(matter: Matter, state: PanelState, columns: int, _: tuple[str, ...]) -> Told:
     return Told(
-        state.name(matter.asset), ("NO DATA", "NODATA"), [_age(state, matter.asset, columns) or ["waiting for data"]]
+        _named(state, matter.asset), ("NO DATA", "NODATA"), [_age(state, matter.asset, columns) or ["waiting for data"]]
     )
 
 
@@ -117,7 +121,7 @@ def _of_machine(matter: Matter, state: PanelState, columns: int, _: tuple[str, .
         # What was judged of it once is not how it stands.
         return _of_silence(matter, state, columns, _)
     verdict = state.verdicts.get(matter.asset)
-    name = state.name(matter.asset)
+    name = _named(state, matter.asset)
     lines = verdict_lines(verdict, columns) if verdict is not None else ["no verdict yet"]
     groups: list[Group] = [lines, _record(state, matter.asset, columns), _age(state, matter.asset, columns)]
     return Told(name, machine_marks(matter, state), groups)
@@ -183,7 +187,7 @@ def _of_advice(matter: Matter, state: PanelState, columns: int, _: tuple[str, ..
         [approvals(advice.approvals_needed, columns)],
         wrap(advice.why and f"Why: {advice.why}", columns, LINES_MAX),
     ]
-    return Told(state.name(matter.asset), ("ADVICE", "ADV"), groups)
+    return Told(_named(state, matter.asset), ("ADVICE", "ADV"), groups)
 
 
 def approvals(needed: int, columns: int) -> str:
@@ -271,7 +275,7 @@ def _of_held(_: Matter, state: PanelState, columns: int, __: tuple[str, ...]) ->
 
 def held_lines(alarm: Alarm, state: PanelState, columns: int) -> list[str]:
     """Which alarm, how it is held, and for how long still."""
-    name, rule = state.name(alarm.asset), alarm.rule.replace("_", " ")
+    name, rule = _named(state, alarm.asset), alarm.rule.replace("_", " ")
     left = ago(alarm.until_ns, state.at_ns) if alarm.until_ns and state.at_ns else ""
     how = fitting((f"{alarm.held}, {left} left", f"{alarm.held} {left}"), columns) if left else alarm.held
     return [fitting((f"{name}: {rule}", f"{name} {rule}"), columns), how]

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 _REPLACED = str.maketrans({
     "×": "x", "–": "-", "—": "-", "±": "+", "µ": "u", "μ": "u", "°": "", "…": "..", "’": "'", "≥": ">", "≤": "<",
-    "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE",
+    "−": "-", "‐": "-", "‑": "-", "⁄": "/", "→": "->", "←": "<-", "·": ".", "•": "*", "€": "EUR", "Ω": "Ohm",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "‚": "'",
+    "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D",
+    "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H",
     "\\": "/", "~": "-", "{": "(", "}": ")",
 })  # fmt: skip
 """The last row: the display's ROM (A00) has a yen sign and arrows in their places, and no braces."""
@@ -16,9 +19,15 @@ _REPLACED = str.maketrans({
 
 def to_ascii(text: str) -> str:
     """``text`` in the characters that the display's ROM shares with ASCII; accents go, the rest is ``?``."""
-    plain = unicodedata.normalize("NFKD", text.translate(_REPLACED))
-    kept = (c for c in plain if not unicodedata.combining(c))
+    plain = unicodedata.normalize("NFKD", text.translate(_REPLACED)).translate(_REPLACED)
+    kept = (c for c in plain if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
     return "".join(c if " " <= c < "\x7f" else " " if c.isspace() else "?" for c in kept)
+
+
+def readable(name: str, otherwise: str) -> str:
+    """``name``, or ``otherwise`` where the display has no characters for half of it: machines must differ."""
+    lost = to_ascii(name).count("?") - name.count("?")
+    return otherwise if 2 * lost >= len("".join(name.split())) else name
 
 
 def short_name(name: str, width: int) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.panel.text import count, fitting, heading, hours, short_name, terse, to_ascii, wrap
+from edge.panel.console import Console
+from edge.panel.text import count, fitting, heading, hours, readable, short_name, terse, to_ascii, wrap
+from tests.rooms.panel.situations import LIMIT, state
+
+ALARMED = state([LIMIT])
 
 
 @pytest.mark.parametrize(
@@ -18,6 +24,11 @@ from edge.panel.text import count, fitting, heading, hours, short_name, terse, t
         ("18–44", "18-44"),
         ("泵", "?"),
         ("a\tb\\c~", "a b/c-"),
+        ("−5 °C", "-5 C"),
+        ("Wał główny Łódź", "Wal glowny Lodz"),
+        ("Đorđe, cœur, ısı", "Dorde, coeur, isi"),
+        ("„dry‑run“ ½ → 5 €", '"dry-run" 1/2 -> 5 EUR'),
+        ("a\u200bb\u202ec", "abc"),
     ],
 )
 def test_only_what_the_display_can_show(text: str, shown: str) -> None:
@@ -35,6 +46,13 @@ def test_only_what_the_display_can_show(text: str, shown: str) -> None:
 )
 def test_a_short_name_keeps_the_number_that_tells_machines_apart(name: str, width: int, short: str) -> None:
     assert short_name(name, width) == short
+
+
+@pytest.mark.parametrize("name", ["泵 1", "Насос", "🔥"])
+def test_a_name_of_which_little_can_be_shown_gives_way_to_the_machines_id(name: str) -> None:
+    told = replace(ALARMED, names={"s": name})
+    assert Console("16x2").view(told, 1.0).lines[0] == "S       CRITICAL"
+    assert readable("Wał 1", "shaft-1") == "Wał 1"
 
 
 @pytest.mark.parametrize(
