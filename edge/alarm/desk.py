@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edge.alarm import judgement, memory, states
+from edge.alarm import judgement, memory
 from edge.alarm.calling import Calling
 from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
@@ -149,9 +149,7 @@ class AlarmDesk:
         for place in self._places.values():
             changes += [self._told(entry, now_ns) for entry in place.suppressed(mono_ns)]
             silent = place.silence.listen(mono_ns)
-            for tag in silent.tags:
-                for entry in place.by_tag.get(tag, ()):
-                    entry.phase = states.steady(entry.phase)
+            place.begin_anew(silent.tags)
             if silent.tags:
                 words = silent.words(place.name)
                 place.silent.tag, place.silent.sentence, place.silent.cause, place.silent.action = words
@@ -160,6 +158,7 @@ class AlarmDesk:
             for entry in place.stale:
                 if place.grow_old(entry, mono_ns):
                     changes += self._calling.turned(place, entry, now_ns, mono_ns)
+            place.begin_anew(entry.tag for entry in place.stale if entry.is_active)
             for entry in (*place.limits, *place.judged.values()):
                 if entry.elapse(mono_ns):
                     changes += self._calling.turned(place, entry, now_ns, mono_ns)

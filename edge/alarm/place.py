@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from edge.alarm import judgement, silence
+from edge.alarm import judgement, silence, states
 from edge.alarm.chatter import Chatter
 from edge.alarm.context import silent_after_ns
 from edge.alarm.entry import Entry
@@ -108,6 +108,12 @@ class Place:
         if condition is not None:
             entry.latest = age_s
         return entry.step(condition, mono_ns)
+
+    def begin_anew(self, tags: Iterable[str]) -> None:
+        """Of ``tags`` nothing is heard any more: what was read last does not last on by itself."""
+        for tag in tags:
+            for entry in self.by_tag.get(tag, ()):
+                entry.phase = states.steady(entry.phase)
 
     def enabled(self, rule: Rule, mono_ns: int) -> bool | None:
         """Whether its limit applies now; None where, short after the start, that is not known yet.

@@ -193,6 +193,20 @@ def test_a_tag_with_a_time_limit_of_its_own_is_stale_after_it_and_not_before() -
     assert said(desk, [poll(60 + t, 1.0) for t in range(5)]) == [(61.0, "Press: Oil is read again")]
 
 
+def test_of_a_tag_that_has_grown_old_no_delay_elapses() -> None:
+    stale = Rule(id="old", tag="t_c", kind="stale", after_s=20.0, priority=Priority.LOW, sentence="{name}")
+    hot = Rule(id="r", tag="t_c", above=80.0, on_delay_s=60.0, priority=Priority.HIGH, sentence="{name} is hot")
+    made = AssetClass(id="press", title="Press", source="test", watch=("t_c", "set_c"), rule=(hot, stale))
+    desk = AlarmDesk([Watched("press", "Press", made, 1000, TAGS)])
+    polls = [poll(0, 50.0), poll(1, 99.0)]
+    assert said(desk, polls) == []
+    for t in range(2, 120):
+        desk.observe(Batch("press", ("set_c",), (50.0,), (Quality.GOOD,), (WALL,), WALL + t * S, t * S))
+        told = desk.tick(WALL + t * S, mono_ns=t * S)
+        assert [alarm.rule for alarm in told] == (["old"] if t == 22 else []), "one reading is no minute"
+    assert said(desk, [poll(120 + t, 99.0) for t in range(70)]) == [(180.0, "Press is hot")]
+
+
 def test_a_tag_that_was_never_read_is_stale_from_its_limit_on_and_a_restart_does_not_clear_it() -> None:
     desk, again = (desk_of(kind="stale", after_s=30.0) for _ in range(2))
     assert [s for s, _ in said(desk, [poll(t, None) for t in range(40)])] == [31.0]
