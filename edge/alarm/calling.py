@@ -29,7 +29,7 @@ class Calling:
     def __init__(self, gateway: str, config: Alarms, standing: Standing, figures: Figures) -> None:
         self._config, self._standing, self._figures = config, standing, figures
         self.flood = Flood(gateway, config)
-        self._flood_told = (0, 0)
+        self._flood_told_ns = 0
 
     def pass_time(self, mono_ns: int) -> None:
         """What the figures are to know of the time until now, before anything else happens."""
@@ -38,7 +38,7 @@ class Calling:
     def restore(self, flood: Counted, later_ns: int, mono_ns: int) -> None:
         """Go on from a restart."""
         self.flood.restore(flood, later_ns)
-        self._flood_told = mono_ns, self.flood.held
+        self._flood_told_ns = mono_ns
 
     def turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """An alarm of a machine whose life has changed, and what follows from it."""
@@ -71,9 +71,11 @@ class Calling:
         self.flood.pass_time(mono_ns)
         for place in places.values():
             told = place.chatter.entry
-            place.chatter.pass_time(mono_ns)
+            others = place.chatter.pass_time(mono_ns)
             if told.step(bool(place.chatter.names()), mono_ns):
                 yield self._standing.tell(told, told.changed(now_ns))
+            elif others:
+                yield self._standing.tell(told, told.alarm(now_ns))
         for entry in [entry for entry in self._standing if entry.is_held]:
             before = entry.holding.told
             if entry.hold(self._still(entry, places.get(entry.asset), mono_ns)):
@@ -127,9 +129,9 @@ class Calling:
     def _flood_turned(self, at_ns: int, mono_ns: int) -> list[Alarm]:
         flood, entry = self.flood, self.flood.entry
         turned = flood.active is not entry.is_active and entry.step(flood.active, mono_ns)
-        told_ns, told = self._flood_told
-        if not turned and (not flood.active or told == flood.held or mono_ns - told_ns < FLOOD_TOLD_NS):
+        told = entry.value == flood.held or mono_ns - self._flood_told_ns < FLOOD_TOLD_NS
+        if not turned and (told or not flood.active):
             return []
-        self._flood_told = mono_ns, flood.held
+        self._flood_told_ns = mono_ns
         flood.tell()
         return [self._standing.tell(entry, entry.changed(at_ns) if turned else entry.alarm(at_ns))]

@@ -47,10 +47,14 @@ class Chatter:
     def holds(self, entry: Entry) -> bool:
         return entry.id in self._now
 
-    def pass_time(self, mono_ns: int) -> None:
-        """Those that are calm chatter no longer."""
-        for rule in [rule for rule in self._now if mono_ns - self._raised[rule][-1] > WINDOW_NS]:
+    def pass_time(self, mono_ns: int) -> bool:
+        """Those that are calm chatter no longer; whether of others there is another thing to say now."""
+        calm = [rule for rule in self._now if mono_ns - self._raised[rule][-1] > WINDOW_NS]
+        for rule in calm:
             del self._now[rule], self._raised[rule]
+        if calm and self._now:
+            self._tell(next(reversed(self._now.values())))
+        return bool(calm and self._now)
 
     def _tell(self, entry: Entry) -> None:
         told = self.entry

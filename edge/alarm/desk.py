@@ -317,7 +317,8 @@ class AlarmDesk:
             return
         entry.restore(saved.alarm)
         entry.by, entry.why = saved.by, saved.why
-        entry.raised_mono_ns = entry.called_mono_ns = saved.raised_mono_ns + later_ns
+        entry.raised_mono_ns = saved.raised_mono_ns + later_ns
+        entry.called_mono_ns = (saved.called_mono_ns or saved.raised_mono_ns) + later_ns
         entry.hold(saved.holding)
         if entry.first:
             self._places[entry.asset].was_first(entry)

@@ -48,6 +48,7 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
     by: str = ""
     why: str = ""
     raised_mono_ns: int = 0
+    called_mono_ns: int = 0
 
 
 class Raising(msgspec.Struct, frozen=True, array_like=True):
@@ -144,7 +145,7 @@ def prolonged(unsure: Unsure, at: Moment) -> Iterator[tuple[tuple[str, str], She
 
 
 def saved(entry: Entry, alarm: Alarm) -> Saved:
-    return Saved(alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns)
+    return Saved(alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns, entry.called_mono_ns)
 
 
 def packed(one: Saved | Raising | Counted) -> bytes:

@@ -385,6 +385,58 @@ def test_another_one_that_chatters_calls_anew_though_the_first_was_answered() ->
         plant.do("acknowledge", "chattering", by="lisa")
 
 
+def test_what_stands_for_chattering_speaks_of_those_that_still_do() -> None:
+    plant = Plant()
+    for _ in range(4):
+        plant.read(minor=PAST, grave=PAST)
+        plant.wait(3)
+        plant.read(minor=CALM, grave=CALM)
+        plant.wait(3)
+    both = plant.alarm("chattering")
+    assert (both.tag, both.priority) == ("grave", Priority.HIGH)
+    for _ in range(12):
+        plant.read(minor=PAST)
+        plant.wait(3)
+        plant.read(minor=CALM)
+        plant.wait(3)
+    one = plant.alarm("chattering")
+    assert (one.tag, one.priority) == ("minor", Priority.LOW), "the grave one is calm for a minute"
+    assert "minor" in one.sentence
+    assert plant.told[-1].priority is not Priority.HIGH
+
+
+def test_an_alarm_calls_again_no_sooner_for_a_restart() -> None:
+    plant = Plant(Alarms(re_alarm_s=600))
+    plant.read(plain=PAST)
+    [again] = plant.wait(600)
+    assert again.repeats == 1
+    plant.wait(300)
+    for boot in (None, OTHER_BOOT):
+        plant.restart(50, boot=boot)
+        assert plant.wait(0) == []
+    plant.wait(199)
+    assert plant.alarm("plain").repeats == 1
+    plant.wait(1)
+    assert plant.alarm("plain").repeats == 2
+
+
+def test_a_flood_outlives_a_restart_and_ends_when_it_would_have() -> None:
+    names = [f"a{i}" for i in range(6)]
+    plant = Plant(Alarms(flood_above=2, flood_below=2), rules=tuple(rule(name, Priority.LOW) for name in names))
+    for name in names:
+        plant.read(**{name: PAST})
+        plant.wait(1)
+    assert len(plant.desk.held()) == 4
+    plant.restart(300, boot=OTHER_BOOT)
+    assert plant.wait(0) == [], "nothing calls for having been restarted"
+    plant.wait(200)
+    assert len(plant.desk.held()) == 4
+    [flood] = [alarm for alarm in plant.desk.standing() if alarm.asset == "gw"]
+    assert flood.sentence == "Flood of alarms: 4 of low priority held back"
+    plant.wait(98)
+    assert plant.desk.held() == []
+
+
 @pytest.mark.parametrize("when", ["before it", "amid it"])
 @pytest.mark.parametrize("how", ["shelve", "out_of_service"])
 def test_one_that_chatters_calls_by_itself_where_the_one_that_stands_for_it_is_held_back(when: str, how: str) -> None:

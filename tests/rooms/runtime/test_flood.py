@@ -55,4 +55,5 @@ def test_a_gateway_that_is_killed_amid_a_flood_goes_on_holding_back(tmp_path: Pa
         assert {a["rule"]: a["since_ns"] for a in after["standing"]}["flood"] == since_ns["flood"]
         said = (tmp_path / "second.log").read_text()
         assert "is over" not in said
-        assert "alarm unacknowledged" not in said
+        # One that was raised as the gateway was killed may be raised again, held back.
+        assert "alarm unacknowledged machine" not in said
