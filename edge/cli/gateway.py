@@ -153,6 +153,7 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         _uplink_line(answer["uplink"]),
         *_north_lines(answer.get("north", {})),
         *_page_lines(answer.get("page")),
+        *_panel_lines(answer.get("panel", {})),
         f"{'UNIT':28}{'LINE':14}{'EVERY s':>9}{'POLLS':>9}{'FAILED':>8}  STATE",
     ]
     for unit in answer["units"]:
@@ -210,6 +211,9 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
     """One line for each way in which other systems read the gateway, and what was refused there."""
     lines = []
     for name, way in north.items():
+        if way["trouble"]:
+            lines.append(f"{name}   DOWN: {way['trouble']}")
+            continue
         if "node" in way:
             dropped = f"   dropped {way['dropped']:,}" if way["dropped"] else ""
             lines.append(f"{name} {way['node']}   {way['detail'] or 'up'}   told {way['sent']:,} values{dropped}")
@@ -226,6 +230,11 @@ def _page_lines(page: dict[str, Any] | None) -> list[str]:
         return []
     state = f"up   {page['rss_mb']:.0f} MB" if page["up"] else page["detail"]
     return [f"page {page['url']}   {state}"]
+
+
+def _panel_lines(panel: dict[str, Any]) -> list[str]:
+    """What of the panel does not work; nothing where all does."""
+    return [f"panel   {words}" for words in (panel.get("detail"), *panel.get("trouble", ())) if words]
 
 
 def _trial_lines(configuration: dict[str, Any]) -> list[str]:

@@ -20,8 +20,11 @@ NICE = 10
 """Whatever is asked of the page, the gateway's polls go first."""
 
 
-def main(config: Path, *, beside: bool) -> int:
-    """Serve the page of the site file ``config`` until a signal; the exit code."""
+def main(config: Path, *, beside: bool, tell: int | None = None) -> int:
+    """Serve the page of the site file ``config`` until a signal; the exit code.
+
+    ``tell`` is the descriptor of who wants to hear why it cannot, and says so once.
+    """
     os.nice(NICE)
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -33,7 +36,10 @@ def main(config: Path, *, beside: bool) -> int:
         found = load_page(config)
         return asyncio.run(alone(found.data_dir / "page.sock", Serving(found), beside=beside))
     except BabbittError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        if tell is not None:
+            os.write(tell, str(error).encode())
+        else:
+            print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     except ModuleNotFoundError as error:
         print(f"Error: {error.name} is not installed: pip install 'babbitt[edge]'", file=sys.stderr)
@@ -44,5 +50,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m edge.page")
     parser.add_argument("config", type=Path)
     parser.add_argument("--beside", action="store_true")
+    parser.add_argument("--tell", type=int, help="the file descriptor to say at why it cannot serve")
     arguments = parser.parse_args()
-    sys.exit(main(arguments.config, beside=arguments.beside))
+    sys.exit(main(arguments.config, beside=arguments.beside, tell=arguments.tell))

@@ -84,7 +84,8 @@ def _listed(what: str, found: Sequence[Any]) -> str:
 
 
 def _panel(panel: Mapping[str, Any]) -> list[Fact]:
-    return [Fact("Panel", trouble, "warn") for trouble in panel.get("trouble", ())]
+    missing = [Fact("Panel", "none shows", "warn", panel["detail"])] if panel.get("detail") else []
+    return missing + [Fact("Panel", trouble, "warn") for trouble in panel.get("trouble", ())]
 
 
 def _uplink(status: Mapping[str, Any]) -> list[Fact]:
@@ -171,7 +172,9 @@ def _board(seen: Mapping[str, Any]) -> list[Fact]:
 def _north(status: Mapping[str, Any]) -> list[Fact]:
     found = []
     for name, way in status["north"].items():
-        if "node" in way:
+        if way.get("trouble"):
+            found.append(Fact(name, "DOWN", "warn", way["trouble"]))
+        elif "node" in way:
             found.append(Fact(name, way["detail"] or "up", "warn" if way["detail"] else "ok", str(way["node"])))
         else:
             found.append(Fact(name, "up" if way["up"] else "DOWN", "ok" if way["up"] else "warn", str(way["url"])))

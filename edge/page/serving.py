@@ -101,4 +101,5 @@ def _listener(page: Page) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=ALL_MAX, dualstack_ipv6=both)
     except OSError as error:
         hint = "another program has the port, or the address is not this machine's: see `page.host` and `page.port`"
-        raise LineError(f"{page.host}:{page.port}", f"cannot be listened on: {error.strerror}", hint) from error
+        reason = str(error.strerror).partition(" (while")[0]
+        raise LineError(f"{page.host}:{page.port}", f"cannot be listened on: {reason}", hint) from error

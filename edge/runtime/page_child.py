@@ -24,19 +24,27 @@ CALM_S = 60.0
 SERVED_CODE = 10
 """As `edge.page.alone` has it, whose libraries this process does without."""
 END_S, END_LOOK_S = 3.0, 0.02
+SERVES_S = 5.0
+"""One that has not ended by then serves."""
+TOLD_BYTES_MAX = 2000
 
 log = logging.getLogger("babbitt.gateway")
 
 
 class PageChild:
-    """Of the site file ``config``; it serves at ``url``. ``died`` is called each time that it ended by itself."""
+    """Of the site file ``config``; it serves at ``url``. ``died`` is called each time that it ended without a word.
+
+    ``trouble`` says why it cannot serve: where, what and what to do; empty while it does, or has not said.
+    """
 
     def __init__(self, config: Path, url: str, *, clock: Clock, died: Callable[[], None]) -> None:
         self._url = url
         self._command = [sys.executable, "-P", "-m", "edge.page", str(config), "--beside"]
         self._clock, self._died = clock, died
         self._process: subprocess.Popen[bytes] | None = None
+        self._told: int | None = None
         self._detail = "not started yet"
+        self.trouble = ""
 
     async def run(self) -> None:
         """A process that says itself that it is not needed is not started anew for a while: another one serves."""
@@ -50,6 +58,9 @@ class PageChild:
                 if code == SERVED_CODE:
                     self._say("runs by itself, not started by the gateway")
                     pause_s = PAUSE_S_MAX
+                elif trouble := self._heard():
+                    self._say(f"is not served: {trouble}")
+                    self.trouble = trouble
                 else:
                     self._died()
                     self._say(f"ended with {code}: the log says why")
@@ -70,14 +81,40 @@ class PageChild:
     async def _lived(self) -> int:
         """Its exit code, at its end."""
         process = self._process = self._spawn()
+        looks = 0
         while (code := process.poll()) is None:
             await self._clock.sleep(LOOK_EVERY_S)
+            looks += 1
+            if looks * LOOK_EVERY_S > SERVES_S:
+                self.trouble = ""
         return code
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C ends the gateway, which then ends the page.
         environment = {name: value for name, value in os.environ.items() if name not in FROM_MANAGER}
-        return subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+        self._hang_up()
+        self._told, tells = os.pipe()
+        os.set_blocking(self._told, False)
+        try:
+            return subprocess.Popen(
+                [*self._command, "--tell", str(tells)], stdin=subprocess.DEVNULL, env=environment, pass_fds=(tells,),
+                start_new_session=True,
+            )  # fmt: skip
+        finally:
+            os.close(tells)
+
+    def _heard(self) -> str:
+        """What the process that has ended said of it."""
+        assert self._told is not None
+        try:
+            return os.read(self._told, TOLD_BYTES_MAX).decode(errors="replace")
+        except BlockingIOError:
+            return ""  # A process of its own has the other end yet.
+
+    def _hang_up(self) -> None:
+        if self._told is not None:
+            os.close(self._told)
+            self._told = None
 
     def _say(self, detail: str) -> None:
         if detail != self._detail:
@@ -85,6 +122,7 @@ class PageChild:
         self._detail = detail
 
     async def _end(self) -> None:
+        self._hang_up()
         process = self._process
         if process is None or process.poll() is not None:
             return

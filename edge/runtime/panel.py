@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.config.site import Site
-from edge.errors import BabbittError
+from edge.errors import BabbittError, LineError
 from edge.panel import PanelState
 from edge.panel.wire import (
     VERSION,
@@ -91,12 +91,17 @@ class PanelProcess:
     async def open(self) -> None:
         """Have one started before the first poll, where none answers.
 
-        Raises ``BabbittError`` where it says that a person must act. One that takes long is not waited for.
+        Raises ``ConfigError``. One that takes long is not waited for; one that cannot be had, for a pin is taken or a
+        display is not there, is said, and is tried again by ``run``.
         """
-        with contextlib.suppress(OSError):
+        try:
             async with asyncio.timeout(OPEN_S):
                 _, writer = await self._found()
                 writer.close()
+        except OSError:
+            pass  # ``run`` says so, if it is still so.
+        except LineError as error:
+            self._say(f"no panel: {error}")
 
     async def run(self) -> None:
         """Keep a panel and tell it, until cancelled, which is its goodbye."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge.errors import BabbittError
+from edge.errors import ConfigError, LineError
 from edge.watchdog import FROM_MANAGER
 
 START_S = 30.0
@@ -28,8 +28,8 @@ class PanelChild:
     async def start(self) -> None:
         """Start one in the place of any former, and wait until it can be found.
 
-        Raises ``BabbittError`` where it says that a person must act, and ``OSError`` where it ends without a word or
-        takes too long.
+        Raises ``ConfigError`` or ``LineError`` where it says that a person must act, and ``OSError`` where it ends
+        without a word or takes too long.
         """
         self._discard()
         told, tells = os.pipe()
@@ -49,9 +49,7 @@ class PanelChild:
             where, problem, hint, code = json.loads(answer)
         except ValueError:
             raise ConnectionRefusedError(f"it ended with {process.returncode} before it was ready") from None
-        error = BabbittError(where, problem, hint)
-        error.exit_code = code
-        raise error
+        raise (ConfigError if code == ConfigError.exit_code else LineError)(where, problem, hint)
 
     def end(self) -> None:
         """End it; it shows that nobody watches. Waits for a moment at most."""

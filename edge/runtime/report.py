@@ -46,9 +46,15 @@ class Report:
                 Condition("clock", told, clock.trusted),
                 *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in rooms.looking.figures()),
                 *rooms.disk.hangs(),
+                *(Condition(what, "not served", ok=False) for what in self._unserved()),
                 *(Condition("judge", f"{asset} is not judged", ok=False) for asset in rooms.judging.late),
             ),
         )  # fmt: skip
+
+    def _unserved(self) -> list[str]:
+        """Other systems' ways and the page, where they cannot be served; the status says why."""
+        page = ["page"] if self._rooms.page is not None and self._rooms.page.trouble else []
+        return [*(name for name, way in self._rooms.norths.troubles.items() if way), *page]
 
     async def status(self) -> dict[str, Any]:
         """What a person or the demo asks a running gateway: plain data."""
@@ -81,7 +87,7 @@ class Report:
             "ledger": await rooms.disk.totals(),
             "losses": asdict(rooms.journal.losses()),
             "latency_ms": {"poll_to_alarm_p99": status.percentile(rooms.flow.alarm_ms, 0.99)},
-            "north": {north.name: north.status() for north in rooms.norths.all},
+            "north": rooms.norths.status(),
             "page": rooms.page.status() if rooms.page is not None else None,
             "restarts": dict(rooms.restarts),
             "configuration": rooms.trials.brief(),

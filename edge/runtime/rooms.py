@@ -82,7 +82,7 @@ class Rooms:
             concerns=concerns(file.health, gateway.id),
         )  # fmt: skip
         self.alarms = AlarmAnswers(self.desk, clock, flow.announce)
-        self.norths = Norths(lambda: make_norths(self))
+        self.norths = Norths(lambda: make_norths(self), clock)
         prepared = prepare(site)
 
         # The store, and what lives on it.

@@ -286,7 +286,7 @@ def _bound(host: str, port: int, url: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        problem = f"cannot be listened on: {error.strerror or error}"
+        problem = f"cannot be listened on: {str(error.strerror or error).partition(' (while')[0]}"
         raise LineError(url, problem, "is another server running there? See `north.opcua`") from error
 
 

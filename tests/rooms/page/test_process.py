@@ -166,7 +166,11 @@ def test_one_that_runs_by_itself_stays_and_the_gateway_starts_none(floor: Floor)
 def test_a_port_that_is_taken_stops_no_gateway_and_is_said(floor: Floor) -> None:
     with socket.create_server(("127.0.0.1", floor.port)):
         floor.start("run")
-        floor.until(lambda: "ended with 3" in floor.gateway()["page"]["detail"])
-        assert "cannot be listened on" in (floor.folder / "run.log").read_text()
+        taken = f"127.0.0.1:{floor.port}: cannot be listened on: Address already in use (another program has the port"
+        floor.until(lambda: taken in floor.gateway()["page"]["detail"])
+        assert taken in (floor.folder / "run.log").read_text()
+        assert floor.gateway()["restarts"] == {}, "it is no defect of ours"
+        assert floor.gateway()["panel"]["amber"] != "off"
         assert floor.gateway()["units"][0]["polls"] > 0
     floor.until(lambda: floor.shown()["answers"])
+    assert floor.gateway()["page"]["detail"] == ""

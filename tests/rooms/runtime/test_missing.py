@@ -4,6 +4,7 @@ with where, what and what to do, and it comes up by itself once it is there."""
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -126,3 +127,44 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
     asyncio.run(scene())
     rows = read_ledger(tmp_path / "gateway/store.db")
     assert all(row.balanced for row in rows), "every poll is in the ledger, with its cause"
+
+
+def test_a_port_of_a_server_that_another_program_has(tmp_path: Path, hall: Hall, free_port: int) -> None:
+    table = {"opcua": {"port": free_port, "host": "127.0.0.1", "anonymous": True, "security": ["none"]}}
+    site = describe(tmp_path, [hall.port], units=1, period_ms=PERIOD_MS, panel={"kind": "none"}, north=table)
+    gateway = Gateway(load_site(site))
+    rooms = gateway.rooms
+
+    def unserved() -> list[str]:
+        return [told.what for told in rooms.report.panel_state().health if told.words == "not served"]
+
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", free_port)) as other:
+            async with running(gateway):
+                await until(lambda: hall.reads >= 10)
+                way = rooms.norths.status()["opcua"]
+                assert not way["up"]
+                where = f"opc.tcp://127.0.0.1:{free_port}/: cannot be listened on: Address already in use"
+                assert way["trouble"] == f"{where} (is another server running there? See `north.opcua`)"
+                assert unserved() == ["opcua"]
+                other.close()
+                await until(lambda: rooms.norths.status()["opcua"]["up"])
+                assert unserved() == []
+
+    asyncio.run(scene())
+
+
+def test_a_panel_whose_pin_cannot_be_had_is_said_and_ends_nothing(tmp_path: Path, hall: Hall) -> None:
+    """This machine has no pins at all, which is a pin that cannot be had."""
+    site = describe(tmp_path, [hall.port], units=1, period_ms=PERIOD_MS, panel={"kind": "pi", "green_gpio": 17})
+    gateway = Gateway(load_site(site))
+
+    async def scene() -> None:
+        async with running(gateway):
+            await until(lambda: hall.reads >= 10)
+            told = (await gateway.rooms.report.status())["panel"]
+            assert told["pid"] is None
+            assert told["detail"].startswith("no panel: panel.green_gpio 17: cannot be had: ")
+            assert "free the pin or name another" in told["detail"]
+
+    asyncio.run(scene())
