@@ -7,8 +7,8 @@ ended without warning, or gave blocks up), or the policy of retention took the b
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
+from cloud.fleet.breaks import Break, Why, why_next
 from cloud.store.sequence import Hole
 from edge.contract.seal import Link, genesis
 from edge.contract.types import Verdict
@@ -16,35 +16,7 @@ from edge.contract.types import Verdict
 BREAKS_MAX = 100
 """Told one by one; beyond that they are counted."""
 
-Why = Literal["outage", "dropped", "policy", "missing", "altered", "again"]
-WORDS: dict[Why, str] = {
-    "outage": "the gateway ended without warning; what it had judged since its last commit was never durable",
-    "dropped": "the gateway gave up the blocks that they were in, and said so",
-    "policy": "their blocks were removed here by the policy of retention",
-    "missing": "verdicts are missing that nobody declared lost",
-    "altered": "a verdict is not as its gateway sealed it",
-    "again": "the chain begins again, or a number came twice",
-}
-DECLARED: frozenset[Why] = frozenset({"outage", "dropped", "policy"})
 _OF_HOLE: dict[Hole, Why] = {"never": "dropped", "policy": "policy", "altered": "altered", "gone": "missing"}
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Before the verdict ``number`` (of ``at_ns``); the last one before it was ``after``."""
-
-    why: Why
-    after: int
-    number: int
-    at_ns: int
-
-    @property
-    def words(self) -> str:
-        return WORDS[self.why]
-
-    @property
-    def is_declared(self) -> bool:
-        return self.why in DECLARED
 
 
 @dataclass(slots=True)
@@ -100,10 +72,8 @@ class Chain:
 
 
 def _why(end: Link, verdict: Verdict, holes: set[Hole]) -> Why:
-    if verdict.number <= end.number:
-        return "again"
-    if verdict.number == end.number + 1:
-        return "altered"
+    if (wrong := why_next(end, verdict)) is not None:
+        return wrong
     # The worst of what is known: a block given up does not excuse one that is gone.
     for hole in ("gone", "altered", "never", "policy"):
         if hole in holes:

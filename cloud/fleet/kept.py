@@ -13,7 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cloud.fleet.chain import Break, Chain
+from cloud.fleet.breaks import Break
+from cloud.fleet.chain import Chain
 from cloud.fleet.track import Episode, Samples, Track
 from edge.contract.types import Urgency
 

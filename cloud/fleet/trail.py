@@ -7,41 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from cloud.fleet.breaks import Break, Why, why_next
 from cloud.store.audited import Audited
 from edge.contract.commands import Outcome
 from edge.contract.seal import Link, genesis_of_audit
-
-Why = Literal["outage", "dropped", "coming", "missing", "altered", "again", "unsealed"]
-WORDS: dict[Why, str] = {
-    "outage": "the gateway ended without warning, and goes on beyond what it may have told since its last commit",
-    "dropped": "the gateway gave up the blocks that they were in, and said so",
-    "coming": "blocks between them are still on their way",
-    "missing": "steps are missing that nobody declared lost",
-    "altered": "a step is not as its gateway sealed it",
-    "again": "the chain begins again, or a number came twice",
-    "unsealed": "a step has no seal",
-}
-DECLARED: frozenset[Why] = frozenset({"outage", "dropped", "coming"})
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """Before the step ``number`` (of ``at_ns``); the last one before it was ``after``."""
-
-    why: Why
-    after: int
-    number: int
-    at_ns: int
-
-    @property
-    def words(self) -> str:
-        return WORDS[self.why]
-
-    @property
-    def is_declared(self) -> bool:
-        return self.why in DECLARED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +73,8 @@ def is_whole(trails: Iterable[Trail]) -> bool:
 
 def _why(end: Link, step: Outcome, audited: Audited, before: int, seq: int) -> Why:
     """Why a step does not follow from the one before it, which came with block ``before``, the step with ``seq``."""
-    if step.number <= end.number:
-        return "again"
-    if step.number == end.number + 1:
-        return "altered"
+    if (wrong := why_next(end, step)) is not None:
+        return wrong
     causes = {cause for first, last, cause in audited.absent if first < seq and last > before}
     if causes:
         return "dropped" if causes == {"never"} else "missing"
