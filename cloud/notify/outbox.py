@@ -46,6 +46,14 @@ CREATE INDEX IF NOT EXISTS of_incident ON message(incident);
 CREATE INDEX IF NOT EXISTS sent_to ON message(channel, address, sent_ns);
 """
 _WAITING = "sent_ns IS NULL AND given_up_ns IS NULL"
+_RETAINS = "mqtt"
+"""The channel on which the last word about an alarm takes the place of those before it."""
+_CALLS = (Kind.RAISED, Kind.ESCALATED)
+_STALE: dict[Phase, tuple[Kind, ...]] = {
+    Phase.CALLING: (Kind.ACKNOWLEDGED,), Phase.HELD: _CALLS, Phase.ACKNOWLEDGED: _CALLS,
+    Phase.ENDED: (*_CALLS, Kind.ACKNOWLEDGED),
+}  # fmt: skip
+"""What is not worth saying any more, by how the incident stands."""
 _URGENT = (
     "JOIN incident ON incident.id = incident AND kind IN ('raised', 'escalated')"
     f" AND json_extract(alarm, '$.priority') = '{Priority.HIGH}'"
@@ -122,19 +130,16 @@ class Outbox:
                 "UPDATE incident SET alarm=?, phase=?, stage=?, next_ns=?, ended_ns=? WHERE id=?",
                 (_text(incident.alarm), incident.phase, incident.stage, incident.next_ns, ended_ns, number),
             )
-            if incident.phase is not Phase.CALLING:
-                db.execute(
-                    f"DELETE FROM message WHERE incident=? AND {_WAITING} AND kind IN ('raised', 'escalated')",
-                    (number,),
-                )
+            stale = ", ".join(f"'{one}'" for one in _STALE[incident.phase])
+            _supersede(db, f"incident=? AND kind IN ({stale})", (number,), now_ns)
             if kind is not None:
                 _queue(db, number, kind, incident.stage, to, due_ns, now_ns)
 
     def called(self, number: int) -> tuple[Address, ...]:
-        """Everybody to whom a call about the incident went out, or may have: a try that failed is no proof."""
+        """Everybody who was told of the incident, or may have been: a try that failed is no proof."""
         sql = (
             "SELECT DISTINCT channel, address, name FROM message"
-            " WHERE incident=? AND kind IN ('raised', 'escalated') AND (sent_ns IS NOT NULL OR tries > 0)"
+            " WHERE incident=? AND (sent_ns IS NOT NULL OR tries > 0)"
         )
         return tuple(Address(*row) for row in self._file.rows(sql, (number,)))
 
@@ -231,8 +236,20 @@ class Outbox:
 def _queue(
     db: sqlite3.Connection, number: int, kind: Kind, stage: int, to: Sequence[Address], due_ns: int, now_ns: int
 ) -> None:
+    if any(address.channel == _RETAINS for address in to):
+        same = "SELECT other.id FROM incident JOIN incident AS other USING (gateway, asset, rule) WHERE incident.id = ?"
+        _supersede(db, f"channel = '{_RETAINS}' AND incident IN ({same})", (number,), now_ns)
     sql = "INSERT INTO message(incident, kind, stage, channel, address, name, due_ns, made_ns) VALUES (?,?,?,?,?,?,?,?)"
     db.executemany(sql, [(number, kind, stage, a.channel, a.to, a.name, due_ns, now_ns) for a in to])
+
+
+def _supersede(db: sqlite3.Connection, where: str, values: tuple[int, ...], now_ns: int) -> None:
+    """What waits is not said any more. What was tried stays written down, as it may have come through."""
+    db.execute(f"DELETE FROM message WHERE {where} AND {_WAITING} AND tries = 0", values)
+    db.execute(
+        f"UPDATE message SET given_up_ns=?, trouble='something newer was to be said' WHERE {where} AND {_WAITING}",
+        (now_ns, *values),
+    )
 
 
 def _row(incident: Incident) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner
 
+from cloud.notify.channels import NotDeliveredError
 from cloud.notify.command import notify
 from cloud.notify.config import load_settings
 from cloud.notify.outbox import Outbox
@@ -440,3 +441,89 @@ def test_an_alarm_that_calls_again_at_the_machine_after_it_was_acknowledged_call
         plant.step(replace(RAISED, repeats=1, at_ns=TAKEN.at_ns + SECOND_NS), minutes=60)
         plant.step(minutes=60)
         assert [text.partition(" Pump")[0] for text in subjects(mail)] == ["ada: [high]", "ada: taken:", "ada: [high]"]
+
+
+class Cut:
+    """The way to a broker over a line that is cut before (``away``) or after (``mute``) the broker has heard it."""
+
+    gathers = False
+
+    def __init__(self, way: Any) -> None:
+        self._way, self.away, self.mute = way, False, False
+
+    async def send(self, batch: Any) -> None:
+        if self.away:
+            raise NotDeliveredError("it is not reached")
+        await self._way.send(batch)
+        if self.mute:
+            raise NotDeliveredError("it has not acknowledged")
+
+    async def close(self) -> None:
+        await self._way.close()
+
+
+@contextlib.contextmanager
+def topics(folder: Path) -> Iterator[tuple[Plant, Cut, Any]]:
+    with mosquitto(folder) as broker:
+        table = {"host": "127.0.0.1", "port": broker.port}
+        with contextlib.closing(Plant(folder, mqtt=table, route=[{"to": ["mqtt"]}])) as plant:
+            way = plant.notifier._channels["mqtt", ""] = Cut(plant.notifier._channels["mqtt", ""])
+            yield plant, way, broker
+            asyncio.run(way.close())
+
+
+def retained(broker: Any) -> list[str]:
+    """What a newcomer is told of alarms: the state of each."""
+    with broker.client("babbitt/#", "end") as client:
+        broker.publish("end", b"1")
+        came, count = client.take(1), 1
+        while came[-1][0] != "end":
+            count += 1
+            came = client.take(count)
+        return [json.loads(payload)["what"] for _, payload, _ in came[:-1]]
+
+
+def test_an_acknowledgement_that_comes_through_late_brings_no_topic_back_whose_alarm_is_over(tmp_path: Path) -> None:
+    with topics(tmp_path) as (plant, way, broker):
+        plant.step(RAISED)
+        way.away = True
+        plant.step(TAKEN)
+        way.away = False
+        plant.step(OVER)
+        plant.step(minutes=60)
+        assert retained(broker) == []
+
+
+def test_an_end_that_comes_through_late_takes_no_topic_away_whose_alarm_stands_anew(tmp_path: Path) -> None:
+    with topics(tmp_path) as (plant, way, broker):
+        plant.step(RAISED)
+        way.away = True
+        plant.step(OVER)
+        way.away = False
+        later_ns = OVER.at_ns + SECOND_NS
+        plant.step(replace(RAISED, since_ns=later_ns, at_ns=later_ns))
+        plant.step(minutes=60)
+        assert retained(broker) == ["raised"]
+
+
+def test_a_topic_that_may_have_come_through_is_taken_away_in_the_end(tmp_path: Path) -> None:
+    with topics(tmp_path) as (plant, way, broker):
+        way.mute = True
+        plant.step(RAISED)
+        way.away = True
+        plant.step(TAKEN)
+        way.away = way.mute = False
+        plant.step(OVER)
+        plant.step(minutes=60)
+        assert retained(broker) == []
+
+
+def test_who_hears_that_an_alarm_is_over_hears_nothing_of_it_afterwards(tmp_path: Path, mail: Mail) -> None:
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail))) as plant:
+        plant.step(RAISED)
+        mail.refusal = "451 later"
+        plant.step(TAKEN)
+        mail.refusal = ""
+        plant.step(OVER)
+        plant.step(minutes=60)
+        assert [text.partition(" Pump")[0] for text in subjects(mail)] == ["ada: [high]", "ada: over:"]
