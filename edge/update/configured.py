@@ -42,6 +42,7 @@ T = TypeVar("T")
 class Taken(msgspec.Struct, frozen=True):
     """The configuration that was taken last: ``hash`` is that of its version. ``begun``: its end is not told yet.
 
+    ``after`` is the newest version that was there before: a former one may have the same contents.
     ``strange`` are those that nobody signed, which keep no later one out, by ``_print_of``.
     """
 
@@ -49,6 +50,7 @@ class Taken(msgspec.Struct, frozen=True):
     id: str = ""
     hash: str = ""
     begun: bool = False
+    after: int = 0
     strange: tuple[str, ...] = ()
 
 
@@ -82,23 +84,33 @@ class Configured:
                 await self._follow(self._taken, wanted)
             elif wanted is not None and wanted.number > self._taken.number:
                 await self._take(self._taken, wanted)
-            self._waits = ""
         except OSError as error:
-            if str(error) != self._waits:
-                self._waits = str(error)
-                log.error("a configuration from the cloud waits: %s", error)
+            self._say_waits(str(error))
+
+    def _say_waits(self, why: str) -> None:
+        """Once for each reason in a row."""
+        if why != self._waits:
+            self._waits = why
+            log.error("a configuration from the cloud waits: %s", why)
 
     async def _take(self, taken: Taken, wanted: Configuration) -> None:
         print_ = _print_of(wanted)
         if print_ == self._false or print_ in taken.strange:
             return
-        if words := await self._on_disk(partial(self._trusted, wanted)):
+        if words := await self._why_not(wanted):
             self._false = print_
             await self._refuse_stranger(taken, wanted, words)
-        elif self._clock.trusted() and self._clock.wall_ns() >= wanted.expires_ns:
+        elif not self._clock.trusted():
+            self._say_waits("nobody knows here what time it is, so it may be too late for it")
+        elif self._clock.wall_ns() >= wanted.expires_ns:
             await self._end(wanted, CommandStep.EXPIRED, "its time was over when it came")
         else:
             await self._begin(wanted)
+
+    async def _why_not(self, wanted: Configuration) -> str:
+        if wanted.gateway != self._gateway:
+            return f"it is for gateway {wanted.gateway[:60]!r}"
+        return await self._on_disk(partial(self._trusted, wanted))
 
     async def _refuse_stranger(self, taken: Taken, wanted: Configuration, words: str) -> None:
         """Nobody vouches for its number: that must not keep out what somebody signs later."""
@@ -116,7 +128,10 @@ class Configured:
             if not found["changes"] and not found["refused"]:
                 await self._end(wanted, CommandStep.KEPT, "it is what runs already")
                 return
-            await self._keep(Taken(wanted.number, wanted.id, found["digest"], begun=True, strange=self._strange))
+            after = max((one["number"] for one in await self._versions()), default=0)
+            await self._keep(Taken(
+                wanted.number, wanted.id, found["digest"], begun=True, after=after, strange=self._strange
+            ))  # fmt: skip
             await self._trials.apply(
                 str(text), found["digest"], self._minutes, MARGIN, f"{wanted.by} (from the cloud)", wanted.why
             )
@@ -128,11 +143,11 @@ class Configured:
     async def _follow(self, taken: Taken, wanted: Configuration | None) -> None:
         """Nothing is on trial: what became of the one that was?"""
         try:
-            versions = (await self._trials.versions())["versions"]
+            versions = await self._versions()
         except BabbittError as error:
             log.error("what became of configuration %d is not known: %s", taken.number, error)
             return
-        found = [one for one in versions if one["hash"] == taken.hash]
+        found = [one for one in versions if one["hash"] == taken.hash and one["number"] > taken.after]
         if found:
             kept = found[-1]["state"] == "kept"
             words = "coverage held" if kept else found[-1]["note"]
@@ -141,6 +156,10 @@ class Configured:
             await self._begin(wanted)  # The gateway ended before it began.
         else:
             await self._ended(taken, CommandStep.ROLLED_BACK, "the gateway ended before it was begun")
+
+    async def _versions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self._trials.versions())["versions"]
+        return found
 
     async def _end(self, wanted: Configuration, step: CommandStep, words: str) -> None:
         await self._ended(Taken(wanted.number, wanted.id), step, words)
@@ -164,7 +183,7 @@ class Configured:
 
     async def _keep(self, taken: Taken) -> None:
         await self._on_disk(partial(replace_file, self._folder / FILE, msgspec.json.encode(taken)))
-        self._taken = taken
+        self._taken, self._waits = taken, ""
 
     def _read(self) -> Taken:
         path = self._folder / FILE

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from edge.clock import SystemClock
 from edge.config.site import Site, load_site
@@ -284,5 +285,62 @@ def test_a_cut_between_any_two_steps_begins_it_again_or_tells_its_end_again_and_
         async with gateway.running() as room:
             await room.step(None)
         assert gateway.told[-1].words == "the gateway ended before it was begun"
+
+    story(tell)
+
+
+def test_one_that_ran_here_before_and_was_cut_before_it_began_anew_is_not_told_as_kept(tmp_path: Path) -> None:
+    """The same text lies there as a former version; that one was kept says nothing of now."""
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        for number, text in ((1, OTHER), (2, SITE)):
+            async with gateway.running() as room:
+                await until(room, gateway.wanted(text, number), lambda: gateway.steps()[-1:] == ["kept"])
+            gateway.told.clear()
+        wanted = gateway.wanted(OTHER, 3)
+
+        async def cut(*_: object) -> None:
+            raise KeyError("the power")
+
+        async with gateway.running() as room:
+            room._trials.apply = cut  # type: ignore[method-assign, assignment]
+            with pytest.raises(KeyError):
+                await room.step(wanted)
+        assert gateway.told == []
+        async with gateway.running() as room:
+            await until(room, wanted, lambda: "kept" in gateway.steps())
+        assert gateway.steps() == ["accepted", "kept"]
+        assert "period_ms = 500" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
+
+
+def test_one_that_is_for_another_gateway_is_not_tried(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(gateway="gw-2"), lambda: bool(gateway.told))
+            await until(room, gateway.wanted(), lambda: gateway.steps() == ["refused", "accepted", "kept"])
+        assert "it is for gateway 'gw-2'" in gateway.told[0].words
+
+    story(tell)
+
+
+def test_while_nobody_knows_what_time_it_is_none_is_begun(tmp_path: Path) -> None:
+    """A signed one that somebody held back for a year is handed to a gateway that has just been switched on."""
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        gateway.clock.trusted = lambda: False  # type: ignore[method-assign]
+        wanted = gateway.wanted(expires_ns=5)
+        async with gateway.running() as room:
+            for _ in range(3):
+                await room.step(wanted)
+            assert gateway.told == []
+            gateway.clock.trusted = lambda: True  # type: ignore[method-assign]
+            await until(room, wanted, lambda: bool(gateway.told))
+        assert gateway.steps() == ["expired"]
 
     story(tell)
