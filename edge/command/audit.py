@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edge.command.state import packed, restored
 from edge.contract.commands import Outcome
-from edge.contract.seal import Link, genesis_of_audit
+from edge.contract.seal import NUMBER_MAX, Link, genesis_of_audit
 from edge.contract.types import Lane
 from edge.ports import Clock, Journal
 from edge.sparing import Sparing
@@ -47,7 +47,8 @@ class Audit:
         """The outcome, numbered and sealed, as it goes to the journal."""
         if len(outcome.words) > WORDS_MAX:
             outcome = replace(outcome, words=outcome.words[: WORDS_MAX - 1] + "…")
-        made = self._link.sealed(outcome)
+        # Whoever sent what is refused may have given it any order; no receiver takes a block with such a one.
+        made = self._link.sealed(replace(outcome, order=min(outcome.order, NUMBER_MAX)))
         self._link = self._link.after(made)
         self._journal.record(made, lane=Lane.URGENT, kept=(NAME, self._state()))
         self._told(made)

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge.contract.commands import CommandStep as Step
+from edge.contract.commands import Outcome
 from tests.laws.journals import BOOT
 from tests.peers.drive import MUTE, OTHER, Drive, Written, over_tcp
-from tests.rooms.command.rig import PRESSURE, SETPOINT, Rig, S, Steps, a_drive, contract_text, signed
+from tests.rooms.command.rig import GATEWAY, PRESSURE, SETPOINT, Rig, S, Steps, a_drive, contract_text, rig_at, signed
 
 Act = Callable[[Rig], Awaitable[None]]
 OTHER_BOOT = "f" * 32
@@ -345,3 +346,17 @@ def test_nor_is_it_after_a_restart(tmp_path: Path) -> None:
 
     drive, _ = two_lives(tmp_path, killed, later)
     assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+def test_an_order_that_no_receiver_takes_keeps_nothing_else_from_being_told(tmp_path: Path) -> None:
+    """A configuration that nobody signed may bear any number; its refusal lies in a block with much else."""
+
+    async def story() -> None:
+        async with rig_at(tmp_path) as rig:
+            told = Outcome(
+                GATEWAY, rig.clock.wall_ns(), "ab" * 32, 2**63 - 1, "", "", Step.REFUSED, None, None, None, GATEWAY, ""
+            )  # fmt: skip
+            rig.guard.note(told)
+            assert [one.command for one in rig.audited()][-1] == told.command
+
+    asyncio.run(story())
