@@ -15,7 +15,7 @@ from cloud.store.commands import Commands
 from cloud.store.documents import Offered
 from cloud.store.reader import Reader
 from cloud.store.rollouts import Rollouts
-from edge.contract.commands import Command, Outcome
+from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import (
     ACKNOWLEDGED_MAX,
     COMMANDS_MAX,
@@ -53,7 +53,7 @@ def down(gateway: str, commands: Commands, reader: Reader, now_ns: int) -> Down:
     with commands.changing():
         return Down(
             *_commands(gateway, commands, reader, now_ns),
-            *_contracts(commands.documents.contracts(gateway)),
+            *_contracts(gateway, commands, reader),
             _configuration(gateway, commands, reader),
             _acknowledged(gateway, commands, reader, now_ns),
         )
@@ -81,13 +81,26 @@ def _commands(
     return tuple(one.command for one in wanted), tuple(withdrawn[:COMMANDS_MAX])
 
 
-def _contracts(offered: list[Offered]) -> tuple[tuple[ContractDocument, ...], tuple[WithdrawnContract, ...]]:
-    """Of each contract the highest version; none where that is withdrawn: the one before it is gone for good."""
+def _contracts(
+    gateway: str, commands: Commands, reader: Reader
+) -> tuple[tuple[ContractDocument, ...], tuple[WithdrawnContract, ...]]:
+    """Of each contract the highest version; none where that is withdrawn: the one before it is gone for good.
+
+    Of what is withdrawn, first what the gateway has not told to know yet, then the newest: it may have forgotten.
+    """
+    offered = commands.documents.contracts(gateway)
+
+    def is_known(one: Offered) -> bool:
+        told = reader.outcomes_of_contract(one.hash, gateway)
+        return bool(told) and told[-1].step is CommandStep.WITHDRAWN
+
     highest: dict[str, Offered] = {}
     for one in sorted(offered, key=lambda one: one.version):
         highest[one.id] = one
     held = [one for one in highest.values() if not one.withdrawn_ns]
     gone = sorted((one for one in offered if one.withdrawn_ns), key=lambda one: -one.withdrawn_ns)
+    if len(gone) > CONTRACTS_MAX:
+        gone.sort(key=is_known)
     return (
         tuple(ContractDocument(one.id, one.text, one.signature) for one in held[:CONTRACTS_MAX]),
         tuple(WithdrawnContract(one.hash, one.withdrawn_by, one.withdrawn_why) for one in gone[:CONTRACTS_MAX]),

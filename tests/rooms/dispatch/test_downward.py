@@ -14,7 +14,7 @@ from cloud.store.commands import FILE, Commands
 from cloud.store.documents import Offered
 from cloud.store.rollouts import Rollouts
 from edge.contract.commands import CommandStep, Outcome, Signed
-from edge.contract.downlink import Acknowledged, Configuration
+from edge.contract.downlink import CONTRACTS_MAX, Acknowledged, Configuration
 from edge.contract.types import AlarmState
 from edge.errors import StoreError
 from tests.rooms.cloud.sending import GATEWAY
@@ -98,6 +98,25 @@ def test_of_a_contract_the_highest_version_goes_down_and_what_is_withdrawn_is_na
     found = fleet.down()
     assert [one.contract for one in found.withdrawn_contracts] == ["02" * 32]
     assert [one.name for one in found.contracts] == ["flow"], "the version before it does not come back"
+
+
+def test_no_withdrawal_is_lost_on_a_gateway_that_was_away_for_more_than_go_down_at_once(fleet: Fleet) -> None:
+    hashes = [f"{n:064x}" for n in range(CONTRACTS_MAX + 8)]
+    with fleet.commands.changing():
+        for n, digest in enumerate(hashes):
+            fleet.commands.documents.offer(
+                Offered(digest, GATEWAY, f"c{n}", 1, f"text {n}", "sig", "ada", "", fleet.now_ns)
+            )
+            fleet.commands.documents.withdraw(digest, fleet.now_ns + n, "bob", "not safe")
+    for _ in range(2):
+        for one in fleet.down().withdrawn_contracts:
+            fleet.tell(Outcome(
+                "pump-1", fleet.now_ns, "", 0, one.contract, "speed", CommandStep.WITHDRAWN, None, None, None, "bob", ""
+            ))  # fmt: skip
+    told = [one for one in hashes if fleet.reader.outcomes_of_contract(one, GATEWAY)]
+    assert told == hashes
+    newest = [one.contract for one in fleet.down().withdrawn_contracts]
+    assert newest == hashes[: -CONTRACTS_MAX - 1 : -1], "again: one that was set up anew remembers nothing"
 
 
 def test_the_newest_configuration_goes_down_until_it_has_ended(fleet: Fleet) -> None:
