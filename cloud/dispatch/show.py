@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cloud.store.rollouts import Line, Member, Rollout, Rollouts, State
+from edge.contract.setpoint_words import plain as printable
 
 
 def step_of(member: Member) -> str:
@@ -44,13 +45,14 @@ def table(rollouts: Sequence[tuple[Rollout, Sequence[Member]]], *, machines: boo
         lines += [f"     {words}" for words in (rollout.why, rollout.note) if words]
         if machines:
             lines += [f"       {_machine(member)}" for member in members]
-    return lines
+    return [printable(line) for line in lines]
 
 
 def history(lines: Sequence[Line]) -> list[str]:
     """What was decided, the newest first."""
     head = f"{'WHEN (UTC)':18}{'NO':>3}  {'WHAT':28}{'BY':14}WHY"
-    return [head, *(f"{_time(one.at_ns):18}{one.number:>3}  {one.what:28}{one.by:14}{one.why}" for one in lines)]
+    told = (f"{_time(one.at_ns):18}{one.number:>3}  {one.what:28}{one.by:14}{one.why}" for one in lines)
+    return [head, *map(printable, told)]
 
 
 def _machine(member: Member) -> str:

@@ -1,4 +1,4 @@
-"""Commands, contracts and configurations as tables for people."""
+"""Commands, contracts and configurations as tables for people, in lines that show nothing but what was said."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from cloud.dispatch.standing import CommandView, ConfigurationView, ContractView
 from cloud.store.commands import Line
 from edge.contract.commands import Outcome
+from edge.contract.setpoint_words import plain
 
 
 def commands(found: Sequence[CommandView]) -> list[str]:
@@ -20,12 +21,12 @@ def commands(found: Sequence[CommandView]) -> list[str]:
             f"{_time(one.expires_ns):18}{one.by}"
         )
         lines += [f"{'':30}{words}" for words in (one.why, one.standing.words, _missing(one)) if words]
-    return lines
+    return [plain(line) for line in lines]
 
 
 def command(one: CommandView, history: Sequence[Line]) -> list[str]:
     """One with all that was done to it here, and all that its gateway told."""
-    return [
+    lines = [
         f"command {one.id}",
         f"  {_machine(one)}: {_wanted(one)}, order {one.order}",
         f"  under contract {one.contract_id} ({one.contract[:12]}), mode {one.mode}",
@@ -38,6 +39,7 @@ def command(one: CommandView, history: Sequence[Line]) -> list[str]:
         "its gateway told:" if one.steps else "its gateway has told nothing of it",
         *(f"  {step(told)}" for told in one.steps),
     ]
+    return [plain(line) for line in lines]
 
 
 def step(told: Outcome) -> str:
@@ -61,7 +63,7 @@ def contracts(found: Sequence[ContractView]) -> list[str]:
             f"{one.standing.state:26}{_time(one.expires_ns):18}{one.by}"
         )
         lines += [f"{'':19}{words}" for words in (*one.words, one.why, one.standing.words) if words]
-    return lines
+    return [plain(line) for line in lines]
 
 
 def configurations(found: Sequence[ConfigurationView]) -> list[str]:
@@ -74,7 +76,7 @@ def configurations(found: Sequence[ConfigurationView]) -> list[str]:
             f"{_time(one.expires_ns):18}{one.key:18}{one.by}"
         )
         lines += [f"{'':19}{words}" for words in (one.why, one.standing.words) if words]
-    return lines
+    return [plain(line) for line in lines]
 
 
 def _machine(one: CommandView) -> str:

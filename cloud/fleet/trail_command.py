@@ -34,8 +34,8 @@ def audit(*, gateway: str, data: Path, asset: str | None, limit: int, export: Pa
     afterwards breaks the chain, and this exits with 1. Where the gateway ended without warning it has said so: its
     numbers leap there, and the link holds. Compare the last seal with the one that `babbitt gateway status` prints.
     """
+    from cloud.fleet import trail as room
     from cloud.fleet.command import open_store
-    from cloud.fleet.trail import is_whole, plain, trail
     from cloud.store.audited import audited
 
     reader = open_store(data)
@@ -43,7 +43,7 @@ def audit(*, gateway: str, data: Path, asset: str | None, limit: int, export: Pa
         if gateway not in {row.gateway for row in reader.gateways()}:
             known = ", ".join(row.gateway for row in reader.gateways()) or "none"
             raise ConfigError(gateway, "is no gateway that was ever heard of", f"known: {known}")
-        trails = [trail(found) for found in audited(reader, gateway)]
+        trails = [room.trail(found) for found in audited(reader, gateway)]
     finally:
         reader.close()
     steps = [step for found in trails for step in found.steps]
@@ -52,7 +52,7 @@ def audit(*, gateway: str, data: Path, asset: str | None, limit: int, export: Pa
     shown = [step for step in steps if asset in (None, step.asset)]
     shown = shown[max(len(shown) - limit, 0) :]
     if as_json:
-        found = {"whole": is_whole(trails), "trails": [plain(one) for one in trails]}
+        found = {"whole": room.is_whole(trails), "trails": [room.plain(one) for one in trails]}
         click.echo(json.dumps({**found, "steps": [msgspec.to_builtins(step) for step in shown]}))
     else:
         if len(shown) < len(steps):
@@ -63,11 +63,13 @@ def audit(*, gateway: str, data: Path, asset: str | None, limit: int, export: Pa
             _say(one)
         if not steps:
             click.echo(f"{gateway} has told nothing of commands, contracts or configurations")
-    if not is_whole(trails):
+    if not room.is_whole(trails):
         raise SystemExit(1)
 
 
 def _line(step: Any) -> str:
+    from edge.contract.setpoint_words import plain
+
     at = f"{dt.datetime.fromtimestamp(step.at_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S}"
     named = f"{step.command or step.contract:.12}"
     read = [
@@ -77,7 +79,7 @@ def _line(step: Any) -> str:
     ]
     figures = f" ({', '.join(read)})" if read else ""
     where = f"{step.asset}.{step.tag}" if step.tag else step.asset
-    return f"{step.number:>7}  {at}  {named:13}{where:32}{step.step:12}{step.by:12}{step.words}{figures}"
+    return plain(f"{step.number:>7}  {at}  {named:13}{where:32}{step.step:12}{step.by:12}{step.words}{figures}")
 
 
 def _say(found: Any) -> None:

@@ -148,6 +148,7 @@ def list_(data: Path, limit: int, as_json: bool) -> None:
       babbitt cloud notify list --data var/cloud
     """
     from cloud.notify.outbox import FILE, Outbox
+    from edge.contract.setpoint_words import plain
 
     if not (data / FILE).exists():
         hint = "name the folder of a server that runs with --notify"
@@ -162,7 +163,7 @@ def list_(data: Path, limit: int, as_json: bool) -> None:
         at = datetime.fromtimestamp(line.made_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
         to = f"{line.channel} {line.address}".strip()
         state = _state(line.sent_ns, line.given_up_ns, line.tries, line.trouble)
-        click.echo(f"{at:21}{line.kind:14}{f'{line.machine} {line.rule}':40}{to:36}{state}")
+        click.echo(plain(f"{at:21}{line.kind:14}{f'{line.machine} {line.rule}':40}{to:36}{state}"))
 
 
 def _state(sent_ns: int | None, given_up_ns: int | None, tries: int, trouble: str) -> str:

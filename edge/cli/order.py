@@ -156,6 +156,7 @@ def send(config: Path, file: Path, wait_s: float, as_json: bool) -> None:
     """
     from edge.cli.setpoints import read_command
     from edge.contract.commands import CommandStep
+    from edge.contract.setpoint_words import plain
 
     signed = asdict(read_command(file))
     site = load_site(config)
@@ -165,7 +166,7 @@ def send(config: Path, file: Path, wait_s: float, as_json: bool) -> None:
     while answer["step"] in ("", CommandStep.WRITING) and time.monotonic() < until:
         time.sleep(LOOK_S)
         answer = ask(path, "command", signed=signed)
-    click.echo(json.dumps(answer) if as_json else f"{answer['step']}: {answer['words']}".strip(": "))
+    click.echo(json.dumps(answer) if as_json else plain(f"{answer['step']}: {answer['words']}".strip(": ")))
     failed = (CommandStep.REFUSED, CommandStep.EXPIRED, CommandStep.FAILED, CommandStep.ROLLED_BACK)
     raise SystemExit(1 if answer["step"] in failed else 0)
 

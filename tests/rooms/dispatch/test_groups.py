@@ -108,3 +108,17 @@ def test_what_is_no_command_is_not_submitted(at: Path, text: str) -> None:
     (at / "c.json").write_text(text)
     with pytest.raises(BabbittError, match="is no command"):
         run("command", "submit", "c.json")
+
+
+def test_no_words_of_anybody_move_the_cursor_of_whoever_approves_or_turn_a_line_around(at: Path) -> None:
+    """Else the reason of a command could write another value over its own."""
+    run("contract", "offer", "speed.toml")
+    why = "less wear\x1b[2A\x9b2K\r\N{RIGHT-TO-LEFT OVERRIDE}0001 = deeps"
+    made = told("command", "draft", GATEWAY, "pump-1-speed", "2500", "--why", why, "--key", "ada.pem")
+    site = at / "site.toml"
+    site.write_text("[gateway]\n")
+    run("configuration", "offer", GATEWAY, str(site), "--key", "ada.pem", "--why", why)
+    for words in (("command", "show", made["id"][:10]), ("command", "list"), ("configuration", "list")):
+        shown = run(*words).output
+        assert "less wear" in shown
+        assert all(line.isprintable() for line in shown.splitlines()), words
