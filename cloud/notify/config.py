@@ -11,9 +11,9 @@ from email.errors import MessageError
 from email.headerregistry import Address as Mailbox
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import httpx
 import msgspec
 from msgspec import Meta
 
@@ -178,7 +178,7 @@ def problems(settings: Settings) -> Iterator[tuple[str, str, str]]:
         ZoneInfo(file.zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         yield "zone", f"there is no {file.zone!r}", "a name such as Europe/Berlin"
-    if file.page and urlsplit(file.page).scheme not in ("http", "https"):
+    if file.page and _host_of(file.page) is None:
         yield "page", f"found {file.page!r}", "the address of the fleet page, such as https://plant.example"
     yield from _reachable(settings)
     people = {person.name for person in file.person}
@@ -228,16 +228,26 @@ def _reachable(settings: Settings) -> Iterator[tuple[str, str, str]]:
         if bool(file.mqtt.user) != bool(file.mqtt.password_file):
             yield "mqtt", "one of `user` and `password_file` alone", "give both, or neither"
     for i, hook in enumerate(file.webhook):
-        parts = urlsplit(hook.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        host = _host_of(hook.url)
+        if host is None:
             yield f"webhook[{i}].url", f"found {hook.url!r}", "an address such as https://pager.example/babbitt"
         else:
-            yield from _safe(f"webhook[{i}].url", parts.hostname, secure=parts.scheme == "https", hint="use https")
+            yield from _safe(f"webhook[{i}].url", host, secure=hook.url.lower().startswith("https:"), hint="use https")
     named = {"smtp.ca": file.smtp and file.smtp.ca, "mqtt.ca": file.mqtt and file.mqtt.ca}
     named |= {f"webhook[{i}].ca": hook.ca for i, hook in enumerate(file.webhook)}
     for key, name in named.items():
         if name and not os.access(settings.resolve(name), os.R_OK):
             yield key, f"{name} cannot be read", "a PEM file"
+
+
+def _host_of(url: str) -> str | None:
+    """Of an address of the web, by the library that will reach it; None for what is none."""
+    try:
+        found = httpx.URL(url)
+    except httpx.InvalidURL:
+        return None
+    is_web = found.scheme in ("http", "https") and (found.port or 0) < 2**16
+    return found.host if is_web and found.host and not set(found.host) & set(" %[]") else None
 
 
 def _safe(key: str, host: str, *, secure: bool, hint: str) -> Iterator[tuple[str, str, str]]:

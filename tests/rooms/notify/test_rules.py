@@ -22,6 +22,7 @@ from edge.config.load import convert
 from edge.contract.types import Alarm, AlarmState, Held, Priority
 from edge.errors import ConfigError
 
+HOOK = {"name": "pager", "secret_file": "hook"}
 SMTP = {"host": "localhost", "sender": "babbitt@plant.example", "security": "none"}
 PEOPLE = [{"name": name, "email": f"{name}@plant.example"} for name in ("ada", "bob", "carol")]
 ALARM = Alarm(
@@ -153,6 +154,12 @@ def test_a_message_says_what_where_since_when_why_and_what_to_do() -> None:
         ({"person": [{"name": "ada", "email": "a[b@plant.example"}]}, "`person[0].email`: found 'a[b@plant.example'"),
         ({"shift": [{"name": "day", "people": ["ada"], "begins": "6:00"}]}, "`shift[0].begins`: found '6:00'"),
         ({"shift": [{"name": "day", "people": ["eve"]}]}, "there is no person 'eve'"),
+        ({"page": "http://[plant"}, "`page`: found 'http://[plant'"),
+        ({"webhook": [HOOK | {"url": "https://[::1/x"}]}, "`webhook[0].url`: found 'https://[::1/x'"),
+        ({"webhook": [HOOK | {"url": "https://a:port/"}]}, "`webhook[0].url`: found 'https://a:port/'"),
+        ({"webhook": [HOOK | {"url": "https://a:99999/"}]}, "`webhook[0].url`: found 'https://a:99999/'"),
+        ({"webhook": [HOOK | {"url": "https://two words/"}]}, "`webhook[0].url`: found 'https://two words/'"),
+        ({"webhook": [HOOK | {"url": "http://localhost\\@a.example/"}]}, "a.example would be reached without"),
         ({"colour": "red"}, "Object contains unknown field `colour` (accepted here: route, person"),
     ],
 )
