@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud.dispatch import said
 from cloud.dispatch.desk import FOLDER
 from cloud.dispatch.signing import signed_bundle
 from cloud.store.rollouts import Rollout, Rollouts, State
 from edge.contract.bundle import MANIFEST
 from edge.contract.signature import SIGNATURE
 from edge.errors import BabbittError, ConfigError, StoreError
-
-WORDS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,7 @@ def promote(
     ``ConfigError`` where another bundle of the class is on its way, ``StoreError``.
     """
     _check(plan)
+    by, why = said.by(by), said.why(why)
     bundle, _ = signed_bundle(folder, keys)
     size = _copy(folder, data / FOLDER / bundle.hash, (*bundle.files, MANIFEST, SIGNATURE))
     with rollouts.changing():
@@ -55,7 +55,7 @@ def promote(
                 break
         rollout = Rollout(
             number=0, asset_class=bundle.asset_class, bundle=bundle.hash, size=size, stages=plan.stages,
-            scope=plan.scope, watch_s=plan.watch_s, tolerate=plan.tolerate, by=by[:WORDS_MAX], why=why[:WORDS_MAX],
+            scope=plan.scope, watch_s=plan.watch_s, tolerate=plan.tolerate, by=by, why=why,
             at_ns=now_ns, expires_ns=now_ns + round(plan.expires_s * 1e9), stage=1, stage_ns=now_ns,
             state=State.ROLLING, note="",
         )  # fmt: skip
@@ -73,6 +73,7 @@ def roll_back(
 
     Machines that judge with its bundle go back to what they had before. Raises ``ConfigError`` where there is none.
     """
+    by, why = said.by(by), said.why(why)
     with rollouts.changing():
         held = [one for one in rollouts.all(asset_class=asset_class) if number in (None, one.number)]
         if not held:
@@ -82,9 +83,7 @@ def roll_back(
         rollout = held[0]
         if rollout.state == State.ROLLED_BACK:
             return rollout, False
-        rollouts.settle(
-            rollout.number, state=State.ROLLED_BACK, stage=rollout.stage, stage_ns=now_ns, note=why[:WORDS_MAX]
-        )
+        rollouts.settle(rollout.number, state=State.ROLLED_BACK, stage=rollout.stage, stage_ns=now_ns, note=why)
         rollouts.write(rollout.number, now_ns, "rolled back", by, why)
     after = rollouts.get(rollout.number)
     assert after is not None

@@ -37,6 +37,7 @@ from cloud.web.writing import (
 )
 from edge.contract.command_file import parse_command
 from edge.contract.downlink import Acknowledged
+from edge.contract.fields import Fields
 from edge.errors import ConfigError, StoreError
 
 LIMIT_MAX = 1000
@@ -127,13 +128,14 @@ class Commanding:
         value, expires_s = fields.get("value"), fields.get("expires_s", _EXPIRES_S)
         if any(type(figure) not in (int, float) or not abs(figure) <= FIGURE_MAX for figure in (value, expires_s)):
             raise RefusedError(400, "`value` and `expires_s` want numbers")
-        texts = {name: fields.get(name, "") for name in ("gateway", "contract", "why")}
-        by = fields.get("by", person)
-        if not all(isinstance(text, str) and 0 < len(text) <= 300 for text in (*texts.values(), by)):
-            raise RefusedError(400, "`gateway`, `contract`, `why` and `by` want texts")
+        try:
+            found = Fields({"by": person, **fields}, "draft")
+            gateway, contract, by, why = map(found.name, ("gateway", "contract", "by", "why"))
+        except ValueError as error:
+            raise RefusedError(400, str(error)) from error
         return await self._writing(person, lambda: ordering.draft(
-            self._commands, texts["gateway"], texts["contract"], float(value), by=by, why=texts["why"],
-            expires_s=float(expires_s), now_ns=self._now_ns(),
+            self._commands, gateway, contract, float(value), by=by, why=why, expires_s=float(expires_s),
+            now_ns=self._now_ns(),
         ))  # fmt: skip
 
     async def _acknowledge(self, request: Request, person: str, rule: str, since_ns: int | None) -> bool:

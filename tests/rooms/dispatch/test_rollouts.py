@@ -326,3 +326,11 @@ def test_a_desk_is_handed_what_it_tells_of_track_records(fleet: Fleet) -> None:
 def test_a_share_is_a_percentage_or_nothing(text: str) -> None:
     with pytest.raises(ConfigError, match="percentages from 0 to 100"):
         shares(text)
+
+
+@pytest.mark.parametrize(("name", "text"), [("by", "half \udce9"), ("by", ""), ("why", "caf\udce9")])
+def test_nobody_promotes_in_words_that_no_file_holds(fleet: Fleet, name: str, text: str) -> None:
+    fleet.bundle("new")
+    with pytest.raises(ConfigError, match=f"--{name}"):
+        fleet.promote("new", None, **{name: text})
+    assert fleet.rollouts.all() == []

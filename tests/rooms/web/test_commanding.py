@@ -136,6 +136,12 @@ def test_a_token_is_no_signature_and_a_signature_needs_a_token(tmp_path: Path) -
                 fields = json.dumps(outside | {"value": 1.0, name: "?"}).replace('"?"', figure)
                 odd = await world.client.post("/api/v1/commands/draft", content=fields, headers=world.bearer)
                 assert odd.status_code == 400, (name, figure)
+        for name in ("gateway", "contract", "why", "by"):
+            for text in ("", "half \ud800", "x" * 301, 7, None):
+                odd = await world.client.post(
+                    "/api/v1/commands/draft", content=json.dumps(outside | {name: text}), headers=world.bearer
+                )
+                assert (odd.status_code, name in odd.json()["error"]) == (400, True), (name, text)
 
     told(tmp_path, story)
 
