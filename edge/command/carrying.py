@@ -24,8 +24,9 @@ AGAIN_S = 0.1
 WATCH_S = 0.25
 """Between two looks at what aborts and what is regretted."""
 BACK_TRIES = 3
-RESUMED_S = 30.0
-"""How long a machine has after a restart to be there at all."""
+AWAY_S, AWAY_AGAIN_S = 300.0, 2.0
+"""So long a machine that cannot be read is waited for, and looked for so often: a cable is plugged in again, a
+controller starts anew, and what was written, or is to be put back, is still nobody else's business."""
 
 
 class Carrying:
@@ -89,7 +90,7 @@ class Carrying:
         elif run.stage == "back":
             await self._back(run, contract, run.why, CommandStep.ROLLED_BACK)
         else:
-            found, stands = await self._settled(run, contract, run.value, max(contract.settle_s, RESUMED_S))
+            found, stands = await self._settled(run, contract, run.value, contract.settle_s)
             if found:
                 await self._executed(run, contract, stands, "found so after a restart, and not written again")
             else:
@@ -219,11 +220,11 @@ class Carrying:
         if stands is not None and abs(stands - run.before) <= contract.tolerance:
             self._tell.end_run(run, step, f"{why}; it stands at {stands:.9g} already", read_back=stands)
             return
-        if stands is not None and abs(stands - run.value) > contract.tolerance and not ours:
-            words = f"{why}; but somebody else, or the device, had changed it to {stands:.9g}: it is left so"
-            self._tell.end_run(run, CommandStep.FAILED, words, read_back=stands)
-            return
         for _ in range(BACK_TRIES):
+            if stands is not None and abs(stands - run.value) > contract.tolerance and not ours:
+                words = f"{why}; but somebody else, or the device, had changed it to {stands:.9g}: it is left so"
+                self._tell.end_run(run, CommandStep.FAILED, words, read_back=stands)
+                return
             by = max(abs(v - run.before) for v in (run.value, stands) if v is not None)
             self._facts.changed(run.command, by, contract.dwell_s)
             told = self._tell.outcome(
@@ -232,7 +233,8 @@ class Carrying:
             )  # fmt: skip
             # A disk that takes nothing must not keep a machine where it must not stay.
             await self._audit.durably(told)
-            await self._machine.write(contract.asset, contract.tag, run.before, unless=lambda: "")
+            said = await self._machine.write(contract.asset, contract.tag, run.before, unless=lambda: "")
+            ours = ours or not said
             self._facts.ended_now(run.command)
             found, stands = await self._settled(run, contract, run.before, contract.settle_s)
             if found:
@@ -244,15 +246,19 @@ class Carrying:
     async def _settled(
         self, run: Run, contract: SetpointContract, wanted: float, within_s: float
     ) -> tuple[bool, float | None]:
-        """Whether it reads back as ``wanted`` within ``within_s``, each time asked anew; and what was read last."""
-        end_ns = self._clock.mono_ns() + int(within_s * 1e9)
+        """Whether it reads back as ``wanted`` within ``within_s``, each time asked anew; and what was read last.
+
+        While it cannot be read it is waited for.
+        """
+        began_ns = self._clock.mono_ns()
         while True:
             stands, _ = await self._machine.read(run.command.asset, run.command.tag)
             if stands is not None and abs(stands - wanted) <= contract.tolerance:
                 return True, stands
-            if self._clock.mono_ns() >= end_ns:
+            for_s = (self._clock.mono_ns() - began_ns) / 1e9
+            if for_s >= (within_s if stands is not None else max(within_s, AWAY_S)):
                 return False, stands
-            await self._clock.sleep(AGAIN_S)
+            await self._clock.sleep(AGAIN_S if for_s < within_s else AWAY_AGAIN_S)
 
 
 def _stands(run: Run, contract: SetpointContract, stands: float | None) -> str:

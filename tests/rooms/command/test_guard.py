@@ -88,7 +88,7 @@ class TestAtTheMachine:
             assert rig.stands == stands
             assert words in end.words
 
-        play(tmp_path, scene, timeout_ms=200 if manner == peers.LATE else 60)
+        play(tmp_path, scene, timeout_ms={peers.LATE: 200, peers.MUTE: 20}.get(manner, 60))
 
     def test_what_takes_another_value_is_put_back(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
@@ -119,6 +119,23 @@ class TestAtTheMachine:
 
         play(tmp_path, scene)
 
+    def test_what_was_taken_by_a_machine_that_was_away_then_is_watched_from_its_return(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.drive.heard = lambda _: setattr(rig.drive, "silent", True)
+            rig.drive.manner = peers.MUTE
+            told = rig.give(1250.0)
+            await rig.until(lambda: rig.drive.silent)
+            await rig.pass_s(60.0)
+            rig.drive.manner, rig.drive.silent, rig.drive.heard = peers.HONEST, False, lambda _: None
+            rig.drive.put(1, SETPOINT, 1250)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.put_float(1, PRESSURE, 6.5)
+            end = await rig.ended(told)
+            assert rig.steps(told) == [Step.WRITING, Step.EXECUTED, Step.WRITING, Step.ROLLED_BACK]
+            assert rig.stands == 1200, end.words
+
+        play(tmp_path, scene, timeout_ms=20)
+
     def test_a_write_that_changes_nothing_is_one_all_the_same(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             told = rig.give(1200.0)
@@ -129,6 +146,30 @@ class TestAtTheMachine:
 
 
 class TestTakenBack:
+    @pytest.mark.parametrize(
+        ("found", "step", "stands"),
+        [(1250, Step.ROLLED_BACK, 1200), (1200, Step.ROLLED_BACK, 1200), (1300, Step.FAILED, 1300)],
+        ids=["as we left it", "gone back by itself", "set by somebody meanwhile"],
+    )
+    def test_a_machine_that_is_away_is_put_back_once_it_is_there_again(
+        self, tmp_path: Path, found: int, step: Step, stands: int
+    ) -> None:
+        """What aborts was not known as its cable was out: that same cable carries the way back."""
+
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.silent = True
+            await rig.until(lambda: rig.steps(told)[-1] is Step.WRITING)
+            assert "was not known whether" in rig.told[-1].words
+            await rig.pass_s(100.0)
+            rig.drive.put(1, SETPOINT, found)
+            rig.drive.silent = False
+            end = await rig.ended(told)
+            assert (end.step, rig.stands) == (step, stands), end.words
+
+        play(tmp_path, scene, timeout_ms=20)
+
     @pytest.mark.parametrize("after_s", [0.5, 29.0])
     def test_an_abort(self, tmp_path: Path, after_s: float) -> None:
         async def scene(rig: Rig) -> None:
@@ -760,7 +801,7 @@ class TestContracts:
             for i in range(400):
                 digest = hashlib.sha256(f"{i}".encode()).hexdigest()
                 await rig.guard.contracts([], [WithdrawnContract(digest, "Eve", "")])
-                await rig.pass_s(60.0)
+                rig.clock.skip(60.0)
             await rig.guard.contracts([ContractDocument("c0", text, "")], [])
             assert not rig.guard.in_force
 
