@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.ports import free_ports_in_a_row
 
 HERE = Path(__file__).parent
 OURS = "127.0.0.1/8"
@@ -13,18 +14,7 @@ OURS = "127.0.0.1/8"
 
 def udp_port() -> int:
     """One that is free at all loopback addresses that tests use, and the next one too."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as next_one,
-        ):
-            one.bind(("", 0))
-            port: int = one.getsockname()[1]
-            try:
-                next_one.bind(("", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
+    return free_ports_in_a_row()
 
 
 class BacnetDevice:

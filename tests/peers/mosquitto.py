@@ -21,6 +21,7 @@ import trustme
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config.broker import Broker
+from tests.ports import free_port
 
 DEADLINE_S = 20.0
 PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
@@ -65,9 +66,7 @@ class Mosquitto:
     def __post_init__(self) -> None:
         if not Path(PROGRAM).exists():
             pytest.skip("no mosquitto here: apt install mosquitto")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", self.port))
-            self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()
 
     def start(self) -> None:
         assert self.process is None

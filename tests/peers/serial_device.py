@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.ports import free_port
+
 Reply = Callable[[bytes], list[tuple[float, bytes]]]
 """What a request gets: bytes, each after a pause in seconds."""
 
@@ -119,9 +121,7 @@ class Speaker:
     """A device server in a thread: what is said goes to whoever is connected, and waits a moment for somebody."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._listening: socket.socket | None = None
         self._connected: socket.socket | None = None
 

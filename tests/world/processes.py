@@ -14,12 +14,13 @@ from typing import Any
 import httpx
 import pytest
 
-from cloud.demo.processes import Child, free_port, write_site
+from cloud.demo.processes import Child, write_site
 from cloud.store.dictionaries import Dictionaries
 from edge.config.site import profiles_root
 from edge.contract.block import Block, decode_block
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.ports import free_port
 
 DEMO = profiles_root() / "sites/demo.toml"
 
@@ -45,7 +46,7 @@ class World:
 
     def __init__(self, folder: Path, change: Callable[[dict[str, Any]], None], *, plant: bool = True) -> None:
         self.folder, self.children = folder, list[Child]()
-        self.port = free_port(0)
+        self.port = free_port()
         self.site = folder / "site.toml"
         tokens = folder / "cloud.tokens"
 
@@ -53,7 +54,7 @@ class World:
             tables["uplink"]["url"] = self.url
             tables["panel"]["kind"] = "none"
             del tables["page"]
-            tables["line"][0]["port"] = free_port(0)
+            tables["line"][0]["port"] = free_port()
             change(tables)
 
         write_site(DEMO, self.site, changed)

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from cloud.demo.processes import Child, free_port
+from cloud.demo.processes import Child
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.ports import free_port
 
 WITHIN_S = 60.0
 
@@ -89,7 +90,7 @@ def until(holds: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def hall(tmp_path: Path) -> Iterator[Hall]:
-    (tmp_path / "site.toml").write_text(SITE.format(port=free_port(0)))
+    (tmp_path / "site.toml").write_text(SITE.format(port=free_port()))
     hall = Hall(tmp_path)
     for name in ("engineer", "ada", "bob"):
         hall.done("contract", "key", f"{name}.pem")

@@ -21,7 +21,8 @@ from edge.config.profiles import load_profile, parse_profile
 from edge.config.profiles.opcua import OpcUaProfile
 from edge.errors import ConfigError, LineError
 from tests.peers.opcua_listening import Keys
-from tests.peers.opcua_peers import URI, Peer, free_port
+from tests.peers.opcua_peers import URI, Peer
+from tests.ports import free_port
 
 MOTOR = f"nsu={URI};s=Motor1"
 

@@ -17,10 +17,10 @@ from typing import Any
 from asyncua import Client, Node, ua
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from cloud.demo.processes import free_port
 from edge.certificates import make_identity, write_identity
 from edge.north.passwords import set_password
 from tests.conftest import ROOT
+from tests.ports import free_port
 
 DEADLINE_S = 30.0
 NAMESPACE = "urn:babbitt:gateway"
@@ -93,7 +93,7 @@ def make_site(folder: Path, opcua: str = "") -> tuple[Path, str]:
     for room, name, text in (("devices", "tank-sensors", DEVICE), ("assets", "tank", CLASS)):
         (folder / "own" / room).mkdir(parents=True)
         (folder / "own" / room / f"{name}.toml").write_text(text)
-    port = free_port(0)
+    port = free_port()
     site = folder / "site.toml"
     site.write_text(f'profiles = "own"\n{SITE}\n[north.opcua]\nport = {port}\n{opcua}\n')
     set_password(folder / "opcua-users", USER, PASSWORD)

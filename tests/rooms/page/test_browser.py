@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
-from cloud.demo.processes import Child, free_port, write_site
+from cloud.demo.processes import Child, write_site
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.ports import free_port
 from tests.rooms.web.test_browser import CHROMIUM, FLAGS
 from tests.world.processes import DEMO, babbitt
 
@@ -29,13 +30,13 @@ class Hall:
     """Plant and gateway of the demonstration as processes, without a cloud."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port(0)
+        self.folder, self.port = folder, free_port()
         self.site = folder / "site.toml"
 
         def changed(tables: dict[str, Any]) -> None:
-            tables["uplink"]["url"] = f"http://127.0.0.1:{free_port(0)}"
+            tables["uplink"]["url"] = f"http://127.0.0.1:{free_port()}"
             tables["panel"] = {"kind": "none"}
-            tables["line"][0]["port"] = free_port(0)
+            tables["line"][0]["port"] = free_port()
             tables["plant"]["speed"] = 1.0
             tables["gateway"]["inference"] = False  # so that it starts in half the time
             tables["page"] = {"port": self.port}

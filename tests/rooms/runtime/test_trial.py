@@ -22,7 +22,7 @@ import pytest
 import tomli_w
 from asyncua import Client, ua
 
-from cloud.demo.processes import Child, free_port
+from cloud.demo.processes import Child
 from edge.clock import SystemClock
 from edge.config.site import load_site
 from edge.errors import BabbittError
@@ -31,6 +31,7 @@ from edge.local_socket import ask
 from tests.faults.field import Field, describe
 from tests.faults.numbered import check
 from tests.laws.journals import opened_block
+from tests.ports import free_port
 
 DEADLINE_S = 30.0
 TRIAL = ("--minutes", "0.03", "--margin", "40", "--yes", "--json")
@@ -49,7 +50,7 @@ class Shop:
         self.tables["line"] = [{**line, "name": "steady"}, {**line, "name": "other", "port": self.other.port}]
         for asset, name in zip(self.tables["asset"], ("steady", "other"), strict=True):
             asset["unit"][0]["line"] = name
-        self.opcua = free_port(0)
+        self.opcua = free_port()
         if opcua:
             self.tables["north"] = {"opcua": {"port": self.opcua, "security": ["none"], "anonymous": True}}
         self.write(self.site)
