@@ -473,9 +473,9 @@ def test_a_poll_is_taken_in_far_less_than_a_lamp_needs() -> None:
     )
     took = []
     for _ in range(500):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         desk.observe(full)
-        took.append(time.perf_counter() - begin)
+        took.append(time.thread_time() - begin)
     assert sorted(took)[len(took) // 2] < 200e-6
 
 

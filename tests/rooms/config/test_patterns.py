@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import assume, given, settings
@@ -78,6 +79,11 @@ def test_an_accepted_pattern_is_fast_on_the_longest_message(pattern: str, unit: 
     except PatternError:
         assume(False)
     data = (unit * 1024)[:1024].encode() + tail.encode()
+    assert min(seconds(lambda: accepted.fullmatch(data)) for _ in range(3)) < 0.1
+
+
+def seconds(do: Callable[[], object]) -> float:
+    """Of this process; the garbage of others may be collected meanwhile."""
     started = time.process_time()
-    accepted.fullmatch(data)
-    assert time.process_time() - started < 0.1
+    do()
+    return time.process_time() - started

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -228,14 +229,15 @@ def test_the_silence_is_kept_before_every_request_and_the_line_is_used_well(baud
     image, profile, truth = three_blocks()
     polls = 10
 
-    async def run(ends_slave: str, ends_master: str) -> float:
+    async def run(ends_slave: str, ends_master: str) -> list[float]:
         async with pymodbus_rtu(image, ends_slave, baud):
-            driver = ModbusRtuDriver(rtu_line(ends_master, baud, 300), SystemClock())
+            driver = ModbusRtuDriver(rtu_line(ends_master, baud, 3000), SystemClock())
             await driver.open()
-            started = time.monotonic()
+            took_s = []
             for _ in range(polls):
+                started = time.monotonic()
                 assert await driver.read(UNIT, profile) == truth
-            took_s = time.monotonic() - started
+                took_s.append(time.monotonic() - started)
             await driver.close()
             return took_s
 
@@ -244,8 +246,8 @@ def test_the_silence_is_kept_before_every_request_and_the_line_is_used_well(baud
     assert ends.saw["frames"] == 3 * polls
     assert ends.saw["violations"] == 0, ends.saw
     line = rtu_line("x", baud)
-    least_s = 3 * polls * (17 * character_ns(line) + silence_ns(line)) / 1e9
-    assert least_s < took_s < 6 * least_s, "slower than a busy test machine explains"
+    least_s = 3 * (17 * character_ns(line) + silence_ns(line)) / 1e9
+    assert least_s < statistics.median(took_s) < 6 * least_s, "slower than a busy test machine explains"
 
 
 def test_the_wire_sees_a_master_that_breaks_the_silence() -> None:

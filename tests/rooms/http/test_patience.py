@@ -17,7 +17,9 @@ from cloud.runtime import Settings
 from edge.http.patience import PatientProtocol
 
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
-TIMEOUT_S = 0.4
+TIMEOUT_S = 0.6
+PAUSE_S = TIMEOUT_S / 8
+"""Of a peer that goes on: a test machine may hold it up for the rest of the time that it has."""
 Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -70,9 +72,11 @@ async def seconds_until_closed(peer: Peer) -> float:
 def test_a_head_that_does_not_come_ends_the_connection(said: bytes) -> None:
     async def story() -> None:
         async with served() as port:
+            began = time.monotonic()
             peer = await opened(port)
             peer[1].write(said)
-            assert TIMEOUT_S / 2 < await seconds_until_closed(peer) < 3
+            await seconds_until_closed(peer)
+            assert TIMEOUT_S * 0.9 < time.monotonic() - began < 3
 
     asyncio.run(story())
 
@@ -84,7 +88,7 @@ def test_a_head_in_drops_ends_the_connection_however_steady_they_come() -> None:
             closed = asyncio.create_task(seconds_until_closed(peer))
             while not closed.done():
                 peer[1].write(b"G")
-                await asyncio.sleep(TIMEOUT_S / 8)
+                await asyncio.sleep(PAUSE_S)
             assert closed.result() < 3
 
     asyncio.run(story())
@@ -94,11 +98,11 @@ def test_one_connection_answers_again_and_again_and_then_must_ask_anew() -> None
     async def story() -> None:
         async with served() as port:
             peer = await opened(port)
-            for _ in range(4):
+            for _ in range(10):  # For longer than one head may take.
                 peer[1].write(HEAD + b"\r\n")
                 async with asyncio.timeout(5):
                     assert (await peer[0].readuntil(b"answer")).startswith(b"HTTP/1.1 200")
-                await asyncio.sleep(TIMEOUT_S / 2)
+                await asyncio.sleep(PAUSE_S)
             peer[1].write(HEAD)
             assert await seconds_until_closed(peer) < 3
 
@@ -114,7 +118,7 @@ def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not() -> None:
             began, read = time.monotonic(), 0
             while time.monotonic() - began < 4 * TIMEOUT_S:
                 read += len(await asyncio.wait_for(slow[0].read(2**20), 5))
-                await asyncio.sleep(TIMEOUT_S / 8)
+                await asyncio.sleep(PAUSE_S)
             assert read > 2**20
             assert not slow[0].at_eof()
             assert await seconds_until_closed(deaf) < 3

@@ -146,12 +146,23 @@ class TestCommands:
         async def story() -> None:
             site = make_site(speed=7200.0)
             async with run_site(site) as running:
-                start = time.monotonic()
-                before = running.status()["machines"][0]["hour_meter_h"]
-                while running.status()["machines"][0]["hour_meter_h"] < before + 1.0:
-                    assert time.monotonic() < start + 10.0
-                    await asyncio.sleep(0.005)
-                assert time.monotonic() - start == pytest.approx(0.5, abs=0.15)
+
+                def meter() -> float:
+                    return float(running.status()["machines"][0]["hour_meter_h"])
+
+                async def turned(from_h: float) -> tuple[float, float, float]:
+                    """What the meter shows once it has moved past ``from_h``, and between which times it did."""
+                    start = before_s = time.monotonic()
+                    while meter() <= from_h:
+                        before_s = time.monotonic()
+                        assert before_s < start + 10.0
+                        await asyncio.sleep(0)
+                    return meter(), before_s, time.monotonic()
+
+                first_h, first_from_s, first_to_s = await turned(meter())
+                last_h, last_from_s, last_to_s = await turned(first_h + 1.0)
+                took_s = (last_h - first_h) * 3600 / 7200
+                assert last_from_s - first_to_s - 1e-6 < took_s < last_to_s - first_from_s + 1e-6
 
         asyncio.run(story())
 

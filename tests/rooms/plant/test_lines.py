@@ -376,10 +376,13 @@ class TestFaults:
             async with run_site(site) as plant, tcp_client(site) as tcp, rtu_client(site) as rtu:
                 client: Client = tcp if line == "hall" else rtu
                 plant.fault(asset, "late_replies", ms=200)
-                started = time.monotonic()
-                assert not (await client.read_input_registers(0, count=2, device_id=unit)).isError()
-                assert 0.2 <= time.monotonic() - started < 1.0
-                assert _machine(plant, asset)["replies"] == {"good": 1, "late": 1}
+                took = []
+                for _ in range(3):
+                    started = time.monotonic()
+                    assert not (await client.read_input_registers(0, count=2, device_id=unit)).isError()
+                    took.append(time.monotonic() - started)
+                assert 0.2 <= min(took) < 1.0
+                assert _machine(plant, asset)["replies"] == {"good": 3, "late": 3}
 
         asyncio.run(story())
 
