@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import ports
 
 if TYPE_CHECKING:
     from tests.peers.opcua_listening import Keys
     from tests.peers.opcua_peers import Peer
+
+# Hypothesis' own limits are about a machine's speed, and nothing that a test here claims.
+settings.register_profile(
+    "patient", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 SKIPS_ALLOWED = {

@@ -21,14 +21,9 @@ from tests.faults.alarm_desk import desk_of
 from tests.faults.gateway import GATEWAY
 from tests.faults.recording import ROOT, cuts, record
 from tests.laws.journals import BOOT, BentClock
+from tests.seeds import fresh_seed
 
 State = dict[tuple[str, str], Alarm]
-
-
-def seed() -> int:
-    made = random.SystemRandom().randrange(2**31)
-    print(f"seed {made}")
-    return made
 
 
 @dataclass
@@ -108,7 +103,7 @@ def records_of(journal: SqliteJournal) -> list[Alarm]:
 
 
 def test_a_power_cut_leaves_the_alarms_as_they_were_told() -> None:
-    chance = random.Random(seed())
+    chance = random.Random(fresh_seed())
     tried = 0
     with scratch() as place:
         start = place / "start"
@@ -125,7 +120,7 @@ def test_a_power_cut_leaves_the_alarms_as_they_were_told() -> None:
 
 
 def test_kills_one_after_the_other_leave_the_alarms_as_they_were_told(tmp_path: Path) -> None:
-    chance = random.Random(seed())
+    chance = random.Random(fresh_seed())
     truth = Truth()
     for life in range(3):
         told = tmp_path / f"told-{life}"

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from tests.faults import power_cut
 from tests.faults.power_cut import Manner
-
-
-def seed() -> int:
-    """Printed, so that a failure can be had again."""
-    made = random.SystemRandom().randrange(2**32)
-    print(f"seed {made}")
-    return made
+from tests.seeds import fresh_seed
 
 
 def test_no_power_cut_loses_a_reading_in_silence() -> None:
-    found = power_cut.round(seed(), Manner(cuts=60, generations=3))
+    found = power_cut.round(fresh_seed(), Manner(cuts=60, generations=3))
     print(found)
     assert (found.undeclared_loss, found.duplicates, found.altered, found.reordered) == (0, 0, 0, 0), found
     assert found.power_cuts == 180
@@ -27,10 +19,10 @@ def test_no_power_cut_loses_a_reading_in_silence() -> None:
 
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
 def test_a_journal_that_syncs_less_is_caught_losing(synchronous: str) -> None:
-    found = power_cut.round(seed(), Manner(synchronous=synchronous))
+    found = power_cut.round(fresh_seed(), Manner(synchronous=synchronous))
     assert found.undeclared_loss > 0, found
 
 
 def test_a_ledger_that_declares_nothing_is_caught_losing() -> None:
-    found = power_cut.round(seed(), Manner(believe=False))
+    found = power_cut.round(fresh_seed(), Manner(believe=False))
     assert found.undeclared_loss > 0, found

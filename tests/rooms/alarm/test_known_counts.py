@@ -10,6 +10,7 @@ import pytest
 from edge.alarm import AlarmDesk, Moment
 from edge.contract.types import Alarm, AlarmState, Held, Priority
 from tests.rooms.alarm.generator import START_S, History, S
+from tests.seeds import fresh_seed
 
 
 class Follower:
@@ -100,8 +101,7 @@ def test_a_flood_shorter_than_a_flood_holds_nothing_back() -> None:
 
 
 def test_kills_at_any_instant_lose_no_alarm_and_count_none_twice() -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
+    seed = fresh_seed()
     history = History(seed).excursions(25).spikes(10)
     kills = frozenset(random.Random(seed).sample(range(history.end_s), 60))
     seen, known = Follower(history).run(kills=kills), history.known

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +14,26 @@ import pytest
 
 from edge.command import CHECKS
 from tests.rooms.command.hostile import Mood, World, ends_of, world_at
+from tests.seeds import fresh_seed
 
 COMMANDS = int(os.environ.get("BABBITT_COMMANDS", "10000"))
-SEED = int(os.environ.get("BABBITT_SEED", str(random.SystemRandom().randrange(2**32))))
 
 BROKEN_MAX = 1000
 
 
 @pytest.mark.timeout(600)
 def test_nothing_outside_its_contract_reaches_the_machine(tmp_path: Path) -> None:
+    seed = fresh_seed()
+
     async def run() -> None:
-        async with world_at(tmp_path, SEED) as world:
+        async with world_at(tmp_path, seed) as world:
             await world.play(COMMANDS)
-            assert not world.oracle.wrong, f"seed {SEED}: {world.oracle.wrong}"
+            assert not world.oracle.wrong, world.oracle.wrong
             ends, problems = ends_of(world)
-            assert not problems, f"seed {SEED}: {problems[:5]}"
+            assert not problems, problems[:5]
             assert counts_enough(world), world.oracle.counts
             print(
-                f"\nseed {SEED}: {world.came} commands, {len(world.taken)} of them genuine;"
+                f"{world.came} commands, {len(world.taken)} of them genuine;"
                 f" refused on arrival by {dict(world.rig.guard.refused)}; ends {dict(ends)};"
                 f" {len(world.rig.drive.log)} writes at the machines: {world.oracle.counts['executed']} by commands,"
                 f" {world.oracle.counts['put back']} put back, {len(world.oracle.wrong)} outside a contract"

@@ -43,6 +43,7 @@ from tests.rooms.contract.samples import (
     sealed,
     varint,
 )
+from tests.seeds import fresh_seed
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 ALARM = Alarm("machine-0", "high", "speed_rpm", Priority.HIGH, AlarmState.UNACKNOWLEDGED, 1, 2, 3.5, "Too fast.")
@@ -307,9 +308,7 @@ def test_a_directory_longer_than_the_limit() -> None:
 @pytest.mark.parametrize("block", [BLOCK, WITH_SNAPSHOT], ids=["records", "snapshot and dictionary"])
 def test_payloads_mutated_under_a_right_checksum(block: bytes) -> None:
     """A forged block may open, to other contents, or be refused; the seed is printed where anything else happens."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+    rng = random.Random(fresh_seed())
     payload = payload_of(block)
     for _ in range(1000):
         data = bytearray(payload)
@@ -321,9 +320,7 @@ def test_payloads_mutated_under_a_right_checksum(block: bytes) -> None:
 
 
 def test_compressed_bytes_mutated_under_a_right_checksum() -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+    rng = random.Random(fresh_seed())
     frame = ZSTD_MAGIC + envelope(BLOCK)["payload"]
     for _ in range(1500):
         data = bytearray(frame)

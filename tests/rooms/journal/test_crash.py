@@ -16,6 +16,7 @@ from edge.contract.types import Ack, Cause, Dropped, LedgerRow, Quality
 from edge.journal import read_ledger, totals
 from edge.journal.journal import BOOT_ID
 from tests.laws.journals import TAGS, BentClock, descriptors, good_readings, killed, opened, opened_block, poll
+from tests.seeds import fresh_seed
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,9 +64,7 @@ def served_until_killed(folder: Path, after: int) -> str:
 
 
 def test_sigkill_at_random_instants_is_counted_to_the_reading(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(fresh_seed())
     served, kills = "", 4
     for _ in range(kills):
         served += served_until_killed(tmp_path, after=chance.randrange(1, 400))

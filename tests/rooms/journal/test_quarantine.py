@@ -15,6 +15,7 @@ from edge.errors import StoreError
 from edge.journal import SqliteJournal, read_ledger, read_summary, totals
 from edge.journal.blocks import QUARANTINED_MAX
 from tests.laws.journals import GOOD, TAGS, BentClock, batch, good_readings, killed, opened, opened_block, poll
+from tests.seeds import fresh_seed
 
 WAL_HEADER, WAL_FRAME_HEADER = 32, 24
 
@@ -194,9 +195,7 @@ def test_flipped_bits_in_the_wal_are_declared_and_no_number_is_given_twice(
     tmp_path: Path,
 ) -> None:
     """SQLite takes the WAL up to the first frame whose checksum is wrong: the store is an older one of itself."""
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(fresh_seed())
     clock, folder = BentClock(), tmp_path / "before"
     folder.mkdir()
     journal = filled(folder, clock, 20)

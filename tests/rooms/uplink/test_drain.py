@@ -13,6 +13,7 @@ import pytest
 from edge.journal import totals
 from tests.rooms.uplink.receiver import Receiver
 from tests.rooms.uplink.rig import rig
+from tests.seeds import fresh_seed
 
 
 def test_blocks_go_up_and_the_cursor_follows(tmp_path: Path) -> None:
@@ -192,9 +193,7 @@ def test_nobody_there_and_then_somebody(tmp_path: Path) -> None:
 
 
 def test_chance_decides_what_the_receiver_does(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(seed := fresh_seed())
     moods = ["serve", "cut", "drop", "busy", "proxy", "nonsense", "other", "none"]
 
     async def scenario() -> None:
