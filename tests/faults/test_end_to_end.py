@@ -4,7 +4,6 @@ nothing stands twice, nothing is altered, reading by reading.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.end_to_end import Manner, Trial
+from tests.seeds import fresh_seed
 
 
 @pytest.fixture
 def trial(tmp_path: Path) -> Iterator[Callable[[Manner], Trial]]:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
+    seed = fresh_seed()
     with ExitStack() as stack:
         yield lambda manner: Trial(tmp_path, seed, manner, stack)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults import lamps
+from tests.seeds import fresh_seed
 from tests.world.lamps import Lamps
 
 SECOND = 10**9
@@ -18,9 +18,7 @@ SECOND = 10**9
 
 @pytest.mark.timeout(180)
 def test_each_excursion_lights_its_lamp_and_nobody_sees_green_that_is_not_true() -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    found = lamps.round(seed, faults=3, say=print)
+    found = lamps.round(fresh_seed(), faults=3, say=print)
     print(found)
     assert found.excursions == 3
     assert found.caught == 0

@@ -10,15 +10,14 @@ from pathlib import Path
 import httpx
 
 from tests.rooms.cloud.sending import READINGS_PER_POLL, cloud_process, telemetry
+from tests.seeds import fresh_seed
 
 BLOCKS = 60
 KILLS = 3
 
 
 def test_sigkill_at_random_moments_loses_and_doubles_nothing(tmp_path: Path, free_port: int) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(fresh_seed())
     pending = {seq: telemetry(seq) for seq in range(1, BLOCKS + 1)}
     acknowledged: set[int] = set()
     with cloud_process(tmp_path, free_port) as process:
