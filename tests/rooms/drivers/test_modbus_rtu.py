@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import statistics
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -247,7 +248,7 @@ def test_the_silence_is_kept_before_every_request_and_the_line_is_used_well(baud
     line = rtu_line("x", baud)
     least_s = 3 * (17 * character_ns(line) + silence_ns(line)) / 1e9
     assert polls * least_s < sum(took_s)
-    assert min(took_s) < 6 * least_s, "a machine that is busy with other things delays some polls, not each"
+    assert statistics.median(took_s) < 6 * least_s, "a busy machine delays some polls, not most"
 
 
 def test_the_wire_sees_a_master_that_breaks_the_silence() -> None:
