@@ -155,7 +155,7 @@ class Carrying:
 
     async def _watch(self, run: Run, contract: SetpointContract) -> None:
         started_ns = self._clock.mono_ns()
-        told_ns = [started_ns] * len(contract.abort)
+        told_ns, enabled_ns = [started_ns] * len(contract.abort), started_ns
         while True:
             now_ns = self._clock.mono_ns()
             for_s = (now_ns - started_ns) / 1e9
@@ -167,8 +167,12 @@ class Carrying:
                 told if condition.holds(look) is None else now_ns
                 for condition, told in zip(contract.abort, told_ns, strict=True)
             ]
+            disabled = self._facts.disabled()
+            enabled_ns = enabled_ns if disabled else now_ns
+            if disabled and now_ns - enabled_ns < contract.blind_s * 1e9:
+                disabled = self._facts.switched_off()
             why = reason(contract, Watched(
-                for_s=for_s, look=look, disabled=self._facts.disabled(), before=run.means,
+                for_s=for_s, look=look, disabled=disabled, before=run.means,
                 now=self._facts.means(contract), blind_s=[(now_ns - told) / 1e9 for told in told_ns],
             ))  # fmt: skip
             if why:

@@ -69,8 +69,13 @@ class Facts:
         return self._readings.look(contract.asset, contract.fresh_s, self._clock.mono_ns())
 
     def disabled(self) -> str:
-        """Why the enable input forbids; empty where it allows."""
+        """Why the enable input forbids, or is not known to allow; empty where it allows."""
         return self._enable.why_not(self._readings.look("", ENABLE_FRESH_S, self._clock.mono_ns()))
+
+    def switched_off(self) -> str:
+        """Why the enable input forbids by what is known of it; empty where it does not."""
+        look = self._readings.look("", ENABLE_FRESH_S, self._clock.mono_ns())
+        return self._enable.why_not(lambda tag: seen if (seen := look(tag)).value is not None else Seen(True))
 
     def means(self, contract: SetpointContract) -> list[float | None]:
         """Of each regretted figure, over its last while."""

@@ -247,6 +247,38 @@ class TestTakenBack:
 
         play(tmp_path, scene, enable=by_tag)
 
+    @pytest.mark.parametrize(("blind_s", "step"), [(8.0, Step.KEPT), (14.0, Step.ROLLED_BACK)])
+    def test_a_tag_that_enables_and_cannot_be_read_for_a_while(
+        self, tmp_path: Path, blind_s: float, step: Step
+    ) -> None:
+        """As an abort: one lost poll is no switch that somebody turned, and silence is not the way to go on."""
+
+        async def scene(rig: Rig) -> None:
+            rig.drive.put(2, ENABLED, 1)
+            await rig.pass_s(2.0)
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.broken.add((2, ENABLED))
+            await rig.pass_s(blind_s)
+            rig.drive.broken.clear()
+            end = await rig.ended(told)
+            assert end.step is step, end.words
+            assert step is Step.KEPT or "it is not known whether fan-2.enabled enables writes" in end.words
+
+        play(tmp_path, scene, enable=ByTag("fan-2", "enabled"))
+
+    def test_a_tag_that_enables_no_longer(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            rig.drive.put(2, ENABLED, 1)
+            await rig.pass_s(2.0)
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.put(2, ENABLED, 0)
+            await rig.pass_s(1.5)
+            assert "fan-2.enabled does not enable writes; 1200 stands again" in rig.told[-1].words
+
+        play(tmp_path, scene, enable=ByTag("fan-2", "enabled"))
+
     @pytest.mark.parametrize(("flow", "step"), [(94.0, Step.ROLLED_BACK), (96.0, Step.KEPT), (130.0, Step.KEPT)])
     def test_a_figure_that_is_regretted(self, tmp_path: Path, flow: float, step: Step) -> None:
         regret = [{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 10.0}]

@@ -8,11 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from edge.command import ByTag
 from edge.contract.commands import CommandStep as Step
 from edge.contract.commands import Outcome
 from tests.laws.journals import BOOT
 from tests.peers.drive import MUTE, OTHER, Drive, Written, over_tcp
-from tests.rooms.command.rig import GATEWAY, PRESSURE, SETPOINT, Rig, S, Steps, a_drive, contract_text, rig_at, signed
+from tests.rooms.command.rig import (
+    ENABLED,
+    GATEWAY,
+    PRESSURE,
+    SETPOINT,
+    Rig,
+    S,
+    Steps,
+    a_drive,
+    contract_text,
+    rig_at,
+    signed,
+)
 
 Act = Callable[[Rig], Awaitable[None]]
 OTHER_BOOT = "f" * 32
@@ -139,6 +152,30 @@ def test_a_watch_begins_anew(tmp_path: Path) -> None:
 
     drive, _ = two_lives(tmp_path, killed_while_it_is_watched, later)
     assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+def test_a_restart_is_no_enable_switch_that_somebody_turned(tmp_path: Path) -> None:
+    """What has not been polled yet is not known; it is not off."""
+
+    async def run() -> None:
+        async with over_tcp(a_drive()) as served:
+            served.put(2, ENABLED, 1)
+            rig = Rig(tmp_path, served, documents=[contract_text()], enable=ByTag("fan-2", "enabled"))
+            async with rig.running():
+                await rig.pass_s(1.5)
+                told = rig.give(1250.0)
+                await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+                rig.journal.commit()
+            rig.kill()
+            again = Rig(
+                tmp_path, served, documents=[contract_text()], enable=ByTag("fan-2", "enabled"), clock=rig.clock
+            )  # fmt: skip
+            async with again.running():
+                await again.until(lambda: any(one.step.is_end for one in again.told))
+            assert [one.step for one in again.told] == [Step.KEPT]
+            again.close()
+
+    asyncio.run(run())
 
 
 def test_a_watch_goes_on_under_the_contract_that_was_withdrawn_meanwhile(tmp_path: Path) -> None:
