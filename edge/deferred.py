@@ -1,61 +1,87 @@
-"""OpenSSL, loaded by whoever first uses it: asyncio and hashlib alone load it in every program, which costs 4 MB.
+"""Modules that are loaded by whoever first uses them, as most gateways never do.
 
-asyncio wants it for TLS over its own connections, which of all rooms the uplink alone makes; hashlib for hashes that
-Python has itself, in C, and for ``scrypt``.
+What a room itself needs rarely it names ``Deferred``. What libraries import and rarely use is deferred for them: 6 MB,
+of which OpenSSL is 4. asyncio wants that for TLS over its own connections, which of all rooms the uplink alone makes;
+hashlib for hashes that Python has itself, in C, and for ``scrypt``.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+_OF = {
+    "urllib.parse": ("ipaddress",),
+    "subprocess": ("locale",),
+    "asyncio": ("ssl", "asyncio.sslproto"),
+    "msgspec": ("msgspec.inspect",),
+    "numpy": ("pickle", "numpy._core._add_newdocs"),  # the second gives functions their help
+}
+"""What each library imports for rare occasions, libraries in the order in which they import one another."""
 
-class _Deferred(ModuleType):
-    """Stands for a module in those that imported it, and imports it as soon as one of them asks it for something."""
+
+class Deferred(ModuleType):
+    """Stands for the module of this name, and imports it as soon as it is asked for something.
+
+    For what a room needs rarely: ``shutil = Deferred("shutil")`` in the place of its import.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        if name == "SSLSocket" and "ssl" not in sys.modules:
+        if (self.__name__, name) == ("ssl", "SSLSocket") and "ssl" not in sys.modules:
             # asyncio asks before each connection whether the socket is one: without the module there can be none.
             return _NoSuchSocket
-        return getattr(importlib.import_module(self.__name__), name)
+        found = self.__dict__[name] = getattr(importlib.import_module(self.__name__), name)
+        return found
 
 
 class _NoSuchSocket:
     pass
 
 
-def defer_openssl() -> None:
+def defer_libraries() -> None:
     """To be called before anything else is imported; what is there already stays as it is."""
-    if "asyncio" not in sys.modules:
-        _import_asyncio_alone()
+    for library, rare in _OF.items():
+        # It asks for what typing has itself in every Python that is young enough for a gateway.
+        with _missing("typing_extensions"), _standing_for(rare):
+            importlib.import_module(library)
     if "hashlib" not in sys.modules:
-        _import_hashlib_alone()
+        with _missing("_hashlib"):
+            hashlib = importlib.import_module("hashlib")
+        hashlib.scrypt = _scrypt  # type: ignore[attr-defined]
 
 
-def _import_asyncio_alone() -> None:
-    # The second asks the first for something as soon as it is imported.
-    names = [name for name in ("ssl", "asyncio.sslproto") if name not in sys.modules]
-    sys.modules.update((name, _Deferred(name)) for name in names)
+@contextmanager
+def _standing_for(names: tuple[str, ...]) -> Iterator[None]:
+    """Who imports one of these meanwhile gets a module that stands for it; afterwards everybody gets it at once."""
+    standing = {name: Deferred(name) for name in names if name not in sys.modules}
+    sys.modules.update(standing)
     try:
-        asyncio = importlib.import_module("asyncio")
-        # As after any import; where it is imported in earnest, that one takes this place.
-        asyncio.sslproto = sys.modules["asyncio.sslproto"]  # type: ignore[attr-defined]
+        yield
     finally:
-        # Whoever else imports them gets them at once.
-        for name in names:
+        for name in standing:
             del sys.modules[name]
+    for name, module in standing.items():
+        package, _, place = name.rpartition(".")
+        if package:
+            # As after any import; where it is imported in earnest, that one takes this place.
+            setattr(sys.modules[package], place, module)
 
 
-def _import_hashlib_alone() -> None:
-    # None in its place is how Python says that there is no such module; hashlib then takes what Python has itself.
-    sys.modules["_hashlib"] = None  # type: ignore[assignment]
+@contextmanager
+def _missing(name: str) -> Iterator[None]:
+    """As if there were no such module, which is told to Python by None in its place."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
-        hashlib = importlib.import_module("hashlib")
+        yield
     finally:
-        del sys.modules["_hashlib"]
-    hashlib.scrypt = _scrypt  # type: ignore[attr-defined]
+        del sys.modules[name]
 
 
 def _scrypt(*arguments: Any, **named: Any) -> bytes:

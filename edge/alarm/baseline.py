@@ -7,8 +7,14 @@ apart over an hour; then it is left as it is, or wear would teach itself to be n
 from __future__ import annotations
 
 import math
-from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from edge.deferred import Deferred
+
+if TYPE_CHECKING:
+    import statistics
+else:
+    statistics = Deferred("statistics")
 
 APART_NS = 60 * 10**9
 LEARNED_OF = 60
@@ -42,7 +48,7 @@ class Baseline:
         seen.append(value)
         self._due_ns[regime] = mono_ns + APART_NS
         if len(seen) == LEARNED_OF:
-            self._usual[regime] = median(seen)
+            self._usual[regime] = statistics.median(seen)
             del self._seen[regime], self._due_ns[regime]
 
     def kept(self) -> dict[str, Any]:

@@ -9,10 +9,15 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from statistics import median
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edge.alarm.baseline import Baseline
+from edge.deferred import Deferred
+
+if TYPE_CHECKING:
+    import statistics
+else:
+    statistics = Deferred("statistics")
 
 MINUTE_NS = 60 * 10**9
 POINTS = 16
@@ -60,7 +65,7 @@ class Rate:
             for i, (later_ns, later) in enumerate(points)
             for earlier_ns, earlier in list(points)[:i]
         ]
-        rate = median(slopes) * MINUTE_NS
+        rate = statistics.median(slopes) * MINUTE_NS
         return abs(rate) if self._either_way else rate
 
 

@@ -63,7 +63,7 @@ def run(config: Path, log_level: str, *, panel_apart: bool) -> None:
     """
     # In the place of this process: what the command line is made of weighs on no gateway.
     apart = ["--panel-apart"] if panel_apart else []
-    command = [sys.executable, "-P", "-m", "edge.gateway", str(config), "--log-level", log_level, *apart]
+    command = [sys.executable, "-P", "-m", "edge.gateway", str(config), log_level, *apart]
     os.execv(sys.executable, command)  # noqa: S606 - there is no shell to start it with
 
 

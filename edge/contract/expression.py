@@ -55,7 +55,7 @@ class ExpressionError(ValueError):
     def __init__(self, text: str, at: int, problem: str) -> None:
         self.text, self.at, self.problem = text, at, problem
         start = max(at - 60, 0)
-        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[start : at + 60])
+        shown = "".join(c if c.isprintable() else "\ufffd" for c in text[start : at + 60])
         super().__init__(f"{problem}\n    {shown}\n    {' ' * (at - start)}^")
 
 

@@ -57,7 +57,7 @@ def command_words(command: Command, contract: SetpointContract, *, now_ns: int) 
 
 def plain(text: str) -> str:
     """Without what a terminal obeys or reorders: a file from elsewhere must not show other words than it signs."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def utc(at_ns: int) -> str:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edge.deferred import Deferred
+
+if TYPE_CHECKING:
+    import unicodedata
+else:
+    unicodedata = Deferred("unicodedata")  # its tables weigh a megabyte, and most names are ASCII
 
 _REPLACED = str.maketrans({
     "×": "x", "–": "-", "—": "-", "±": "+", "µ": "u", "μ": "u", "°": "", "…": "..", "’": "'", "≥": ">", "≤": "<",
@@ -19,9 +26,11 @@ _REPLACED = str.maketrans({
 
 def to_ascii(text: str) -> str:
     """``text`` in the characters that the display's ROM shares with ASCII; accents go, the rest is ``?``."""
-    plain = unicodedata.normalize("NFKD", text.translate(_REPLACED)).translate(_REPLACED)
-    kept = (c for c in plain if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
-    return "".join(c if " " <= c < "\x7f" else " " if c.isspace() else "?" for c in kept)
+    plain = text.translate(_REPLACED)
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain).translate(_REPLACED)
+        plain = "".join(c for c in plain if not unicodedata.combining(c) and unicodedata.category(c) != "Cf")
+    return "".join(c if " " <= c < "\x7f" else " " if c.isspace() else "?" for c in plain)
 
 
 def readable(name: str, otherwise: str) -> str:

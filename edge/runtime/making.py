@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -49,6 +48,8 @@ def make_uplink(site: Site, link: Link | None, journal: Journal, *, clock: Clock
     config = site.file.uplink
     if link is None or config is None:
         return None
+    import random
+
     from edge.uplink import Uplink
 
     return Uplink(journal, link, config, clock=clock, random=random.SystemRandom(), workers=workers)

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from edge.contract.bundle import BUNDLE_BYTES_MAX, FILE_BYTES_MAX, MANIFEST
 from edge.contract.desired import Offer
 from edge.contract.signature import SIGNATURE
 from edge.errors import BundleError
@@ -22,6 +21,9 @@ async def fetch(offer: Offer, shelf: Shelf, desk: Desk, on_disk: Callable[[Calla
     The manifest comes first: it is the bundle's hash that was offered, and says which files there are, how large, with
     which digests. The signature comes last. Raises ``LinkDown``, ``BundleError`` or ``StoreError``.
     """
+    # Here, as most gateways are never offered one.
+    from edge.contract.bundle import BUNDLE_BYTES_MAX, FILE_BYTES_MAX, MANIFEST
+
     name = offer.bundle
     if await on_disk(partial(shelf.holds, name, offer.asset_class)):
         return

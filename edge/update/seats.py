@@ -11,17 +11,19 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from edge.config.asset_class import AssetClass
 from edge.config.site import Site
-from edge.contract.bundle import Bundle
 from edge.contract.types import BundleStep
 from edge.errors import BundleError, StoreError
 from edge.update.shelf import Shelf
 from edge.update.versions import replace_file
+
+if TYPE_CHECKING:
+    from edge.contract.bundle import Bundle
 
 FILE = "judging.json"
 FORMER_MAX = 4

@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge.contract.bundle import MANIFEST, Bundle, Listed, load_bundle, read_listing
 from edge.contract.signature import SIGNATURE
+from edge.deferred import Deferred
 from edge.errors import BundleError, StoreError
+
+if TYPE_CHECKING:
+    import shutil
+
+    import edge.contract.bundle as bundles
+    from edge.contract.bundle import Bundle, Listed
+else:
+    # A gateway that judges nothing has no bundle.
+    shutil, bundles = Deferred("shutil"), Deferred("edge.contract.bundle")
 
 FOLDER = "bundles"
 
@@ -34,7 +43,7 @@ class Shelf:
 
     def take(self, folder: Path, asset_class: str) -> Bundle:
         """The bundle in ``folder``, wherever that is, if it is to be trusted. Raises ``BundleError``."""
-        bundle = load_bundle(folder, asset_class=asset_class)
+        bundle = bundles.load_bundle(folder, asset_class=asset_class)
         self._check(folder, bundle.hash)
         return bundle
 
@@ -57,15 +66,15 @@ class Shelf:
         if self.holds(bundle.hash, bundle.asset_class):
             return
         with self._writing():
-            for name in (*bundle.files, MANIFEST, SIGNATURE):
+            for name in (*bundle.files, bundles.MANIFEST, SIGNATURE):
                 _write(self._coming(bundle.hash) / name, (folder / name).read_bytes())
         self.place(bundle.hash, bundle.asset_class)
 
     def missing(self, bundle: str, manifest: bytes) -> list[Listed]:
         """What is still to be fetched of a bundle. Raises ``BundleError`` where ``manifest`` is not its."""
-        listed = read_listing(manifest, bundle)
+        listed = bundles.read_listing(manifest, bundle)
         with self._writing():
-            _write(self._coming(bundle) / MANIFEST, manifest)
+            _write(self._coming(bundle) / bundles.MANIFEST, manifest)
             return [one for one in listed if _digest(self._coming(bundle) / one.name) != one.sha256]
 
     def put(self, bundle: str, file: Listed, data: bytes) -> None:

@@ -16,18 +16,23 @@ import getpass
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from edge.config.load import convert, read_toml
 from edge.config.site import Site, load_site, profiles_root
 from edge.config.tables import Gateway
+from edge.deferred import Deferred
 from edge.errors import BabbittError, ConfigError
+
+if TYPE_CHECKING:
+    import shutil
+else:
+    shutil = Deferred("shutil")
 
 KEPT_MAX = 10
 FAILED_MAX = 3
@@ -160,7 +165,8 @@ class Versions:
     def _store(self, index: Index, contents: Contents) -> int:
         number = max((version.number for version in index.versions), default=0) + 1
         folder = self._folder / f"{number:04}"
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
         for name, data in contents.items():
             self._write(folder / name, data)
         return number

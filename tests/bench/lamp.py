@@ -143,7 +143,7 @@ class Bench:
         }  # fmt: skip
         with (folder / "gateway.log").open("ab") as log:
             self.gateway = subprocess.Popen(
-                [sys.executable, "-c", STAMPS, str(site)], env=environment, stdout=log, stderr=log
+                [sys.executable, "-c", STAMPS, str(site), "info"], env=environment, stdout=log, stderr=log
             )
         stack.callback(self._end)
 

@@ -1,6 +1,6 @@
 """The real gateway, in which a room's task breaks and judges hang where files say so.
 
-    python -m tests.faults.breaking FOLDER site.toml
+    python -m tests.faults.breaking FOLDER site.toml info
 
 ``FOLDER/break-ROOM`` breaks the task of that room once, by an exception in its midst; while ``FOLDER/judges-hang`` is
 there, whatever is given to a judge hangs, outside of the interpreter.

@@ -130,7 +130,7 @@ class Floor:
             "LD_PRELOAD": str(preload("sync_shim.c")), "SYNC_HANGS": str(self.faults / "disk-hangs"),
             "SYNC_FAILS": str(self.faults / "disk-fails"),
         }  # fmt: skip
-        command = [sys.executable, "-m", "tests.faults.breaking", str(self.faults), str(self.site)]
+        command = [sys.executable, "-m", "tests.faults.breaking", str(self.faults), str(self.site), "info"]
         with (self.folder / "gateway.log").open("ab") as log:
             self.gateway = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

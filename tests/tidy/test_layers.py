@@ -132,5 +132,5 @@ def test_the_panel_depends_on_nothing_that_may_fail_beside_it() -> None:
         capture_output=True, text=True, check=True, cwd=ROOT,
     ).stdout.split()  # fmt: skip
     rooms = {name.split(".")[1] for name in loaded if name.startswith("edge.")}
-    assert rooms <= {"config", "contract", "errors", "panel", "ports", "watchdog"}, rooms
+    assert rooms <= {"config", "contract", "deferred", "errors", "panel", "ports", "watchdog"}, rooms
     assert not {"numpy", "asyncio", "sqlite3", "httpx", "ai_edge_litert", "click"} & set(loaded)

@@ -7,8 +7,8 @@ import sys
 
 PROLOGUE = """
 import sys
-from edge.deferred import defer_openssl
-defer_openssl()
+from edge.deferred import defer_libraries
+defer_libraries()
 import asyncio, hashlib
 absent = lambda: not {"ssl", "_ssl", "_hashlib"} & set(sys.modules)
 assert absent()

@@ -165,7 +165,7 @@ def test_a_gateway_whose_line_stands_still_beats_no_more(
     monkeypatch.setenv("NOTIFY_SOCKET", manager.name)
     monkeypatch.setenv("WATCHDOG_USEC", str(int(TIMEOUT_S * 1e6)))
     site = describe(tmp_path, [hall.port], units=1, panel={"kind": "none"})
-    gateway = subprocess.Popen([sys.executable, "-c", LINE_BREAKS, str(site)])
+    gateway = subprocess.Popen([sys.executable, "-c", LINE_BREAKS, str(site), "info"])
     try:
         manager.hears("STATUS=1 machines, 0 alarms")
         manager.hears("WATCHDOG=1")
