@@ -46,6 +46,9 @@ def _serve(options: argparse.Namespace) -> None:
         return Path(os.path.normpath(path.parent / name))
 
     made = make_panel(file.panel, png_path=beside(file.panel.png_path))
+    if options.dark:
+        made.close()
+        return
     panel = made if options.trace is None else Traced(made, options.trace)
     try:
         socket = beside(file.gateway.data_dir) / "panel.sock"
@@ -73,6 +76,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("config", type=Path)
     parser.add_argument("--log-level", default="info", choices=["debug", "info", "warning"])
     parser.add_argument("--trace", type=Path, default=os.environ.get("BABBITT_PANEL_TRACE"))
+    parser.add_argument("--dark", action="store_true", help="switch off what a killed panel left lit, and end")
     parser.add_argument("--tell", type=int, help="a gateway started it: the file descriptor to tell how that went")
     return parser.parse_args()
 

@@ -194,7 +194,7 @@ def test_the_units_are_what_systemd_takes(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         return
     for path in UNITS.glob("*.service"):  # Where it is installed there is the command.
-        changed = path.read_text(encoding="utf-8").replace("/opt/babbitt/bin/babbitt", sys.executable)
+        changed = re.sub("/opt/babbitt/bin/(babbitt|python)", sys.executable, path.read_text(encoding="utf-8"))
         (tmp_path / path.name).write_text(changed, encoding="utf-8")
     done = subprocess.run(
         ["systemd-analyze", "verify", str(tmp_path / unit.name)], capture_output=True, text=True, check=False
