@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from edge.contract.terms import Look, TagRef
-from edge.errors import LineError
+from edge.errors import ConfigError
+from edge.ports import Clock
+
+AGAIN_NS = 30_000_000_000
+"""Between two tries for a pin: a library that is asked in vain takes a while to say so."""
+
+log = logging.getLogger("babbitt.command")
 
 
 class Enable(Protocol):
@@ -47,29 +56,48 @@ class ByTag:
 
 
 class ByPin:
-    """It is on while a pin of the gateway is high; pulled down, so that a broken wire forbids. Raises ``LineError``."""
+    """It is on while a pin of the gateway is high; pulled down, so that a broken wire forbids.
+
+    So does a pin that cannot be had, since another program has it: it is tried again every ``AGAIN_NS``. Raises
+    ``ConfigError`` where gpiozero is missing.
+    """
 
     tags: frozenset[TagRef] = frozenset()
 
-    def __init__(self, pin: int, *, pin_factory: Any = None) -> None:
-        from gpiozero import DigitalInputDevice
-        from gpiozero.exc import GPIOZeroError
-
-        self._pin = pin
-        try:
-            self._input = DigitalInputDevice(pin, pull_up=False, pin_factory=pin_factory)
-        except (GPIOZeroError, OSError, ImportError) as error:
-            raise LineError(
-                f"pin {pin}",
-                f"the enable input cannot be read: {error}",
-                "free the pin, or name another as `command.enable_gpio`",
-            ) from error
+    def __init__(self, pin: int, *, clock: Clock, pin_factory: Any = None) -> None:
+        if find_spec("gpiozero") is None:
+            raise ConfigError("command.enable_gpio", "gpiozero is not installed", "pip install gpiozero lgpio")
+        self._pin, self._clock, self._factory = pin, clock, pin_factory
+        self._input: Any = None
+        self._trouble = ""
+        self._claim()
+        if self._trouble:
+            log.warning("nothing is written: %s; it is tried again, and all else goes on", self._trouble)
 
     def why_not(self, look: Look) -> str:  # noqa: ARG002
+        if self._input is None and self._clock.mono_ns() >= self._again_ns:
+            self._claim()
+        if self._input is None:
+            return self._trouble
         return "" if self._input.value else f"the enable switch (pin {self._pin}) is off"
 
     def close(self) -> None:
-        self._input.close()
+        if self._input is not None:
+            self._input.close()
+
+    def _claim(self) -> None:
+        from gpiozero import DigitalInputDevice
+        from gpiozero.exc import GPIOZeroError, PinFactoryFallback
+
+        self._again_ns = self._clock.mono_ns() + AGAIN_NS
+        try:
+            with warnings.catch_warnings():
+                # It tells of each library that it tries; the last one's error says it all.
+                warnings.simplefilter("ignore", PinFactoryFallback)
+                self._input = DigitalInputDevice(self._pin, pull_up=False, pin_factory=self._factory)
+        except (GPIOZeroError, OSError, ImportError) as error:
+            hint = "free the pin, or name another as `command.enable_gpio`"
+            self._trouble = f"pin {self._pin}: the enable input cannot be read: {error} ({hint})"
 
 
 class Both:

@@ -41,13 +41,13 @@ class Prepared:
     enable: Enable
 
 
-def prepare(site: Site) -> Prepared | None:
-    """None without ``[command]``. Raises ``ConfigError`` for keys, and ``LineError`` for a pin, that cannot be had."""
+def prepare(site: Site, clock: Clock) -> Prepared | None:
+    """None without ``[command]``. Raises ``ConfigError`` for keys that cannot be had, or a tag that comes too seldom."""
     if site.file.command is None:
         return None
     from edge.trust import contract_trust_of
 
-    return Prepared(contract_trust_of(site), _enable(site))
+    return Prepared(contract_trust_of(site), _enable(site, clock))
 
 
 class Commanding:
@@ -182,7 +182,7 @@ def _check_period(site: Site, asset: str, tag: str) -> None:
                 )  # fmt: skip
 
 
-def _enable(site: Site) -> Enable:
+def _enable(site: Site, clock: Clock) -> Enable:
     from edge.command import Always, Both, ByPin, ByTag
 
     command = site.file.command
@@ -192,5 +192,5 @@ def _enable(site: Site) -> Enable:
         _check_period(site, *command.enabled_by)
         parts.append(ByTag(*command.enabled_by))
     if command.enable_gpio is not None:
-        parts.append(ByPin(command.enable_gpio))
+        parts.append(ByPin(command.enable_gpio, clock=clock))
     return Both(*parts) if parts else Always()

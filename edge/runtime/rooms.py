@@ -83,7 +83,7 @@ class Rooms:
         )  # fmt: skip
         self.alarms = AlarmAnswers(self.desk, clock, flow.announce)
         self.norths = Norths(lambda: make_norths(self), clock)
-        prepared = prepare(site)
+        prepared = prepare(site, clock)
 
         # The store, and what lives on it.
         self.journal: Journal = open_journal(folder / "store.db", gateway, clock=clock)

@@ -9,10 +9,11 @@ import pytest
 from gpiozero import LED
 from gpiozero.pins.mock import MockFactory
 
+from edge.clock import SystemClock
 from edge.command import Always, Both, ByPin, ByTag
 from edge.contract.terms import Seen, TagRef
 from edge.contract.types import Value
-from edge.errors import LineError
+from tests.laws.journals import BentClock
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def looks(value: Value) -> Any:
 
 
 def test_the_switch_allows_while_it_is_high(pins: Any) -> None:
-    switch = ByPin(5, pin_factory=pins)
+    switch = ByPin(5, clock=SystemClock(), pin_factory=pins)
     assert switch.why_not(looks(None)) == "the enable switch (pin 5) is off", "a broken wire forbids: it is pulled down"
     pins.pin(5).drive_high()
     assert switch.why_not(looks(None)) == ""
@@ -36,11 +37,22 @@ def test_the_switch_allows_while_it_is_high(pins: Any) -> None:
     switch.close()
 
 
-def test_a_pin_that_is_taken_is_said_at_the_start(pins: Any) -> None:
-    lamp = LED(5, pin_factory=pins)
-    with pytest.raises(LineError, match=r"pin 5: the enable input cannot be read: .*command\.enable_gpio"):
-        ByPin(5, pin_factory=pins)
+def test_a_pin_that_is_taken_forbids_with_the_reason_until_it_is_free(
+    pins: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, lamp = BentClock(), LED(5, pin_factory=pins)
+    switch = ByPin(5, clock=clock, pin_factory=pins)
+    told = "pin 5: the enable input cannot be read: "
+    assert told in caplog.text
+    assert switch.why_not(looks(None)).startswith(told)
+    assert "`command.enable_gpio`" in switch.why_not(looks(None))
     lamp.close()
+    assert switch.why_not(looks(None)).startswith(told), "it is not asked for at every look"
+    clock.pass_s(60.0)
+    assert switch.why_not(looks(None)) == "the enable switch (pin 5) is off"
+    pins.pin(5).drive_high()
+    assert switch.why_not(looks(None)) == ""
+    switch.close()
 
 
 @pytest.mark.parametrize(
@@ -57,7 +69,7 @@ def test_a_tag_allows_while_it_is_true(value: Value, words: str) -> None:
 
 
 def test_both_want_both(pins: Any) -> None:
-    both = Both(ByTag("pump-1", "remote"), ByPin(5, pin_factory=pins))
+    both = Both(ByTag("pump-1", "remote"), ByPin(5, clock=SystemClock(), pin_factory=pins))
     assert both.tags == {TagRef("remote", "pump-1")}
     assert "pin 5" in both.why_not(looks(True))
     pins.pin(5).drive_high()
