@@ -18,13 +18,16 @@ log = logging.getLogger("babbitt.poll")
 
 
 class Opening:
-    """Of the line ``name`` by ``open_it``. ``trouble`` says where, what and what to do; it is empty once it is open."""
+    """Of the line ``name`` by ``open_it``.
+
+    ``trouble`` says where, what and what to do, ``problem`` what alone; both are empty once it is open.
+    """
 
     def __init__(self, name: str, open_it: Callable[[], Awaitable[None]], clock: Clock) -> None:
         self._name, self._open_it, self._clock = name, open_it, clock
         self._pause_s = 0.0
         self._again_ns = 0
-        self.trouble = ""
+        self.trouble = self.problem = ""
 
     async def now(self) -> None:
         """Open it. Raises ``LineError``, which is its ``trouble`` from then on."""
@@ -33,16 +36,16 @@ class Opening:
         except LineError as error:
             self._pause_s = min(max(2 * self._pause_s, PAUSE_S_FIRST), PAUSE_S_MAX)
             self._again_ns = self._clock.mono_ns() + int(self._pause_s * 1e9)
-            self.trouble = str(error)
+            self.trouble, self.problem = str(error).removeprefix(f"line {self._name}: "), error.problem
             raise
-        self.trouble, self._pause_s = "", 0.0
+        self.trouble, self.problem, self._pause_s = "", "", 0.0
 
     async def at_the_start(self) -> None:
         """Open it, or say that it is missing."""
         try:
             await self.now()
-        except LineError as error:
-            log.warning("line %s: %s; it is tried again, and all else goes on", self._name, error)
+        except LineError:
+            log.warning("line %s: %s; it is tried again, and all else goes on", self._name, self.trouble)
 
     async def again(self) -> str:
         """Open it where it is not open yet, unless the last attempt is too fresh. Gives the ``trouble``."""

@@ -42,7 +42,7 @@ class Prepared:
 
 
 def prepare(site: Site, clock: Clock) -> Prepared | None:
-    """None without ``[command]``. Raises ``ConfigError`` for keys that cannot be had, or a tag that comes too seldom."""
+    """None without ``[command]``. Raises ``ConfigError`` for keys that cannot be had, or a tag read too seldom."""
     if site.file.command is None:
         return None
     from edge.trust import contract_trust_of

@@ -46,6 +46,7 @@ class Report:
                 Condition("clock", told, clock.trusted),
                 *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in rooms.looking.figures()),
                 *rooms.disk.hangs(),
+                *(Condition(f"line {name}", problem, ok=False) for name, problem in rooms.poller.shut()),
                 *(Condition(what, "not served", ok=False) for what in self._unserved()),
                 *(Condition("judge", f"{asset} is not judged", ok=False) for asset in rooms.judging.late),
             ),

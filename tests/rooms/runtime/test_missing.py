@@ -16,6 +16,7 @@ from edge.commission.line_facts import facts
 from edge.config.site import load_site
 from edge.contract.types import Quality
 from edge.journal import read_ledger
+from edge.panel import Condition
 from edge.runtime import Gateway
 from tests.peers.hostile import Hostile, on_pty
 from tests.peers.image import Image
@@ -112,6 +113,7 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
             assert unit.detail.startswith(f"{device}: no such device (is the adapter plugged in?")
             assert f"could not even be sent: {device}: no such device" in saw()
             assert "mixer" in rooms.report.panel_state().stale, "the lamp has a sign of its own for it"
+            assert Condition("line usb", "no such device", ok=False) in rooms.report.panel_state().health
             assert rooms.proof.trouble() == "", "the gateway itself is well"
             async with adapter(device):
                 await until(lambda: quality() is Quality.GOOD)
