@@ -11,6 +11,7 @@ from pathlib import Path
 from edge.errors import StoreError
 from edge.journal import schema
 from edge.journal.recorder import Recording
+from edge.journal.space import why_not_opened
 
 log = logging.getLogger("babbitt.journal")
 
@@ -49,9 +50,8 @@ class Files:
             schema.create(self.path, gateway=gateway)
             return schema.connect(self.path), lost
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(
-                str(self.path), f"cannot be opened: {error}", "is the disk full, or the folder not writable?"
-            ) from error
+            why, hint = why_not_opened(self.path, error)
+            raise StoreError(str(self.path), f"cannot be opened: {why}", hint) from error
 
     def set_aside(self, problem: str) -> None:
         """Quarantine a store that cannot be read."""

@@ -45,6 +45,14 @@ def wal_bytes_max(store_bytes_max: int) -> int:
     return min(WAL_BYTES_MAX, store_bytes_max // OVERHEAD_SHARE)
 
 
+def why_not_opened(path: Path, error: Exception) -> tuple[str, str]:
+    """In words, and what to do: a full disk is an I/O error to SQLite, and its own words tell nobody."""
+    if _free_bytes(path.parent) < OPENING_BYTES:
+        return "the disk is full", "make room on it, or name a folder on another one as `gateway.data_dir`"
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return words.lower(), "is the folder writable, and its disk in order?"
+
+
 def free_for_opening(path: Path) -> None:
     """Release the reserve where the disk has too little for SQLite's index and a new recorder."""
     if _free_bytes(path.parent) < OPENING_BYTES and _reserve_of(path).exists():

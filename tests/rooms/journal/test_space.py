@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from edge.contract.block import READINGS_MAX
 from edge.contract.types import Ack, Alarm, AlarmState, Batch, Dropped, Lane, LedgerRow, Priority, Quality
+from edge.errors import StoreError
 from edge.journal import Limits, SqliteJournal, read_ledger, schema, totals
 from edge.journal.handed import Handed
 from edge.journal.merge import SPANS_S
@@ -348,6 +349,7 @@ BOUNDED_FILES = """
 import resource, sys
 from pathlib import Path
 from edge.contract.types import Lane
+from edge.errors import StoreError
 from edge.journal import Limits
 from tests.laws.journals import BentClock, opened
 from tests.rooms.journal.test_space import MB, Machine, alarm, balanced, everything
@@ -379,3 +381,9 @@ def test_files_that_may_not_grow(tmp_path: Path) -> None:
     durable, thinned, dropped = (int(word) for word in done.stdout.split())
     assert (durable, dropped) == (120, 0)
     assert thinned > 0
+
+
+def test_a_disk_without_room_for_a_first_store_is_told_in_words(small_disk: Path) -> None:
+    fill(small_disk, leave=0)
+    with pytest.raises(StoreError, match=r"store\.db: cannot be opened: the disk is full \(make room on it, or name"):
+        opened(small_disk, BentClock())
