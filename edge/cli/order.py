@@ -43,6 +43,7 @@ def command() -> None:
       babbitt gateway command approve slower.json --contract speed.toml --key bob.pem
       babbitt gateway command show slower.json --contract speed.toml
       babbitt gateway command send site.toml slower.json
+      babbitt gateway command list site.toml
     """
 
 
@@ -169,6 +170,30 @@ def send(config: Path, file: Path, wait_s: float, as_json: bool) -> None:
     click.echo(json.dumps(answer) if as_json else plain(f"{answer['step']}: {answer['words']}".strip(": ")))
     failed = (CommandStep.REFUSED, CommandStep.EXPIRED, CommandStep.FAILED, CommandStep.ROLLED_BACK)
     raise SystemExit(1 if answer["step"] in failed else 0)
+
+
+@command.command("list")
+@click.argument("config", type=PATH)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="So many of those that ended.")
+@JSON
+def list_commands(config: Path, limit: int, as_json: bool) -> None:
+    """List what was commanded at the running gateway of CONFIG: what is under way or waits, then what ended last.
+
+    Each with who gave it, who approved, how it stands or ended, and what was read back. Commands that nobody signed who
+    may are refused and not listed. The gateway remembers the last 100; what proves them is `babbitt cloud audit`.
+
+    \b
+    Example:
+      babbitt gateway command list site.toml
+      babbitt gateway command list site.toml --limit 100 --json
+    """
+    from edge.cli.commanded import table
+
+    site = load_site(config)
+    told = ask(site.resolve(site.file.gateway.data_dir) / "gateway.sock", "commanded")["commands"]
+    open_, ended = [one for one in told if "ended_ns" not in one], [one for one in told if "ended_ns" in one][:limit]
+    found = [*open_, *ended]
+    click.echo(json.dumps(found) if as_json else "\n".join(table(found)))
 
 
 def _signed(

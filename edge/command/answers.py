@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from edge.command.contracts import terms_of
 from edge.command.guard import Guard
 from edge.contract.commands import Command, CommandStep
 from edge.contract.downlink import command_of
@@ -20,7 +23,8 @@ class Answers:
 
     def commands(self) -> dict[str, Handler]:
         return {
-            "command": self.command, "advice": self.advice, "advised": self.advised, "contracts": self.contracts,
+            "command": self.command, "commanded": self.commanded, "advice": self.advice, "advised": self.advised,
+            "contracts": self.contracts,
         }  # fmt: skip
 
     def command(self, signed: dict[str, Any]) -> dict[str, Any]:
@@ -28,11 +32,15 @@ class Answers:
         told = self._guard.receive(command_of(Fields(signed, "command")))
         return {"id": told.id, "step": told.step, "words": told.words}
 
+    def commanded(self) -> dict[str, Any]:
+        """Every command that is under way or waits, then those that ended, the newest first."""
+        return {"commands": [*self.advice()["advice"], *map(msgspec.structs.asdict, self._guard.past.newest_first())]}
+
     def advice(self) -> dict[str, Any]:
         """Every command that is carried out, watched or waits: what it wants, and what it waits for."""
         running = [
             _shown(run.command, run.giver, "watched" if run.stage == "watching" else CommandStep.WRITING, run.why)
-            | {"before": run.before}
+            | {"before": run.before, "approvers": run.approvers, "unit": terms_of(run.contract).unit}
             for run in self._guard.kept.runs
         ]
         return {"advice": [*running, *self.waiting()]}
@@ -43,13 +51,13 @@ class Answers:
         for one in self._guard.kept.waiting:
             contract = contracts.get(one.command.contract)
             wanted = contract.approvals if contract is not None and contract.mode is Mode.APPROVE else 0
-            unit = f" {contract.unit}" if contract is not None and contract.unit else ""
+            unit = contract.unit if contract is not None else ""
             found.append(
                 _shown(one.command, one.giver, CommandStep.ADVISED if one.advised else CommandStep.WAITING, one.told)
                 | {
-                    "approvers": list(one.approvers), "approvals": wanted,
+                    "approvers": list(one.approvers), "approvals": wanted, "unit": unit,
                     "missing": max(wanted - len(one.approvers), 0),
-                    "short": f"{one.command.tag} {one.command.value:.6g}{unit}",
+                    "short": f"{one.command.tag} {one.command.value:.6g} {unit}".rstrip(),
                 }
             )  # fmt: skip
         return found

@@ -103,7 +103,7 @@ class Carrying:
         assert asked.written is not None
         run = Run(
             id=waiting.id, command=command, contract=self._contracts.text(contract.hash), giver=waiting.giver,
-            value=asked.written, before=asked.before, means=self._facts.means(contract),
+            approvers=waiting.approvers, value=asked.written, before=asked.before, means=self._facts.means(contract),
             where=self._machine.where(command.asset, command.tag),
         )  # fmt: skip
         kept = self._audit.kept

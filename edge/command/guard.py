@@ -22,6 +22,7 @@ from edge.command.enable import Enable
 from edge.command.facts import Facts, place_of
 from edge.command.machine import Machine
 from edge.command.means import Means
+from edge.command.past import Past
 from edge.command.readings import Readings
 from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
 from edge.command.telling import Teller
@@ -66,7 +67,8 @@ class Guard:
             audit, self._contracts, self._readings, self._means, machine, enable=enable, clock=clock, gateway=gateway,
             checks=checks,
         )  # fmt: skip
-        self._teller = Teller(audit, clock, assets)
+        self.past = Past(journal)
+        self._teller = Teller(audit, self._contracts, self.past, clock, assets)
         self._carrying = Carrying(audit, self._contracts, self._facts, machine, self._teller, clock)
         self._busy: dict[str, str] = {}
         self._news = asyncio.Event()
@@ -123,7 +125,7 @@ class Guard:
         if self._facts.refusal(asked, COUNTING) is None:
             kept.order = max(kept.order, command.order)
         if refused is not None:
-            return self._refuse(command, refused, genuine=signers is not None)
+            return self._refuse(command, refused, signers)
         giver = signers.giver.name if signers is not None else ""
         waiting = Waiting(id=id_, command=replace(command, signed=command.signed[:1]), giver=giver)
         waiting.is_over(wall_ns=asked.wall_ns, mono_ns=asked.mono_ns, trusted=asked.trusted)
@@ -132,18 +134,16 @@ class Guard:
         self._news.set()
         return Told(id_, "", "taken")
 
-    def _refuse(self, command: Command, refused: Refusal, *, genuine: bool) -> Told:
+    def _refuse(self, command: Command, refused: Refusal, signers: Signers | None) -> Told:
         """Tell it once. A message that nobody signed does not stand for the command whose name it bears."""
         kept, step = self._audit.kept, CommandStep.EXPIRED if refused.check == "expired" else CommandStep.REFUSED
         print_ = _print_of(command)
-        forgotten = genuine and command.order <= kept.floor
+        forgotten = signers is not None and command.order <= kept.floor
         outcome = self._teller.outcome(command, step, refused.words, by="gateway")
-        if genuine and not forgotten:
+        if signers is not None and not forgotten:
             self.refused[refused.check] += 1
-            kept.decide(command, step)
-            self._teller.note(command.id, refused.words)
-            self._audit.enter(outcome)
-        elif not genuine and print_ not in kept.strange:
+            self._teller.refuse(command, signers, outcome)
+        elif signers is None and print_ not in kept.strange:
             self.refused[refused.check] += 1
             if self._audit.hears_stranger():
                 kept.strange = [*kept.strange, print_][-STRANGE_MAX:]

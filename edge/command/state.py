@@ -56,6 +56,7 @@ class Run(msgspec.Struct, kw_only=True):
     command: Command
     contract: str
     giver: str
+    approvers: list[str] = []
     value: float
     before: float
     stage: str = "writing"

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from edge.command.audit import Audit
+from edge.command.contracts import Contracts, terms_of
+from edge.command.past import Ended, Past
 from edge.command.state import DECIDED_MAX, Run, Waiting
 from edge.contract.commands import Command, CommandStep, Outcome
+from edge.contract.signers import Signers
 from edge.ports import Clock
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
@@ -18,13 +22,14 @@ _ORDER_TOLD_MAX = 2**62
 class Teller:
     """Belongs to the event loop."""
 
-    def __init__(self, audit: Audit, clock: Clock, assets: set[str]) -> None:
-        self._audit, self._clock, self.assets = audit, clock, assets
+    def __init__(self, audit: Audit, contracts: Contracts, past: Past, clock: Clock, assets: set[str]) -> None:
+        self._audit, self._contracts, self._past = audit, contracts, past
+        self._clock, self.assets = clock, assets
         self._said: dict[str, str] = {}
 
     def said(self, command: str) -> str:
         """Why the command with this id came to what became of it, empty where that is not remembered."""
-        return self._said.get(command, "")
+        return self._said.get(command) or self._past.words(command)
 
     def note(self, command: str, words: str) -> None:
         self._said.pop(command, None)
@@ -57,15 +62,32 @@ class Teller:
     ) -> None:  # fmt: skip
         kept = self._audit.kept
         kept.waiting = [one for one in kept.waiting if one is not waiting]
-        kept.decide(waiting.command, step)
-        self.note(waiting.id, words)
-        self._audit.enter(self.outcome(waiting.command, step, words, by=by, before=before, read_back=read_back))
+        outcome = self.outcome(waiting.command, step, words, by=by, before=before, read_back=read_back)
+        self._end(waiting.command, outcome, waiting.giver, waiting.approvers, self.unit_of(waiting.command.contract))
 
     def end_run(self, run: Run, step: CommandStep, words: str, *, read_back: float | None) -> None:
         kept = self._audit.kept
         kept.runs = [one for one in kept.runs if one is not run]
-        kept.decide(run.command, step)
-        self.note(run.id, words)
-        self._audit.enter(
-            self.outcome(run.command, step, words, by="gateway", before=run.before, read_back=read_back)
-        )  # fmt: skip
+        outcome = self.outcome(run.command, step, words, by="gateway", before=run.before, read_back=read_back)
+        self._end(run.command, outcome, run.giver, run.approvers, terms_of(run.contract).unit)
+
+    def refuse(self, command: Command, signers: Signers, outcome: Outcome) -> None:
+        """One that never waited ends as ``outcome`` says."""
+        approvers = [person.name for person in signers.approvers]
+        self._end(command, outcome, signers.giver.name, approvers, self.unit_of(command.contract))
+
+    def unit_of(self, contract: str) -> str:
+        """Of the contract with this hash; empty where it is not in force."""
+        found = self._contracts.of(contract)
+        return found.unit if found is not None else ""
+
+    def _end(self, command: Command, outcome: Outcome, giver: str, approvers: Iterable[str], unit: str) -> None:
+        self._audit.kept.decide(command, outcome.step)
+        self._past.add(Ended(
+            id=command.id, order=command.order, contract=command.contract, asset=command.asset, tag=command.tag,
+            value=command.value, unit=unit, why=command.why, by=giver, approvers=tuple(approvers),
+            expires_ns=command.expires_ns, ended_ns=outcome.at_ns, step=str(outcome.step), words=outcome.words,
+            before=outcome.before, read_back=outcome.read_back,
+        ))  # fmt: skip
+        self.note(command.id, outcome.words)
+        self._audit.enter(outcome)

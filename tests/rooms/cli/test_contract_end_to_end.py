@@ -130,6 +130,8 @@ def test_a_speed_is_drafted_signed_given_approved_and_written_once(hall: Hall) -
     assert hall.told("command", "send", "site.toml", "c.json")["step"] == "waiting"
     assert [(one["value"], one["by"], one["why"]) for one in hall.advice()] == [(1400.0, "ada", "more flow")]
     assert hall.writes() == 0
+    (listed,) = hall.told("command", "list", "site.toml")
+    assert (listed["step"], listed["by"], listed["unit"], "ended_ns" in listed) == ("waiting", "ada", "/min", False)
 
     shown = hall.done("command", "approve", "c.json", "--key", "bob.pem", "--site", "site.toml", "--yes")
     assert "signed by ada, approved by bob" in shown
@@ -150,3 +152,11 @@ def test_a_speed_is_drafted_signed_given_approved_and_written_once(hall: Hall) -
     hall.done("command", "approve", "d.json", "--key", "bob.pem", "--site", "site.toml", "--yes")
     assert hall.refused("command", "send", "site.toml", "d.json")
     assert (hall.writes(), hall.setpoint()) == (1, 1400)
+    listed = hall.told("command", "list", "site.toml")
+    assert [(one["value"], one["step"], one["by"], one["approvers"], one["read_back"]) for one in listed] == [
+        (1480.0, "refused", "ada", ["bob"], None), (1400.0, "kept", "ada", ["bob"], 1400.0)
+    ]  # fmt: skip
+    assert hall.told("command", "list", "site.toml", "--limit", "1") == listed[:1]
+    text = hall.done("command", "list", "site.toml")
+    assert "pump-1.speed_setpoint_rpm  1400 /min  kept" in text
+    assert "ada, approved by bob\n    more flow\n    watched for" in text

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.command import ByTag
+from edge.command import Answers, ByTag
 from edge.contract.commands import CommandStep as Step
 from edge.contract.commands import Outcome
 from tests.laws.journals import BOOT
@@ -257,7 +257,12 @@ def test_orders_ends_and_approvals_survive(tmp_path: Path) -> None:
 
     async def later(rig: Rig) -> None:
         ended, waits = given
-        assert rig.guard.receive(ended).step == Step.KEPT
+        told = rig.guard.receive(ended)
+        assert (told.step, told.words) == (Step.KEPT, "watched for 30 s")
+        listed = Answers(rig.guard).commanded()["commands"]
+        assert [(one["value"], one["step"], list(one["approvers"])) for one in listed] == [
+            (1240.0, Step.WAITING, ["Ben"]), (1250.0, Step.KEPT, ["Ben", "Cleo"]),
+        ]  # fmt: skip
         low = rig.command(1230.0, order=1)
         assert "out of order" in rig.guard.receive(low).words
         told = rig.guard.receive(signed(waits, "Cleo"))
