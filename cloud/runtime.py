@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,13 +41,14 @@ from cloud.store.retention import Retention
 from cloud.store.rollouts import Rollouts
 from cloud.store.schema import CACHE_MB
 from cloud.store.writer import KEEP_ALL, Writer
+from cloud.supervise import Supervisor
 from cloud.web.api import Api
 from cloud.web.app import application
 from cloud.web.commanding import Commanding
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
 from cloud.web.people import People
-from cloud.web.publish import publish, touch
+from cloud.web.publish import follow, publish, touch
 from cloud.web.telling import Telling
 from edge.errors import ConfigError, LineError
 from edge.http.patience import PatientProtocol
@@ -115,6 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         outcomes = Outcomes(settings.data)
         stack.callback(outcomes.close)
         hub = Hub()
+        supervisor = Supervisor()
 
         audit = Audit()
         books = Books(faults=audit.faults)
@@ -132,6 +134,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             if notifier is not None:
                 notifier.nudge()
 
+        def trouble() -> tuple[str, ...]:
+            return (*supervisor.trouble(), *(notifier.trouble() if notifier is not None else ()))
+
         identity = ByToken(tokens)
         rollouts = Rollouts(settings.data)
         stack.callback(rollouts.close)
@@ -147,10 +152,12 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         )
         views = Views(commands, reader)
         pages = Pages(
-            reader, books, records, hub, people=people, rollouts=partial(shown, rollouts), own=watch.standing,
-            setpoints=views.of_asset, asked=partial(asked, commands),
+            reader, books, records, hub, people=people, trouble=trouble, own=watch.standing,
+            rollouts=partial(shown, rollouts), setpoints=views.of_asset, asked=partial(asked, commands),
         )  # fmt: skip
-        api = Api(reader, books, records, lambda: receiver.unauthorised, own=watch.standing)
+        api = Api(
+            reader, books, records, lambda: receiver.unauthorised, own=watch.standing, trouble=trouble
+        )  # fmt: skip
         telling = Telling(reader, records, people, pages.asset_page, on_told=partial(touch, hub))
         commanding = Commanding(
             reader, commands, views, people, pages.asset_page, on_told=partial(touch, hub)
@@ -164,14 +171,15 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await asyncio.wait({task, up}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 await task  # raises what kept it from starting
-            watching = [
-                asyncio.create_task(watch.run(partial(touch, hub)), name="ledger watch"),
-                asyncio.create_task(rolling.run(settings.rollout_look_s), name="rollout watch"),
-                asyncio.create_task(issued.run(), name="issued"),
-                asyncio.create_task(records.run(settings.data), name="sealed verdicts"),
-            ]
-            if notifier is not None:
-                watching.append(asyncio.create_task(notifier.run(), name="notifications"))
+            rooms: dict[str, Callable[[], Awaitable[None]]] = {
+                "verifying ledgers": partial(watch.run, partial(touch, hub)),
+                "watching rollouts": partial(rolling.run, settings.rollout_look_s),
+                "issuing orders": issued.run,
+                "reading sealed verdicts": partial(records.run, settings.data),
+                "telling pages of trouble": partial(follow, hub, trouble),
+                **(notifier.rooms() if notifier is not None else {}),
+            }
+            watching = [asyncio.create_task(supervisor.keep(name, run), name=name) for name, run in rooms.items()]
             yield _address(settings, listener)
         finally:
             for watcher in watching:
@@ -179,6 +187,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             if watching:
                 await asyncio.wait(watching)
                 await asyncio.to_thread(records.save, settings.data)
+            if notifier is not None:
+                await notifier.ways.close()
             hub.close()
             server.should_exit = True
             await task

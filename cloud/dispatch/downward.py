@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from dataclasses import dataclass
 
 from cloud.store.commands import Commands
@@ -159,10 +158,7 @@ class Issued:
     async def run(self, *, every_s: float = LOOK_S) -> None:
         """Look until cancelled."""
         while True:
-            try:
-                await asyncio.to_thread(self.refresh)
-            except sqlite3.Error as error:
-                log.error("what gateways are wanted to do cannot be read: %s", error)
+            await asyncio.to_thread(self.refresh)
             await asyncio.sleep(every_s)
 
     def of(self, gateway: str) -> int:

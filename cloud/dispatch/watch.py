@@ -12,7 +12,6 @@ from cloud.dispatch.stages import Answers, decide, in_scope, reached
 from cloud.store.reader import Reader
 from cloud.store.rollouts import Member, Rollout, Rollouts, State
 from cloud.store.rows import MachineRow
-from edge.errors import StoreError
 
 LOOK_S = 2.0
 ONLINE_S = 900.0
@@ -46,16 +45,13 @@ class RolloutWatch:
         self._answers: dict[int, tuple[int, Answers, Answers]] = {}
 
     async def run(self, every_s: float = LOOK_S) -> None:
-        """Look, again and again, until cancelled. A file that takes nothing now is tried again.
+        """Look, again and again, until cancelled.
 
         A large fleet takes long to look at: it is looked at the less often.
         """
         while True:
             began_s = time.monotonic()
-            try:
-                await asyncio.to_thread(self.look)
-            except StoreError as error:
-                log.warning("rollouts stand still: %s", error)
+            await asyncio.to_thread(self.look)
             await asyncio.sleep(max(every_s, REST * (time.monotonic() - began_s)))
 
     def look(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -58,12 +57,7 @@ class LedgerWatch:
         """Look until cancelled; ``on_change`` is told gateway and asset, in the loop."""
         while True:
             await asyncio.sleep(every_s)
-            try:
-                changed = await asyncio.to_thread(self.step)
-            except sqlite3.Error as error:
-                log.error("the ledgers could not be verified: %s", error)
-                continue
-            for gateway, asset in changed:
+            for gateway, asset in await asyncio.to_thread(self.step):
                 on_change(gateway, asset)
 
     def step(self) -> list[tuple[str, str]]:

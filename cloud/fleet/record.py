@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,12 +139,8 @@ class Records:
         await asyncio.to_thread(self._predictions.resume, self._reader, folder)
         saved_s = time.monotonic()
         while True:
-            try:
-                more = await asyncio.to_thread(self._predictions.advance, self._reader, for_s=READ_S_MAX)
-                if time.monotonic() - saved_s > SAVE_EVERY_S:
-                    saved_s = time.monotonic()
-                    await asyncio.to_thread(self.save, folder)
-            except sqlite3.Error as error:
-                log.error("the sealed verdicts could not be read on: %s", error)
-                more = False
+            more = await asyncio.to_thread(self._predictions.advance, self._reader, for_s=READ_S_MAX)
+            if time.monotonic() - saved_s > SAVE_EVERY_S:
+                saved_s = time.monotonic()
+                await asyncio.to_thread(self.save, folder)
             await asyncio.sleep(every_s / 4 if more else every_s)

@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 import smtplib
 import ssl
 import time
@@ -78,10 +79,11 @@ class Email:
                 server.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:
             code, said = next(iter(error.recipients.values()))
-            raise NotDeliveredError(f"refused: {code} {_text(said)}", for_good=code >= 500) from error
-        except smtplib.SMTPResponseException as error:
-            for_good = error.smtp_code >= 500 and not isinstance(error, smtplib.SMTPAuthenticationError)
-            raise NotDeliveredError(f"{error.smtp_code} {_text(error.smtp_error)}", for_good=for_good) from error
+            raise _refused(code, _text(said), before="refused: ") from error
+        except smtplib.SMTPDataError as error:
+            raise _refused(error.smtp_code, _text(error.smtp_error)) from error
+        except smtplib.SMTPResponseException as error:  # Of connection, login or sender: for a person to mend.
+            raise NotDeliveredError(f"{error.smtp_code} {_text(error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
             raise NotDeliveredError(f"{smtp.host}:{smtp.port}: {error}") from error
 
@@ -93,6 +95,26 @@ class Email:
 
     async def close(self) -> None:
         """Nothing stays open."""
+
+
+def _refused(code: int, text: str, *, before: str = "") -> NotDeliveredError:
+    return NotDeliveredError(f"{before}{code} {text}", for_good=no_such_mailbox(code, text))
+
+
+def no_such_mailbox(code: int, text: str) -> bool:
+    """Whether a mail server's answer means that the recipient will never get mail there (RFC 5321, 4.2.3; RFC 3463).
+
+    All other refusals somebody may mend: authentication and policy (530, 535, 554, X.7), a mailbox that is full (552,
+    X.2.2), the sender, or the server itself.
+    """
+    if (enhanced := _ENHANCED.match(text)) is not None:
+        return code >= 500 and enhanced[1] in _NO_MAILBOX
+    return code in (550, 551, 553, 556)
+
+
+_ENHANCED = re.compile(r"\s*5\.(\d{1,3}\.\d{1,3})\b")
+_NO_MAILBOX = {"1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "2.1"}
+"""Bad, unknown or moved mailbox; no such host, or one that takes no mail (RFC 7505); a mailbox that is disabled."""
 
 
 def email_of(batch: Batch, sender: str, *, page: str, zone: tzinfo) -> EmailMessage:
@@ -174,7 +196,8 @@ def context(settings: Settings, ca: str) -> ssl.SSLContext:
 
 
 def _text(said: bytes | str) -> str:
-    return said.decode(errors="replace") if isinstance(said, bytes) else said
+    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+    return " ".join(text.split())
 
 
 def _iso(at_ns: int) -> str:

@@ -71,8 +71,8 @@ def check(file: Path, as_json: bool) -> None:
     """
     from cloud.notify import routing
     from cloud.notify.config import NotifyFile, Settings, problems
-    from cloud.notify.room import channels
     from cloud.notify.silence import monday_of, silences
+    from cloud.notify.ways import channels
     from edge.config.load import load
 
     settings = Settings(path=file.resolve(), file=load(file, NotifyFile))
@@ -143,11 +143,15 @@ def test_(file: Path, target: str, as_json: bool) -> None:
 def list_(data: Path, limit: int, as_json: bool) -> None:
     """What was said to whom, the newest first, and what could not be said.
 
+    A mailbox that does not exist is given up at once, and the route's next call is made; whatever a person may mend,
+    such as a password, is tried for a day. Alarms about which nobody was reached yet are told apart.
+
     \b
     Example:
       babbitt cloud notify list --data var/cloud
     """
     from cloud.notify.outbox import FILE, Outbox
+    from cloud.notify.room import NOBODY
     from edge.contract.setpoint_words import plain
 
     if not (data / FILE).exists():
@@ -155,6 +159,7 @@ def list_(data: Path, limit: int, as_json: bool) -> None:
         raise BabbittError(str(data), "nothing was ever said from here", hint)
     with contextlib.closing(Outbox(data)) as outbox:
         lines = outbox.lines(limit=limit)
+        unreached = outbox.unreached(time.time_ns())
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines]))
         return
@@ -164,6 +169,9 @@ def list_(data: Path, limit: int, as_json: bool) -> None:
         to = f"{line.channel} {line.address}".strip()
         state = _state(line.sent_ns, line.given_up_ns, line.tries, line.trouble)
         click.echo(plain(f"{at:21}{line.kind:14}{f'{line.machine} {line.rule}':40}{to:36}{state}"))
+    for incident, why in unreached:
+        told = f"NOBODY IS REACHED about {incident.machine} {incident.alarm.rule}: {why or NOBODY}"
+        click.echo(plain(told), err=True)
 
 
 def _state(sent_ns: int | None, given_up_ns: int | None, tries: int, trouble: str) -> str:

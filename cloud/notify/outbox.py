@@ -23,6 +23,9 @@ FILE = "notify.sqlite3"
 APPLICATION_ID = 0x4241424E  # "BABN"
 VERSION = 1
 KEEP_NS = 90 * 86_400 * 10**9
+UNREACHED_NS = 120 * 10**9
+NO_ANSWER = "no answer yet"
+SUPERSEDED = "something newer was to be said"
 GATHERED_MAX = 50
 """So many incidents are told in one message; the others in the next one."""
 
@@ -54,9 +57,9 @@ _STALE: dict[Phase, tuple[Kind, ...]] = {
     Phase.ENDED: (*_CALLS, Kind.ACKNOWLEDGED),
 }  # fmt: skip
 """What is not worth saying any more, by how the incident stands."""
+_CALL = "kind IN ('raised', 'escalated')"
 _URGENT = (
-    "JOIN incident ON incident.id = incident AND kind IN ('raised', 'escalated')"
-    f" AND json_extract(alarm, '$.priority') = '{Priority.HIGH}'"
+    f"JOIN incident ON incident.id = incident AND {_CALL} AND json_extract(alarm, '$.priority') = '{Priority.HIGH}'"
 )
 _COLUMNS = "gateway, asset, rule, since_ns, name, alarm, opened_ns, phase, stage, next_ns"
 _INCIDENT = ", ".join(f"incident.{column}" for column in _COLUMNS.split(", "))
@@ -174,23 +177,63 @@ class Outbox:
         said = tuple((Kind(kind), replace(_incident(tuple(rest)), stage=stage)) for kind, stage, _, _, *rest in rows)
         return Batch(row[0], address, said, max(r[2] for r in rows), min(r[3] for r in rows)) if rows else None
 
+    def begin(self, batch: Batch, again_ns: int) -> None:
+        """It is about to be tried. What breaks amid it, be it the whole server, is tried again at ``again_ns``."""
+        with self._file.changing() as db:
+            db.execute(
+                f"UPDATE message SET due_ns=?, tries=tries+1, trouble=? WHERE batch=? AND {_WAITING}",
+                (again_ns, NO_ANSWER, batch.number),
+            )
+
     def sent(self, batch: Batch, now_ns: int) -> None:
         with self._file.changing() as db:
             db.execute(
-                f"UPDATE message SET sent_ns=?, tries=tries+1 WHERE batch=? AND {_WAITING}", (now_ns, batch.number)
+                f"UPDATE message SET sent_ns=?, trouble='' WHERE batch=? AND {_WAITING}", (now_ns, batch.number)
+            )  # fmt: skip
+
+    def failed(self, batch: Batch, trouble: str) -> None:
+        """Why it was not taken; it is tried again when ``begin`` said."""
+        with self._file.changing() as db:
+            db.execute(f"UPDATE message SET trouble=? WHERE batch=? AND {_WAITING}", (trouble[:300], batch.number))
+
+    def give_up(self, batch: Batch, trouble: str, now_ns: int) -> None:
+        """It is tried no more. Where nobody else was called or is to be, the next call is due at once."""
+        with self._file.changing() as db:
+            db.execute(
+                f"UPDATE message SET given_up_ns=?, trouble=? WHERE batch=? AND {_WAITING}",
+                (now_ns, trouble[:300], batch.number),
+            )
+            db.execute(
+                "UPDATE incident SET next_ns=? WHERE next_ns IS NOT NULL AND phase=?"
+                " AND id IN (SELECT incident FROM message WHERE batch=?) AND NOT EXISTS (SELECT 1 FROM message"
+                f" WHERE incident=incident.id AND {_CALL} AND message.stage=incident.stage AND given_up_ns IS NULL)",
+                (now_ns, Phase.CALLING, batch.number),
             )
 
-    def failed(self, batch: Batch, trouble: str, *, again_ns: int | None, now_ns: int) -> None:
-        """Try it again at ``again_ns``, or never where that is None."""
-        with self._file.changing() as db:
-            if again_ns is None:
-                change, values = "given_up_ns=?", (now_ns,)
-            else:
-                change, values = "due_ns=?", (again_ns,)
-            db.execute(
-                f"UPDATE message SET {change}, tries=tries+1, trouble=? WHERE batch=? AND {_WAITING}",
-                (*values, trouble[:300], batch.number),
-            )
+    def unreached(self, now_ns: int) -> list[tuple[Incident, str]]:
+        """The incidents about which people are called and none was reached, and why; nobody was on duty where empty.
+
+        A way that fails is given ``UNREACHED_NS`` first.
+        """
+        of = f"FROM message WHERE incident=incident.id AND {_CALL} AND trouble <> '{SUPERSEDED}'"
+        sql = (
+            f"SELECT {_COLUMNS}, coalesce((SELECT name || ' by ' || channel || ': ' || trouble {of} ORDER BY id DESC"
+            f" LIMIT 1), '') FROM incident WHERE phase=? AND NOT EXISTS (SELECT 1 {of} AND (sent_ns IS NOT NULL"
+            " OR (tries=0 AND given_up_ns IS NULL))) AND (stage < 0"
+            f" OR EXISTS (SELECT 1 {of} AND (given_up_ns IS NOT NULL OR made_ns < ?)))"
+        )
+        rows = self._file.rows(sql, (Phase.CALLING, now_ns - UNREACHED_NS))
+        return [(_incident(row[:-1]), row[-1].removeprefix(" ")) for row in rows]
+
+    def refusing(self, since_ns: int) -> list[tuple[Address, str]]:
+        """Where something was given up since then, and nothing was taken after it; and why."""
+        sql = (
+            "SELECT channel, address, name, trouble, max(given_up_ns) AS at FROM message WHERE given_up_ns > ?"
+            f" AND trouble <> '{SUPERSEDED}'"
+            " GROUP BY channel, address HAVING NOT EXISTS (SELECT 1 FROM message AS later WHERE"
+            " later.channel=message.channel AND later.address=message.address AND later.sent_ns > at)"
+        )
+        return [(Address(*row[:3]), row[3]) for row in self._file.rows(sql, (since_ns,))]
 
     def postpone(self, address: Address, until_ns: int) -> None:
         """What waits for ``address`` and was not tried yet waits until then, and is gathered."""
@@ -247,7 +290,7 @@ def _supersede(db: sqlite3.Connection, where: str, values: tuple[int, ...], now_
     """What waits is not said any more. What was tried stays written down, as it may have come through."""
     db.execute(f"DELETE FROM message WHERE {where} AND {_WAITING} AND tries = 0", values)
     db.execute(
-        f"UPDATE message SET given_up_ns=?, trouble='something newer was to be said' WHERE {where} AND {_WAITING}",
+        f"UPDATE message SET given_up_ns=?, trouble='{SUPERSEDED}' WHERE {where} AND {_WAITING}",
         (now_ns, *values),
     )
 

@@ -7,38 +7,41 @@ day, and nobody is called twice or about what is long over. ``nudge`` makes it l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import sqlite3
+import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from cloud.notify import incidents, routing
-from cloud.notify.channels import Channel, Email, Hook, NotDeliveredError
 from cloud.notify.config import Settings
 from cloud.notify.incidents import Incident, Kind, Phase
-from cloud.notify.outbox import Batch, Outbox
+from cloud.notify.outbox import Outbox
 from cloud.notify.routing import Address
+from cloud.notify.ways import Ways
 from cloud.store.reader import Reader
 from cloud.store.rows import GatewayRow
 from edge.contract.types import Alarm, AlarmState, Priority
-from edge.errors import StoreError
 
 LOOK_S = 1.0
-END_S = 5.0
 AWAY_RULE = "gateway_away"
 MIN_NS = 60 * 10**9
 HOUR_NS = 60 * MIN_NS
 NOBODY_NS = MIN_NS
 """Where nobody was on duty it is looked again after so long whether somebody is."""
-RETRY_S_FIRST, RETRY_S_MAX = 15.0, 1800.0
-GIVE_UP_NS = 24 * HOUR_NS
+REFUSED_NS = 24 * HOUR_NS
+"""For so long it is told that somebody could not be told."""
 FORGET_EVERY_NS = HOUR_NS
+TROUBLE_MAX = 20
+NOBODY = "nobody is on duty"
 
 log = logging.getLogger("babbitt.notify")
 
 Key = tuple[str, str, str, int]
+Way = tuple[str, str]
+"""A channel, and a hook's name."""
 Own = Callable[[], Mapping[int, tuple[Alarm, ...]]]
 
 
@@ -56,23 +59,6 @@ class Standing:
         return (self.gateway, self.asset, self.alarm.rule, self.alarm.since_ns)
 
 
-def channels(settings: Settings) -> dict[tuple[str, str], Channel]:
-    """Every channel of the file, by what an ``Address`` says; e-mail stands for all of its addresses.
-
-    Raises ``ConfigError``.
-    """
-    made: dict[tuple[str, str], Channel] = {}
-    if settings.file.smtp is not None:
-        made["email", ""] = Email(settings, settings.file.smtp)
-    for hook in settings.file.webhook:
-        made["webhook", hook.name] = Hook(settings, hook)
-    if settings.file.mqtt is not None:
-        from cloud.notify.mqtt import Topics
-
-        made["mqtt", ""] = Topics(settings, settings.file.mqtt)
-    return made
-
-
 class Notifier:
     """``own`` are alarms that no gateway raised, by asset id."""
 
@@ -83,54 +69,51 @@ class Notifier:
         """Raises ``ConfigError`` where a secret is missing."""
         self._settings, self._file = settings, settings.file
         self._reader, self._outbox, self._own, self._now_ns = reader, outbox, own, now_ns
-        self._channels = channels(settings)
+        # What looks, and what could not be said, change the same incidents.
+        self._changing = threading.Lock()
+        self.ways = Ways(settings, outbox, changing=self._changing, now_ns=now_ns)
         self._nudged = asyncio.Event()
         self._began_ns = now_ns()
         self._forgot_ns = 0
-        self._failing: set[Address] = set()
         self._unanswered: set[Key] = set()
+        self._unreached: set[Key] = set()
+        self._trouble: tuple[str, ...] = ()
 
     def nudge(self) -> None:
         """Something has arrived: look now. From the event loop."""
         self._nudged.set()
 
-    async def run(self) -> None:
-        """Look and call until cancelled."""
-        try:
-            while True:
-                try:
-                    await asyncio.wait_for(self._nudged.wait(), LOOK_S)
-                except TimeoutError:
-                    pass
-                self._nudged.clear()
-                await self._whole_step()
-        finally:
-            for channel in self._channels.values():
-                await channel.close()
+    def rooms(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """What is to be kept running until it is cancelled: what looks, and each way to people by itself."""
+        return {"finding whom to call": self._look_forever, **self.ways.rooms()}
 
-    async def _whole_step(self) -> None:
-        """A step that is cut at the end may finish: what a channel took and nobody noted is said again otherwise."""
-        step = asyncio.ensure_future(self.step())
-        try:
-            await asyncio.shield(step)
-        finally:
-            await asyncio.wait({step}, timeout=END_S)
-            step.cancel()
+    async def _look_forever(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._nudged.wait(), LOOK_S)
+            self._nudged.clear()
+            await asyncio.to_thread(self.look)
+            self.ways.nudge()
 
     async def step(self) -> None:
         """Look once, and say what is to be said."""
-        try:
-            await asyncio.to_thread(self.look)
-            due = await asyncio.to_thread(self._outbox.due, self._now_ns())
-            await asyncio.gather(*[self._say(address) for address in due])
-        except (StoreError, sqlite3.Error) as error:
-            log.error("who is to be called could not be found out: %s", error)
+        await asyncio.to_thread(self.look)
+        await self.ways.say_all()
+
+    def trouble(self) -> tuple[str, ...]:
+        """A sentence for each alarm about which nobody was reached, and for each way that refuses."""
+        return self._trouble
 
     # What stands, and what it asks for.
 
     def look(self) -> None:
         """Compare what stands with what is known; note whom to call. Touches the disk."""
-        now_ns = self._now_ns()
+        with self._changing:
+            self._compare(self._now_ns())
+            self.ways.give_up_lost()
+            self._trouble = self._find_trouble(self._now_ns())
+
+    def _compare(self, now_ns: int) -> None:
         known = self._outbox.open_incidents()
         away = {incident.key for incident in known.values() if incident.alarm.rule == AWAY_RULE}
         standing = {one.key: one for one in self._standing(now_ns, away)}
@@ -214,59 +197,19 @@ class Notifier:
         wait_min = None if number is None else routing.wait_min(self._file.route[number], incident.stage)
         return None if wait_min is None else round(wait_min * MIN_NS)
 
-    # Saying it.
-
-    async def _say(self, address: Address) -> None:
-        channel = self._channels.get((address.channel, address.to)) or self._channels.get((address.channel, ""))
-        now_ns = self._now_ns()
-        if (
-            channel is not None
-            and channel.gathers
-            and (until_ns := await asyncio.to_thread(self._full, address, now_ns))
-        ):
-            await asyncio.to_thread(self._outbox.postpone, address, until_ns)
-        batch = await asyncio.to_thread(self._outbox.take, address, now_ns)
-        if batch is None:
-            return
-        try:
-            if channel is None:
-                raise NotDeliveredError("the file has no such channel any more", for_good=True)
-            await channel.send(batch)
-        except NotDeliveredError as error:
-            await asyncio.to_thread(self._failed, batch, error)
-            return
-        except Exception as error:  # One way that breaks must not end the calls by all others.
-            log.exception("%s %s", address.channel, address.to)
-            await asyncio.to_thread(self._failed, batch, NotDeliveredError(f"{type(error).__name__}: {error}"))
-            return
-        if address in self._failing:
-            self._failing.discard(address)
-            log.info("%s %s is reached again", address.channel, address.to)
-        await asyncio.to_thread(self._outbox.sent, batch, self._now_ns())
-
-    def _full(self, address: Address, now_ns: int) -> int:
-        """Until when ``address`` has had enough messages, 0 where it has not.
-
-        A call about an alarm of high priority waits for others of its kind alone.
-        """
-        most, since_ns = self._file.per_hour_max, now_ns - HOUR_NS
-        sent = self._outbox.sent_since(address, since_ns)
-        if len(sent) >= most and self._outbox.is_urgent(address, now_ns):
-            sent = self._outbox.sent_since(address, since_ns, urgent=True)
-        return sent[-most] + HOUR_NS if len(sent) >= most else 0
-
-    def _failed(self, batch: Batch, error: NotDeliveredError) -> None:
-        now_ns, address = self._now_ns(), batch.address
-        pause_s = min(RETRY_S_FIRST * 2**batch.tries, RETRY_S_MAX)
-        gives_up = error.for_good or now_ns - batch.made_ns > GIVE_UP_NS
-        if gives_up:
-            log.error("%s %s is not told, given up: %s", address.channel, address.to, error)
-        elif address not in self._failing:
-            log.warning("%s %s cannot be told, tried again: %s", address.channel, address.to, error)
-            self._failing.add(address)
-        self._outbox.failed(
-            batch, str(error), again_ns=None if gives_up else now_ns + round(pause_s * 1e9), now_ns=now_ns
-        )
+    def _find_trouble(self, now_ns: int) -> tuple[str, ...]:
+        unreached = self._outbox.unreached(now_ns)
+        for incident, why in unreached:
+            if incident.key not in self._unreached:
+                log.error("nobody is reached about %s: %s", incident.machine, why or NOBODY)
+        self._unreached = {incident.key for incident, _ in unreached}
+        refusing = self._outbox.refusing(now_ns - REFUSED_NS)
+        return (
+            *(f"Nobody is reached about {one.machine.rstrip('/')}, {one.alarm.sentence}: {why or NOBODY}"
+              for one, why in unreached[:TROUBLE_MAX]),
+            *(f"{address.name or address.to or address.channel} is not told by {address.channel}: {why}"
+              for address, why in refusing[:TROUBLE_MAX]),
+        )  # fmt: skip
 
 
 def away(gateway: GatewayRow) -> Alarm:

@@ -12,7 +12,7 @@ from cloud.notify.channels import NotDeliveredError
 from cloud.notify.config import NotifyFile, Route, Settings, problems
 from cloud.notify.incidents import Incident, Kind
 from cloud.notify.outbox import Batch
-from cloud.notify.room import channels
+from cloud.notify.ways import channels
 from edge.contract.types import Alarm, AlarmState, Priority
 from edge.errors import ConfigError
 

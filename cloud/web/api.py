@@ -32,20 +32,24 @@ class BadQueryError(Exception):
 
 
 class Api:
-    """Endpoints. ``unauthorised``: how many requests since the start had no token of the gateway that they name."""
+    """Endpoints. ``unauthorised``: how many requests since the start had no token of the gateway that they name.
+
+    ``trouble``: what is wrong with the server itself, a sentence each.
+    """
 
     def __init__(
         self, reader: Reader, books: Books, records: Records, unauthorised: Callable[[], int], *,
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
+        trouble: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:  # fmt: skip
         self._reader, self._books, self._records, self._unauthorised = reader, books, records, unauthorised
-        self._now_ns, self._own = now_ns, own
+        self._now_ns, self._own, self._trouble = now_ns, own, trouble
 
     async def fleet(self, _request: Request) -> Response:
         seen = await asyncio.to_thread(overview, self._reader, self._now_ns(), self._own())
         return _json({
             "at_ns": seen.at_ns, "assets": [_glance(asset) for asset in seen.assets],
-            "gateways": seen.gateways, "stats": seen.stats,
+            "gateways": seen.gateways, "stats": seen.stats, "trouble": self._trouble(),
         })  # fmt: skip
 
     async def asset(self, request: Request) -> Response:
@@ -81,8 +85,10 @@ class Api:
         return _json({**msgspec.to_builtins(stats), "unauthorised": self._unauthorised()})
 
     async def health(self, _request: Request) -> Response:
+        """``degraded`` where a part of the server stands still or nobody can be called; it serves all the same."""
         await asyncio.to_thread(self._reader.stats)
-        return _json({"status": "ok"})
+        trouble = self._trouble()
+        return _json({"status": "degraded", "trouble": trouble} if trouble else {"status": "ok"})
 
     async def series(self, request: Request) -> Response:
         """Takes ``gateway``, ``asset``, ``tag`` (any number), ``from_ms``, ``to_ms`` or ``range_s``, ``points_max``."""

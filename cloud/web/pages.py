@@ -79,7 +79,8 @@ def card_name(asset: Glance) -> str:
 
 
 class Pages:
-    """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown; ``own`` its own alarms."""
+    """Endpoints. ``now_ns`` is the server's wall clock, against which ages are shown; ``own`` its own alarms about
+    machines, ``trouble`` what is wrong with the server itself, a sentence each."""
 
     def __init__(
         self, reader: Reader, books: Books, records: Records, hub: Hub, *, people: People | None = None,
@@ -87,10 +88,11 @@ class Pages:
         setpoints: Callable[[str, str], Setpoints] = lambda _gateway, _asset: Setpoints(),
         asked: Callable[[str, str], Mapping[tuple[str, int], str]] = lambda _gateway, _asset: {},
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
+        trouble: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:  # fmt: skip
         self._reader, self._books, self._hub, self._now_ns, self._own = reader, books, hub, now_ns, own
         self._records, self._people, self._rollouts = records, people, rollouts
-        self._setpoints, self._asked = setpoints, asked
+        self._setpoints, self._asked, self._trouble = setpoints, asked, trouble
         self._templates = templates()
         self._cards: dict[str, Event] = {}
 
@@ -100,6 +102,7 @@ class Pages:
         return self._page(
             "fleet.html",
             view=seen,
+            trouble=self._trouble(),
             fleet=whole,
             bundles=bundles,
             read=self._records.read,
@@ -176,12 +179,14 @@ class Pages:
     def _fleet_now(self) -> list[Event]:
         """Runs in a thread, one at a time: a large fleet takes long to draw."""
         seen, rollouts = overview(self._reader, self._now_ns(), self._own()), self._rollouts()
+        trouble = self._trouble()
         order = tuple((asset.gateway, asset.asset) for asset in seen.assets)
         counts = tuple(seen.count(urgency) for urgency in Urgency)
         self._cards = {name: self._card(name, asset, seen) for asset in seen.assets if (name := card_name(asset))}
         seen_ms = {f"{a.gateway}/{a.asset}": a.last_read_ns // 1_000_000 for a in seen.assets}
         seen_ms |= {g.gateway: g.last_seen_ns // 1_000_000 for g in seen.gateways}
         return [
+            self._fragment("trouble", "_trouble.html", trouble, trouble=trouble),
             self._fragment("headline", "_headline.html", counts, view=seen),
             self._fragment("cards", "_cards.html", order, view=seen),
             self._fragment("totals", "_totals.html", seen.stats, view=seen),

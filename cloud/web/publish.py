@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import defaultdict
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from cloud.fleet.series import MS_NS, column_of
@@ -42,6 +44,16 @@ def touch(hub: Hub, gateway: str, asset: str) -> None:
     """What is shown of an asset has changed without a block."""
     hub.touch("fleet")
     hub.touch(("asset", gateway, asset))
+
+
+async def follow(hub: Hub, trouble: Callable[[], Hashable], *, every_s: float = 1.0) -> None:
+    """Have the fleet page drawn anew when what is wrong with the server changes, though nothing arrives."""
+    told = trouble()
+    while True:
+        await asyncio.sleep(every_s)
+        told, before = trouble(), told
+        if told != before:
+            hub.touch("fleet")
 
 
 def _tell_live(hub: Hub, arrived: Arrived, block: Block) -> None:

@@ -20,11 +20,15 @@ DEADLINE_S = 20.0
 
 
 class Mail:
-    """``came``: the messages; ``refusal``: what to answer instead of taking one, such as "451 later"."""
+    """``came``: the messages; ``refusal``: what to answer instead of taking one, such as "451 later".
+
+    ``refused`` is what to answer to the name of a recipient, ``sender_refused`` to the sender's.
+    """
 
     def __init__(self) -> None:
         self.came: list[EmailMessage] = []
-        self.refusal = ""
+        self.refusal = self.sender_refused = ""
+        self.refused: dict[str, str] = {}
         self.port = 0
         self._news = threading.Condition()
 
@@ -37,6 +41,20 @@ class Mail:
             self.came.append(message)
             self._news.notify_all()
         return "250 taken"
+
+    async def handle_MAIL(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:  # fmt: skip
+        envelope.mail_from = address
+        return self.sender_refused or "250 OK"
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]
+    ) -> str:  # fmt: skip
+        if (answer := self.refused.get(address.partition("@")[0])) is not None:
+            return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     def take(self, count: int) -> list[EmailMessage]:
         """The first ``count`` that came, once they did."""
@@ -52,7 +70,7 @@ def mail_server(tls: tuple[Path, Path] | None = None, password: str = "") -> Ite
 
     def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, found: Any) -> AuthResult:
         good = isinstance(found, LoginPassword) and found.password == password.encode()
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=good)  # Else it is left to the server to refuse.
 
     settings: dict[str, Any] = {}
     if tls is not None:

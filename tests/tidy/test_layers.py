@@ -21,8 +21,8 @@ EDGE_FLOORS: dict[str, int] = {
     "command": 2, "described": 3, "page": 3, "runtime": 4, "cli": 5, "gateway": 5,
 }  # fmt: skip
 CLOUD_FLOORS: dict[str, int] = {
-    "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "replay": 2, "dispatch": 2, "notify": 2, "web": 3,
-    "runtime": 4, "learning": 4, "cli": 5, "demo": 5,
+    "supervise": 1, "store": 1, "ingest": 2, "fleet": 2, "learn": 2, "backtest": 2, "replay": 2, "dispatch": 2,
+    "notify": 2, "web": 3, "runtime": 4, "learning": 4, "cli": 5, "demo": 5,
 }  # fmt: skip
 # What of edge the cloud may know; a longer list for rooms that need it.
 EDGE_FOR_CLOUD = {"contract", "features", "physics", "errors"}

@@ -7,11 +7,12 @@ import base64
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import tomli_w
 from click.testing import CliRunner
@@ -19,10 +20,11 @@ from click.testing import CliRunner
 from cloud.notify.channels import NotDeliveredError
 from cloud.notify.command import notify
 from cloud.notify.config import load_settings
-from cloud.notify.outbox import Outbox
+from cloud.notify.outbox import Batch, Outbox
 from cloud.notify.room import HOUR_NS, MIN_NS, Notifier
 from cloud.store.reader import Reader
 from cloud.store.writer import Seen, Writer
+from cloud.supervise import Supervisor
 from edge.contract.block import decode_block
 from edge.contract.types import Alarm, AlarmState, Asset, Held, Priority
 from tests.peers.mail import Mail, mail_server
@@ -297,8 +299,7 @@ def test_every_alarm_has_a_retained_topic_while_it_stands(tmp_path: Path) -> Non
                 with broker.client("babbitt/#", "other") as client:
                     broker.publish("other", b"1")
                     assert client.take(1)[0][0] == "other", "nothing is left of it"
-                for channel in plant.notifier._channels.values():
-                    await channel.close()
+                await plant.notifier.ways.close()
 
             asyncio.run(story())
 
@@ -414,22 +415,161 @@ def test_the_secret_in_a_webhooks_address_is_told_nowhere(tmp_path: Path, caplog
 
 
 def test_what_breaks_on_the_way_to_one_keeps_nobody_else_from_being_called(tmp_path: Path, mail: Mail) -> None:
+    """Neither once, nor ever: it is started again and again, and tries what it broke on no sooner than is due."""
     with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[{"to": ["ada", "mqtt"]}],
                                   mqtt={"host": "127.0.0.1"})) as plant:  # fmt: skip
+        broken = Broken()
+        plant.notifier.ways.channels["mqtt", ""] = broken
+        supervisor = Supervisor()
 
-        class Broken:
-            gathers = False
+        async def story() -> None:
+            rooms = [asyncio.create_task(supervisor.keep(*room)) for room in plant.notifier.rooms().items()]
+            plant.tell(RAISED)
+            await asyncio.to_thread(mail.take, 1)
+            await until(lambda: supervisor.restarts("telling people by mqtt") == 1)
+            plant.tell(replace(RAISED, rule="other"))
+            await asyncio.to_thread(mail.take, 2)
+            await until(lambda: supervisor.restarts("telling people by mqtt") == 2)
+            plant.now_ns += 2 * HOUR_NS
+            await until(lambda: supervisor.restarts("telling people by mqtt") == 3)
+            assert broken.tried == ["flow_low", "other", "flow_low"]
+            for room in rooms:
+                room.cancel()
+            await asyncio.wait(rooms)
 
-            async def send(self, _batch: Any) -> None:
-                raise ValueError("a fault of its own")
+        asyncio.run(story())
+        (words,) = supervisor.trouble()
+        assert words.startswith("telling people by mqtt broke 3 times (ValueError: a fault of its own)")
+        assert ("raised", "", "no answer yet") in plant.said()
 
-            async def close(self) -> None: ...
 
-        plant.notifier._channels["mqtt", ""] = Broken()
+class Broken:
+    """A way with a fault of a programmer's."""
+
+    gathers = False
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+
+    async def send(self, batch: Batch) -> None:
+        self.tried.append(batch.said[0][1].alarm.rule)
+        raise ValueError("a fault of its own")
+
+    async def close(self) -> None: ...
+
+
+async def until(done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not done():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+
+
+ESCALATES = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "final"),
+    [
+        ("550 no such user", True), ("550 5.1.1 user unknown", True), ("551 not here", True), ("553 no mailbox", True),
+        ("550 5.2.1 disabled", True), ("556 5.1.10 takes no mail", True),
+        ("550 5.7.1 blocked by policy", False), ("554 5.7.1 relay denied", False), ("552 5.2.2 mailbox full", False),
+        ("554 no", False), ("530 5.7.0 log in first", False), ("550 5.1.8 bad sender", False), ("450 later", False),
+    ],
+)  # fmt: skip
+def test_a_mailbox_that_is_none_has_the_next_one_called_at_once_and_what_may_be_mended_is_tried_again(
+    tmp_path: Path, mail: Mail, answer: str, final: bool
+) -> None:
+    mail.refused["ada"] = answer
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[ESCALATES])) as plant:
         plant.step(RAISED)
         plant.step()
-        assert len(mail.came) == 1
-        assert ("raised", "", "ValueError: a fault of its own") in plant.said()
+        assert [text[:3] for text in subjects(mail)] == (["bob"] if final else [])
+        assert plant.said()[0] == ("raised", "ada@plant.example", f"refused: {answer}")
+        listed = CliRunner().invoke(notify, ["list", "--data", str(plant.data)]).stdout
+        assert (f"GIVEN UP: refused: {answer}" in listed) is final
+        assert (f"waits, tried 1 times: refused: {answer}" in listed) is not final
+        mail.refused.clear()
+        plant.step(minutes=1)
+        assert [text[:3] for text in subjects(mail)] == (["bob"] if final else ["ada"])
+        assert plant.notifier.trouble() == ((f"ada is not told by email: refused: {answer}",) if final else ())
+
+
+def test_a_login_and_a_sender_that_are_refused_are_for_a_person_to_mend(tmp_path: Path) -> None:
+    made = certificates(tmp_path)
+    for name, text in (("wrong", "wrong"), ("right", PASSWORD)):
+        (tmp_path / name).write_text(text + "\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o600)
+    with mail_server((made.server, made.server_key), password=PASSWORD) as server:
+        table = {**smtp(server), "security": "starttls", "user": "babbitt", "ca": "ca.pem"}
+        with contextlib.closing(Plant(tmp_path, smtp={**table, "password_file": "wrong"}, route=[ESCALATES])) as plant:
+            plant.step(RAISED)
+            assert plant.said()[0][2].startswith("535 5.7.8")
+            plant.write(smtp={**table, "password_file": "right"}, route=[ESCALATES])
+            plant.reopen()
+            server.sender_refused = "550 5.7.1 may not send as babbitt"
+            plant.step(minutes=1)
+            assert plant.said()[0][2] == "550 5.7.1 may not send as babbitt"
+            server.sender_refused = ""
+            plant.step(minutes=2)
+            assert [text[:3] for text in subjects(server)] == ["ada"], "bob was never needed"
+
+
+def test_that_nobody_is_reached_is_told_until_somebody_is(tmp_path: Path, mail: Mail) -> None:
+    mail.refused |= {"ada": "550 no such user", "bob": "535 5.7.8 log in first"}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[ESCALATES])) as plant:
+        plant.step(RAISED)
+        plant.step()
+        assert not any("Nobody" in words for words in plant.notifier.trouble()), "a way that fails is given a while"
+        plant.step(minutes=3)
+        plant.step()
+        why = "bob by email: refused: 535 5.7.8 log in first"
+        assert plant.notifier.trouble()[0] == f"Nobody is reached about {GATEWAY}/pump-1, {RAISED.sentence}: {why}"
+        told = CliRunner().invoke(notify, ["list", "--data", str(plant.data)]).stderr
+        assert f"NOBODY IS REACHED about {GATEWAY}/pump-1 flow_low: bob by email: refused: 535" in told
+        plant.reopen()
+        mail.refused.clear()
+        plant.step(minutes=30)
+        plant.step()
+        assert subjects(mail)[0][:3] == "bob"
+        assert plant.notifier.trouble() == ("ada is not told by email: refused: 550 no such user",)
+
+
+def test_an_hour_without_anybody_on_duty_is_told_too(tmp_path: Path, mail: Mail) -> None:
+    day = {"name": "day", "people": ["ada"], "begins": "15:00", "ends": "20:00"}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), shift=[day], route=[{"to": ["shift:day"]}])) as plant:
+        plant.step(RAISED)
+        (words,) = plant.notifier.trouble()
+        assert words.endswith(": nobody is on duty")
+        plant.step(TAKEN)
+        assert plant.notifier.trouble() == (), "somebody has taken it without being called"
+
+
+def test_a_cloud_that_reaches_nobody_says_so_on_its_page_and_is_degraded(tmp_path: Path, mail: Mail) -> None:
+    mail.refused["ada"] = "550 no <such> user"
+    people = [{"name": "ada", "email": "ada@plant.example"}]
+    whole = {"smtp": smtp(mail), "person": people, "route": [{"to": ["ada"]}], "gather_s": 0}
+    (tmp_path / "notify.toml").write_text(tomli_w.dumps(whole), encoding="utf-8")
+
+    async def story() -> None:
+        async with (
+            cloud(tmp_path, notify=tmp_path / "notify.toml") as sender,
+            httpx.AsyncClient(base_url=sender.url, timeout=20) as client,
+        ):
+            assert (await client.get("/healthz")).json() == {"status": "ok"}
+            async with client.stream("GET", "/events") as live:
+                assert (await sender.send(block(1, records=[PUMP, RAISED]))).status_code == 200
+                lines = live.aiter_lines()
+                async with asyncio.timeout(20):
+                    while "Nobody is reached about" not in await anext(lines):
+                        pass
+            health = (await client.get("/healthz")).json()
+            assert health["status"] == "degraded"
+            assert health["trouble"][0].startswith(f"Nobody is reached about {GATEWAY}/pump-1, {RAISED.sentence}")
+            page = (await client.get("/")).text
+            assert "ada by email: refused: 550 no &lt;such&gt; user" in page
+            assert (await client.get("/api/v1/fleet")).json()["trouble"] == health["trouble"]
+
+    asyncio.run(story())
 
 
 def test_an_alarm_that_calls_again_at_the_machine_after_it_was_acknowledged_calls_here_too(
@@ -467,7 +607,7 @@ def topics(folder: Path) -> Iterator[tuple[Plant, Cut, Any]]:
     with mosquitto(folder) as broker:
         table = {"host": "127.0.0.1", "port": broker.port}
         with contextlib.closing(Plant(folder, mqtt=table, route=[{"to": ["mqtt"]}])) as plant:
-            way = plant.notifier._channels["mqtt", ""] = Cut(plant.notifier._channels["mqtt", ""])
+            way = plant.notifier.ways.channels["mqtt", ""] = Cut(plant.notifier.ways.channels["mqtt", ""])
             yield plant, way, broker
             asyncio.run(way.close())
 
