@@ -37,6 +37,7 @@ class ValueRow:
     source: str
     curve: str
     curve_words: str
+    is_text: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _row(look: Look, recent: Recent, one: Mapping[str, Any], judged: Judged) -> 
         tag=one["tag"], title=one["title"], text=words.measured(value, one["decimals"], one["kind"]),
         unit=words.unit(one["unit"]) if value is not None else "", mark=mark, note=note,
         source=words.clock(one["source_ns"]) if one["source_ns"] is not None else "",
-        curve=curve, curve_words=ends if curve else "",
+        curve=curve, curve_words=ends if curve else "", is_text=isinstance(value, str),
     )  # fmt: skip
 
 

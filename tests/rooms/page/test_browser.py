@@ -18,7 +18,10 @@ from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 from cloud.demo.processes import Child, write_site
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from edge.page.drawing import STATIC, Drawing
+from edge.page.watching import Watching
 from tests.ports import free_port
+from tests.rooms.page.looks import alarm, look, unit, value, verdict
 from tests.rooms.web.test_browser import CHROMIUM, FLAGS
 from tests.world.processes import DEMO, babbitt
 
@@ -161,6 +164,38 @@ def test_it_works_on_a_phone_and_without_scripts(browser: Browser, hall: Hall, w
     assert page.locator("noscript meta[http-equiv=refresh]").count() == 1 or "refresh" in page.content()
     assert [c for c in complaints if "404" not in c] == []
     page.context.close()
+
+
+def test_names_and_words_of_any_length_stay_within_a_phone(browser: Browser, tmp_path: Path) -> None:
+    long = "Hauptspindelantriebsgetriebelagerung_der_Transferstrasse_Nordhalle_Linie_47"
+    values = (
+        value(title=long), value("flow", title=long, quality="bad", cause="bus"), value("word", "W" * 200, title="W"),
+        value("parts", 123_456_789_012_345.678, title="Parts"), value("old", age_s=5000.0),
+    )  # fmt: skip
+    said = verdict(reasons=[{"tag": "flow", "share": 0.5, "words": long * 2}])
+    found = look(*values, verdicts=[said], units=[unit(detail="x" * 120)])
+    found.answers["values"]["assets"] = {"pump-1": f"{long} {long}"}
+    standing = [alarm(sentence=long, cause=long, action="W" * 100)]
+    found.answers["alarms"] = {"standing": standing, "held": [], "kpi": {}}
+    drawing = Drawing("gw-1", tmp_path)
+    parts = drawing.overview(found, Watching(tmp_path / "gateway.sock"), acts=True, locked=())
+    html = drawing.page("page.html", parts=parts, address="/", title="Overview", acts=True, session=None)
+
+    def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2].partition("?")[0]
+        route.fulfill(body=drawing.static.get(name, html.encode()), content_type=STATIC.get(name, "text/html"))
+
+    context = browser.new_context(viewport={"width": 320, "height": 844}, java_script_enabled=False)
+    page = context.new_page()
+    page.route("**/*", answer)
+    page.goto("http://gateway.test/")
+    assert page.locator("html").evaluate("e => e.scrollWidth") == 320
+    for name in page.get_by_role("rowheader").all()[: len(values)]:
+        box = name.bounding_box()
+        assert box is not None
+        assert box["width"] > 60, "a name is read across, not letter by letter downwards"
+    expect(page.locator("[data-tag=parts] .number")).to_have_text("123,456,789,012,345.67 mm/s")
+    context.close()
 
 
 def test_a_unit_that_falls_silent_is_seen_acknowledged_by_name_and_seen_to_return(browser: Browser, hall: Hall) -> None:
