@@ -193,7 +193,7 @@ def _with_deadband(rule: Rule, told: dict[str, str], measured: Measured) -> Rule
         told["deadband"] = f"{OFF_THE_MARK_PERCENT:g} % of the limit (ours)"
     elif usual is None:
         deadband, told["deadband"] = 0.0, f"none is usual for kind {measured.kind}"
-    elif measured.range is not None:
+    elif measured.range is not None and not usual.scatter:
         low, high = measured.range
         deadband = usual.deadband_percent / 100.0 * (high - low)
         told["deadband"] = f"{usual.deadband_percent:g} % of {low:g} to {high:g}, {said}"

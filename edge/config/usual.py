@@ -11,13 +11,14 @@ _OURS = "ours, no standard's"
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """``deadband_percent`` is of the signal's range, or where that is not known of the limit; ``delay_s`` is both for
-    raising and for clearing."""
+    """``deadband_percent`` is of the signal's range; of the limit where that is not known, and always of a ``scatter``,
+    which grows with the value. ``delay_s`` is both for raising and for clearing."""
 
     deadband_percent: float
     deadband_source: str
     delay_s: float
     delay_source: str
+    scatter: bool = False
 
 
 USUAL: dict[str, Usual] = {
@@ -25,7 +26,7 @@ USUAL: dict[str, Usual] = {
     "level": Usual(5.0, f"{_EEMUA}; some tables have 2 %", 60.0, _COMMON),
     "pressure": Usual(2.0, _EEMUA, 15.0, _COMMON),
     "temperature": Usual(1.0, _EEMUA, 60.0, _COMMON),
-    "vibration": Usual(5.0, f"{_OURS}: the scatter of an RMS value", 5.0, _OURS),
+    "vibration": Usual(5.0, f"{_OURS}: the scatter of an RMS value", 5.0, _OURS, scatter=True),
 }
 """By ``Signal.kind``; others have none."""
 

@@ -54,6 +54,14 @@ def test_what_nobody_says_is_what_is_usual_for_the_kind_of_signal(kind: str, dea
     assert (made.deadband, made.on_delay_s, made.off_delay_s) == (deadband, delay_s, delay_s)
 
 
+def test_the_deadband_of_a_vibration_is_of_its_limit_however_far_its_sensor_reaches() -> None:
+    zone = rule(kind="zone", zone="C", above=2.8)
+    made = laid(zone, Measured("mm/s", "vibration", range=(0.0, 65.5)))
+    assert made.rule.deadband == pytest.approx(0.14)
+    assert holds(made.rule, 2.6, active=True) is False, "5 % of the range would keep it until the machine stands"
+    assert made.sources["deadband"].startswith("5 % of the limit, vibration (ours")
+
+
 def test_a_limit_of_80_with_1_percent_of_0_to_100_clears_only_below_79() -> None:
     made = laid(rule(above=80.0), Measured("Cel", "temperature", range=(0.0, 100.0)))
     assert made.sources["deadband"] == "1 % of 0 to 100, temperature (EEMUA 191)"
