@@ -126,5 +126,6 @@ def record_alarms(journal: Journal, desk: AlarmDesk, changes: Sequence[Alarm], a
 
 
 def _words(text: str) -> str:
-    """What a person wrote, as it may be kept: one line, not endless."""
-    return " ".join(str(text).split())[:WORDS_MAX]
+    """What a person wrote, as it may be kept: one line of what can be seen, not endless."""
+    seen = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(seen.split())[:WORDS_MAX]

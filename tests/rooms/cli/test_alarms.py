@@ -111,6 +111,13 @@ def test_acknowledging_bears_a_name(rig: Rig) -> None:
     assert (again.exit_code, f"there are: rig {rig.rules[1]}" in again.output) == (1, True)
 
 
+def test_words_of_a_person_move_no_terminal(rig: Rig) -> None:
+    nasty = "bearing \x1b[2J\x07\u202e ordered\u2028now"
+    rig.babbitt("acknowledge", "rig", rig.rules[0], "--by", "li\x1bsa", "--why", nasty)
+    [alarm] = rig.announced
+    assert (alarm.by, alarm.why) == ("li sa", "bearing [2J ordered now")
+
+
 def test_out_of_service_and_back(rig: Rig) -> None:
     rule = rig.rules[0]
     assert rig.babbitt("out-of-service", "rig", rule, "--by", "tom").output == "out of service\n"
