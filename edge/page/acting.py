@@ -211,6 +211,9 @@ def _arguments(act: str, fields: Mapping[str, str]) -> tuple[dict[str, Any], str
     if "for" in wants and lasting not in SHELVE_MIN:
         return {}, "Say for how long"
     found: dict[str, Any] = {"why": why} if "why" in wants else {}
+    since = fields.get("since", "")
+    if act == "acknowledge" and since.isascii() and since.isdigit():
+        found["since_ns"] = int(since)
     if "for" in wants:
         found |= {"once": True} if lasting == "once" else {"for_s": int(lasting) * 60}
     return found, ""

@@ -29,6 +29,7 @@ class AlarmRow:
     state_words: str
     calls: bool
     since: str
+    since_ns: int
     sentence: str
     cause: str
     action: str
@@ -76,6 +77,7 @@ def _row(told: Mapping[str, Any], names: Mapping[str, str]) -> AlarmRow:
         asset=told["asset"], rule=told["rule"], tag=told["tag"], name=names.get(told["asset"], told["asset"]),
         priority=told["priority"], state=state, state_words=_state_words(told),
         calls=not held and state in ("unacknowledged", "returned"), since=_since(told["since_ns"]),
+        since_ns=told["since_ns"],
         sentence=told["sentence"], cause=told["cause"], action=told["action"], held=held,
         latched=bool(told.get("latched")), said=_said(told), first=bool(told.get("first")),
     )  # fmt: skip

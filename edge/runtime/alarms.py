@@ -48,9 +48,17 @@ class AlarmAnswers:
             "kpi": self._desk.report(self._clock.mono_ns()),
         }
 
-    def acknowledge(self, asset: str, rule: str, by: str = "", why: str = "") -> dict[str, Any]:
-        """``acknowledged`` is 0 where there was nothing to acknowledge, or is no such alarm."""
+    def acknowledge(
+        self, asset: str, rule: str, by: str = "", why: str = "", since_ns: int | None = None
+    ) -> dict[str, Any]:  # fmt: skip
+        """``acknowledged`` is 0 where there was nothing to acknowledge, or is no such alarm.
+
+        ``since_ns`` names the raising that was seen: refused where the alarm has been raised anew.
+        """
         by, why = _words(by), _words(why)
+        alarm = self._desk.find(asset, rule) if since_ns is not None else None
+        if alarm is not None and alarm.since_ns != since_ns:
+            raise BabbittError(f"{asset} {rule}", "it has been raised anew", "look at it as it is now")
         changes = self._desk.acknowledge(asset, rule, self._clock.wall_ns(), by=by, why=why)
         return {"acknowledged": self._done("acknowledges", asset, rule, by, why, changes)["changed"]}
 

@@ -111,6 +111,14 @@ def test_acknowledging_bears_a_name(rig: Rig) -> None:
     assert (again.exit_code, f"there are: rig {rig.rules[1]}" in again.output) == (1, True)
 
 
+def test_what_was_raised_anew_is_not_acknowledged_by_who_saw_it_before(rig: Rig) -> None:
+    seen = ask(rig.socket, "alarms")["standing"][0]
+    name = {"asset": seen["asset"], "rule": seen["rule"], "by": "tom"}
+    with pytest.raises(BabbittError, match="raised anew"):
+        ask(rig.socket, "acknowledge", **name, since_ns=seen["since_ns"] - 1)
+    assert ask(rig.socket, "acknowledge", **name, since_ns=seen["since_ns"]) == {"acknowledged": 1}
+
+
 def test_words_of_a_person_move_no_terminal(rig: Rig) -> None:
     nasty = "bearing \x1b[2J\x07\u202e ordered\u2028now"
     rig.babbitt("acknowledge", "rig", rig.rules[0], "--by", "li\x1bsa", "--why", nasty)

@@ -28,7 +28,7 @@ from edge.page.tries import (
     LockedError,
     Tries,
 )
-from tests.rooms.page.looks import alarm, look
+from tests.rooms.page.looks import AT_NS, alarm, look
 from tests.rooms.page.serving import FakeGateway, Served, served
 
 PIN = "7351"
@@ -244,6 +244,16 @@ def test_what_a_person_does_is_told_with_their_name(
         cookie = headers["set-cookie"]
         assert "HttpOnly" in cookie
         assert "SameSite=strict" in cookie
+
+    with_pin(tmp_path, free_port, story)
+
+
+def test_a_form_acknowledges_the_raising_that_it_showed(tmp_path: Path, free_port: int) -> None:
+    async def story(page: Served) -> None:
+        _, _, html = await page.get(ALARM)
+        [since] = re.findall(r'name="since" value="([0-9]+)"', html)
+        await acted(page, "acknowledge", name="Anna", pin=PIN, since=since)
+        assert page.gateway.told[0][1]["since_ns"] == int(since) == AT_NS
 
     with_pin(tmp_path, free_port, story)
 
