@@ -32,7 +32,7 @@ from edge.contract.types import Alarm, AlarmState, Batch, Held, Verdict
 from edge.ports import Concern, Finding
 
 STALE_NS = 24 * 3600 * 10**9
-"""What stands for longer than a day is stale (ISA-18.2, EEMUA 191)."""
+"""What is in alarm for a day is stale (ISA-18.2, EEMUA 191)."""
 
 
 class AlarmDesk:

@@ -63,9 +63,10 @@ class Standing:
         return len(self._entries) - held, held
 
     def counts(self, mono_ns: int, *, stale_ns: int) -> dict[str, object]:
-        """How many stand, which of these for longer than ``stale_ns``, and how many are held by kind."""
+        """How many stand, which of these are in alarm for ``stale_ns`` at least, and how many are held by kind."""
         calling = [entry for entry in self if not entry.is_held and not entry.is_calm]
-        stale = [entry for entry in calling if mono_ns - entry.raised_mono_ns >= stale_ns]
+        in_alarm = (entry for entry in calling if entry.phase.life is not Life.RETURNED)
+        stale = [entry for entry in in_alarm if mono_ns - entry.raised_mono_ns >= stale_ns]
         held = [entry.holding.held for entry in self if entry.is_held]
         return {
             "standing": len(calling),

@@ -405,6 +405,18 @@ def test_what_stands_for_chattering_speaks_of_those_that_still_do() -> None:
     assert plant.told[-1].priority is not Priority.HIGH
 
 
+def test_stale_is_what_is_in_alarm_for_a_day_not_what_returned_and_waits_to_be_seen() -> None:
+    plant = Plant()
+    plant.read(plain=PAST, latching=PAST, grave=PAST)
+    plant.do("acknowledge", "plain")
+    plant.read(grave=CALM, latching=CALM)
+    plant.wait(24 * H - 1)
+    assert plant.desk.report(plant.now.mono_ns)["stale"] == []
+    plant.wait(1)
+    report = plant.desk.report(plant.now.mono_ns)
+    assert (report["stale"], report["standing"]) == (["m plain", "m latching"], 3)
+
+
 def test_an_alarm_calls_again_no_sooner_for_a_restart() -> None:
     plant = Plant(Alarms(re_alarm_s=600))
     plant.read(plain=PAST)
