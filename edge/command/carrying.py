@@ -24,7 +24,7 @@ AGAIN_S = 0.1
 WATCH_S = 0.25
 """Between two looks at what aborts and what is regretted."""
 BACK_TRIES = 3
-AWAY_S, AWAY_AGAIN_S = 300.0, 2.0
+AWAY_S, AWAY_AGAIN_S = 300.0, 5.0
 """So long a machine that cannot be read is waited for, and looked for so often: a cable is plugged in again, a
 controller starts anew, and what was written, or is to be put back, is still nobody else's business."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.contract.expression import TEXT_MAX, ExpressionError, parse_expression
+from edge.contract.lookalikes import looks
 from edge.contract.setpoint_file import Table, tables_of
 from edge.contract.signature import fingerprint
 from edge.contract.terms import Expression, TagRef
@@ -209,6 +210,8 @@ def _regret(table: Table) -> Regret:
 def _person(table: Table) -> Person:
     name = table.text("name", r"[^\x00-\x1f\x7f]{1,60}", "what people call them, up to 60 characters")
     found = Person(name, table.key("key"), frozenset(table.texts("may", 2, 10, least=1)))
+    if not name.isprintable() or name != name.strip():
+        table.wrong("name", f"found {name!a}", "letters that everybody sees")
     if found.may - {"command", "approve"}:
         table.wrong("may", f"found {', '.join(sorted(found.may))}", '"command", "approve" or both')
     table.nothing_else()
@@ -242,9 +245,9 @@ def _check(contract: SetpointContract, table: Table) -> None:
 
 
 def _check_persons(contract: SetpointContract, table: Table) -> None:
-    for what, found in (
-        ("name", Counter(p.name for p in contract.person)), ("key", Counter(p.fingerprint for p in contract.person)),
-    ):  # fmt: skip
+    names = Counter(looks(person.name) for person in contract.person)
+    keys = Counter(person.fingerprint for person in contract.person)
+    for what, found in (("name", names), ("key", keys)):
         twice = [value for value, count in found.items() if value and count > 1]
         if twice:
             table.wrong(f"person.{what}", f"{twice[0]!r} stands twice", "two approvals are those of two people")

@@ -79,6 +79,14 @@ def test_times_may_be_texts_and_always_have_a_zone() -> None:
         ({"unit": ""}, "unit"), ({"version": "0"}, "version"), ({"why": '"a\\nb"'}, "why"), ({"person": ""}, "person"),
         ({"person": f"[{BOB}]"}, "person"), ({"person": f"[{ADA}, {ADA}]"}, "person.key"),
         ({"person": f"[{ADA}, {BOB.replace('bob', 'ada')}]"}, "person.name"),
+        *(
+            ({"person": f"[{ADA}, {BOB.replace('bob', name)}]"}, "person.name")
+            for name in ("Ada", "ADA", "\u0430d\u0430", "\uff41da", "a\u0501\u03b1", "\u0410DA")
+        ),
+        *(
+            ({"person": f"[{ADA}, {BOB.replace('bob', name)}]"}, "person[1].name")
+            for name in ("ada ", " bob", "ada\u200b", "\u202ead\u0061", "a\u00adda", "a\u009bda")
+        ),
         ({"person": f"[{ADA}, {BOB}]"}, "approvals"),
         ({"person": f"[{ADA.replace('command', 'sign')}]"}, "person[0].may"),
         ({"person": '[{ name = "x", key = "AAAA", may = ["command"] }]'}, "person[0].key"),
