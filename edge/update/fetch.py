@@ -19,7 +19,8 @@ async def fetch(offer: Offer, shelf: Shelf, desk: Desk, on_disk: Callable[[Calla
     """Returns once it is there, whole and to be trusted. What has come stays for the next try, if this one is cut.
 
     The manifest comes first: it is the bundle's hash that was offered, and says which files there are, how large, with
-    which digests. The signature comes last. Raises ``LinkDown``, ``BundleError`` or ``StoreError``.
+    which digests. Then the signature: whoever has the cloud and no key fills no disk. Raises ``LinkDown``,
+    ``BundleError`` or ``StoreError``.
     """
     # Here, as most gateways are never offered one.
     from edge.contract.bundle import BUNDLE_BYTES_MAX, FILE_BYTES_MAX, MANIFEST
@@ -31,9 +32,8 @@ async def fetch(offer: Offer, shelf: Shelf, desk: Desk, on_disk: Callable[[Calla
         problem = f"{offer.size} bytes, where {BUNDLE_BYTES_MAX} are the most"
         raise BundleError(name[:16], problem, "train a smaller one")
     manifest = await desk.file(name, MANIFEST, bytes_max=FILE_BYTES_MAX)
-    for listed in await on_disk(partial(shelf.missing, name, manifest)):
+    signature = await desk.file(name, SIGNATURE, bytes_max=SIGNATURE_BYTES_MAX)
+    for listed in await on_disk(partial(shelf.missing, name, manifest, signature)):
         data = await desk.file(name, listed.name, bytes_max=listed.size)
         await on_disk(partial(shelf.put, name, listed, data))
-    signature = await desk.file(name, SIGNATURE, bytes_max=SIGNATURE_BYTES_MAX)
-    await on_disk(partial(shelf.sign, name, signature))
     await on_disk(partial(shelf.place, name, offer.asset_class))

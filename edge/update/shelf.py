@@ -70,12 +70,17 @@ class Shelf:
                 _write(self._coming(bundle.hash) / name, (folder / name).read_bytes())
         self.place(bundle.hash, bundle.asset_class)
 
-    def missing(self, bundle: str, manifest: bytes) -> list[Listed]:
-        """What is still to be fetched of a bundle. Raises ``BundleError`` where ``manifest`` is not its."""
-        listed = bundles.read_listing(manifest, bundle)
-        with self._writing():
-            _write(self._coming(bundle) / bundles.MANIFEST, manifest)
-            return [one for one in listed if _digest(self._coming(bundle) / one.name) != one.sha256]
+    def missing(self, bundle: str, manifest: bytes, signature: bytes) -> list[Listed]:
+        """What is still to be fetched of a bundle.
+
+        Raises ``BundleError`` where ``manifest`` is not its, or ``signature`` is nobody's who is trusted.
+        """
+        listed, coming = bundles.read_listing(manifest, bundle), self._coming(bundle)
+        with self._writing(), self._or_nothing(coming):
+            _write(coming / SIGNATURE, signature)
+            self._check(coming, bundle)
+            _write(coming / bundles.MANIFEST, manifest)
+            return [one for one in listed if _digest(coming / one.name) != one.sha256]
 
     def put(self, bundle: str, file: Listed, data: bytes) -> None:
         """A fetched file. Raises ``BundleError`` where it is not what the manifest says."""
@@ -84,19 +89,11 @@ class Shelf:
         with self._writing():
             _write(self._coming(bundle) / file.name, data)
 
-    def sign(self, bundle: str, signature: bytes) -> None:
-        """The signature of a fetched bundle: its last file."""
-        with self._writing():
-            _write(self._coming(bundle) / SIGNATURE, signature)
-
     def place(self, bundle: str, asset_class: str) -> None:
         """Take up a bundle whose files have all come. Raises ``BundleError`` for one that is not to be trusted."""
         coming = self._coming(bundle)
-        try:
+        with self._or_nothing(coming):
             self._named(coming, bundle, asset_class)
-        except BundleError:
-            shutil.rmtree(coming, ignore_errors=True)
-            raise
         with self._writing():
             shutil.rmtree(self.folder / bundle, ignore_errors=True)
             coming.rename(self.folder / bundle)
@@ -116,6 +113,15 @@ class Shelf:
 
     def _coming(self, bundle: str) -> Path:
         return self.folder / f"{bundle}.coming"
+
+    @contextmanager
+    def _or_nothing(self, coming: Path) -> Iterator[None]:
+        """Of what is refused nothing stays."""
+        try:
+            yield
+        except BundleError:
+            shutil.rmtree(coming, ignore_errors=True)
+            raise
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ import pytest
 from edge.config.site import load_site
 from edge.contract.bundle import MANIFEST
 from edge.contract.desired import Desired, Offer, Withdrawn
+from edge.contract.signature import SIGNATURE
 from edge.contract.types import BundleChange, BundleStep, Verdict
 from edge.errors import BundleError, StoreError
 from edge.infer import Judge, load_judges
@@ -375,6 +376,16 @@ unit = [{ line = "tcp", unit = 2, profile = "plant-pump" }]
     gateway.workers.shutdown()
 
 
+@pytest.mark.parametrize("make", [unsigned, foreign])
+def test_of_what_nobody_trusted_signed_no_model_comes_and_nothing_stays(gateway: Gateway, make: Any) -> None:
+    """Else a cloud without a key could fill the disk, by offering the next one before the last one has come."""
+    bad = make(gateway)
+    gateway.offer(bad)
+    gateway.step()
+    assert gateway.cloud.asked == [MANIFEST, SIGNATURE]
+    assert not list(gateway.folder.rglob(f"{bad}*"))
+
+
 @pytest.mark.parametrize("files", range(5))
 def test_a_cut_amid_the_files_goes_on_where_it_was(gateway: Gateway, files: int) -> None:
     new = gateway.bundle("new")
@@ -389,7 +400,7 @@ def test_a_cut_amid_the_files_goes_on_where_it_was(gateway: Gateway, files: int)
     gateway.step()
     assert gateway.steps == [BundleStep.WATCHED]
     models = [name for name in gateway.cloud.asked if name.endswith(".tflite")]
-    assert len(models) == 3 - max(0, min(files - 1, 3)), "what had come was not asked for again"
+    assert len(models) == 3 - max(0, min(files - 2, 3)), "what had come was not asked for again"
 
 
 def test_a_withdrawn_one_on_trial_ends_and_one_that_counts_is_gone_back_from(gateway: Gateway) -> None:
