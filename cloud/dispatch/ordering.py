@@ -181,7 +181,7 @@ def _check_room(commands: Commands, command: Command) -> None:
 
 
 def _words(command: Command, contract: SetpointContract) -> str:
-    return f"{command.tag} of {command.asset} to {command.value:g} {contract.unit}".strip()
+    return f"{command.tag} of {command.asset} to {command.value:g} {contract.sign}".strip()
 
 
 def _short(command: Command) -> str:

@@ -89,7 +89,7 @@ def command_view(held: Ordered, offered: Offered | None, outcomes: Sequence[Outc
     standing = _of_command(held, outcomes, now_ns)
     signed, missing = _signatures(held, offered)
     return CommandView(
-        command.id, command.gateway, command.asset, command.tag, contract.unit if contract else "", command.value,
+        command.id, command.gateway, command.asset, command.tag, contract.sign if contract else "", command.value,
         command.order, command.contract, offered.id if offered else "", str(contract.mode) if contract else "",
         command.by, command.why, command.issued_ns, command.expires_ns, standing, signed,
         "" if standing.is_final else missing, tuple(outcomes),

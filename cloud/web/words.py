@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup
 
 from edge.contract.types import Alarm, AlarmState, BundleStep, Held, Quality, Tag, Urgency, Verdict, failure_chance
+from edge.contract.units import sign
 
 URGENCY_WORDS = {
     Urgency.CRITICAL: "may fail within two days",
@@ -66,8 +67,6 @@ QUALITY_WORDS = {Quality.GOOD: "good", Quality.UNCERTAIN: "uncertain"}
 SMALL_WORDS = {"cnc": "CNC", "dc": "DC", "ac": "AC", "hvac": "HVAC"}
 AHEAD_S = 60.0
 """Clocks that differ by less are called equal."""
-# Units in the spelling of UCUM, as people write them.
-UNITS = {"Cel": "°C", "deg": "°", "/min": "rpm", "1/min": "rpm", "N.m": "N·m", "m3/h": "m³/h", "m3": "m³"}
 
 
 def rul(verdict: Verdict | None) -> str:
@@ -114,7 +113,7 @@ def class_title(asset_class: str) -> str:
 
 
 def unit(tag: Tag) -> str:
-    return UNITS.get(tag.unit, tag.unit)
+    return sign(tag.unit, tag.kind)
 
 
 def value(tag: Tag, found: float | int | str | None) -> str:

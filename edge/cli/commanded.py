@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge.contract.setpoint_words import listed, plain, utc
+from edge.contract.units import sign
 
 _DIGITS = 12
 _HEAD = ("ID", "TAG", "VALUE", "STATE", "ENDED, OR EXPIRES", "BY")
@@ -25,7 +26,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
 def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
     ended = one.get("ended_ns")
     return (
-        one["id"][:_DIGITS], plain(f"{one['asset']}.{one['tag']}"), f"{one['value']:g} {one['unit']}".rstrip(),
+        one["id"][:_DIGITS], plain(f"{one['asset']}.{one['tag']}"), f"{one['value']:g} {sign(one['unit'])}".rstrip(),
         one["step"], utc(ended) if ended is not None else f"by {utc(one['expires_ns'])}", plain(_people(one)),
     )  # fmt: skip
 

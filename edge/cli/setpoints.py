@@ -13,6 +13,7 @@ from edge.contract.commands import Command
 from edge.contract.downlink import ContractDocument
 from edge.contract.setpoint import BYTES_MAX, SetpointContract, parse_contract, read_contract
 from edge.contract.setpoint_words import bounds, span, utc
+from edge.contract.units import sign
 from edge.errors import BabbittError, ConfigError
 from edge.local_socket import UnknownCommandError, ask
 from edge.setpoint import conflicts, contracts_folder, documents, problems, signed_contract
@@ -52,7 +53,7 @@ def contract_rows(site: Site, running: dict[str, Any] | None, *, now_ns: int) ->
     rows += [
         {
             "contract": one["id"], "version": one["version"], "hash": one["hash"], "asset": one["asset"],
-            "tag": one["tag"], "bounds": f"{one['low']:g} to {one['high']:g} {one['unit']}".rstrip(),
+            "tag": one["tag"], "bounds": f"{one['low']:g} to {one['high']:g} {sign(one['unit'])}".rstrip(),
             "mode": one["mode"], "expires_in_s": (one["expires_ns"] - now_ns) / 1e9, "signed_by": "", "trusted": True,
             "why_not": "", "state": "in force, from the cloud",
         }

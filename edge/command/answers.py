@@ -12,6 +12,7 @@ from edge.contract.commands import Command, CommandStep
 from edge.contract.downlink import command_of
 from edge.contract.fields import Fields
 from edge.contract.setpoint import Mode
+from edge.contract.units import sign
 from edge.local_socket import Handler
 
 
@@ -57,7 +58,7 @@ class Answers:
                 | {
                     "approvers": list(one.approvers), "approvals": wanted, "unit": unit,
                     "missing": max(wanted - len(one.approvers), 0),
-                    "short": f"{one.command.tag} {one.command.value:.6g} {unit}".rstrip(),
+                    "short": f"{one.command.tag} {one.command.value:.6g} {sign(unit)}".rstrip(),
                 }
             )  # fmt: skip
         return found

@@ -163,7 +163,7 @@ def _bounds(asked: Asked) -> str:
     terms = asked.terms
     for value in (asked.command.value, asked.written):
         if value is not None and not terms.low <= value <= terms.high:
-            return f"{value:.9g} is not within {terms.low:g} to {terms.high:g} {terms.unit}".rstrip()
+            return f"{value:.9g} is not within {terms.low:g} to {terms.high:g} {terms.sign}".rstrip()
     return ""
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from edge.commission.toml_text import comment_text, table_text
 from edge.config.load import FILE_BYTES_MAX
 from edge.config.profiles.modbus import REGISTERS_OF
+from edge.contract.units import ucum
 from edge.errors import ConfigError
 
 Addresses = Literal["pdu", "one-based", "modicon"]
@@ -46,10 +47,6 @@ _ORDERS = {
     4: {"ABCDEFGH": "ABCD", "GHEFCDAB": "CDAB", "BADCFEHG": "BADC", "HGFEDCBA": "DCBA"},
 }
 """Bytes as they arrive, by the number of registers; the profile writes the four orders with four letters."""
-_UNITS = {
-    "1": "",
-    "degC": "Cel", "°C": "Cel", "degF": "[degF]", "°F": "[degF]", "rpm": "/min", "RPM": "/min", "1/min": "/min",
-}  # fmt: skip
 _KINDS = {
     "Cel": "temperature", "[degF]": "temperature", "K": "temperature", "/min": "speed", "W": "power", "kW": "power",
     "MW": "power", "bar": "pressure", "mbar": "pressure", "Pa": "pressure", "kPa": "pressure", "m3/h": "flow",
@@ -285,7 +282,7 @@ def _order(row: Mapping[str, str], kind: str, registers: int) -> str:
 def _meaning(row: Mapping[str, str], kind: str, scale: float) -> dict[str, Any]:
     """Unit, title, kind and decimals, as far as the map tells."""
     found = row["unit"].strip()
-    unit = _UNITS.get(found, found)
+    unit = "" if found == "1" else ucum(found)
     meaning: dict[str, Any] = {"unit": unit} if unit else {}
     meaning["title"] = row["description"].strip() or _title(row["name"])
     if kind == "bool":

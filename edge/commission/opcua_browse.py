@@ -10,6 +10,7 @@ from asyncua import ua
 
 from edge.clock import SystemClock
 from edge.commission.browse import Ask, Entry
+from edge.contract.units import ucum
 from edge.errors import ConfigError, LineError
 from edge.opcua.access import make_access
 from edge.opcua.endpoints import diagnosis
@@ -31,7 +32,6 @@ _NUMBERS = {
     "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float", "Double", "Duration", "Number",
     "Integer", "UInteger",
 }  # fmt: skip
-_UCUM = {"°C": "Cel", "°F": "[degF]", "r/min": "1/min"}
 _TEXTS = {"String", "LocalizedText", "DateTime", "UtcTime", "Guid", "LocaleId"}
 
 
@@ -81,7 +81,7 @@ def point(entry: Entry, at: str) -> dict[str, Any] | None:
     found: dict[str, Any] = {"node": entry.id.replace(at, "{at}") if at else entry.id}
     if kind != "number":
         found["type"] = kind
-    unit = _UCUM.get(entry.unit, entry.unit)
+    unit = ucum(entry.unit)
     return found | ({"unit": unit} if unit else {})
 
 

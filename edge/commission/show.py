@@ -11,6 +11,7 @@ import msgspec
 
 from edge.commission.findings import LineFound, SiteFound, TagFound, UnitFound
 from edge.contract.types import Quality
+from edge.contract.units import sign
 
 FORMAT = 1
 
@@ -30,7 +31,7 @@ def shown(tag: TagFound) -> str:
 
 def unit_words(unit: str) -> str:
     """UCUM's codes as they are spoken."""
-    return {"Cel": "°C", "[degF]": "°F", "m3": "m³", "m3/h": "m³/h", "/min": "1/min"}.get(unit, unit)
+    return sign(unit)
 
 
 def many(count: int, noun: str) -> str:

@@ -14,13 +14,13 @@ import msgspec
 
 from edge.config.rule import Figures, Rule, SiteRule
 from edge.config.usual import OFF_THE_MARK_PERCENT, RATE_WINDOW_S, STALE_OFF_DELAY_S, USUAL
+from edge.contract.units import ucum
 from edge.features.severity import Boundaries
 
 LIMITS = ("above", "below", "beyond", "after_s", "zone")
 POLLS_OF_A_RATE = 5
 """Of fewer one wild reading could make a rate."""
 POLLS_OF_AN_AGE = 2
-SPEED_UNITS = frozenset({"1/min", "/min", "rpm", "r/min", "{rev}/min"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _with_limit(rule: Rule, told: dict[str, str], machine: Machine) -> Rule:
 def _with_state(rule: Rule, told: dict[str, str], machine: Machine) -> Rule:
     """Zones speak of a machine that turns as fast as their standard wants."""
     speed = machine.tags.get(machine.speed)
-    if machine.zones is None or rule.kind not in ("zone", "change") or speed is None or speed.unit not in SPEED_UNITS:
+    if machine.zones is None or rule.kind not in ("zone", "change") or speed is None or ucum(speed.unit) != "/min":
         return rule
     low, high = machine.zones.speed_rpm
     outside = f"{machine.speed} < {low:g} or {machine.speed} > {high:g}"

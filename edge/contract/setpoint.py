@@ -19,6 +19,7 @@ from edge.contract.lookalikes import looks
 from edge.contract.setpoint_file import Table, tables_of
 from edge.contract.signature import fingerprint
 from edge.contract.terms import Expression, TagRef
+from edge.contract.units import sign
 from edge.errors import ConfigError
 
 BYTES_MAX = 16 * 1024
@@ -115,6 +116,11 @@ class SetpointContract:
     valid_from_ns: int
     expires_ns: int
     person: tuple[Person, ...]
+
+    @property
+    def sign(self) -> str:
+        """Its unit as people read it."""
+        return sign(self.unit)
 
     @property
     def needs(self) -> tuple[TagRef, ...]:

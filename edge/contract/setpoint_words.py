@@ -16,8 +16,8 @@ _MODES = {
 
 
 def bounds(contract: SetpointContract) -> str:
-    """ "2400 to 3000 1/min"."""
-    return f"{contract.low:g} to {contract.high:g} {contract.unit}".rstrip()
+    """ "2400 to 3000 rpm"."""
+    return f"{contract.low:g} to {contract.high:g} {contract.sign}".rstrip()
 
 
 def contract_words(contract: SetpointContract) -> list[str]:
@@ -32,7 +32,7 @@ def contract_words(contract: SetpointContract) -> list[str]:
     if contract.precondition:
         wanted = " and ".join(f"`{one}`" for one in contract.precondition)
         lines.append(f"only while {wanted} {'hold' if len(contract.precondition) > 1 else 'holds'}")
-    lines.append(f"done when it reads back within {contract.tolerance:g} {contract.unit}".rstrip() + _settles(contract))
+    lines.append(f"done when it reads back within {contract.tolerance:g} {contract.sign}".rstrip() + _settles(contract))
     reasons = [f"`{one}`" for one in contract.abort] + [_regret(one) for one in contract.regret]
     if reasons:
         blind = f", or if that cannot be told for {span(contract.blind_s)}" if contract.abort else ""
@@ -47,7 +47,7 @@ def command_words(command: Command, contract: SetpointContract, *, now_ns: int) 
     left = command.expires_ns - now_ns
     until = f"expires in {span(left / 1e9)}" if left > 0 else f"EXPIRED {span(-left / 1e9)} ago"
     lines = [
-        f"set {command.asset}.{command.tag} of {command.gateway} to {command.value:g} {contract.unit}".rstrip(),
+        f"set {command.asset}.{command.tag} of {command.gateway} to {command.value:g} {contract.sign}".rstrip(),
         f"by {command.by}" + (f", because: {command.why}" if command.why else ""),
         f"under contract {contract.id} version {contract.version} ({contract.hash[:12]}), mode {contract.mode}",
         f"order {command.order}, given {utc(command.issued_ns)}, {until}",

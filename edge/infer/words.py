@@ -11,7 +11,7 @@ from edge.contract.types import Reason
 Kind = Literal["level", "relation", "spread"]
 
 _UNITS = {
-    "mm_s": "mm/s", "g": "g", "c": "°C", "kw": "kW", "nm": "Nm", "bar": "bar", "percent": "%", "rpm": "1/min",
+    "mm_s": "mm/s", "g": "g", "c": "°C", "kw": "kW", "nm": "Nm", "bar": "bar", "percent": "%", "rpm": "rpm",
     "m3_h": "m³/h", "a": "A", "v": "V", "h": "h",
 }  # fmt: skip
 """The last words of a tag that are a unit."""

@@ -6,8 +6,8 @@ import math
 import time
 from typing import Any
 
-# Units in the spelling of UCUM, as people write them.
-UNITS = {"Cel": "°C", "deg": "°", "/min": "rpm", "1/min": "rpm", "N.m": "N·m", "m3/h": "m³/h", "m3": "m³"}
+from edge.contract import units
+
 CAUSES = {
     "bus": "no answer on the bus", "device": "the device has no value", "decode": "the reply cannot be read",
 }  # fmt: skip
@@ -44,7 +44,7 @@ def measured(value: Any, decimals: int, kind: str) -> str:
 
 
 def unit(ucum: str) -> str:
-    return UNITS.get(ucum, ucum)
+    return units.sign(ucum)
 
 
 def span(seconds: float) -> str:

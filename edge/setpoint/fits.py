@@ -17,6 +17,7 @@ from edge.config.scans import scans
 from edge.config.site import Site
 from edge.contract.setpoint import Regret, SetpointContract
 from edge.contract.terms import TagRef
+from edge.contract.units import ucum
 from edge.errors import ConfigError
 from edge.registers import pack
 
@@ -179,7 +180,7 @@ def _of_its_point(contract: SetpointContract, signals: dict[str, tuple[Signal, i
         what = "words" if signal.values else signal.type
         yield "tag", f"{contract.tag} holds {what}", "a contract is of a number"
         return
-    if contract.unit != signal.unit:
+    if ucum(contract.unit) != ucum(signal.unit):
         yield "unit", f"found {contract.unit!r}", f"its profile has {signal.unit!r}"
     for key, bound in (("low", contract.low), ("high", contract.high)):
         yield from _of_its_bound(key, bound, signal)

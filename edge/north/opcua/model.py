@@ -11,8 +11,9 @@ from edge.config.profiles.signal import Signal
 from edge.config.site import Site
 from edge.config.tables import Asset
 from edge.contract.types import Batch, Quality, Value, Verdict
+from edge.contract.units import sign
 from edge.north.opcua.space import NOT_YET, READ, READ_AND_WRITE, STATUS, Live, Space, when
-from edge.north.units import UNECE_URI, shown, unit_id
+from edge.north.units import UNECE_URI, unit_id
 from edge.ports import WriteGuard
 
 OBJECTS = ua.NodeId(ua.ObjectIds.ObjectsFolder)
@@ -246,7 +247,7 @@ def variant(value: Any, data_type: int, *, array: bool = False) -> ua.Variant:
 
 
 def _unit(point: Signal) -> ua.Variant:
-    unit = shown(point.unit, point.kind)
+    unit = sign(point.unit, point.kind)
     return ua.Variant(ua.EUInformation(
         NamespaceUri=UNECE_URI, UnitId=unit_id(point.unit, point.kind), DisplayName=ua.LocalizedText(unit),
         Description=ua.LocalizedText(unit),

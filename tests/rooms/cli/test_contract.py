@@ -141,7 +141,7 @@ def test_sign_says_in_words_what_is_allowed_and_asks(plant: Path) -> None:
     assert result.exit_code == 1
     assert not (plant / "own/contracts/pump-1-speed.sig").exists()
     for words in (
-        "less wear at night", "2400 to 3000 1/min, by at most 100 a step and 200 a minute",
+        "less wear at night", "2400 to 3000 rpm, by at most 100 a step and 200 a minute",
         "2 approvals by ada, bob or carol, never by whoever gave it", "`age(flow_m3_h) < 5` hold",
         "rolled back if `vibration_mm_s > 7.1` or power_kw goes up by 10 %", "in the 10 min after",
     ):  # fmt: skip
@@ -204,7 +204,7 @@ def test_a_command_is_given_approved_by_two_others_and_complete(plant: Path) -> 
     assert approved("carol")["missing"] == 0
     shown = done("command", "show", "c.json", "--site", "site.toml")
     for words in (
-        "set pump-1.speed_setpoint_rpm of gw-1 to 2500 1/min", "because: bearing is warm", ", expires in ",
+        "set pump-1.speed_setpoint_rpm of gw-1 to 2500 rpm", "because: bearing is warm", ", expires in ",
         "signed by ada, approved by bob and carol", "complete",
     ):  # fmt: skip
         assert words in shown
@@ -225,7 +225,7 @@ def test_orders_rise_with_time(plant: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("3500", "--key", "ada.pem"), "3500 1/min is outside 2400 to 3000"),
+        (("3500", "--key", "ada.pem"), "3500 rpm is outside 2400 to 3000"),
         (("nan", "--key", "ada.pem"), "outside"),
         (("2500", "--key", "ada.pem", "--why", "x" * 301), "at most 300"),
         (("2500", "--key", "ada.pem", "--order", f"{2**62}"), "is further ahead than a gateway takes it"),
@@ -250,7 +250,7 @@ def test_approving_is_for_those_who_may_and_for_each_once(plant: Path) -> None:
     assert len(read(plant).signed) == 2
     result = run("command", "approve", "c.json", "--site", "site.toml", "--key", "carol.pem", answer="n\n")
     assert result.exit_code == 1
-    assert "to 2500 1/min" in result.stdout
+    assert "to 2500 rpm" in result.stdout
     assert len(read(plant).signed) == 2
 
 

@@ -158,5 +158,5 @@ def test_a_speed_is_drafted_signed_given_approved_and_written_once(hall: Hall) -
     ]  # fmt: skip
     assert hall.told("command", "list", "site.toml", "--limit", "1") == listed[:1]
     text = hall.done("command", "list", "site.toml")
-    assert "pump-1.speed_setpoint_rpm  1400 /min  kept" in text
+    assert "pump-1.speed_setpoint_rpm  1400 rpm  kept" in text
     assert "ada, approved by bob\n    more flow\n    watched for" in text

@@ -459,8 +459,8 @@ class TestRefused:
             (1250.0, {"contract": "ab" * 32}, "no contract here has this hash"),
             (1250.0, {"asset": "fan-2"}, "it is for fan-2.setpoint, its contract for pump-1.setpoint"),
             (1250.0, {"tag": "pressure"}, "it is for pump-1.pressure, its contract for pump-1.setpoint"),
-            (999.0, {}, "999 is not within 1000 to 1500 /min"),
-            (1500.0000001, {}, "is not within 1000 to 1500 /min"),
+            (999.0, {}, "999 is not within 1000 to 1500 rpm"),
+            (1500.0000001, {}, "is not within 1000 to 1500 rpm"),
             (1301.0, {}, "from 1200 it is a step of 101, more than 100"),
             (1e300, {}, "is not within"),
             (-0.0, {}, "is not within"),
@@ -663,7 +663,7 @@ class TestRefused:
     def test_a_value_that_the_register_rounds_out_of_bounds(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             end = await rig.ended(rig.give(1250.6))
-            assert (end.step, end.words) == (Step.REFUSED, "1251 is not within 1000 to 1250.6 /min")
+            assert (end.step, end.words) == (Step.REFUSED, "1251 is not within 1000 to 1250.6 rpm")
             assert rig.written == []
 
         play(tmp_path, scene, contract_text(high=1250.6))

@@ -27,6 +27,7 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
     across = '["pump-2.running", "abs(pump-2.speed_rpm - speed_rpm) < 50 or not running", "age(pump-2.flow_m3_h) < 9"]'
     assert not found(tmp_path, precondition=across)
     power = '[{ tag = "power_kw", worse = "up", percent = 5, over_s = 4 }]'
+    assert not found(tmp_path, unit='"rpm"'), "spelled otherwise, it is the same"
     assert not found(tmp_path, fresh_s="2", regret=power)
     assert not found(tmp_path, abort='[\'not (mode == "remote" or "local" == pump-2.mode) and age(mode) < 5\']')
     assert not found(tmp_path, regret='[{ tag = "pump-2.power_kw", worse = "down", percent = 5 }]')
@@ -40,7 +41,7 @@ def test_a_contract_that_fits_is_told_nothing(tmp_path: Path) -> None:
         ({"asset": '"pump1"'}, "asset", "did you mean pump-"),
         ({"tag": '"speed_setpoint"'}, "tag", "did you mean speed_setpoint_rpm"),
         ({"tag": '"speed_rpm"'}, "tag", "writable here: speed_setpoint_rpm, torque_limit, mode"),
-        ({"tag": '"mode"', "unit": '""'}, "tag", "holds words"), ({"unit": '"rpm"'}, "unit", "its profile has '1/min'"),
+        ({"tag": '"mode"', "unit": '""'}, "tag", "holds words"), ({"unit": '"Hz"'}, "unit", "its profile has '1/min'"),
         ({"high": "70000.0"}, "high", "cannot hold: raw value 70000 does not fit into uint16: 0 to 65535"),
         ({"low": "-1.0"}, "low", "-1 does not fit"), ({"tolerance": "0.4"}, "tolerance", "0.5 or more"),
         ({"precondition": '["runing"]'}, "precondition[0]", "did you mean running?"),
@@ -69,7 +70,7 @@ def test_what_does_not_fit_is_told_with_what_does(
 
 def test_everything_is_told_at_once(tmp_path: Path) -> None:
     assert len(found(tmp_path, asset='"pump1"')) == 1, "nor is it told of each condition that an asset is unknown"
-    told = found(tmp_path, gateway='"gw-2"', unit='"rpm"', high="70000", abort='["a > 1", "b > 1 or c > 1"]')
+    told = found(tmp_path, gateway='"gw-2"', unit='"Hz"', high="70000", abort='["a > 1", "b > 1 or c > 1"]')
     assert [words.split("`")[1] for words in told] == ["gateway", "unit", "high", "abort[0]", "abort[1]", "abort[1]"]
 
 

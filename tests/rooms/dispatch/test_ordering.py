@@ -99,7 +99,7 @@ def test_a_command_goes_from_draft_to_kept_and_is_never_called_done_before_its_g
     assert world.view(command).standing.is_final
     said = [(line.what, line.by) for line in world.commands.history(GATEWAY, subject=command.id)][::-1]
     assert said == [
-        ("drafted: speed_setpoint_rpm of pump-1 to 2500 1/min", "ada"), ("submitted", "ada"), ("approved", "bob"),
+        ("drafted: speed_setpoint_rpm of pump-1 to 2500 rpm", "ada"), ("submitted", "ada"), ("approved", "bob"),
         ("approved", "carol"),
     ]  # fmt: skip
 
@@ -244,7 +244,7 @@ def test_a_contract_says_in_words_what_it_allows_and_whether_its_gateway_has_it(
         return contract_view(world.offered(), outcomes, world.now_ns, newest=1)
 
     assert view().standing.state == "waiting for the gateway"
-    assert view().words[0].startswith("pump-1.speed_setpoint_rpm may be set to 2400 to 3000 1/min, by at most 100 a")
+    assert view().words[0].startswith("pump-1.speed_setpoint_rpm may be set to 2400 to 3000 rpm, by at most 100 a")
     assert any(words.startswith("only while `running`") for words in view().words)
     step = Outcome(
         "pump-1", world.now_ns, "", 0, world.contract.hash, "", CommandStep.ACCEPTED, None, None, None, "gateway",

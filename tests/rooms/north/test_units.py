@@ -6,7 +6,8 @@ import pytest
 
 from edge.config.profiles import load_profile
 from edge.config.site import profiles_root
-from edge.north.units import shown, unit_id
+from edge.contract.units import sign
+from edge.north.units import unit_id
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ from edge.north.units import shown, unit_id
         ("%", "load", 20529, "%"),
         ("Hz", "other", 4740186, "Hz"),
         ("/min", "speed", 0x52504D, "rpm"),
+        ("1/min", "setpoint", 0x52504D, "rpm"),
+        ("/min", "flow", 0x433934, "1/min"),
         ("g", "vibration", 0x4B3430, "g"),
         ("g", "other", -1, "g"),
         ("furlong", "other", -1, "furlong"),
@@ -23,7 +26,7 @@ from edge.north.units import shown, unit_id
 )
 def test_ids_are_those_of_the_opc_foundations_table(unit: str, kind: str, wanted: int, words: str) -> None:
     """The first three as in UNECE_to_OPCUA.csv, which the OPC Foundation publishes."""
-    assert (unit_id(unit, kind), shown(unit, kind)) == (wanted, words)
+    assert (unit_id(unit, kind), sign(unit, kind)) == (wanted, words)
 
 
 def test_most_units_of_the_shipped_profiles_have_one() -> None:
