@@ -5,6 +5,7 @@ A part is drawn once for all who look in the same half second.
 
 from __future__ import annotations
 
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ class Drawing:
         }  # fmt: skip
 
     def page(self, template: str, **told: Any) -> str:
-        return self._templates.get_template(template).render(zone=words.zone(), **told)
+        return self._templates.get_template(template).render(
+            zone=words.zone(), drawn_at=words.clock(time.time_ns()), **told
+        )
 
     def overview(self, look: Look, watching: Watching, *, acts: bool, locked: tuple[str, ...]) -> Parts:
         """The parts of the first page."""

@@ -248,6 +248,15 @@ def test_what_a_person_does_is_told_with_their_name(
     with_pin(tmp_path, free_port, story)
 
 
+def test_a_page_that_does_not_renew_itself_says_when_it_was_made(tmp_path: Path, free_port: int) -> None:
+    async def story(page: Served) -> None:
+        said = re.compile(r"This page is of [0-9]{2}:[0-9]{2}:[0-9]{2} and does not renew itself")
+        assert said.search((await page.get(ALARM))[2])
+        assert not said.search((await page.get("/"))[2])
+
+    with_pin(tmp_path, free_port, story)
+
+
 def test_a_form_acknowledges_the_raising_that_it_showed(tmp_path: Path, free_port: int) -> None:
     async def story(page: Served) -> None:
         _, _, html = await page.get(ALARM)
