@@ -42,6 +42,7 @@ class Carrying:
         """Decide it now, and do what its contract's mode says."""
         command = waiting.command
         before, unread = await self._machine.read(command.asset, command.tag)
+        read_ns = self._clock.mono_ns()
         if all(one is not waiting for one in self._audit.kept.waiting):
             return  # Withdrawn meanwhile.
         asked = self._facts.about(command, approvers=tuple(waiting.approvers), before=before, unread=unread)
@@ -59,7 +60,7 @@ class Carrying:
                 self._tell.outcome(command, CommandStep.ADVISED, words, by=waiting.giver, before=before)
             )  # fmt: skip
         else:
-            await self._write(waiting, asked)
+            await self._write(waiting, asked, read_ns)
 
     async def answered(self, waiting: Waiting, *, done: bool, by: str, why: str) -> tuple[CommandStep, str]:
         """The operator's word on an advice; what stands at the machine decides whether it was done."""
@@ -97,7 +98,8 @@ class Carrying:
                 words = f"interrupted while it was written, and not written again: {_stands(run, contract, stands)}"
                 self._tell.end_run(run, CommandStep.FAILED, words, read_back=stands)
 
-    async def _write(self, waiting: Waiting, asked: Asked) -> None:
+    async def _write(self, waiting: Waiting, asked: Asked, read_ns: int) -> None:
+        """``read_ns`` is when the machine said what stood there."""
         contract, command = asked.terms, waiting.command
         assert asked.before is not None
         assert asked.written is not None
@@ -125,7 +127,7 @@ class Carrying:
                 self._facts.about(command, approvers=tuple(waiting.approvers), before=run.before),
                 AT_THE_LAST,
             )
-            why_not[0] = refused.words if refused is not None else ""
+            why_not[0] = refused.words if refused is not None else self._meanwhile(run, contract, read_ns)
             return why_not[0]
 
         said = await self._machine.write(command.asset, command.tag, run.value, unless=unless)
@@ -143,6 +145,18 @@ class Carrying:
         else:
             why = f"it was written, and read back as {stands:.9g}"
             await self._back(run, contract, why, CommandStep.FAILED, ours=True)
+
+    def _meanwhile(self, run: Run, contract: SetpointContract, read_ns: int) -> str:
+        """What the polls since ``read_ns`` say that somebody has set; empty where nothing."""
+        seen = self._facts.look(contract)(TagRef(contract.tag))
+        is_newer = seen.age_s is not None and seen.age_s * 1e9 < self._clock.mono_ns() - read_ns
+        if (
+            not is_newer
+            or not isinstance(seen.value, int | float)
+            or abs(seen.value - run.before) <= contract.tolerance
+        ):
+            return ""
+        return f"somebody else, or the device, changed it: {_stands(run, contract, seen.value)}"
 
     async def _executed(self, run: Run, contract: SetpointContract, stands: float | None, words: str) -> None:
         run.stage = "watching"

@@ -144,6 +144,24 @@ class TestAtTheMachine:
 
         play(tmp_path, scene)
 
+    def test_what_somebody_sets_while_it_waits_for_the_line_is_not_written_over(self, tmp_path: Path) -> None:
+        """The step was judged by what stood then; a slow disk or a busy line gives a hand at the machine its time."""
+
+        async def scene(rig: Rig) -> None:
+            commit = rig.audit._commit
+
+            async def slowly(name: str) -> bool:
+                rig.drive.put(1, SETPOINT, 1450)
+                await rig.clock.sleep(2.5)
+                return await commit(name)
+
+            rig.audit._commit = slowly
+            end = await rig.ended(rig.give(1250.0))
+            assert (end.step, rig.written, rig.stands) == (Step.FAILED, [], 1450)
+            assert "nothing was written: somebody else, or the device, changed it: it stands at 1450" in end.words
+
+        play(tmp_path, scene)
+
 
 class TestTakenBack:
     @pytest.mark.parametrize(
