@@ -87,7 +87,7 @@ def view(number: int, *, red: Pattern = Pattern.OFF) -> PanelView:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not true():
         assert time.monotonic() < deadline, "it was not shown in time"
         time.sleep(0.01)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from edge.contract.types import Value
 from edge.ports import Answer, Heard, Source
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Ear:

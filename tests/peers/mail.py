@@ -16,7 +16,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Mail:

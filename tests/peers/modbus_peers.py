@@ -177,7 +177,7 @@ def wire(baud: int, bits: int = 11) -> Iterator[Wire]:
             process.kill()
 
 
-async def until(condition: Any, within_s: float = 10.0) -> None:
+async def until(condition: Any, within_s: float = 60.0) -> None:
     """Wait for ``condition()`` to hold. Raises ``TimeoutError``."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110

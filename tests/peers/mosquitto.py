@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from edge.config.broker import Broker
 from tests.ports import free_port
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 PROGRAM = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
 
 

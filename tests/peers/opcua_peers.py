@@ -24,7 +24,7 @@ NODE = Path(__file__).parent / "node"
 URI = "urn:babbitt:test:plant"
 USER, PASSWORD = "operator", "correct horse"
 START_S = 60.0
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 @dataclass(slots=True)

@@ -42,7 +42,7 @@ class Lamps:
         return [*before, *later]
 
 
-def until(condition: Callable[[], Any], *, within_s: float = 20.0, what: Callable[[], Any] = lambda: "") -> Any:
+def until(condition: Callable[[], Any], *, within_s: float = 60.0, what: Callable[[], Any] = lambda: "") -> Any:
     """The first true answer of ``condition``. Fails with ``what()`` where there is none in time."""
     deadline_s = time.monotonic() + within_s
     while not (found := condition()):

@@ -98,13 +98,13 @@ class World:
 
     def get(self, path: str) -> dict[str, Any]:
         try:
-            answer = httpx.get(f"{self.url}/api/v1/{path}", timeout=5).raise_for_status().json()
+            answer = httpx.get(f"{self.url}/api/v1/{path}", timeout=30).raise_for_status().json()
         except httpx.HTTPError as error:
             raise BabbittError("cloud", str(error)) from error
         assert isinstance(answer, dict)
         return answer
 
-    def until(self, attempt: Callable[[], Any], within_s: float = 30.0) -> None:
+    def until(self, attempt: Callable[[], Any], within_s: float = 60.0) -> None:
         """Wait until ``attempt`` gives something true; fails when the time is over or a process has ended by itself."""
         deadline = time.monotonic() + within_s
         last = "not yet true"

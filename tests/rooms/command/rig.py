@@ -45,7 +45,7 @@ GATEWAY = "gw-1"
 SETPOINT, RUNNING, ENABLED, PRESSURE, FLOW = 0, 10, 11, 12, 14
 UNITS = {"pump-1": 1, "fan-2": 2}
 POLL_MS = 1000
-REAL_S_MAX = 20.0
+REAL_S_MAX = 60.0
 
 
 class Steps:
@@ -208,7 +208,7 @@ class Rig:
 
     def __init__(
         self, folder: Path, drive: Drive, *, clock: Steps | None = None, enable: Enable | None = None,
-        checks: Mapping[str, Check] | None = None, timeout_ms: int = 200,
+        checks: Mapping[str, Check] | None = None, timeout_ms: int = 2000,
         documents: Sequence[str] = (), boot: str = BOOT, poll_ms: int = POLL_MS,
     ) -> None:  # fmt: skip
         self.folder, self.drive, self.clock = folder, drive, clock or Steps()

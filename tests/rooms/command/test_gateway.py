@@ -22,7 +22,7 @@ from tests.faults.commands import Killed
 from tests.peers.drive import Drive, over_tcp
 from tests.rooms.command.rig import GATEWAY, PRESSURE, SETPOINT, S, signed
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def a_drive() -> Drive:

@@ -40,19 +40,20 @@ def two_lives(
     boot: str = BOOT,
     checked: bool = True,
     clock: Steps | None = None,
+    timeouts_ms: tuple[int, int] = (2000, 2000),
 ) -> tuple[Drive, Rig]:
-    """The first is killed where its scene ends."""
+    """The first is killed where its scene ends. ``timeouts_ms`` are real time: short for a machine that is silent."""
 
     async def run() -> tuple[Drive, Rig]:
         async with over_tcp(drive or a_drive()) as served:
-            rig = Rig(folder, served, documents=texts or [contract_text()], timeout_ms=60)
+            rig = Rig(folder, served, documents=texts or [contract_text()], timeout_ms=timeouts_ms[0])
             async with rig.running():
                 await rig.pass_s(1.5)
                 await first(rig)
             rig.kill()
             again = Rig(
-                folder, served, documents=texts or [contract_text()], timeout_ms=60, clock=clock or rig.clock,
-                boot=boot,
+                folder, served, documents=texts or [contract_text()], timeout_ms=timeouts_ms[1],
+                clock=clock or rig.clock, boot=boot,
             )  # fmt: skip
             async with again.running():
                 await again.pass_s(1.5)
@@ -76,7 +77,7 @@ async def killed_before_the_write(rig: Rig) -> None:
 
     rig.audit._commit = and_no_further
     rig.give(1250.0)
-    await asyncio.wait_for(reached.wait(), 5.0)
+    await asyncio.wait_for(reached.wait(), 60.0)
     assert rig.written == []
 
 
@@ -91,7 +92,7 @@ async def killed_at_the_write(rig: Rig) -> None:
 
     rig.drive.heard = write
     rig.give(1250.0)
-    await asyncio.wait_for(heard.wait(), 5.0)
+    await asyncio.wait_for(heard.wait(), 60.0)
     rig.drive.heard = lambda _: None
 
 
@@ -212,7 +213,7 @@ def test_what_was_being_put_back_is_put_back(tmp_path: Path) -> None:
         await rig.until(lambda: any(one.step.is_end for one in rig.told))
         assert rig.told[-1].step is Step.ROLLED_BACK
 
-    drive, _ = two_lives(tmp_path, killed, later)
+    drive, _ = two_lives(tmp_path, killed, later, timeouts_ms=(300, 2000))
     assert [one.numbers for one in drive.log] == [(1250,), (1200,), (1200,)]
     assert drive.registers[1, SETPOINT] == 1200
 
@@ -239,7 +240,7 @@ def test_a_machine_that_is_gone_is_told_after_a_while(tmp_path: Path) -> None:
         await rig.until(lambda: any(one.step.is_end for one in rig.told))
         assert "nobody knows whether 1250 stands or still 1200" in rig.told[-1].words
 
-    two_lives(tmp_path, killed, later)
+    two_lives(tmp_path, killed, later, timeouts_ms=(2000, 60))
 
 
 def test_orders_ends_and_approvals_survive(tmp_path: Path) -> None:

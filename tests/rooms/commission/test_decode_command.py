@@ -30,7 +30,7 @@ from tests.peers.image import Image, wire_bytes
 from tests.rooms.commission.site_maker import point, tcp, write_profile, write_site
 from tests.rooms.commission.test_check_command import babbitt
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

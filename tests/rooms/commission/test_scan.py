@@ -39,7 +39,7 @@ from tests.peers.image import Image
 from tests.peers.modbus_peers import pymodbus_tcp
 from tests.peers.opcua_peers import asyncua_server
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 BAUDS = {19200: termios.B19200, 38400: termios.B38400}
 
 

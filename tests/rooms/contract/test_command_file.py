@@ -79,8 +79,7 @@ def test_whatever_a_file_says_it_is_told_in_lines_that_a_terminal_prints(command
 def test_what_a_contract_allows_in_words() -> None:
     contract = sound()
     assert contract_words(contract)[1] == (
-        "pump-1.speed_setpoint_rpm may be set to 2400 to 3000 rpm, by at most 100 a step and 200 a minute,"
-        " 1 min apart"
+        "pump-1.speed_setpoint_rpm may be set to 2400 to 3000 rpm, by at most 100 a step and 200 a minute, 1 min apart"
     )
     for mode, words in ((Mode.SHADOW, "nothing is written"), (Mode.ADVISE, "the operator"), (Mode.AUTO, "at once")):
         assert words in contract_words(replace(contract, mode=mode))[2]

@@ -55,7 +55,7 @@ def on_a_pty(folder: Path, reply: Reply, scene: Callable[[SerialDevice, Driver],
     asyncio.run(run())
 
 
-async def until_good(driver: Driver, within_s: float = 15.0) -> None:
+async def until_good(driver: Driver, within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while await driver.read(1, scale()) != GOOD:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

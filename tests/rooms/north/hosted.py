@@ -22,7 +22,7 @@ from edge.north.passwords import set_password
 from tests.conftest import ROOT
 from tests.ports import free_port
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 NAMESPACE = "urn:babbitt:gateway"
 USER, PASSWORD = "operator", "correct horse battery"
 

@@ -17,7 +17,7 @@ from edge.page.connections import CountedProtocol
 from edge.page.serving import Serving
 from tests.rooms.page.looks import alarm, answers
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @dataclass

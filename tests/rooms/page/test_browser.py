@@ -25,7 +25,7 @@ from tests.rooms.page.looks import alarm, look, unit, value, verdict
 from tests.rooms.web.test_browser import CHROMIUM, FLAGS
 from tests.world.processes import DEMO, babbitt
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 PIN = "7351"
 
 

@@ -22,7 +22,7 @@ from edge.page import alone
 from edge.runtime import page_child
 from tests.rooms.runtime.test_gateway import lonely_site
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Floor:
@@ -49,7 +49,7 @@ class Floor:
     def shown(self) -> dict[str, Any]:
         """What the page tells."""
         try:
-            told = httpx.get(f"http://127.0.0.1:{self.port}/api/status", timeout=5).raise_for_status().json()
+            told = httpx.get(f"http://127.0.0.1:{self.port}/api/status", timeout=30).raise_for_status().json()
         except httpx.HTTPError as error:
             raise BabbittError("page", str(error)) from error
         assert isinstance(told, dict)

@@ -75,7 +75,7 @@ class Lamp:
 
 
 def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not true():
         assert time.monotonic() < deadline, "it did not come in time"
         time.sleep(0.005)

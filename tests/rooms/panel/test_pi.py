@@ -69,7 +69,7 @@ def lit(pins: MockFactory) -> tuple[bool, bool, bool]:
 
 
 def wait_for(true: Callable[[], bool], *, meanwhile: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while not true():
         assert time.monotonic() < deadline, "it did not come in time"
         meanwhile()

@@ -98,7 +98,7 @@ async def read_rows(run_site: Runner, site: Site, rows: int, *, per_request: int
     line = site.line("hall")
     assert isinstance(line, ModbusTcp)
     async with run_site(site):
-        client = AsyncModbusTcpClient(line.host, port=line.port, timeout=3.0, retries=0)
+        client = AsyncModbusTcpClient(line.host, port=line.port, timeout=30.0, retries=0)
         assert await client.connect()
         profile = site.profiles["recording"]
         assert isinstance(profile, ModbusProfile)

@@ -13,7 +13,7 @@ from edge.runtime import Gateway
 from tests.peers.mosquitto import mosquitto
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, parsed
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 SITE = """
 profiles = "own"
 [gateway]

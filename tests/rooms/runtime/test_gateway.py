@@ -25,7 +25,7 @@ from edge.panel import Condition
 from edge.runtime import Gateway, run
 from tests.laws.journals import opened_block
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class BrokenJudge(Judge):

@@ -22,7 +22,7 @@ from tests.peers.hostile import Hostile, on_pty
 from tests.peers.image import Image
 from tests.world.hall import TAGS, Hall, describe
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 PERIOD_MS = 50
 
 
