@@ -46,10 +46,10 @@ def defer_libraries() -> None:
     """To be called before anything else is imported; what is there already stays as it is."""
     for library, rare in _OF.items():
         # It asks for what typing has itself in every Python that is young enough for a gateway.
-        with _missing("typing_extensions"), _standing_for(rare):
+        with without("typing_extensions"), _standing_for(rare):
             importlib.import_module(library)
     if "hashlib" not in sys.modules:
-        with _missing("_hashlib"):
+        with without("_hashlib"):
             hashlib = importlib.import_module("hashlib")
         hashlib.scrypt = _scrypt  # type: ignore[attr-defined]
 
@@ -72,11 +72,15 @@ def _standing_for(names: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def _missing(name: str) -> Iterator[None]:
-    """As if there were no such module, which is told to Python by None in its place."""
+def without(name: str) -> Iterator[None]:
+    """For a library that takes a module where it is there, and can do without: as if there were none.
+
+    What is loaded already stays as it is.
+    """
     if name in sys.modules:
         yield
         return
+    # So Python is told that there is none.
     sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield

@@ -18,6 +18,7 @@ from edge.config.tables import Uplink as UplinkConfig
 from edge.contract import exchange
 from edge.contract.block import pack_frames, peek
 from edge.contract.types import Ack
+from edge.deferred import without
 from edge.errors import ConfigError
 from edge.ports import Hint, LinkDown, StoredBlock
 from edge.uplink.answers import error_text, read_body, words_of
@@ -66,7 +67,9 @@ class HttpLink:
 
     def __init__(self, uplink: UplinkConfig, *, token_file: Path, gateway: str) -> None:
         """Raises ``ConfigError`` where the token or the address cannot be used."""
-        import httpx  # Only a gateway that has an uplink pays for it.
+        # Only a gateway that has an uplink pays for it, and none for its own command line: 5 MB.
+        with without("click"):
+            import httpx
 
         self._timeout_s = uplink.timeout_s
         self._known: set[bytes] = set()

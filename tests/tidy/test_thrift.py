@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from cloud.demo.processes import write_site
 from edge.cli.gateway import gateway
 from tests.world.hall import Hall, describe
@@ -62,20 +60,20 @@ def test_a_gateway_of_modbus_alone_does_without(tmp_path: Path) -> None:
     assert not {name for name in loaded if any(f"{name}.".startswith(f"{one}.") for one in WITHOUT)}
 
 
-@pytest.mark.parametrize(("table", "brings"), [("uplink", "httpx")])
-def test_what_is_configured_is_loaded(tmp_path: Path, table: str, brings: str) -> None:
+def test_an_uplink_brings_its_client_and_not_that_ones_command_line(tmp_path: Path) -> None:
     """What is missed above is not missed because nobody could load it."""
     hall = Hall()
     (tmp_path / "token").write_text("nobody-asks\n", encoding="ascii")
     (tmp_path / "token").chmod(0o600)
     site = describe(tmp_path, [hall.port], units=1, panel={"kind": "none"})
+    uplink = {"url": "http://127.0.0.1:9", "token_file": "token"}
     try:
-        write_site(
-            site, site, lambda tables: tables.update({table: {"url": "http://127.0.0.1:9", "token_file": "token"}})
-        )
-        assert brings in loaded_by(site)
+        write_site(site, site, lambda tables: tables.update(uplink=uplink))
+        loaded = loaded_by(site)
     finally:
         hall.close()
+    assert {"httpx", "_ssl", "edge.uplink.http"} <= loaded
+    assert not {"click", "rich", "pygments", "edge.cli"} & loaded
 
 
 def test_every_command_is_where_the_command_line_looks_for_it() -> None:
