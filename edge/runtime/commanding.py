@@ -128,10 +128,13 @@ class Commanding:
             return ()
         return tuple(Advice(one["asset"], one["short"], one["why"], one["missing"]) for one in self._answers.waiting())
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Nothing is told any more before the next start."""
         if "_audit" in self.__dict__:
             self._audit.keep(clean=True)
+
+    def close(self) -> None:
+        """Let go of the enable input, which the gateway after a broken store has again."""
         if self.guard is not None:
             self.guard.close()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from edge.errors import StoreError
 from edge.panel import Condition
 from edge.ports import Clock, Journal
 
@@ -41,6 +42,7 @@ class Disk:
         self._urgent = asyncio.Event()
         self._committing_ns: int | None = None
         self._ledger = journal.totals()
+        self._summing: asyncio.Future[dict[str, int]] | None = None
         self.workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="babbitt.disk")
 
     async def run(self) -> None:
@@ -85,10 +87,14 @@ class Disk:
         return done
 
     async def totals(self) -> dict[str, int]:
-        """The ledger's sums; where the disk does not answer, the last ones that it gave."""
-        with contextlib.suppress(TimeoutError):
+        """The ledger's sums; where the disk refuses or does not answer, the last ones that it gave."""
+        if self._summing is None or self._summing.done():
+            # One at a time: whoever asks on and on while the disk hangs fills no queue.
+            self._summing = asyncio.ensure_future(self.call(self._journal.totals))
+            self._summing.add_done_callback(_heard)
+        with contextlib.suppress(TimeoutError, StoreError):
             async with asyncio.timeout(TOTALS_S):
-                self._ledger = await self.call(self._journal.totals)
+                self._ledger = await asyncio.shield(self._summing)
         return self._ledger
 
     def hangs(self) -> list[Condition]:
@@ -97,3 +103,9 @@ class Disk:
         if self._committing_ns is None or now_ns - self._committing_ns < DISK_HANGS_NS:
             return []
         return [Condition("disk", f"no answer for {(now_ns - self._committing_ns) / 1e9:.0f} s", ok=False)]
+
+
+def _heard(summing: asyncio.Future[dict[str, int]]) -> None:
+    """Nobody waits any more for one that failed late."""
+    if not summing.cancelled():
+        summing.exception()

@@ -28,7 +28,14 @@ class Gateway:
         self.rooms = Rooms(site, panel_apart=panel_apart)
 
     async def run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
-        """Poll until ``stop``, then commit, give the uplink a moment, and end."""
+        """Poll until ``stop``, then commit, give the uplink a moment, and end. Raises ``BabbittError``."""
+        try:
+            await self._run(ready, stop)
+        finally:
+            if self.rooms.link is not None:
+                await self.rooms.link.close()
+
+    async def _run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
         rooms, manager = self.rooms, self.rooms.heartbeat.manager
         asyncio.get_running_loop().set_default_executor(LookupThreads())
         rooms.succession.introduce(rooms.site, known={})
@@ -54,8 +61,6 @@ class Gateway:
             manager.stopping()
             log.info("stopping")
             await self._end(watching, keeping)
-        if rooms.link is not None:
-            await rooms.link.close()
 
     def _watching(self) -> Iterator[tuple[str, Run]]:
         """What makes and changes readings, alarms and verdicts: it ends first, and then nothing new comes."""
@@ -92,7 +97,7 @@ class Gateway:
         await _ended(watching)
         await rooms.norths.end()
         rooms.memory.keep(ending=True)
-        rooms.commanding.close()
+        rooms.commanding.finish()
         await rooms.judging.finish()
         await rooms.disk.call(rooms.journal.report)
         await rooms.disk.commit()
@@ -103,14 +108,20 @@ class Gateway:
         await _ended(keeping)
 
     def close(self) -> None:
-        """The panel was told by then that nobody watches any more."""
+        """Let go of all that is the process's, however ``run`` ended: another gateway may follow in it.
+
+        The panel was told by then that nobody watches any more.
+        """
+        rooms = self.rooms
         try:
-            self.rooms.journal.close()
+            rooms.journal.close()
         finally:
-            if self.rooms.panel is not None:
-                self.rooms.panel.close()
-            self.rooms.heartbeat.manager.close()
-            self.rooms.disk.workers.shutdown()
+            rooms.commanding.close()
+            rooms.judging.close()
+            if rooms.panel is not None:
+                rooms.panel.close()
+            rooms.heartbeat.manager.close()
+            rooms.disk.workers.shutdown()
 
     def commands(self) -> dict[str, Handler]:
         """What may be asked through its socket."""

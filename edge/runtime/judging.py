@@ -186,7 +186,7 @@ class Judging:
             _hand_over(None, judge, self._journal.kept(_name(asset)))
 
     async def finish(self) -> None:
-        """Once ``run`` has ended: have done what is to be done, within bounds, and end."""
+        """Once ``run`` has ended: have done what is to be done, within bounds."""
         try:
             async with asyncio.timeout(FINISH_S):
                 while self._steps:
@@ -196,10 +196,13 @@ class Judging:
                         log.exception("a judge broke at the end; the others go on to theirs")
         except TimeoutError:
             log.warning("the judges are busy: they go on from an older state at the next start")
-        if self._thread is not None:
-            self._thread.end()
         if self._book is not None:
             self._book.close()
+
+    def close(self) -> None:
+        """End the judges' thread, after what it is in the midst of."""
+        if self._thread is not None:
+            self._thread.end()
 
     # On the event loop.
 

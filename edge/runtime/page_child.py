@@ -126,10 +126,9 @@ class PageChild:
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.terminate()
-        for _ in range(int(END_S / END_LOOK_S)):
-            if process.poll() is not None:
-                return
-            await asyncio.sleep(END_LOOK_S)
-        process.kill()
-        process.wait()
+        for end in (process.terminate, process.kill):
+            end()
+            for _ in range(int(END_S / END_LOOK_S)):
+                if process.poll() is not None:
+                    return
+                await asyncio.sleep(END_LOOK_S)

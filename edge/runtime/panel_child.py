@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -60,7 +61,8 @@ class PanelChild:
             self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # A call into the kernel may outlive a SIGKILL.
+                self._process.wait(END_S)
         self._process = None
 
     def _discard(self) -> None:

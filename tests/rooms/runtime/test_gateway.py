@@ -12,14 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gpiozero.pins.mock import MockFactory
 
 from edge.alarm import AlarmDesk
 from edge.clock import SystemClock
 from edge.config.site import load_site
 from edge.contract.types import Alarm, Batch
-from edge.errors import BrokenStoreError
+from edge.errors import BrokenStoreError, StoreError
 from edge.infer import Judge
 from edge.journal import open_journal, read_ledger, totals
+from edge.keys import make_pair
 from edge.local_socket import ask
 from edge.panel import Condition
 from edge.runtime import Gateway, run
@@ -204,6 +206,89 @@ def test_a_disk_that_hangs_holds_up_neither_polls_nor_alarms_nor_the_status_and_
             await seen(lambda: not any(told.words.startswith("no answer") for told in health()))
             stop.set()
             await running
+
+    asyncio.run(scenario())
+    gateway.close()
+
+
+def test_what_a_gateway_has_of_the_machine_is_free_for_the_one_after_a_broken_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pin of the enable switch, the judges' thread and the way up: they are of the process, which goes on."""
+    monkeypatch.setattr("gpiozero.Device.pin_factory", MockFactory())
+    path = lonely_site(tmp_path)
+    make_pair(tmp_path / "engineer.key", tmp_path / "engineer.pub")
+    (tmp_path / "gateway.token").write_text("x" * 43)
+    (tmp_path / "gateway.token").chmod(0o600)
+    path.write_text(f"""{path.read_text()}
+        [command]
+        contract_keys = ["engineer.pub"]
+        enable_gpio = 5
+        [uplink]
+        url = "http://127.0.0.1:9"
+        token_file = "gateway.token"
+        """)
+    folder = tmp_path / "gateway"
+
+    async def scenario() -> None:
+        ready = asyncio.Event()
+        running = asyncio.create_task(run(load_site(path), ready=ready.set))
+        async with asyncio.timeout(DEADLINE_S):
+            await ready.wait()
+            ready.clear()
+            while not list(folder.glob("store.db.corrupt-*")):
+                await asyncio.to_thread(spoil, folder / "store.db")
+                await asyncio.sleep(0.1)
+            await ready.wait()
+            told = await asyncio.to_thread(ask, folder / "gateway.sock", "contracts")
+            assert told["disabled"] == "the enable switch (pin 5) is off"
+            assert [thread.name for thread in threading.enumerate()].count("babbitt.judges") <= 1
+            os.kill(os.getpid(), signal.SIGTERM)
+            await running
+
+    asyncio.run(scenario())
+
+
+def test_a_disk_that_refuses_to_be_read_leaves_the_status_to_be_asked(tmp_path: Path) -> None:
+    gateway = Gateway(load_site(lonely_site(tmp_path)))
+    journal = gateway.rooms.journal
+    asked: list[int] = []
+
+    def refuses() -> dict[str, int]:
+        asked.append(1)
+        raise StoreError("store.db", "cannot be read now")
+
+    async def scenario() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(journal, "totals", refuses)
+            answer = await gateway.rooms.report.status()
+            assert answer["ledger"]["offered"] == 0, "the last sums that it gave"
+            assert asked
+
+    asyncio.run(scenario())
+    gateway.close()
+
+
+def test_who_asks_on_and_on_while_the_disk_hangs_fills_no_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.runtime.disk.TOTALS_S", 0.01)
+    gateway = Gateway(load_site(lonely_site(tmp_path)))
+    answers, asked = threading.Event(), list[int]()
+
+    def hangs() -> dict[str, int]:
+        asked.append(1)
+        assert answers.wait(DEADLINE_S)
+        return {"offered": 7}
+
+    async def scenario() -> None:
+        monkeypatch.setattr(gateway.rooms.journal, "totals", hangs)
+        for _ in range(20):
+            await gateway.rooms.disk.totals()
+        answers.set()
+        await seen(lambda: not gateway.rooms.disk.workers._work_queue.qsize())
+        assert asked == [1]
+        assert await gateway.rooms.disk.totals() == {"offered": 7}
 
     asyncio.run(scenario())
     gateway.close()
