@@ -7,12 +7,16 @@ logged once, and its recovery once.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 from edge.ports import PanelView
 
 CLOSE_S_MAX = 2.0
+HANGS_S = 5.0
+"""A painting that takes longer does not come to an end: what is shown is of no time that is known."""
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,7 @@ class Painter:
         self._shown: PanelView | None = None
         self._closing = False
         self._failing = False
+        self._began_s = math.inf
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name=f"babbitt.panel.{what}", daemon=True)
         self._thread.start()
@@ -57,8 +62,11 @@ class Painter:
             self._changed.notify()
 
     def trouble(self) -> tuple[str, ...]:
-        """That nothing can be shown, while that is so."""
-        return (f"{self._what.split()[0]} missing",) if self._failing else ()
+        """That nothing can be shown, or that it shows what was, while that is so."""
+        if time.monotonic() - self._began_s > HANGS_S:
+            return (f"{self._what.split()[0]} hangs",)
+        gone = self._failing or not (self._thread.is_alive() or self._closing)
+        return (f"{self._what.split()[0]} missing",) if gone else ()
 
     def close(self, last: PanelView) -> None:
         """Paint ``last``, even if it is shown, and end; give up after ``CLOSE_S_MAX`` s (the thread is a daemon)."""
@@ -69,6 +77,7 @@ class Painter:
 
     def _run(self) -> None:
         while (view := self._next()) is not None:
+            self._began_s = time.monotonic()
             try:
                 self._paint(view)
             except self._trouble as error:
@@ -79,6 +88,7 @@ class Painter:
                 if self._failing:
                     log.info("panel: the %s shows again", self._what)
                 self._failing = False
+            self._began_s = math.inf
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, self._pause_s)
 
