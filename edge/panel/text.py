@@ -39,12 +39,16 @@ def readable(name: str, otherwise: str) -> str:
     return otherwise if 2 * lost >= len("".join(name.split())) else name
 
 
+TAIL_MAX = 3
+"""Longer words without a digit at a name's end are cut with the rest of it."""
+
+
 def short_name(name: str, width: int) -> str:
-    """``name`` in at most ``width`` characters; a number at its end, which tells machines apart, is kept."""
+    """``name`` in at most ``width`` characters; a number or letters at its end, which tell machines apart, are kept."""
     if len(name) <= width:
         return name
     head, _, tail = name.rpartition(" ")
-    if head and any(c.isdigit() for c in tail) and len(tail) < width - 1:
+    if head and (len(tail) <= TAIL_MAX or any(c.isdigit() for c in tail)) and len(tail) < width - 1:
         return f"{head[: width - 1 - len(tail)].rstrip()} {tail}"
     return name[:width].rstrip()
 

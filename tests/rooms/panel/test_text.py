@@ -42,6 +42,9 @@ def test_only_what_the_display_can_show(text: str, shown: str) -> None:
         ("Extruder drive 2", 11, "Extruder 2"),
         ("Conveyor", 4, "Conv"),
         ("Line B12", 6, "Li B12"),
+        ("Extruder drive A", 11, "Extruder A"),
+        ("Extruder drive III", 11, "Extrude III"),
+        ("Extruder for PVC pipes", 11, "Extruder fo"),
     ],
 )
 def test_a_short_name_keeps_the_number_that_tells_machines_apart(name: str, width: int, short: str) -> None:
