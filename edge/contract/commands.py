@@ -8,10 +8,17 @@ a gateway takes with it is an ``Outcome``, numbered and chained as verdicts are 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from edge.deferred import Deferred
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Deferred("hashlib")  # OpenSSL comes with it, 3.5 MB; a panel's process has this module and hashes nothing
 
 ORDER_AHEAD_MAX = 60_000
 """So far an order may be ahead: the milliseconds of a minute. No typing error keeps later commands out for longer."""

@@ -6,14 +6,20 @@ them, and can neither make nor alter one. It can withhold them, which is why eac
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from edge.contract.commands import Command, Signed
 from edge.contract.fields import Fields
+from edge.deferred import Deferred
+
+if TYPE_CHECKING:
+    import hashlib
+else:
+    hashlib = Deferred("hashlib")  # OpenSSL comes with it, 3.5 MB; a panel's process has this module and hashes nothing
 
 COMMANDS_MAX = 64
 SIGNED_MAX = 16

@@ -133,4 +133,4 @@ def test_the_panel_depends_on_nothing_that_may_fail_beside_it() -> None:
     ).stdout.split()  # fmt: skip
     rooms = {name.split(".")[1] for name in loaded if name.startswith("edge.")}
     assert rooms <= {"config", "contract", "deferred", "errors", "panel", "ports", "watchdog"}, rooms
-    assert not {"numpy", "asyncio", "sqlite3", "httpx", "ai_edge_litert", "click"} & set(loaded)
+    assert not {"numpy", "asyncio", "sqlite3", "httpx", "ai_edge_litert", "click", "hashlib"} & set(loaded)
