@@ -48,10 +48,10 @@ class Step:
 class Round:
     """``steps``, one after the other, until one breaks or the round is taken away.
 
-    ``come_back`` is called on the thread that was left behind, with the asset, once its judge has returned after all.
+    ``come_back`` is called on the thread that was left behind, once its judge has returned after all.
     """
 
-    def __init__(self, steps: Iterable[Step], come_back: Callable[[str], None]) -> None:
+    def __init__(self, steps: Iterable[Step], come_back: Callable[[], None]) -> None:
         self._steps, self._done = deque(steps), deque[tuple[Step, Any]]()
         self._come_back = come_back
         self._lock = threading.Lock()
@@ -72,7 +72,7 @@ class Round:
                 self._done.append((step, result))
         else:
             return
-        self._come_back(step.asset)
+        self._come_back()
 
     def _next(self) -> Step | None:
         with self._lock:

@@ -8,11 +8,10 @@ the same order. So a replay of the stored readings, in the order in which they w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,7 +19,8 @@ from edge.config.site import Site
 from edge.contract.types import Batch, Checkpoint, Verdict
 from edge.described import judged_by
 from edge.ports import Clock, Journal, JudgeLate
-from edge.runtime.judges_thread import JudgesThread, Round, Step
+from edge.runtime.judges_thread import JudgesThread, Step
+from edge.runtime.rounds import Rounds
 from edge.update import Seats
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ TICK_S = 0.1
 CHECKPOINT_EVERY_S = 86_400.0
 UNJUDGED_MAX = 10_000
 """Polls that wait for the judges while they are busy, or start again; the oldest then count as missing."""
-LOOK_S = 0.5
-LATE_LOOKS = 10
-"""A judge that is at the same step at so many looks is late. Looks, not seconds: a machine that slept is not late."""
-INTERRUPT_NS = 30_000_000_000
-"""After so long a judge that was left is broken off, where it loops in Python: it would cost half a core for ever."""
 FINISH_S = 3.0
 
 log = logging.getLogger("babbitt.infer")
@@ -44,17 +39,6 @@ T = TypeVar("T")
 
 _Telling = Verdict | Checkpoint | tuple[str, dict[str, float]]
 """What comes of a step: the last is what the machine did since it is watched."""
-
-
-@dataclass(slots=True)
-class _Left:
-    """A judge that was left behind, with its thread. It is ``whole`` while all that it missed is polls."""
-
-    judge: Judge
-    thread: JudgesThread
-    left_ns: int
-    whole: bool
-    interrupted: bool = False
 
 
 class Judging:
@@ -70,11 +54,10 @@ class Judging:
         self._round_ns = clock.mono_ns()
         self._late_ns: dict[str, int] = {}
         self._unjudged: deque[Batch] = deque(maxlen=UNJUDGED_MAX)
-        self._steps: deque[Step] = deque()
+        self._rounds = Rounds(clock, left=self._left, back=self._came_back)
         self._book: Book | None = None
         self._journal: Journal | None = None
-        self._thread: JudgesThread | None = None
-        self._left: dict[str, _Left] = {}
+        self._away: dict[str, tuple[Judge, JudgesThread]] = {}
         self._bundles: dict[str, str] = {}
         self._worked: dict[str, dict[str, float]] = {}
         self.late: dict[str, str] = {}
@@ -108,16 +91,16 @@ class Judging:
             self._gather()
             if self._clock.mono_ns() >= due_ns:
                 due_ns += self._interval_ns * (1 + (self._clock.mono_ns() - due_ns) // self._interval_ns)
-                self._steps += [Step(a, partial(self._ask, a, judge), self._told) for a, judge in self.judges.items()]
+                self._rounds.add(Step(a, partial(self._ask, a, judge), self._told) for a, judge in self.judges.items())
             if self._clock.mono_ns() - marked_ns > CHECKPOINT_EVERY_S * 1e9:
                 marked_ns = self._clock.mono_ns()
                 self.mark(self.judges)
-            await self._work()
+            await self._rounds.work()
             self._round_ns = self._clock.mono_ns()
 
     def mark(self, judges: Mapping[str, Judge]) -> None:
         """Whoever replays the verdicts begins where a judge stands after what it was handed until now."""
-        self._steps += [Step(asset, partial(self._stand, asset, judge), self._told) for asset, judge in judges.items()]
+        self._rounds.add(Step(asset, partial(self._stand, asset, judge), self._told) for asset, judge in judges.items())
 
     async def between(self, asset: str, call: Callable[[], T]) -> T:
         """Make ``call``, which touches the judge of ``asset``, between two polls. Raises ``JudgeLate``."""
@@ -138,7 +121,7 @@ class Judging:
             if not done.done():
                 done.set_exception(JudgeLate(asset))
 
-        self._steps.append(Step(asset, run, then, lost))
+        self._rounds.add([Step(asset, run, then, lost)])
         return await done
 
     def silent_s(self, now_ns: int) -> float | None:
@@ -168,16 +151,17 @@ class Judging:
         stays = {asset.id for asset in site.file.asset}
         for asset, judge in judges.items():
             kept = self._journal.kept(_name(asset)) if self._journal is not None else None
-            self._steps.append(Step(asset, partial(_hand_over, self.judges.get(asset), judge, kept)))
+            self._rounds.add([Step(asset, partial(_hand_over, self.judges.get(asset), judge, kept))])
         self.mark(judges)
         self.judges = {**{asset: judge for asset, judge in self.judges.items() if asset in stays}, **judges}
         self.verdicts = {asset: verdict for asset, verdict in self.verdicts.items() if asset in stays}
         self.late = {asset: words for asset, words in self.late.items() if asset in stays and asset not in judges}
         self._late_ns = {asset: self._late_ns[asset] for asset in self.late}
+        self._away = {asset: self._away[asset] for asset in self.late}
 
     def keep(self) -> None:
         """Have the judges' states kept, soon."""
-        self._steps += [Step(asset, judge.state, partial(self._keep, asset)) for asset, judge in self.judges.items()]
+        self._rounds.add(Step(asset, judge.state, partial(self._keep, asset)) for asset, judge in self.judges.items())
 
     def restore(self) -> None:
         """Before the first poll: go on from what is kept."""
@@ -189,9 +173,9 @@ class Judging:
         """Once ``run`` has ended: have done what is to be done, within bounds."""
         try:
             async with asyncio.timeout(FINISH_S):
-                while self._steps:
+                while self._rounds.waits:
                     try:
-                        await self._work()
+                        await self._rounds.work()
                     except Exception:
                         log.exception("a judge broke at the end; the others go on to theirs")
         except TimeoutError:
@@ -201,8 +185,7 @@ class Judging:
 
     def close(self) -> None:
         """End the judges' thread, after what it is in the midst of."""
-        if self._thread is not None:
-            self._thread.end()
+        self._rounds.close()
 
     # On the event loop.
 
@@ -212,77 +195,26 @@ class Judging:
             batch = self._unjudged.popleft()
             judge = self.judges.get(batch.asset)
             if judge is not None:
-                self._steps.append(Step(batch.asset, partial(judge.observe, batch)))
+                self._rounds.add([Step(batch.asset, partial(judge.observe, batch))])
 
-    async def _work(self) -> None:
-        """Have all steps done that there are now. Raises what a judge raises: the others' steps are not lost by it."""
-        if not self._steps:
-            return
-        if self._thread is None:
-            self._thread = JudgesThread()
-        steps, self._steps = self._steps, deque()
-        turn = Round(steps, partial(_soon, asyncio.get_running_loop(), self._came_back))
-        working = self._thread.submit(turn)
-        try:
-            late = await self._followed(turn, working)
-            turn.tell()
-            if late is None:
-                working.result()
-        finally:
-            # Where one was late, or broke, or the room ends: the rest is done by the next.
-            self._steps.extendleft(reversed(turn.take()))
-            working.cancel()
-        if late is not None:
-            self._leave(late)
-
-    async def _followed(self, turn: Round, working: asyncio.Future[None]) -> Step | None:
-        """Until all is done, telling what is; gives the step that is late."""
-        at, looks = turn.at, 0
-        while looks < LATE_LOOKS:
-            await asyncio.wait({working}, timeout=LOOK_S)
-            self._hurry()
-            if working.done():
-                return None
-            turn.tell()
-            before, at = at, turn.at
-            looks = looks + 1 if at is before and at is not None else 0
-        return at
-
-    def _leave(self, late: Step) -> None:
-        """Leave the judge behind: nobody waits for it, and what it says does not count."""
-        assert self._thread is not None
-        asset = late.asset
-        lost = [late, *(step for step in self._steps if step.asset == asset)]
-        self._steps = deque(step for step in self._steps if step.asset != asset)
+    def _left(self, asset: str, thread: JudgesThread) -> None:
         judge = self.judges.pop(asset, None)
+        self.verdicts.pop(asset, None)
         if judge is not None:
-            whole = not any(step.is_awaited for step in lost)
+            self._away[asset] = judge, thread
             self._late_ns[asset] = self._clock.mono_ns()
-            self._left[asset] = _Left(judge, self._thread, self._late_ns[asset], whole)
             self.late[asset] = "its judge does not come back, nobody judges it"
             log.error("%s: %s; polls, alarms and the other judges go on", asset, self.late[asset])
-        self.verdicts.pop(asset, None)
-        for step in lost:
-            step.lost()
-        self._thread.end()
-        self._thread = JudgesThread()
 
-    def _hurry(self) -> None:
-        now_ns = self._clock.mono_ns()
-        for left in self._left.values():
-            if not left.interrupted and now_ns - left.left_ns > INTERRUPT_NS:
-                left.interrupted = True
-                left.thread.interrupt()
-
-    def _came_back(self, asset: str) -> None:
+    def _came_back(self, asset: str, thread: JudgesThread) -> None:
         """A judge that was left has returned: it is whole, and only missed some polls."""
-        left = self._left.pop(asset, None)
-        if left is None or not left.whole or left.interrupted or asset not in self.late:
+        judge, left_on = self._away.get(asset, (None, None))
+        if judge is None or left_on is not thread or asset not in self.late:
             return
         log.warning("%s: its judge has come back and judges again", asset)
-        del self.late[asset], self._late_ns[asset]
-        self.judges[asset] = left.judge
-        self.mark({asset: left.judge})
+        del self.late[asset], self._late_ns[asset], self._away[asset]
+        self.judges[asset] = judge
+        self.mark({asset: judge})
 
     def _told(self, told: list[_Telling]) -> None:
         for one in told:
@@ -324,11 +256,6 @@ def _hand_over(former: Judge | None, judge: Judge, kept: bytes | None) -> None:
     state = former.state() if former is not None else kept
     if state is not None:
         judge.restore(state)
-
-
-def _soon(loop: asyncio.AbstractEventLoop, call: Callable[[str], None], asset: str) -> None:
-    with contextlib.suppress(RuntimeError):  # It is closed: the gateway has ended meanwhile.
-        loop.call_soon_threadsafe(call, asset)
 
 
 def _name(asset: str) -> str:

@@ -17,7 +17,7 @@ from edge.contract.types import Batch, Checkpoint, Verdict
 from edge.infer import Judge
 from edge.journal import open_journal
 from edge.ports import JudgeLate
-from edge.runtime import Gateway, judging
+from edge.runtime import Gateway, judging, rounds
 from tests.laws.journals import opened_block
 from tests.world.hall import HOT, Hall, describe, machine
 
@@ -110,7 +110,7 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    monkeypatch.setattr(judging, "LOOK_S", 0.05)
+    monkeypatch.setattr(rounds, "LOOK_S", 0.05)
     hall = Hall()
     yield Shop(tmp_path, hall)
     hall.close()
@@ -140,6 +140,30 @@ def test_a_judge_that_hangs_is_declared_and_judges_again_once_it_comes_back(
     assert caplog.text.count("its judge has come back") == 1
 
 
+def test_a_former_judge_that_comes_back_brings_no_later_one_back_that_still_hangs(shop: Shop) -> None:
+    former = shop.judged_by(Hangs)
+    asset = shop.site.file.asset[0]
+    later = Hangs(asset.id, shop.site.classes[asset.class_], None, 20)
+
+    async def scenario() -> None:
+        await shop.until(lambda: SICK in shop.judging.late)
+        shop.judging.take_over(shop.site, {SICK: later})
+        assert not shop.judging.late
+        await shop.until(lambda: SICK in shop.judging.late)
+        former.go.set()
+        await shop.goes_on()
+        assert SICK in shop.judging.late, "a judge is never touched by two threads"
+        later.go.set()
+        await shop.until(lambda: SICK in shop.judging.verdicts)
+        assert shop.judging.judges[SICK] is later
+
+    try:
+        shop.run(scenario)
+    finally:
+        former.go.set()
+        later.go.set()
+
+
 def test_what_is_asked_of_a_judge_that_hangs_is_refused_in_time(shop: Shop) -> None:
     judge = shop.judged_by(Hangs)
 
@@ -158,7 +182,7 @@ def test_what_is_asked_of_a_judge_that_hangs_is_refused_in_time(shop: Shop) -> N
 
 
 def test_a_judge_that_loops_is_broken_off(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging, "INTERRUPT_NS", 10**8)
+    monkeypatch.setattr(rounds, "INTERRUPT_NS", 10**8)
     judge = shop.judged_by(Loops)
 
     async def scenario() -> None:
