@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from edge.contract.types import Alarm, Verdict, failure_chance
+from edge.errors import BabbittError
 
 
 def of_verdict(verdict: Verdict) -> dict[str, Any]:
@@ -30,9 +31,14 @@ def of_unit(unit: Any) -> dict[str, Any]:
     return _plain(unit)
 
 
-def of_line(line: Any, counts: Any, units: Collection[Any]) -> dict[str, Any]:
-    """A line's table, what its driver counted (or None), and its units: what a diagnosis is made from."""
-    return {"line": _plain(line), "counts": None if counts is None else _plain(counts), "units": [*map(of_unit, units)]}
+def of_line(line: Any, counts: Any, units: Collection[Any], shut: BabbittError | None) -> dict[str, Any]:
+    """A line's table, what its driver counted (or None), its units, and why it could not be opened (or None): what a
+    diagnosis is made from."""
+    why = None if shut is None else {"where": shut.where, "problem": shut.problem, "hint": shut.hint}
+    return {
+        "line": _plain(line), "counts": None if counts is None else _plain(counts), "units": [*map(of_unit, units)],
+        "shut": why,
+    }  # fmt: skip
 
 
 def of_clock(clock: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ their arithmetic. Is not: a proof. It says "likely", and the first thing to try 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +44,18 @@ class Finding:
 
 def findings(line: LineFacts) -> list[Finding]:
     """What ails ``line``, the gravest first. Empty where nothing does, or where nothing was asked yet."""
+    if line.shut is not None:
+        return [_shut(line, line.shut)]
     found = [finding for rule in _RULES for finding in rule(line)]
     return sorted(found, key=lambda finding: finding.severity != "fault")
+
+
+def _shut(line: LineFacts, why: Mapping[str, str]) -> Finding:
+    """Nothing else that a line says counts while it is not open."""
+    return Finding(
+        "not_open", line.name, None, "fault", f"it could not be opened: {why['where']}: {why['problem']}",
+        "what it needs is missing here, or another program has it; it is tried again until it is there", why["hint"],
+    )  # fmt: skip
 
 
 def line_down(line: LineFacts) -> Iterator[Finding]:
@@ -53,7 +63,7 @@ def line_down(line: LineFacts) -> Iterator[Finding]:
     asked = sum(unit.counts.requests for unit in line.units)
     if down and not asked:
         serial = line.baud is not None
-        why = next((f": {unit.detail}" for unit in line.units if unit.detail), "")
+        why = next((f"; {unit.detail}" for unit in line.units if unit.detail), "")
         yield Finding(
             "line_down", line.name, None, "fault", f"{down} questions could not even be sent{why}",
             "the serial adapter is unplugged, or another program has it" if serial

@@ -68,7 +68,10 @@ class UnitFacts:
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
-    """One line over ``window_s``. ``line`` is its table of the site file; ``counted``: whether its driver counts."""
+    """One line over ``window_s``. ``line`` is its table of the site file; ``counted``: whether its driver counts.
+
+    ``shut`` is why it is not open: where, problem and hint; None where it is.
+    """
 
     name: str
     line: Mapping[str, Any]
@@ -76,6 +79,7 @@ class LineFacts:
     counted: bool
     reconnects: int
     units: tuple[UnitFacts, ...]
+    shut: Mapping[str, str] | None = None
 
     @property
     def kind(self) -> str:
@@ -122,6 +126,7 @@ class _Look:
     line: Mapping[str, Any]
     counts: LineCounts | None
     units: dict[Device, _Unit]
+    shut: Mapping[str, str] | None
 
 
 @dataclass(slots=True)
@@ -153,7 +158,7 @@ def _facts(look: _Look, then: _Look | None, window_s: float) -> LineFacts:
         for device, unit in look.units.items()
     )  # fmt: skip
     reconnects = counts.reconnects if counts is not None else 0
-    return LineFacts(str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units)
+    return LineFacts(str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units, look.shut)
 
 
 def _looks(answer: Mapping[str, Any]) -> list[_Look]:
@@ -172,4 +177,4 @@ def _look(line: Mapping[str, Any]) -> _Look:
         found.assets = tuple(dict.fromkeys((*found.assets, row["asset"])))
         found.period_ms = min(found.period_ms, row["period_ms"])
         found.detail = row["detail"] or found.detail
-    return _Look(line["line"], counts, units)
+    return _Look(line["line"], counts, units, line.get("shut"))

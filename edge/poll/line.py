@@ -155,7 +155,7 @@ class LineOwner:
         return await self._at_once(unit, read, within_s)
 
     async def _at_once(self, unit: int, do: Callable[[], Awaitable[Answer]], within_s: float) -> Answer:
-        if self.opening.trouble:
+        if self.opening.error is not None:
             return Answer(None, Quality.BAD_BUS, self.opening.trouble)
         if self._commands >= COMMANDS_MAX:
             return Answer(None, Quality.BAD_DEVICE, f"{COMMANDS_MAX} commands wait for line {self.line.name} already")
@@ -223,7 +223,8 @@ class LineOwner:
             UnitStatus(
                 asset=u.asset, line=self.line.name, unit=u.unit, profile=u.profile_id, polls=u.polls,
                 failures=u.failures, overruns=u.overruns, left_alone=u.left_alone,
-                consecutive_failures=u.breaker.failures, breaker=u.breaker.state(now_ns), last_good_ns=u.last_good_ns,
+                consecutive_failures=u.breaker.failures, last_good_ns=u.last_good_ns,
+                breaker=u.breaker.state(now_ns) if self.opening.error is None else "closed",
                 response_ms=None if u.response_ns is None else u.response_ns / 1e6, detail=u.detail,
                 period_ms=u.period_ns / 1e6, priority=u.priority,
             )
@@ -251,11 +252,14 @@ class LineOwner:
         self._finish(unit, _nothing(unit, detail))
 
     async def _poll(self, unit: PolledUnit) -> None:
-        if self.opening.trouble and not await self.opening.again():
-            for other in self.units:
-                other.breaker.succeeded()  # Nobody was asked: nobody has to wait for a pause.
+        shut = ""
+        if self.opening.error is not None:
+            shut = await self.opening.again()
+            if not shut:
+                for other in self.units:
+                    other.breaker.succeeded()  # Nobody was asked: nobody has to wait for a pause.
         asked_ns = self._clock.mono_ns()
-        if not self.opening.trouble and not self._may_ask(unit, asked_ns):
+        if not shut and not self._may_ask(unit, asked_ns):
             unit.left_alone += 1
             self._not_asked(unit, unit.detail or "left alone")
             return
@@ -264,20 +268,11 @@ class LineOwner:
         answers: Sequence[Answer] = ()
         self._is_asking = True
         try:
-            answers = self._shut(unit) or await self._driver.read(unit.unit, unit.profile)
+            answers = _nothing(unit, shut) if shut else await self._driver.read(unit.unit, unit.profile)
             self._judge(unit, answers, asked_ns)
         finally:
             self._is_asking = False
             self._finish(unit, answers or _nothing(unit, "stopped"))
-
-    def _shut(self, unit: PolledUnit) -> list[Answer]:
-        """The answers of a line that is not open; none where it is."""
-        if not self.opening.trouble:
-            return []
-        counts = self.counts()
-        if counts is not None:
-            counts.of(unit.unit).count("line", busy_ns=0, sent_bytes=0, heard_bytes=0)
-        return _nothing(unit, self.opening.trouble)
 
     def _judge(self, unit: PolledUnit, answers: Sequence[Answer], asked_ns: int) -> None:
         """Tell the breaker whether the unit lives: a refusal is a sign of life, nothing but trouble of the bus none."""

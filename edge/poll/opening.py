@@ -20,25 +20,29 @@ log = logging.getLogger("babbitt.poll")
 class Opening:
     """Of the line ``name`` by ``open_it``.
 
-    ``trouble`` says where, what and what to do, ``problem`` what alone; both are empty once it is open.
+    ``error`` says where, what and what to do, and ``trouble`` the same in one line; there is none once it is open.
     """
 
     def __init__(self, name: str, open_it: Callable[[], Awaitable[None]], clock: Clock) -> None:
         self._name, self._open_it, self._clock = name, open_it, clock
         self._pause_s = 0.0
         self._again_ns = 0
-        self.trouble = self.problem = ""
+        self.error: LineError | None = None
+
+    @property
+    def trouble(self) -> str:
+        return str(self.error).removeprefix(f"line {self._name}: ") if self.error is not None else ""
 
     async def now(self) -> None:
-        """Open it. Raises ``LineError``, which is its ``trouble`` from then on."""
+        """Open it. Raises ``LineError``, which is its ``error`` from then on."""
         try:
             await self._open_it()
         except LineError as error:
             self._pause_s = min(max(2 * self._pause_s, PAUSE_S_FIRST), PAUSE_S_MAX)
             self._again_ns = self._clock.mono_ns() + int(self._pause_s * 1e9)
-            self.trouble, self.problem = str(error).removeprefix(f"line {self._name}: "), error.problem
+            self.error = error
             raise
-        self.trouble, self.problem, self._pause_s = "", "", 0.0
+        self.error, self._pause_s = None, 0.0
 
     async def at_the_start(self) -> None:
         """Open it, or say that it is missing."""
@@ -49,7 +53,7 @@ class Opening:
 
     async def again(self) -> str:
         """Open it where it is not open yet, unless the last attempt is too fresh. Gives the ``trouble``."""
-        if self.trouble and self._clock.mono_ns() >= self._again_ns:
+        if self.error is not None and self._clock.mono_ns() >= self._again_ns:
             try:
                 await self.now()
             except LineError:

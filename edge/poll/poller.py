@@ -141,10 +141,10 @@ class Poller:
             if place.task is None or place.task.done() or place.owner.turn_ns < before_ns
         ]
 
-    def shut(self) -> list[tuple[str, str]]:
-        """Lines that could not be opened yet, each with what is the matter."""
-        every = [(name, place.owner.opening.problem) for name, place in self._places.items()]
-        return [(name, problem) for name, problem in every if problem]
+    def shut(self) -> dict[str, LineError]:
+        """Lines that could not be opened yet, by name, and why."""
+        every = {name: place.owner.opening.error for name, place in self._places.items()}
+        return {name: error for name, error in every.items() if error is not None}
 
     def status(self) -> list[UnitStatus]:
         return [status for place in self._places.values() for status in place.owner.status()]

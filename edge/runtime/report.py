@@ -46,7 +46,7 @@ class Report:
                 Condition("clock", told, clock.trusted),
                 *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in rooms.looking.figures()),
                 *rooms.disk.hangs(),
-                *(Condition(f"line {name}", problem, ok=False) for name, problem in rooms.poller.shut()),
+                *(Condition(f"line {name}", why.problem, ok=False) for name, why in rooms.poller.shut().items()),
                 *(Condition(what, "not served", ok=False) for what in self._unserved()),
                 *(Condition("judge", f"{asset} is not judged", ok=False) for asset in rooms.judging.late),
             ),
@@ -100,7 +100,8 @@ class Report:
 
     def counts(self) -> dict[str, Any]:
         """What the drivers counted since they were made, for the doctor."""
-        lines = [status.of_line(*line) for line in self._rooms.poller.counts()]
+        shut = self._rooms.poller.shut()
+        lines = [status.of_line(*line, shut.get(line[0].name)) for line in self._rooms.poller.counts()]
         return {"uptime_s": self._uptime_s(), "lines": lines}
 
     async def figures(self) -> dict[str, Any]:

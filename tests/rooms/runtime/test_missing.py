@@ -111,7 +111,8 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
             await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= 10)
             unit = next(unit for unit in rooms.poller.status() if unit.line == "usb")
             assert unit.detail.startswith(f"{device}: no such device (is the adapter plugged in?")
-            assert f"could not even be sent: {device}: no such device" in saw()
+            assert saw() == f"it could not be opened: {device}: no such device"
+            assert unit.breaker == "closed", "it is not left alone: it is tried"
             assert "mixer" in rooms.report.panel_state().stale, "the lamp has a sign of its own for it"
             assert Condition("line usb", "no such device", ok=False) in rooms.report.panel_state().health
             assert rooms.proof.trouble() == "", "the gateway itself is well"
