@@ -20,8 +20,9 @@ from edge.page.alarms import alarms, untold
 from edge.page.house import headline
 from edge.page.watching import Look
 from edge.panel import PanelState, lamps
-from edge.panel.characters import machine_marks, overview
+from edge.panel.characters import machine_marks
 from edge.panel.matters import CALM_RANK, Kind, Matter
+from edge.panel.overview import overview
 from edge.ports import Clock
 from edge.runtime.alarms import TOLD_MAX, AlarmAnswers
 
