@@ -165,7 +165,7 @@ def _board(seen: Mapping[str, Any]) -> list[Fact]:
     degrees, memory = seen.get("board_c"), seen.get("memory_percent")
     return [
         *([Fact("Board", f"{degrees:.0f} °C")] if degrees is not None else []),
-        *([Fact("Memory", f"{memory:.0f} % of the machine's in use")] if memory is not None else []),
+        *([Fact("Memory", f"{memory:.0f} % of the machine's is free")] if memory is not None else []),
     ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.health.machine import MEMINFO, memory_percent
 from edge.page import words
 from edge.page.alarms import alarms
 from edge.page.house import headline, house
@@ -232,6 +233,19 @@ def test_a_ledger_that_does_not_balance_is_said(tmp_path: Path) -> None:
     assert of() == ("balances", "ok")
     for changed in ({"offered": 101}, {"unchanged": 9}, {"pending": 9}):
         assert of(**changed) == ("DOES NOT BALANCE", "bad")
+
+
+def test_the_memory_that_is_told_is_what_is_free(tmp_path: Path) -> None:
+    seen = look()
+    free = memory_percent()
+    assert free is not None
+    seen.answers["health"] = {"seen": {"memory_percent": free, "board_c": None}}
+    [fact] = [fact for fact in house(seen, tmp_path) if fact.name == "Memory"]
+    available, total = (
+        int(re.findall(rf"{name}: +([0-9]+)", MEMINFO.read_text())[0]) for name in ("MemAvailable", "MemTotal")
+    )
+    told = float(re.findall(r"([0-9]+) % of the machine's is free", fact.text)[0])
+    assert told == pytest.approx(100 * available / total, abs=5)
 
 
 def test_trouble_of_the_gateway_is_marked(tmp_path: Path) -> None:
