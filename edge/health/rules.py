@@ -16,6 +16,7 @@ from edge.ports import Concern, Finding
 
 MARGIN = 0.1
 CALM_S = 30.0
+DISK_HANGS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def concerns(health: Health, name: str) -> tuple[Concern, ...]:
     every = (
         Concern("disk_low", Priority.MEDIUM, f"{name} has room on its disk again", 10.0, CALM_S),
         Concern("disk_full", Priority.HIGH, f"{name} has room for its store again", 0.0, CALM_S),
+        Concern("disk_hangs", Priority.HIGH, f"The disk of {name} answers again", 0.0, CALM_S),
         Concern("store_near_cap", Priority.LOW, f"The store of {name} is well under its cap again", 0.0, CALM_S),
         Concern("store_thins", Priority.MEDIUM, f"{name} has thinned nothing for an hour"),
         Concern("readings_lost", Priority.HIGH, f"{name} has lost nothing for an hour"),
@@ -106,6 +108,15 @@ def _disk_full(case: _Case) -> Finding:
         f"has {free:.0f} MB free on its disk, less than {limit:g}: its store grows no more, old readings are thinned",
         "the disk of the store is full, whoever filled it",
         "make room on the disk now; look what has grown there",
+    )  # fmt: skip
+
+
+def _disk_hangs(case: _Case) -> Finding:
+    waits_s = case.now.disk_waits_s
+    return case.found(
+        waits_s > DISK_HANGS_S, waits_s, f"has had no answer from its disk for {waits_s:.0f} s: nothing is kept",
+        "the card or disk fails, or it is a share of a network that is gone",
+        "copy what matters while it can be read, and replace the disk",
     )  # fmt: skip
 
 
@@ -228,8 +239,8 @@ def _judges_hang(case: _Case) -> Finding:
 
 
 _JUDGES = {
-    "disk_low": _disk_low, "disk_full": _disk_full, "store_near_cap": _store_near_cap, "store_thins": _store_thins,
-    "readings_lost": _readings_lost, "ledger_unbalanced": _ledger_unbalanced, "clock_unset": _clock_unset,
-    "clock_stepped": _clock_stepped, "backlog_old": _backlog_old, "board_hot": _board_hot, "memory_low": _memory_low,
-    "room_restarts": _room_restarts, "judges_hang": _judges_hang,
+    "disk_low": _disk_low, "disk_full": _disk_full, "disk_hangs": _disk_hangs, "store_near_cap": _store_near_cap,
+    "store_thins": _store_thins, "readings_lost": _readings_lost, "ledger_unbalanced": _ledger_unbalanced,
+    "clock_unset": _clock_unset, "clock_stepped": _clock_stepped, "backlog_old": _backlog_old, "board_hot": _board_hot,
+    "memory_low": _memory_low, "room_restarts": _room_restarts, "judges_hang": _judges_hang,
 }  # fmt: skip

@@ -14,7 +14,8 @@ class Snapshot:
     help), ``lost_records``, ``altered_blocks``, ``clock_steps`` of a trusted clock; ``restarts`` by room.
     ``waiting_s`` is for how long at least the oldest of the ``waiting`` readings has waited for the way up; None
     without an uplink. ``judged_s``: how long ago the judges last came round, None where nobody judges;
-    ``late`` are the machines whose judge does not come back.
+    ``late`` are the machines whose judge does not come back. ``disk_waits_s``: for how long the disk was asked without
+    an answer; what it tells is then as it was, and what is free on it is not known.
     """
 
     mono_ns: int
@@ -30,5 +31,6 @@ class Snapshot:
     memory_percent: float | None = None
     judged_s: float | None = None
     late: tuple[str, ...] = ()
+    disk_waits_s: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)

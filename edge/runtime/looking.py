@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from edge.health import HealthRoom, Snapshot, machine
 from edge.health.rules import Bounds
 from edge.ports import Clock, Finding, Journal
 from edge.runtime.judging import Judging
+
+READ_WITHIN_S = 5.0
 
 OnDisk = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -34,6 +37,9 @@ class Looking:
         self._clock, self._journal, self._watch, self._judging = clock, journal, watch, judging
         self._restarts, self._uplink, self._on_disk = restarts, uplink, on_disk
         self._ledger = journal.totals()
+        self._oldest, self._store_mb = 0, 0.0
+        self._reading: asyncio.Future[float | None] | None = None
+        self._asked_ns = 0
         self._steps = watch.now.steps
         self._trusted_steps = 0
         self._mark = (0, clock.mono_ns())
@@ -41,13 +47,18 @@ class Looking:
         self.room = HealthRoom(bounds, clock=clock, look=self.look, tell=tell)
 
     async def look(self) -> Snapshot:
-        """Takes what needs the disk in one go, off the loop. Raises ``BrokenStoreError``."""
-        ledger, oldest, free_mb, store_mb, board_c, memory_percent = await self._on_disk(self._read)
+        """Takes what needs the disk in one go, off the loop; one that hangs keeps nothing else from being seen.
+
+        Raises ``BrokenStoreError``.
+        """
+        free_mb, disk_waits_s = await self._asked()
+        ledger, board_c, memory_percent = self._ledger, machine.board_c(self._thermal), machine.memory_percent()
         now_ns, (_, waiting) = self._clock.mono_ns(), self._journal.backlog()
         up, losses, clock = self._uplink(), self._journal.losses(), self._watch.now
-        waiting_s = self._waited_s(oldest, waiting, now_ns)
+        waiting_s = self._waited_s(self._oldest, waiting, now_ns)
         return Snapshot(
-            mono_ns=now_ns, free_mb=free_mb, store_mb=store_mb, balanced=_is_balanced(ledger),
+            mono_ns=now_ns, free_mb=free_mb, disk_waits_s=disk_waits_s, store_mb=self._store_mb,
+            balanced=_is_balanced(ledger),
             clock_trusted=clock.trusted, clock_words=clock.last.words if clock.last is not None else "",
             waiting=waiting, waiting_s=waiting_s if up is not None else None,
             uplink_words=up[1] if up is not None and not up[0] else "", board_c=board_c,
@@ -59,16 +70,26 @@ class Looking:
             },
         )  # fmt: skip
 
-    def _read(self) -> tuple[dict[str, int], int, float | None, float, float | None, float | None]:
+    async def _asked(self) -> tuple[float | None, float]:
+        """What is free on the disk, and for how long it has been asked without an answer."""
+        if self._reading is None:
+            # One at a time: while the disk hangs no queue of questions grows.
+            self._reading, self._asked_ns = asyncio.ensure_future(self._on_disk(self._read)), self._clock.mono_ns()
+        await asyncio.wait([self._reading], timeout=READ_WITHIN_S)
+        if not self._reading.done():
+            return None, (self._clock.mono_ns() - self._asked_ns) / 1e9
+        reading, self._reading = self._reading, None
+        return reading.result(), 0.0
+
+    def _read(self) -> float | None:
         try:
             self._ledger = self._journal.totals()
         except BrokenStoreError:
             raise
         except StoreError:
             pass  # A disk that refuses now: the counts stand as they did, and what is free is still told.
-        ledger, oldest = self._ledger, self._journal.oldest()
-        free_mb, store_mb = machine.free_mb(self._store.parent), machine.store_mb(self._store)
-        return ledger, oldest, free_mb, store_mb, machine.board_c(self._thermal), machine.memory_percent()
+        self._oldest, self._store_mb = self._journal.oldest(), machine.store_mb(self._store)
+        return machine.free_mb(self._store.parent)
 
     def _waited_s(self, oldest: int, waiting: int, now_ns: int) -> float:
         """For how long at least the oldest block has waited: it was there at the mark, or the mark is set anew."""

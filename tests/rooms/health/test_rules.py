@@ -58,6 +58,7 @@ def test_each_says_how_bad_it_is_why_and_what_to_do() -> None:
         ("board_hot", "board_c", 80.0, 80.1, 73.0),
         ("memory_low", "memory_percent", 5.0, 4.9, 5.4),
         ("judges_hang", "judged_s", 60.0, 60.1, None),
+        ("disk_hangs", "disk_waits_s", 10.0, 10.1, None),
     ],
 )
 def test_a_figure_past_its_limit(rule: str, figure: str, well: float, wrong: float, not_yet_back: float | None) -> None:

@@ -12,8 +12,10 @@ import pytest
 from edge.clock_watch import ClockWatch
 from edge.config.site import load_site
 from edge.contract.types import Ack
+from edge.health import Snapshot
 from edge.journal import Limits
 from edge.ports import Finding, Journal
+from edge.runtime import looking
 from edge.runtime.judging import Judging
 from edge.runtime.looking import Looking
 from edge.trust import trust_of
@@ -116,3 +118,38 @@ def test_a_power_cut_is_nobodys_to_mend_and_the_ledger_balances_after_it(tmp_pat
     assert again.totals()["dropped_power"] > 0
     assert watched.looking.health()["seen"]["balanced"] is True
     again.close()
+
+
+def test_a_disk_that_hangs_is_an_alarm_and_hides_no_other(
+    tmp_path: Path, clock: BentClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "READ_WITHIN_S", 0.05)
+    watched = Watched(tmp_path, clock, opened(tmp_path, clock))
+    asked = 0
+
+    async def story() -> None:
+        free = asyncio.Event()
+
+        async def hanging(call: Callable[[], Any]) -> Any:
+            nonlocal asked
+            asked += 1
+            await free.wait()
+            return call()
+
+        async def look() -> Snapshot:
+            now = await watched.looking.look()
+            watched.looking.room.judge(now)
+            return now
+
+        monkeypatch.setattr(watched.looking, "_on_disk", hanging)
+        assert (await look()).free_mb is None
+        clock.pass_s(11)
+        seen = await look()
+        assert asked == 1, "no queue of questions grows"
+        assert (watched.found["disk_hangs"].holds, seen.memory_percent is not None) == (True, True)
+        assert watched.found["disk_hangs"].sentence.startswith("gw-1 has had no answer from its disk for 11 s")
+        free.set()
+        await look()
+        assert not watched.found["disk_hangs"].holds
+
+    asyncio.run(story())
