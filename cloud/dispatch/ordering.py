@@ -17,6 +17,7 @@ from cloud.store.documents import Offered
 from edge.contract.commands import Command, order_after
 from edge.contract.downlink import COMMANDS_MAX, SIGNED_MAX
 from edge.contract.setpoint import SetpointContract, parse_contract
+from edge.contract.setpoint_words import figure
 from edge.contract.signers import FalseCommandError, Signers, signers_of, why_not_under
 from edge.errors import ConfigError
 
@@ -181,7 +182,7 @@ def _check_room(commands: Commands, command: Command) -> None:
 
 
 def _words(command: Command, contract: SetpointContract) -> str:
-    return f"{command.tag} of {command.asset} to {command.value:g} {contract.sign}".strip()
+    return f"{command.tag} of {command.asset} to {figure(command.value)} {contract.sign}".strip()
 
 
 def _short(command: Command) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cloud.dispatch.standing import CommandView, ConfigurationView, ContractView
 from cloud.store.commands import Line
 from edge.contract.commands import Outcome
-from edge.contract.setpoint_words import plain
+from edge.contract.setpoint_words import figure, plain
 
 
 def commands(found: Sequence[CommandView]) -> list[str]:
@@ -45,7 +45,7 @@ def command(one: CommandView, history: Sequence[Line]) -> list[str]:
 def step(told: Outcome) -> str:
     """One step of the audit, in a line."""
     read = [
-        f"{name} {value:g}"
+        f"{name} {value:.9g}"
         for name, value in (("wanted", told.value), ("before", told.before), ("read back", told.read_back))
         if value is not None
     ]
@@ -84,7 +84,7 @@ def _machine(one: CommandView) -> str:
 
 
 def _wanted(one: CommandView) -> str:
-    return f"{one.tag} = {one.value:g} {one.unit}".strip()
+    return f"{one.tag} = {figure(one.value)} {one.unit}".strip()
 
 
 def _missing(one: CommandView) -> str:

@@ -73,7 +73,7 @@ def _line(step: Any) -> str:
     at = f"{dt.datetime.fromtimestamp(step.at_ns / 1e9, dt.UTC):%Y-%m-%d %H:%M:%S}"
     named = f"{step.command or step.contract:.12}"
     read = [
-        f"{name} {value:g}"
+        f"{name} {value:.9g}"
         for name, value in (("wanted", step.value), ("before", step.before), ("read back", step.read_back))
         if value is not None
     ]

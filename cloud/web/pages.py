@@ -27,6 +27,7 @@ from cloud.store.reader import Reader
 from cloud.web import drawings, words
 from cloud.web.live import Client, Event, Hub, Render, TooManyClientsError, json_event
 from cloud.web.people import People
+from edge.contract.setpoint_words import figure
 from edge.contract.types import Urgency
 
 EVENT_STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -68,6 +69,7 @@ def templates() -> jinja2.Environment:
         "step_words": words.STEP_WORDS, "waits_for_a_person": words.waits_for_a_person,
         "few_failures": words.FEW_FAILURES, "timeline": drawings.timeline,
     }  # fmt: skip
+    environment.filters["figure"] = figure
     environment.filters["urlencode_path"] = lambda text: quote(text, safe="")
     return environment
 

@@ -17,7 +17,7 @@ _MODES = {
 
 def bounds(contract: SetpointContract) -> str:
     """ "2400 to 3000 rpm"."""
-    return f"{contract.low:g} to {contract.high:g} {contract.sign}".rstrip()
+    return f"{figure(contract.low)} to {figure(contract.high)} {contract.sign}".rstrip()
 
 
 def contract_words(contract: SetpointContract) -> list[str]:
@@ -25,14 +25,16 @@ def contract_words(contract: SetpointContract) -> list[str]:
     lines = [
         f"{contract.id} version {contract.version}, for {contract.gateway}, {utc(contract.valid_from_ns)} to"
         f" {utc(contract.expires_ns)}" + (f": {contract.why}" if contract.why else ""),
-        f"{contract.asset}.{contract.tag} may be set to {bounds(contract)}, by at most {contract.step_max:g} a step and"
-        f" {contract.rate_per_min:g} a minute" + (f", {span(contract.dwell_s)} apart" if contract.dwell_s else ""),
+        f"{contract.asset}.{contract.tag} may be set to {bounds(contract)}, by at most {figure(contract.step_max)}"
+        f" a step and {figure(contract.rate_per_min)} a minute"
+        + (f", {span(contract.dwell_s)} apart" if contract.dwell_s else ""),
         f"given by {_names(contract, 'command')}; {_approving(contract)}",
     ]
     if contract.precondition:
         wanted = " and ".join(f"`{one}`" for one in contract.precondition)
         lines.append(f"only while {wanted} {'hold' if len(contract.precondition) > 1 else 'holds'}")
-    lines.append(f"done when it reads back within {contract.tolerance:g} {contract.sign}".rstrip() + _settles(contract))
+    within = f"{figure(contract.tolerance)} {contract.sign}".rstrip()
+    lines.append(f"done when it reads back within {within}{_settles(contract)}")
     reasons = [f"`{one}`" for one in contract.abort] + [_regret(one) for one in contract.regret]
     if reasons:
         blind = f", or if that cannot be told for {span(contract.blind_s)}" if contract.abort else ""
@@ -47,12 +49,17 @@ def command_words(command: Command, contract: SetpointContract, *, now_ns: int) 
     left = command.expires_ns - now_ns
     until = f"expires in {span(left / 1e9)}" if left > 0 else f"EXPIRED {span(-left / 1e9)} ago"
     lines = [
-        f"set {command.asset}.{command.tag} of {command.gateway} to {command.value:g} {contract.sign}".rstrip(),
+        f"set {command.asset}.{command.tag} of {command.gateway} to {figure(command.value)} {contract.sign}".rstrip(),
         f"by {command.by}" + (f", because: {command.why}" if command.why else ""),
         f"under contract {contract.id} version {contract.version} ({contract.hash[:12]}), mode {contract.mode}",
         f"order {command.order}, given {utc(command.issued_ns)}, {until}",
     ]
     return [plain(line) for line in lines]
+
+
+def figure(value: float) -> str:
+    """With every digit: what is rounded here would be signed otherwise."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def plain(text: str) -> str:
@@ -97,4 +104,4 @@ def _settles(contract: SetpointContract) -> str:
 
 
 def _regret(one: Regret) -> str:
-    return f"{one.tag} goes {one.worse} by {one.percent:g} % (mean of {span(one.over_s)})"
+    return f"{one.tag} goes {one.worse} by {figure(one.percent)} % (mean of {span(one.over_s)})"

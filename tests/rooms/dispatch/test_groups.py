@@ -110,6 +110,15 @@ def test_what_is_no_command_is_not_submitted(at: Path, text: str) -> None:
         run("command", "submit", "c.json")
 
 
+def test_a_value_is_shown_as_it_is_signed(at: Path) -> None:
+    write_contract(at, high="3000000.0", valid_from="2026-01-01T00:00:00Z", expires="2030-01-01T00:00:00Z")
+    run("contract", "offer", "speed.toml")
+    made = told("command", "draft", GATEWAY, "pump-1-speed", "1234567.5", "--why", "w", "--key", "ada.pem")
+    for words in (("command", "show", made["id"][:10]), ("command", "list")):
+        assert "= 1234567.5 " in run(*words).output
+    assert "may be set to 2400 to 3000000 " in run("contract", "list").output
+
+
 def test_no_words_of_anybody_move_the_cursor_of_whoever_approves_or_turn_a_line_around(at: Path) -> None:
     """Else the reason of a command could write another value over its own."""
     run("contract", "offer", "speed.toml")
