@@ -14,6 +14,8 @@ from edge.errors import ConfigError
 
 CONTRACTS_BYTES_MAX, CONFIGURATION_BYTES_MAX = 768 * 1024, 512 * 1024
 """Of one gateway, on their way down: with all else they stay below what a gateway reads."""
+AHEAD_MAX = 1000
+"""So far ahead of the last number one may be that somebody wrote by hand, as for a gateway that knows later ones."""
 LIFE_S_MAX = 30 * 86_400.0
 _FILE_BYTES_MAX = 1024 * 1024
 
@@ -96,8 +98,12 @@ def offer_configuration(commands: Commands, one: Configuration, *, now_ns: int) 
         held = commands.documents.configurations(one.gateway)
         if any(other.configuration.id == one.id for other in held):
             return one, False
-        if one.number < commands.documents.next_number(one.gateway):
+        next_number = commands.documents.next_number(one.gateway)
+        if one.number < next_number:
             raise ConfigError(one.gateway, f"number {one.number} was offered already, or a later one", "draft it anew")
+        if one.number > next_number + AHEAD_MAX:
+            problem = f"number {one.number} would keep later ones out"
+            raise ConfigError(one.gateway, problem, f"draft it anew: the next one is {next_number}")
         if now_ns >= one.expires_ns:
             raise ConfigError(one.gateway, f"configuration {one.number} has expired", "draft it anew")
         commands.documents.configure(one)

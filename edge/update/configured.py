@@ -82,7 +82,7 @@ class Configured:
                 return
             if self._taken.begun:
                 await self._follow(self._taken, wanted)
-            elif wanted is not None and wanted.number > self._taken.number:
+            elif wanted is not None and wanted.id != self._taken.id:
                 await self._take(self._taken, wanted)
         except OSError as error:
             self._say_waits(str(error))
@@ -97,9 +97,14 @@ class Configured:
         print_ = _print_of(wanted)
         if print_ == self._false or print_ in taken.strange:
             return
+        is_old = wanted.number <= taken.number
         if words := await self._why_not(wanted):
             self._false = print_
-            await self._refuse_stranger(taken, wanted, words)
+            if not is_old:
+                await self._refuse_stranger(taken, wanted, words)
+        elif is_old:
+            self._false = print_
+            await self._refuse_stranger(taken, wanted, f"its number is {wanted.number}, and {taken.number} was here")
         elif not self._clock.trusted():
             self._say_waits("nobody knows here what time it is, so it may be too late for it")
         elif self._clock.wall_ns() >= wanted.expires_ns:
@@ -113,7 +118,7 @@ class Configured:
         return await self._on_disk(partial(self._trusted, wanted))
 
     async def _refuse_stranger(self, taken: Taken, wanted: Configuration, words: str) -> None:
-        """Nobody vouches for its number: that must not keep out what somebody signs later."""
+        """Nobody vouches for its number, or an old one was handed on again: no later one is kept out by that."""
         if self._sparing.takes(self._clock.mono_ns()):
             self._say(wanted, CommandStep.REFUSED, words + self._sparing.words())
             await self._commit()

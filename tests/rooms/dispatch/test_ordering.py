@@ -277,6 +277,8 @@ def test_keys_stay_where_they_are_a_file_signs_and_the_cloud_checks(world: World
     assert world.down().configuration == one
     with pytest.raises(ConfigError, match="number 1 was offered already"):
         offer_configuration(world.commands, replace(one, text=""), now_ns=world.now_ns)
+    with pytest.raises(ConfigError, match="would keep later ones out"):
+        offer_configuration(world.commands, replace(one, number=2**63 - 1), now_ns=world.now_ns)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "two\nlines", "half \udce9"])

@@ -344,3 +344,24 @@ def test_while_nobody_knows_what_time_it_is_none_is_begun(tmp_path: Path) -> Non
         assert gateway.steps() == ["expired"]
 
     story(tell)
+
+
+def test_one_that_is_older_than_what_was_here_is_refused_in_words_and_once(tmp_path: Path) -> None:
+    """A cloud that was restored from a copy counts anew; another one hands on what was signed once."""
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(number=5), lambda: "kept" in gateway.steps())
+            gateway.told.clear()
+            old, same = gateway.wanted(SITE, number=3), gateway.wanted(SITE, number=5)
+            for wanted in (old, same, old, same):
+                await room.step(wanted)
+        async with gateway.running() as room:
+            await room.step(old)
+        assert [(one.step, one.words) for one in gateway.told] == [
+            ("refused", "its number is 3, and 5 was here"), ("refused", "its number is 5, and 5 was here"),
+        ]  # fmt: skip
+        assert "period_ms = 500" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
