@@ -115,6 +115,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         stack.callback(reader.close)
         outcomes = Outcomes(settings.data)
         stack.callback(outcomes.close)
+        commands = Commands(settings.data)
+        stack.callback(commands.close)
         hub = Hub()
         supervisor = Supervisor()
 
@@ -126,7 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         if calls is not None:
             outbox = Outbox(settings.data)
             stack.callback(outbox.close)
-            notifier = Notifier(calls, reader, outbox, own=watch.standing)
+            notifier = Notifier(calls, reader, outbox, own=watch.standing, asked=commands.documents.acknowledged)
 
         def on_arrived(arrived: Arrived) -> None:
             books.arrived(arrived.gateway, arrived.blocks)
@@ -140,8 +142,6 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         identity = ByToken(tokens)
         rollouts = Rollouts(settings.data)
         stack.callback(rollouts.close)
-        commands = Commands(settings.data)
-        stack.callback(commands.close)
         issued = Issued(rollouts, commands)
         receiver = Receiver(writer, identity, on_arrived, issued=issued.of)
         stack.callback(receiver.close)

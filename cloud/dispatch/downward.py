@@ -25,12 +25,10 @@ from edge.contract.downlink import (
     WithdrawnCommand,
     WithdrawnContract,
 )
-from edge.contract.types import AlarmState
 
 ACKNOWLEDGED_FOR_NS = 7 * 86_400 * 10**9
 """Whoever acknowledged an alarm a week ago has not seen how it is now."""
 LOOK_S = 0.25
-_AWAITS = (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +132,8 @@ def awaits(reader: Reader, gateway: str, seen: Acknowledged) -> bool:
     row = reader.asset(gateway, seen.asset)
     standing = reader.standing(row.id) if row is not None else []
     return any(
-        (alarm.rule, alarm.since_ns) == (seen.rule, seen.since_ns) and alarm.state in _AWAITS for _, alarm in standing
+        (alarm.rule, alarm.since_ns) == (seen.rule, seen.since_ns) and alarm.state.awaits_a_person
+        for _, alarm in standing
     )
 
 

@@ -23,6 +23,7 @@ from cloud.notify.routing import Address
 from cloud.notify.ways import Ways
 from cloud.store.reader import Reader
 from cloud.store.rows import GatewayRow
+from edge.contract.downlink import Acknowledged
 from edge.contract.types import Alarm, AlarmState, Priority
 
 LOOK_S = 1.0
@@ -43,6 +44,7 @@ Key = tuple[str, str, str, int]
 Way = tuple[str, str]
 """A channel, and a hook's name."""
 Own = Callable[[], Mapping[int, tuple[Alarm, ...]]]
+Asked = Callable[[str], Collection[Acknowledged]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,18 @@ class Standing:
 
 
 class Notifier:
-    """``own`` are alarms that no gateway raised, by asset id."""
+    """``own`` are alarms that no gateway raised, by asset id; ``asked`` what people have acknowledged here, by gateway.
+
+    Whoever did so has taken it, also while its gateway is away and cannot be told.
+    """
 
     def __init__(
-        self, settings: Settings, reader: Reader, outbox: Outbox, *, own: Own = dict,
+        self, settings: Settings, reader: Reader, outbox: Outbox, *, own: Own = dict, asked: Asked = lambda _: (),
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:  # fmt: skip
         """Raises ``ConfigError`` where a secret is missing."""
         self._settings, self._file = settings, settings.file
-        self._reader, self._outbox, self._own, self._now_ns = reader, outbox, own, now_ns
+        self._reader, self._outbox, self._own, self._asked, self._now_ns = reader, outbox, own, asked, now_ns
         # What looks, and what could not be said, change the same incidents.
         self._changing = threading.Lock()
         self.ways = Ways(settings, outbox, changing=self._changing, now_ns=now_ns)
@@ -130,8 +135,13 @@ class Notifier:
     def _standing(self, now_ns: int, away_before: Collection[Key]) -> list[Standing]:
         rows = {row.id: row for row in self._reader.glances()}
         alarms = [*self._reader.standing(), *((n, alarm) for n, found in self._own().items() for alarm in found)]
+        asked = {
+            (row.gateway, seen.asset, seen.rule, seen.since_ns): seen
+            for row in self._reader.gateways()
+            for seen in self._asked(row.gateway)
+        }
         found = [
-            Standing(row.gateway, row.asset, (row.record.name if row.record else "") or row.asset, alarm)
+            _taken(Standing(row.gateway, row.asset, (row.record.name if row.record else "") or row.asset, alarm), asked)
             for number, alarm in alarms
             if (row := rows.get(number)) is not None
         ]
@@ -210,6 +220,14 @@ class Notifier:
             *(f"{address.name or address.to or address.channel} is not told by {address.channel}: {why}"
               for address, why in refusing[:TROUBLE_MAX]),
         )  # fmt: skip
+
+
+def _taken(one: Standing, asked: Mapping[Key, Acknowledged]) -> Standing:
+    """With the word of whoever acknowledged it here, which its gateway has not told yet."""
+    seen = asked.get(one.key)
+    if seen is None or not one.alarm.state.awaits_a_person:
+        return one
+    return replace(one, alarm=replace(one.alarm, state=AlarmState.ACKNOWLEDGED, by=seen.by, at_ns=seen.at_ns))
 
 
 def away(gateway: GatewayRow) -> Alarm:

@@ -245,4 +245,4 @@ def _machines(number: int) -> str:
 
 def waits_for_a_person(alarm: Alarm) -> bool:
     """Whether somebody is to acknowledge it."""
-    return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+    return alarm.state.awaits_a_person

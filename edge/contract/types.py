@@ -256,6 +256,11 @@ class AlarmState(StrEnum):
     def is_active(self) -> bool:
         return self in (AlarmState.UNACKNOWLEDGED, AlarmState.ACKNOWLEDGED)
 
+    @property
+    def awaits_a_person(self) -> bool:
+        """Whether somebody is to acknowledge it still."""
+        return self in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+
 
 class Held(StrEnum):
     """Why an alarm is kept from people although it may be active: a state of its own beside ``AlarmState``.

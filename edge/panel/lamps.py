@@ -100,7 +100,7 @@ def silent(state: PanelState) -> list[str]:
 
 def waits(alarm: Alarm) -> bool:
     """Whether somebody must acknowledge it."""
-    return alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+    return alarm.state.awaits_a_person
 
 
 def resettable(alarm: Alarm) -> bool:

@@ -97,7 +97,7 @@ class Condition:
         self.severity_before = SEVERITY[self.alarm.priority]
         self.alarm = alarm
         self.event = Event(self.types, self._fields())
-        is_open = alarm.state in (AlarmState.UNACKNOWLEDGED, AlarmState.RETURNED)
+        is_open = alarm.state.awaits_a_person
         self.open_ids = (*self.open_ids[-OPEN_IDS_MAX:], self.event.id) if is_open else (self.event.id,)
         return self.event
 

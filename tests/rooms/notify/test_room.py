@@ -26,6 +26,7 @@ from cloud.store.reader import Reader
 from cloud.store.writer import Seen, Writer
 from cloud.supervise import Supervisor
 from edge.contract.block import decode_block
+from edge.contract.downlink import Acknowledged
 from edge.contract.types import Alarm, AlarmState, Asset, Held, Priority
 from tests.peers.mail import Mail, mail_server
 from tests.peers.mosquitto import certificates, mosquitto
@@ -170,6 +171,28 @@ def test_it_escalates_until_somebody_acknowledges_and_over_restarts(tmp_path: Pa
         assert [text.partition(" Pump")[0] for text in told] == ["ada: taken:", "bob: taken:"], (
             "carol never heard of it"
         )
+
+
+def test_whoever_acknowledges_here_has_taken_it_also_while_its_gateway_is_away(tmp_path: Path, mail: Mail) -> None:
+    route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[route])) as plant:
+        seen: list[Acknowledged] = []
+        plant.notifier = Notifier(
+            load_settings(tmp_path / "notify.toml"), plant.reader, plant.outbox, now_ns=lambda: plant.now_ns,
+            asked=lambda gateway: seen if gateway == GATEWAY else (),
+        )  # fmt: skip
+        plant.step(RAISED, replace(RAISED, rule="hot"))
+        seen.append(Acknowledged("pump-1", RAISED.rule, RAISED.since_ns, "carol", plant.now_ns))
+        seen.append(Acknowledged("pump-1", "hot", RAISED.since_ns - 1, "carol", plant.now_ns))
+        plant.step(minutes=60)
+        assert [(kind, address[:3]) for kind, address, _ in plant.said()] == [
+            ("raised", "ada"), ("raised", "ada"), ("acknowledged", "ada"), ("escalated", "bob"),
+        ], "what was acknowledged of an earlier raising says nothing of this one"  # fmt: skip
+        assert "Acknowledged by carol" in "".join(message.get_content() for message in mail.came)
+        seen.clear()
+        plant.step(TAKEN)
+        plant.step(OVER)
+        assert [kind for kind, _, _ in plant.said()[4:]] == ["ended"], "the gateway's word is no news"
 
 
 def test_a_shelved_alarm_calls_nobody_until_it_is_off_the_shelf(tmp_path: Path, mail: Mail) -> None:
