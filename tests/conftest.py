@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,6 +37,25 @@ def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would every program that a test starts and interrupts."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _let_no_connection_be_forgotten()
+
+
+def _let_no_connection_be_forgotten() -> None:
+    """asyncio leaves a connection open that comes in the moment in which its server closes, and nobody can reach it.
+
+    Whichever test runs when it is collected would fail for it.
+    """
+    take = BaseSelectorEventLoop._accept_connection2  # type: ignore[attr-defined]
+
+    async def take_or_close(
+        loop: Any, make: Any, connection: socket.socket, extra: Any, tls: Any, server: Any, *more: Any
+    ) -> None:  # fmt: skip
+        if server is not None and server._sockets is None:
+            connection.close()
+        else:
+            await take(loop, make, connection, extra, tls, server, *more)
+
+    BaseSelectorEventLoop._accept_connection2 = take_or_close  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)

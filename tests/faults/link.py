@@ -67,6 +67,8 @@ class Link:
     async def _end(self) -> None:
         self._server.close()
         self.fault = Fault.CUT
+        for _ in range(20):
+            await asyncio.sleep(0)  # Whoever was just let in is turned away, and not left open.
         self._reset_all()
         others = asyncio.all_tasks() - {asyncio.current_task()}
         for task in others:
@@ -78,26 +80,30 @@ class Link:
             writer.transport.abort()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.fault is Fault.CUT:
-            self.done[Fault.CUT] += 1
+        try:
+            if self.fault is Fault.CUT:
+                self.done[Fault.CUT] += 1
+                return
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._connect(reader, writer)
+        finally:
             writer.transport.abort()
-            return
-        with contextlib.suppress(OSError):
-            out_reader, out_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-            self._writers |= {writer, out_writer}
-            pumps = [
-                asyncio.ensure_future(self._pump(reader, out_writer, answers=False)),
-                asyncio.ensure_future(self._pump(out_reader, writer, answers=True)),
-            ]
-            try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                out_writer.transport.abort()
-                self._writers.discard(out_writer)
-        writer.transport.abort()
-        self._writers.discard(writer)
+            self._writers.discard(writer)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        out_reader, out_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        self._writers |= {writer, out_writer}
+        pumps = [
+            asyncio.ensure_future(self._pump(reader, out_writer, answers=False)),
+            asyncio.ensure_future(self._pump(out_reader, writer, answers=True)),
+        ]
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            out_writer.transport.abort()
+            self._writers.discard(out_writer)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         with contextlib.suppress(OSError):
