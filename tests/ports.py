@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 FIRST, BLOCK = 10_000, 200
@@ -42,18 +41,15 @@ def _block() -> tuple[Iterator[int], int]:
     folder = Path(tempfile.gettempdir()) / f"babbitt-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for first in range(FIRST, below - BLOCK, BLOCK):
-        lock = (folder / str(first)).open("w")
+        # Held for as long as this process lives.
+        lock = os.open(folder / str(first), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.close()
+            os.close(lock)
             continue
-        _held.append(lock)
         return itertools.count(), first
     raise AssertionError(f"all blocks of ports are taken: {folder}")
-
-
-_held: list[IO[str]] = []
 
 
 def _is_free(port: int) -> bool:

@@ -42,9 +42,9 @@ class Written:
 class Drive:
     """``registers`` are held by unit and address, for functions 3 and 4 alike; those in ``broken`` give an exception.
 
-    ``heard`` is called with each write, and ``served`` with the unit, address and numbers of each read that is
-    answered. ``off_by`` is what ``OTHER`` adds, ``late_s`` how late ``LATE``, ``SLOW`` and ``RESETS`` are, the last two
-    by ``later``.
+    ``heard`` is called with each write, ``served`` with the unit, address and numbers of each read that is answered,
+    ``unanswered`` where a request gets no answer. ``off_by`` is what ``OTHER`` adds, ``late_s`` how late ``LATE``,
+    ``SLOW`` and ``RESETS`` are, the last two by ``later``.
     """
 
     registers: dict[tuple[int, int], int]
@@ -57,6 +57,7 @@ class Drive:
     heard: Callable[[Written], None] = lambda _: None
     served: Callable[[int, int, tuple[int, ...]], None] = lambda *_: None
     later: Callable[[float, Callable[[], None]], None] = lambda seconds, do: _later(seconds, do)
+    unanswered: Callable[[], None] = lambda: None
     port: int = 0
 
     def put(self, unit: int, address: int, *numbers: int) -> None:
@@ -167,7 +168,9 @@ class _Connection(asyncio.Protocol):
                 return
             pdu, self._buffer = self._buffer[7 : 6 + length], self._buffer[6 + length :]
             answer = self._drive.answer(unit, pdu)
-            if answer is not None:
+            if answer is None:
+                self._drive.unanswered()
+            else:
                 delay_s, said = answer
                 self._send_after(delay_s, struct.pack(">HHHB", transaction, 0, len(said) + 1, unit) + said)
 

@@ -88,7 +88,7 @@ class TestAtTheMachine:
             assert rig.stands == stands
             assert words in end.words
 
-        play(tmp_path, scene, timeout_ms={peers.LOSES: 150, peers.MUTE: 20}.get(manner, 2000))
+        play(tmp_path, scene)
 
     def test_what_takes_another_value_is_put_back(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
@@ -134,7 +134,7 @@ class TestAtTheMachine:
             assert rig.steps(told) == [Step.WRITING, Step.EXECUTED, Step.WRITING, Step.ROLLED_BACK]
             assert rig.stands == 1200, end.words
 
-        play(tmp_path, scene, timeout_ms=20)
+        play(tmp_path, scene)
 
     def test_a_write_that_changes_nothing_is_one_all_the_same(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
@@ -186,7 +186,7 @@ class TestTakenBack:
             end = await rig.ended(told)
             assert (end.step, rig.stands) == (step, stands), end.words
 
-        play(tmp_path, scene, timeout_ms=20)
+        play(tmp_path, scene)
 
     @pytest.mark.parametrize("after_s", [0.5, 29.0])
     def test_an_abort(self, tmp_path: Path, after_s: float) -> None:

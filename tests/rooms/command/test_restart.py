@@ -40,20 +40,18 @@ def two_lives(
     boot: str = BOOT,
     checked: bool = True,
     clock: Steps | None = None,
-    timeouts_ms: tuple[int, int] = (2000, 2000),
 ) -> tuple[Drive, Rig]:
-    """The first is killed where its scene ends. ``timeouts_ms`` are real time: short for a machine that is silent."""
+    """The first is killed where its scene ends."""
 
     async def run() -> tuple[Drive, Rig]:
         async with over_tcp(drive or a_drive()) as served:
-            rig = Rig(folder, served, documents=texts or [contract_text()], timeout_ms=timeouts_ms[0])
+            rig = Rig(folder, served, documents=texts or [contract_text()])
             async with rig.running():
                 await rig.pass_s(1.5)
                 await first(rig)
             rig.kill()
             again = Rig(
-                folder, served, documents=texts or [contract_text()], timeout_ms=timeouts_ms[1],
-                clock=clock or rig.clock, boot=boot,
+                folder, served, documents=texts or [contract_text()], clock=clock or rig.clock, boot=boot
             )  # fmt: skip
             async with again.running():
                 await again.pass_s(1.5)
@@ -213,7 +211,7 @@ def test_what_was_being_put_back_is_put_back(tmp_path: Path) -> None:
         await rig.until(lambda: any(one.step.is_end for one in rig.told))
         assert rig.told[-1].step is Step.ROLLED_BACK
 
-    drive, _ = two_lives(tmp_path, killed, later, timeouts_ms=(300, 2000))
+    drive, _ = two_lives(tmp_path, killed, later)
     assert [one.numbers for one in drive.log] == [(1250,), (1200,), (1200,)]
     assert drive.registers[1, SETPOINT] == 1200
 
@@ -240,7 +238,7 @@ def test_a_machine_that_is_gone_is_told_after_a_while(tmp_path: Path) -> None:
         await rig.until(lambda: any(one.step.is_end for one in rig.told))
         assert "nobody knows whether 1250 stands or still 1200" in rig.told[-1].words
 
-    two_lives(tmp_path, killed, later, timeouts_ms=(2000, 60))
+    two_lives(tmp_path, killed, later)
 
 
 def test_orders_ends_and_approvals_survive(tmp_path: Path) -> None:
