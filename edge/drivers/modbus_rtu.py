@@ -121,7 +121,7 @@ class ModbusRtuDriver(ModbusDriver):
         try:
             self._port = _Port(self._line, self._clock)
         except (OSError, termios.error) as error:
-            return self._backoff.failed(f"{lost}, cannot be opened again: {error.args[-1]}")
+            return self._backoff.failed(f"{lost}; {cannot_open(self._line.device, error)}")
         self._backoff.succeeded()
         self.counts.reconnects += 1
         return ""

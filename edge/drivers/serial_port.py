@@ -106,10 +106,10 @@ class SerialPort:
         self._hear(data)
 
     def _words(self, error: Exception) -> str:
-        reason = (getattr(error, "strerror", None) or str(error.args[-1] if error.args else error)).lower()
         if isinstance(self._line, Serial | SerialStream):
-            return f"serial device lost, cannot be opened again: {reason}"
-        return f"no connection: {reason}"
+            return f"serial device lost; {cannot_open(self._line.device, error)}"
+        reason = getattr(error, "strerror", None) or str(error.args[-1] if error.args else error)
+        return f"no connection: {reason.lower()}"
 
 
 class _Tty:

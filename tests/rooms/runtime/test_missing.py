@@ -101,6 +101,9 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
         reading = rooms.latest.of("mixer", "signal_0")
         return reading.quality if reading is not None else None
 
+    def detail() -> str:
+        return next(unit.detail for unit in rooms.poller.status() if unit.line == "usb")
+
     def saw() -> str:
         """What the doctor says of the serial line."""
         line = next(line for line in facts(rooms.report.counts(), None) if line.name == "usb")
@@ -121,8 +124,8 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
                 await until(lambda: "mixer" not in rooms.report.panel_state().stale)
             reads = hall.reads
             await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= reads + 10)
-            unit = next(unit for unit in rooms.poller.status() if unit.line == "usb")
-            assert "serial device lost" in unit.detail
+            await until(lambda: f"; {device}: no such device (is the adapter plugged in?" in detail())
+            assert detail().startswith("serial device lost: ")
             async with adapter(device):
                 await until(lambda: quality() is Quality.GOOD)
         assert rooms.restarts == {}
