@@ -58,7 +58,7 @@ class Asked:
 
     @property
     def terms(self) -> SetpointContract:
-        assert self.contract is not None, "asked after `contract` alone"
+        assert self.contract is not None, "asked of a command without a contract"
         return self.contract
 
 
@@ -74,26 +74,20 @@ Check = Callable[[Asked], str]
 
 
 def refusal(asked: Asked, names: tuple[str, ...], checks: Mapping[str, Check] | None = None) -> Refusal | None:
-    """The first of the questions ``names`` that stands against it. Without a contract no other is asked."""
+    """The first of the questions ``names`` that stands against it. Without a contract the others mean nothing."""
     for name in names:
+        if asked.contract is None and name != "gateway":
+            return Refusal("contract", asked.no_contract)
         check = (CHECKS if checks is None else checks).get(name)
         words = check(asked) if check is not None else ""
         if words:
             return Refusal(name, words)
-        if name == "contract" and asked.contract is None:
-            return Refusal(name, asked.no_contract)
     return None
 
 
 def _gateway(asked: Asked) -> str:
     found = asked.command.gateway
     return "" if found == asked.gateway else f"it is for gateway {found!r}, this is {asked.gateway!r}"
-
-
-def _contract(asked: Asked) -> str:
-    if asked.contract is None:
-        return asked.no_contract
-    return "" if asked.contract.gateway == asked.gateway else "its contract is for another gateway"
 
 
 def _place(asked: Asked) -> str:
@@ -184,11 +178,9 @@ def _enabled(asked: Asked) -> str:
     return "" if asked.terms.mode is Mode.ADVISE else asked.disabled
 
 
-def _before(asked: Asked) -> str:
-    return f"what stands now cannot be read: {asked.unread or 'no number'}" if asked.before is None else ""
-
-
 def _step(asked: Asked) -> str:
+    if asked.before is None:
+        return f"what stands now cannot be read: {asked.unread or 'no number'}"
     step = _largest(asked)
     if step <= asked.terms.step_max:
         return ""
@@ -252,23 +244,23 @@ def _largest(asked: Asked) -> float:
 
 
 CHECKS: dict[str, Check] = {
-    "gateway": _gateway, "contract": _contract, "place": _place, "signed": _signed, "clock": _clock, "issued": _issued,
+    "gateway": _gateway, "place": _place, "signed": _signed, "clock": _clock, "issued": _issued,
     "remembered": _remembered, "expired": _expired, "life": _life, "in force": _in_force, "ahead": _ahead,
     "order": _order,
     "superseded": _superseded, "bounds": _bounds, "writable": _writable, "approved": _approved, "enabled": _enabled,
-    "before": _before, "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions,
+    "step": _step, "rate": _rate, "dwell": _dwell, "preconditions": _preconditions,
     "aborts": _aborts, "measured": _measured,
 }  # fmt: skip
 """By name, so that each can be told, and left out to see that a test misses it."""
 
 ARRIVING = (
-    "gateway", "contract", "place", "signed", "clock", "issued", "ahead", "remembered", "expired", "life", "in force",
+    "gateway", "place", "signed", "clock", "issued", "ahead", "remembered", "expired", "life", "in force",
     "order", "bounds", "writable",
 )  # fmt: skip
 BEFORE_WRITING = (
-    "contract", "clock", "issued", "expired", "in force", "superseded", "approved", "enabled", "before", "step", "rate",
+    "clock", "issued", "expired", "in force", "superseded", "approved", "enabled", "step", "rate",
     "dwell", "preconditions", "aborts", "measured",
 )  # fmt: skip
 COUNTING = ARRIVING[: ARRIVING.index("ahead") + 1]
 """A command against which none of these stands keeps those of a lower order out, whatever else it is refused for."""
-AT_THE_LAST = ("contract", "clock", "issued", "expired", "in force", "enabled", "preconditions", "aborts")
+AT_THE_LAST = ("clock", "issued", "expired", "in force", "enabled", "preconditions", "aborts")

@@ -18,11 +18,12 @@ from typing import Any
 
 from edge.command.checks import Check
 from edge.command.guard import WAITING_MAX
-from edge.contract.commands import Command, CommandStep, Signed
+from edge.contract.commands import Command, CommandStep, Outcome, Signed
 from edge.contract.downlink import ContractDocument, WithdrawnContract
 from tests.peers.drive import DEAF, HONEST, OTHER, REFUSES, RESETS, Drive, Written, over_tcp
 from tests.rooms.command.oracle import Oracle
 from tests.rooms.command.rig import (
+    FLOW,
     GATEWAY,
     PRESSURE,
     RUNNING,
@@ -49,17 +50,19 @@ class Mood:
 
     ``meanwhile`` may happen while something is put on the disk, with the chance ``restless``; ``turns`` is the chance
     that something changes at the machines after a burst, ``mends`` that all is well again, ``early`` that a contract
-    does not hold yet.
+    does not hold yet, ``regretted`` that it regrets a flow that falls, ``foreign`` that one of another gateway comes.
     """
 
     kinds: Mapping[str, float]
     restless: float = 0.15
     meanwhile: tuple[str, ...] = ("_flip_switch", "_jump_clock", "_doubt_clock", "_swap")
     turns: float = 0.3
-    acts: tuple[str, ...] = ("running", "pressure", "broken", "manner", "hand")
+    acts: tuple[str, ...] = ("running", "pressure", "broken", "manner", "hand", "flow")
     mends: float = 0.6
     pressures: tuple[float, ...] = (3.0, 3.0, 3.0, 0.5, 7.0, math.nan, math.inf)
     early: float = 0.07
+    regretted: float = 0.3
+    foreign: float = 0.1
 
 
 @dataclass
@@ -82,6 +85,7 @@ class World:
         self.came = 0
         self.texts: dict[int, str] = {}
         self.versions: Counter[int] = Counter()
+        self.foreign: dict[int, str] = {}
         self.recent: list[Command] = []
         self.taken: set[str] = set()
         self.not_taken: set[str] = set()
@@ -91,6 +95,7 @@ class World:
         self.wall_skew_ns = self.announced = 0
         drive = rig.drive
         drive.heard, drive.served = self._heard, self._served
+        rig.audit._told = self._told
         self._commit = rig.audit._commit
         rig.audit._commit = self._commit_and_more
 
@@ -111,6 +116,14 @@ class World:
         )  # fmt: skip
         self._reasons()
 
+    def _told(self, outcome: Outcome) -> None:
+        self.rig.told.append(outcome)
+        if outcome.step is CommandStep.KEPT:
+            unit = UNITS[outcome.asset]
+            self.oracle.kept(
+                outcome.command, unit, self.rig.drive.registers[unit, SETPOINT], self.rig.clock.mono_ns()
+            )  # fmt: skip
+
     def _served(self, unit: int, address: int, numbers: tuple[int, ...]) -> None:
         self.oracle.serves(unit, address, numbers, self.rig.clock.mono_ns())
 
@@ -129,7 +142,8 @@ class World:
         """Whatever stands now may be why something is taken back."""
         for unit in self.oracle.units:
             pressure = self.rig.drive.registers[unit, PRESSURE]
-            strange = pressure != 0x4040 or bool(self.rig.drive.broken)
+            flow = self.rig.drive.registers[unit, FLOW]
+            strange = (pressure, flow) != (0x4040, 0x42C8) or bool(self.rig.drive.broken)
             if strange or not self.switch.on or self.rig.drive.manner != HONEST:
                 self.oracle.reason(unit, "something is wrong")
 
@@ -151,12 +165,23 @@ class World:
     def _swap(self) -> None:
         unit = self.chance.choice(list(ASSETS))
         now_ns = self.rig.clock.mono_ns()
-        if unit in self.texts and self.chance.random() < 0.2:
+        if self.chance.random() < self.mood.foreign:
+            self._offer_foreign(unit)
+        elif unit in self.texts and self.chance.random() < 0.2:
             digest = contract_of(self.texts.pop(unit)).hash
             self.oracle.out_of_force(f"c{unit}", now_ns)
             self.rig.guard._contracts.withdraw(WithdrawnContract(digest, "Ada", "not now"))
         else:
             self.offer(unit)
+
+    def _offer_foreign(self, unit: int) -> None:
+        """One that is signed and sound, and meant for another gateway: commands under it must come to nothing."""
+        self.versions[unit] += 1
+        text = contract_text(
+            id=f"c{unit}", version=self.versions[unit], asset=ASSETS[unit], gateway="gw-2", dwell_s=0.0, watch_s=2.0
+        )
+        self.foreign[unit] = contract_of(text).hash
+        self.rig.guard._contracts.take(ContractDocument(f"f{unit}", text, ""), came_down=True)
 
     def offer(self, unit: int) -> None:
         """A new version, with terms of its own."""
@@ -169,6 +194,8 @@ class World:
             "dwell_s": self.chance.choice([5.0, 12.0, 20.0]), "tolerance": self.chance.choice([0.0, 0.3, 0.6]),
             "settle_s": 0.4, "watch_s": self.chance.choice([2.0, 6.0]), "blind_s": 1.5, "fresh_s": 5.0,
         }  # fmt: skip
+        if self.chance.random() < self.mood.regretted:
+            terms["regret"] = [{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 10.0}]
         if unit == 2:
             terms |= {"mode": "approve", "approvals": self.chance.choice([1, 1, 2])}
         if self.chance.random() < self.mood.early:
@@ -187,6 +214,8 @@ class World:
                 drive.put(unit, RUNNING, int(self.chance.random() < 0.7))
             case "pressure":
                 drive.put_float(unit, PRESSURE, self.chance.choice(self.mood.pressures))
+            case "flow":
+                drive.put_float(unit, FLOW, self.chance.choice([100.0, 60.0, 60.0, math.nan]))
             case "broken":
                 places = {(unit, PRESSURE), (unit, SETPOINT)}
                 drive.broken = drive.broken - places if drive.broken else {self.chance.choice(sorted(places))}
@@ -204,6 +233,7 @@ class World:
         for unit in ASSETS:
             drive.put(unit, RUNNING, 1, 1)
             drive.put_float(unit, PRESSURE, 3.0)
+            drive.put_float(unit, FLOW, 100.0)
             if not 1100 <= drive.registers[unit, SETPOINT] <= 1300:
                 drive.put(unit, SETPOINT, 1200)
             if unit not in self.texts:
@@ -394,7 +424,9 @@ MUTATIONS: dict[str, Mutation] = {
     "order": _order,
     "elsewhere": _elsewhere,
     "gateway": lambda w, c: replace(c, gateway=w.chance.choice(["gw-2", "GW-1", ""])),
-    "contract": lambda w, c: replace(c, contract=w.chance.choice(["0" * 64, _hash(w, 1), _hash(w, 2)])),
+    "contract": lambda w, c: replace(
+        c, contract=w.chance.choice(["0" * 64, _hash(w, 1), _hash(w, 2), w.foreign.get(UNITS[c.asset], "1" * 64)])
+    ),
     "altered": lambda _, command: command,
     "forged": lambda _, command: command,
     "nobody": lambda _, command: command,

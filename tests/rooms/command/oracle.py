@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import math
 import struct
 import tomllib
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from math import inf, isfinite
+from statistics import fmean
 from typing import Any
 
 from nacl.exceptions import BadSignatureError
@@ -25,6 +28,8 @@ from nacl.signing import VerifyKey
 from edge.contract.commands import Command
 
 S = 10**9
+REGRET_MARGIN_PERCENT = 10.0
+"""The gateway keeps a mean in parts, whose edges may hold a reading more or less than an exact one."""
 AHEAD_S, MINUTE_S = 5.0, 60.0
 
 
@@ -70,6 +75,15 @@ class Told:
     at_ns: int = -(10**18)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What the machine said; None where it was no number."""
+
+    at_ns: int
+    pressure: float
+    flow: float
+
+
 @dataclass
 class Delivered:
     """One command as it came to the gateway, with all approvals that came with any copy of it."""
@@ -95,6 +109,7 @@ class Unit:
     changes: list[Change] = field(default_factory=list)
     order: int = 0
     back: int | None = None
+    began_ns: int = 0
     reasons: set[str] = field(default_factory=set)
 
 
@@ -109,6 +124,7 @@ class Oracle:
         self.named: dict[str, Delivered] = {}
         self.units: dict[int, Unit] = {}
         self.told: dict[int, Told] = {unit: Told() for unit in units}
+        self.said: dict[int, deque[Reading]] = {unit: deque(maxlen=64) for unit in units}
         self.wrong: list[str] = []
         self.counts: Counter[str] = Counter()
         self.order = 0
@@ -167,10 +183,12 @@ class Oracle:
 
     def serves(self, unit: int, address: int, numbers: tuple[int, ...], now_ns: int) -> None:
         """The machine was read."""
-        if address <= 10 and address + len(numbers) >= 14:
+        if address <= 10 and address + len(numbers) >= 16:
             at = 12 - address
             pressure = struct.unpack(">f", struct.pack(">HH", *numbers[at : at + 2]))[0]
             self.told[unit] = Told(float(numbers[10 - address]), pressure, now_ns)
+            flow = struct.unpack(">f", struct.pack(">HH", *numbers[14 - address : 16 - address]))[0]
+            self.said[unit].append(Reading(now_ns, pressure, flow))
         elif len(numbers) > 1 or address != 0:
             self.told[unit] = Told(at_ns=now_ns)
 
@@ -205,7 +223,7 @@ class Oracle:
                 one, unit, number, stands, here, now_ns=now_ns, wall_ns=wall_ns, trusted=trusted, enabled=enabled
             )
             one.written += 1
-            here.order, here.back, here.reasons = one.command.order, stands, set()
+            here.order, here.back, here.reasons, here.began_ns = one.command.order, stands, set(), now_ns
         here.changes.append(Change(now_ns, abs(number - stands)))
         if why:
             self.wrong.append(f"{number} to unit {unit}, where {stands} stood: {why}")
@@ -253,8 +271,46 @@ class Oracle:
             "standing": not seen.running,
             "pressure too low": not seen.pressure > 1.0,
             "pressure too high": not seen.pressure <= 6.0,
+            "a regretted figure was not measured": any(
+                not self._is_measured(unit, regret, now_ns) for regret in told.get("regret", ())
+            ),
         }
         return ", ".join(words for words, against in answers.items() if against)
+
+    def kept(self, claim: str, unit: int, stands: int, now_ns: int) -> None:
+        """The audit says of the command with this id that it was written, watched and stands, where ``stands`` does."""
+        here, one = self.units[unit], self.named[claim]
+        told = next((terms.told for terms in self.contracts if terms.hash == one.command.contract), None)
+        if told is None:
+            return  # That was wrong when it was written already.
+        watched = [said for said in self.said[unit] if here.began_ns < said.at_ns < now_ns - S // 2]
+        answers = {
+            "it stands elsewhere": abs(stands - one.command.value) > told["tolerance"],
+            "the pressure was too high meanwhile": any(6.0 < said.pressure < inf for said in watched),
+            "it is regretted": any(self._is_worse(unit, regret, here, now_ns) for regret in told.get("regret", ())),
+        }
+        why = ", ".join(words for words, against in answers.items() if against)
+        if why:
+            self.wrong.append(f"{one.command.value:g} at unit {unit} was kept: {why}")
+
+    def _flows(self, unit: int, over_s: float, now_ns: int) -> list[tuple[int, float]]:
+        said = [one for one in self.said[unit] if now_ns - over_s * S < one.at_ns <= now_ns]
+        return [(one.at_ns, one.flow) for one in said if isfinite(one.flow)]
+
+    def _is_measured(self, unit: int, regret: dict[str, Any], now_ns: int) -> bool:
+        """Whether nowhere in its while a third of it passed without a reading."""
+        over_s = regret["over_s"]
+        times = [now_ns - over_s * S, *(at_ns for at_ns, _ in self._flows(unit, over_s, now_ns)), now_ns]
+        return all(later - earlier <= over_s * S / 3 for earlier, later in itertools.pairwise(times))
+
+    def _is_worse(self, unit: int, regret: dict[str, Any], here: Unit, now_ns: int) -> bool:
+        """Whether it went down by clearly more than may be."""
+        before, now = (
+            [flow for _, flow in self._flows(unit, regret["over_s"], at_ns)] for at_ns in (here.began_ns, now_ns)
+        )
+        if not before or not now:
+            return False
+        return fmean(now) < fmean(before) * (1.0 - (float(regret["percent"]) + REGRET_MARGIN_PERCENT) / 100.0)
 
     def _terms(self, digest: str, now_ns: int) -> Terms | None:
         return next((one for one in self.contracts if one.hash == digest and one.until_ns > now_ns), None)
