@@ -33,6 +33,10 @@ def contract() -> None:
       [command]
       contract_keys = ["engineer.pub"]
 
+    What is not known refuses. A precondition that cannot be told refuses as a false one does, and an abort that cannot
+    be told refuses beforehand as one that holds; while a write is watched, an abort that cannot be told for `blind_s`
+    rolls it back.
+
     What a contract may say: edge/contract/README.md.
     """
 

@@ -81,8 +81,9 @@ class SetpointContract:
 
     One write changes it by at most ``step_max``, all writes within any minute by at most ``rate_per_min`` together,
     and from one to the next ``dwell_s`` pass. A write is done when, within ``settle_s``, it reads back within
-    ``tolerance``. Every ``precondition`` must hold before: one that cannot be told (None) refuses as a false one does.
-    For ``watch_s`` after it an ``abort`` that holds rolls back, and so does one that could not be told for ``blind_s``.
+    ``tolerance``. Every ``precondition`` must hold before, and no ``abort``: what cannot be told (None) refuses, either
+    way. For ``watch_s`` after it an ``abort`` that holds rolls back, and so does one that could not be told for
+    ``blind_s``.
     In all conditions a reading older than ``fresh_s`` is not known.
 
     ``approvals`` are wanted in mode ``approve`` besides whoever gave the command, each of another key. It holds from

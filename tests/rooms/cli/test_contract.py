@@ -184,6 +184,11 @@ def test_list_tells_what_is_signed_trusted_and_why_not(plant: Path) -> None:
     assert "not TOML" in told or "no text" in told
 
 
+def test_the_help_says_that_what_is_not_known_refuses() -> None:
+    words = " ".join(done("contract", "--help").split())
+    assert "an abort that cannot be told refuses beforehand as one that holds" in words
+
+
 def test_without_contracts_nothing_is_ever_written(plant: Path) -> None:
     (plant / CONTRACT).unlink()
     assert "nothing is ever written" in done("contract", "list", "site.toml")
