@@ -76,7 +76,8 @@ class Batch:
 
     ``source_ns`` is when each value was true at its source, by the device's own time stamp where it has one, else the
     arrival of the reply; ``read_ns`` and ``mono_ns`` are the gateway's wall and monotonic clocks at the poll's end;
-    ``trusted`` says whether the wall clock was known to be right then.
+    ``trusted`` says whether the wall clock was known to be right then. ``past``: the device had kept it and sends it
+    late, so that it is stored and says nothing of what stands now; that is not part of what is sent.
     """
 
     asset: str
@@ -87,6 +88,7 @@ class Batch:
     read_ns: int
     mono_ns: int
     trusted: bool = True
+    past: bool = False
 
     def __post_init__(self) -> None:
         assert len(self.tags) == len(self.values) == len(self.quality) == len(self.source_ns)

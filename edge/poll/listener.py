@@ -99,7 +99,9 @@ class Listener:
             for place, answer in zip(heard.places, heard.answers, strict=True):
                 unit.last[place] = answer
         times = heard.source_ns or (None,) * len(heard.places)
-        self._give(unit, heard.places, heard.answers, [now_ns if at is None else at for at in times], now_ns)
+        self._give(
+            unit, heard.places, heard.answers, [now_ns if at is None else at for at in times], now_ns, past=heard.past
+        )
 
     async def _beat_forever(self) -> None:
         schedule = Schedule([unit.period_ns for unit in self.units], self._clock.mono_ns())
@@ -140,7 +142,7 @@ class Listener:
 
     def _give(
         self, unit: ListenedUnit, places: Sequence[int], answers: Sequence[Answer], source_ns: Sequence[int],
-        now_ns: int,
+        now_ns: int, *, past: bool = False,
     ) -> None:  # fmt: skip
         trusted = self._clock.trusted()
         tags = tuple(unit.tags[place] for place in places)
@@ -149,7 +151,7 @@ class Listener:
         self._deliver(Batch(
             asset=unit.asset, tags=tags, values=tuple(a.value for a in answers),
             quality=tuple(a.quality for a in answers), source_ns=tuple(source_ns), read_ns=now_ns,
-            mono_ns=self._clock.mono_ns(), trusted=trusted,
+            mono_ns=self._clock.mono_ns(), trusted=trusted, past=past,
         ))  # fmt: skip
 
     def _count(self, unit: ListenedUnit, answers: Sequence[Answer], now_ns: int) -> None:

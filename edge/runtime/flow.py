@@ -36,8 +36,11 @@ class Flow:
         self.alarm_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def deliver(self, batch: Batch) -> None:
-        """A poll that was answered, or was not."""
+        """A poll that was answered, or was not; what was true once is only kept."""
         rooms = self._rooms
+        if batch.past:
+            rooms.kept.append(batch)
+            return
         try:
             self.announce(rooms.desk.observe(batch))
             self.alarm_ms.append((rooms.clock.mono_ns() - batch.mono_ns) / 1e6)

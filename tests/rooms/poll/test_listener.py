@@ -101,6 +101,7 @@ def test_what_was_kept_and_comes_late_is_delivered_and_does_not_stand_for_now() 
 
     room.play(0.5, lambda: room.voice.say(1.0), 0.6, flush, 1.0)
     assert room.of("t0") == [(1.0, Quality.GOOD), (0.5, Quality.GOOD), (1.0, Quality.GOOD)]
+    assert [batch.past for batch in room.diary.batches if "t0" in batch.tags] == [False, True, False]
 
 
 @pytest.mark.parametrize("reports_changes", [False, True])
