@@ -17,6 +17,7 @@ from edge.command.watching import Watched, reason
 from edge.contract.commands import CommandStep
 from edge.contract.setpoint import Mode, SetpointContract
 from edge.contract.terms import TagRef
+from edge.errors import BabbittError
 from edge.ports import Clock
 
 AGAIN_S = 0.1
@@ -63,7 +64,10 @@ class Carrying:
             await self._write(waiting, asked, read_ns)
 
     async def answered(self, waiting: Waiting, *, done: bool, by: str, why: str) -> tuple[CommandStep, str]:
-        """The operator's word on an advice; what stands at the machine decides whether it was done."""
+        """The operator's word on an advice; what stands at the machine decides whether it was done.
+
+        Raises ``BabbittError`` where it came to another end meanwhile.
+        """
         command, terms = waiting.command, self._contracts.of(waiting.command.contract)
         stands, unread = await self._machine.read(command.asset, command.tag)
         if not done:
@@ -77,8 +81,10 @@ class Carrying:
                 CommandStep.FAILED,
                 f"done by hand, as {by} says; but it stands at {stands:.9g}. {why}".strip(),
             )
-        if waiting in self._audit.kept.waiting:
-            self._tell.end_waiting(waiting, step, words, by=by, read_back=stands)
+        if all(one is not waiting for one in self._audit.kept.waiting):
+            ended = self._audit.kept.end_of(command)
+            raise BabbittError("advice", f"{waiting.id[:16]} was {ended} meanwhile", "ask for `advice`")
+        self._tell.end_waiting(waiting, step, words, by=by, read_back=stands)
         return step, words
 
     async def resume(self, run: Run) -> None:

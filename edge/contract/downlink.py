@@ -1,7 +1,8 @@
 """What goes down to a gateway beside bundles: contracts, commands, a configuration, and acknowledgements of people.
 
-Every one of these but an acknowledgement bears signatures that the gateway checks by keys of its own: the cloud carries
-them, and can neither make nor alter one. It can withhold them, which is why each says by when it is meant.
+Every one of these but acknowledgements and withdrawals, by which nothing is ever written, bears signatures that the
+gateway checks by keys of its own: the cloud carries them, and can neither make nor alter one. It can withhold them,
+which is why each says by when it is meant.
 """
 
 from __future__ import annotations

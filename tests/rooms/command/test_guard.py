@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from edge.command import ByTag
+from edge.command import ByTag, Told
 from edge.command.guard import WAITING_MAX
 from edge.command.state import DECIDED_MAX
 from edge.contract.commands import ORDER_AHEAD_MAX, Signed, order_after
 from edge.contract.commands import CommandStep as Step
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
+from edge.errors import BabbittError
 from tests.peers import drive as peers
 from tests.rooms.command.rig import (
     ENABLED,
@@ -368,6 +369,24 @@ class TestModes:
             end = await rig.ended(told)
             assert (end.step, end.words, end.by) == (step, words, "Olga")
             assert rig.written == []
+
+        play(tmp_path, scene, contract_text(mode="advise"))
+
+    def test_of_two_words_on_one_advice_the_second_is_told_that_it_came_too_late(self, tmp_path: Path) -> None:
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.ADVISED in rig.steps(told))
+            rig.drive.put(1, SETPOINT, 1250)
+            both = asyncio.gather(
+                rig.guard.answered(told.id, done=True, by="Olga", why=""),
+                rig.guard.answered(told.id, done=False, by="Paul", why="no"), return_exceptions=True,
+            )  # fmt: skip
+            await rig.until(both.done)
+            first, second = both.result()
+            assert isinstance(first, Told)
+            assert (first.step, rig.of(told)[-1].by) == (Step.KEPT, "Olga")
+            assert isinstance(second, BabbittError)
+            assert "was kept meanwhile" in str(second)
 
         play(tmp_path, scene, contract_text(mode="advise"))
 
