@@ -11,7 +11,8 @@ import click
 from cloud import learning
 from cloud.dispatch.command import key, promote, rollback, rollout, sign
 from cloud.dispatch.command_group import command
-from cloud.dispatch.document_group import configuration, contract
+from cloud.dispatch.configuration_group import configuration
+from cloud.dispatch.contract_group import contract
 from cloud.fleet.trail_command import audit
 from cloud.notify.command import notify as notify_group
 
