@@ -29,7 +29,7 @@ WITHOUT = {
     "edge.command", "edge.setpoint", "edge.keys", "edge.certificates",
     "sqlite_utils", "numpy.random", "numpy.fft", "numpy.ma", "numpy.polynomial", "numpy.testing",
     "multiprocessing", "argparse", "gettext", "typing_extensions", "unicodedata", "statistics", "fractions", "random",
-    "shutil", "lzma", "bz2",
+    "shutil", "lzma", "bz2", "pickle", "ipaddress", "locale", "msgspec.inspect", "numpy._core._add_newdocs",
     "edge.contract.bundle", "edge.contract.own", "xml", "unittest", "doctest", "pydoc", "PIL", "luma", "gpiozero",
 }  # fmt: skip
 # What it does load; without these the test would look at something else than a gateway at work.
