@@ -9,7 +9,6 @@ import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge.config.profiles.modbus import Point
@@ -59,17 +58,20 @@ class Commanding:
     ) -> None:  # fmt: skip
         self._site, self._journal, self._poller, self._clock, self._boot = site, journal, poller, clock, boot
         self._commit, self._told = commit, told
+        self._told_in: Audit | None = None
         self.guard = self._make_guard(prepared) if prepared is not None else None
         self._answers = self._make_answers(self.guard) if self.guard is not None else None
 
-    @cached_property
     def _audit(self) -> Audit:
-        from edge.command import Audit
+        """Made, and its code loaded, once something is to be told in it."""
+        if self._told_in is None:
+            from edge.command import Audit
 
-        return Audit(
-            self._journal, self._site().file.gateway.id, clock=self._clock, boot=self._boot, commit=self._commit,
-            told=self._told,
-        )  # fmt: skip
+            self._told_in = Audit(
+                self._journal, self._site().file.gateway.id, clock=self._clock, boot=self._boot, commit=self._commit,
+                told=self._told,
+            )  # fmt: skip
+        return self._told_in
 
     def _make_guard(self, prepared: Prepared) -> Guard:
         from edge.command import Guard, Machine
@@ -78,7 +80,8 @@ class Commanding:
 
         site, signer = self._site(), prepared.trust.signer_of_contract
         guard = Guard(
-            self._audit, self._journal, Machine(self._poller, self._resolve, self._where), gateway=site.file.gateway.id,
+            self._audit(), self._journal, Machine(self._poller, self._resolve, self._where),
+            gateway=site.file.gateway.id,
             assets={asset.id for asset in site.file.asset}, clock=self._clock, enable=prepared.enable, verify=is_signed,
             read=lambda document: signed_contract(document, self._site(), signer)[0],
         )  # fmt: skip
@@ -108,7 +111,7 @@ class Commanding:
 
     def note(self, outcome: Outcome) -> None:
         """Somebody else's step, into the same audit."""
-        self._audit.enter(outcome)
+        self._audit().enter(outcome)
 
     def commands(self) -> dict[str, Handler]:
         return self._answers.commands() if self._answers is not None else {}
@@ -118,9 +121,9 @@ class Commanding:
 
     def audited(self) -> dict[str, Any] | None:
         """The end of the audit's chain; None where nothing was told in it since the start."""
-        if "_audit" not in self.__dict__:
+        if self._told_in is None:
             return None
-        return {"number": self._audit.end.number, "seal": self._audit.end.seal}
+        return {"number": self._told_in.end.number, "seal": self._told_in.end.seal}
 
     def advice(self) -> tuple[Advice, ...]:
         """What waits for people, for the panel."""
@@ -130,8 +133,8 @@ class Commanding:
 
     def finish(self) -> None:
         """Nothing is told any more before the next start."""
-        if "_audit" in self.__dict__:
-            self._audit.keep(clean=True)
+        if self._told_in is not None:
+            self._told_in.keep(clean=True)
 
     def close(self) -> None:
         """Let go of the enable input, which the gateway after a broken store has again."""
