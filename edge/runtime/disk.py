@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -15,11 +16,14 @@ from edge.errors import StoreError
 from edge.panel import Condition
 from edge.ports import Clock, Journal
 
+log = logging.getLogger("babbitt.gateway")
+
 T = TypeVar("T")
 
 STATE_INTERVAL_S = 10.0
 DISK_HANGS_NS = 10_000_000_000
 TOTALS_S = 1.0
+END_TOLD_S = 3.0
 COMMITS_MAX = 3
 """What must be durable is committed again where something else was kept under its name meanwhile."""
 WORKERS = 2
@@ -71,6 +75,20 @@ class Disk:
         finally:
             self._committing_ns = None
         self._committed()
+
+    async def finish(self) -> None:
+        """The last commit, with the ledger's changed rows.
+
+        It has no deadline but the service manager's: what waits here is worth more than an end in time. A disk that
+        does not answer is told.
+        """
+        loop = asyncio.get_running_loop()
+        telling = loop.call_later(END_TOLD_S, log.warning, "the disk does not answer: the end waits for it")
+        try:
+            await self.call(self._journal.report)
+            await self.commit()
+        finally:
+            telling.cancel()
 
     async def durably(self, name: str) -> bool:
         """Commit; whether what is kept as ``name`` is on the disk then."""

@@ -99,8 +99,7 @@ class Gateway:
         rooms.memory.keep(ending=True)
         rooms.commanding.finish()
         await rooms.judging.finish()
-        await rooms.disk.call(rooms.journal.report)
-        await rooms.disk.commit()
+        await rooms.disk.finish()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_AT_END_S):
                 while rooms.uplink is not None and rooms.journal.backlog()[0]:

@@ -249,6 +249,38 @@ def test_what_a_gateway_has_of_the_machine_is_free_for_the_one_after_a_broken_st
     asyncio.run(scenario())
 
 
+def test_an_end_that_waits_for_the_disk_says_so_and_commits_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge.runtime.disk.END_TOLD_S", 0.05)
+    gateway = Gateway(load_site(lonely_site(tmp_path)))
+    answers, report = threading.Event(), gateway.rooms.journal.report
+
+    def hangs() -> None:
+        assert answers.wait(DEADLINE_S)
+        report()
+
+    monkeypatch.setattr(gateway.rooms.journal, "report", hangs)
+
+    async def scenario() -> None:
+        ready, stop = asyncio.Event(), asyncio.Event()
+        running = asyncio.create_task(gateway.run(ready.set, stop))
+        async with asyncio.timeout(DEADLINE_S):
+            await ready.wait()
+            await seen(lambda: polls_of(gateway) >= 3)
+            stop.set()
+            await seen(lambda: "the disk does not answer: the end waits for it" in caplog.text)
+            assert not running.done()
+            answers.set()
+            await running
+
+    asyncio.run(scenario())
+    polls = polls_of(gateway)
+    gateway.close()
+    tags = len(gateway.rooms.site.profiles["plant-pump"].point)
+    assert totals(read_ledger(tmp_path / "gateway/store.db"))["offered"] == polls * tags
+
+
 def test_a_disk_that_refuses_to_be_read_leaves_the_status_to_be_asked(tmp_path: Path) -> None:
     gateway = Gateway(load_site(lonely_site(tmp_path)))
     journal = gateway.rooms.journal
