@@ -167,6 +167,8 @@ class Journal(Protocol):
     """
 
     epoch: str
+    replaced: bool
+    """Whether another store stood here before and cannot be read any more: what rooms kept in it is lost."""
 
     def offer(self, asset: str, tags: Sequence[str]) -> None:
         """Count a poll that is about to be asked, so that a crash before its answer is known at the next start."""

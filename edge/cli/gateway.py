@@ -177,6 +177,11 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"and {more} more alarms, which are not shown")
     if detail := answer.get("downlink", {}).get("detail"):
         lines.append(f"what the cloud wants is not known: {detail}")
+    if (lost_s := (answer.get("commands") or {}).get("lost_s")) is not None:
+        lines.append(
+            f"the former store is lost: commands, writes and withdrawals are known of the last {lost_s:.0f} s alone;"
+            " nothing is written until that is a minute, and the time between two writes"
+        )
     if (audit := answer.get("audit")) and audit["number"]:
         lines.append(f"audit of commands: sealed as no. {audit['number']:,}, {audit['seal'][:16]}")
     if answer.get("held_alarms"):

@@ -89,8 +89,8 @@ class Answers:
         kept = self._guard.kept
         return {
             "contracts": len(self._guard.in_force), "waiting": len(kept.waiting), "running": len(kept.runs),
-            "order": kept.order, "outcomes": kept.number, "refused": dict(self._guard.refused),
-            "disabled": self._guard.disabled,
+            "lost_s": self._guard.lost_s, "order": kept.order, "outcomes": kept.number,
+            "refused": dict(self._guard.refused), "disabled": self._guard.disabled,
         }  # fmt: skip
 
 

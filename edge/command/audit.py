@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from edge.command.state import packed, restored
-from edge.contract.commands import Outcome
+from edge.contract.commands import CommandStep, Outcome
 from edge.contract.seal import NUMBER_MAX, Link, genesis_of_audit
 from edge.contract.types import Lane
 from edge.ports import Clock, Journal
@@ -18,6 +18,10 @@ from edge.sparing import Sparing
 
 NAME = "command"
 WORDS_MAX = 300
+LOST = (
+    "the former store is lost, and with it what was decided, written and withdrawn before: this audit begins anew, and"
+    " no command that was given before is taken up"
+)
 STRANGE_AT_ONCE, STRANGE_EVERY_S = 64, 60.0
 """What nobody signed is told so many times at once, and then once in so long: it fills neither audit nor disk."""
 
@@ -34,9 +38,15 @@ class Audit:
         told: Callable[[Outcome], None],
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._commit, self._told = journal, clock, commit, told
-        self.kept, link = restored(journal.kept(NAME), boot=boot, now_ns=clock.mono_ns())
+        now_ns = clock.mono_ns()
+        self.kept, link = restored(journal.kept(NAME), boot=boot, now_ns=now_ns, replaced=journal.replaced)
         self._link = link or Link(0, genesis_of_audit(gateway, journal.epoch))
         self._strangers = Sparing(STRANGE_AT_ONCE, STRANGE_EVERY_S)
+        if link is None and self.kept.lost_ns is not None:
+            self.enter(Outcome(
+                asset="unknown", at_ns=clock.wall_ns(), command="", order=0, contract="", tag="", value=None,
+                step=CommandStep.REFUSED, before=None, read_back=None, by="gateway", words=LOST,
+            ))  # fmt: skip
 
     @property
     def end(self) -> Link:

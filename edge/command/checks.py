@@ -31,7 +31,8 @@ class Asked:
     of those who approved. What was done is known from ``since_ns`` on. ``order`` is the highest one that was taken
     before, ``carried`` the highest one that was carried out on this tag. ``written`` is what the device would hold of
     the value, None where it can hold none of it. ``before`` is what it holds now, None where that is not known.
-    ``changes`` are the writes to this tag so far. ``disabled`` says why the enable input forbids, and is empty where it
+    ``changes`` are the writes to this tag so far; ``lost_s`` seconds ago it was forgotten which were before, None where
+    that never was. ``disabled`` says why the enable input forbids, and is empty where it
     allows. ``unmeasured`` names a regretted figure that was not measured well enough before.
     """
 
@@ -52,6 +53,7 @@ class Asked:
     before: float | None = None
     unread: str = ""
     changes: tuple[Change, ...] = ()
+    lost_s: float | None = None
     look: Look = field(default=lambda _: Seen())
     disabled: str = ""
     unmeasured: str = ""
@@ -188,6 +190,8 @@ def _step(asked: Asked) -> str:
 
 
 def _rate(asked: Asked) -> str:
+    if asked.lost_s is not None and asked.lost_s < MINUTE_S:
+        return _forgotten(asked.lost_s, MINUTE_S)
     moved = changed_within(asked.changes, asked.mono_ns, MINUTE_S)
     if moved + _largest(asked) <= asked.terms.rate_per_min:
         return ""
@@ -198,10 +202,17 @@ def _rate(asked: Asked) -> str:
 
 
 def _dwell(asked: Asked) -> str:
+    if asked.lost_s is not None and asked.lost_s < asked.terms.dwell_s:
+        return _forgotten(asked.lost_s, asked.terms.dwell_s)
     since_s = since_last(asked.changes, asked.mono_ns)
     if since_s is None or since_s >= asked.terms.dwell_s:
         return ""
     return f"the last write was {since_s:.1f} s ago, and {asked.terms.dwell_s:g} s are wanted between two"
+
+
+def _forgotten(lost_s: float, within_s: float) -> str:
+    left_s = within_s - lost_s
+    return f"the store is lost, and what was written in the last {within_s:g} s not known: it is in {left_s:.0f} s"
 
 
 def _preconditions(asked: Asked) -> str:

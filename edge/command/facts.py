@@ -38,14 +38,15 @@ class Facts:
         unread: str = "",
     ) -> Asked:  # fmt: skip
         contract = self._contracts.of(command.contract)
-        kept, place = self._audit.kept, place_of(command)
+        kept, place, now_ns = self._audit.kept, place_of(command), self._clock.mono_ns()
         written, unwritable = self._machine.written(command.asset, command.tag, command.value)
         return Asked(
-            command=command, gateway=self._gateway, wall_ns=self._clock.wall_ns(), mono_ns=self._clock.mono_ns(),
+            command=command, gateway=self._gateway, wall_ns=self._clock.wall_ns(), mono_ns=now_ns,
             trusted=self._clock.trusted(), contract=contract, no_contract=self._contracts.why_not(command.contract),
             unsigned=unsigned, approvers=approvers, since_ns=self._since_ns(), order=kept.order,
             carried=kept.carried.get(place, 0), written=written, unwritable=unwritable, before=before,
             unread=unread, changes=tuple(kept.changes.get(place, ())),
+            lost_s=None if kept.lost_ns is None else (now_ns - kept.lost_ns) / 1e9,
             look=self.look(contract) if contract is not None else _blind, disabled=self.disabled(),
             unmeasured=self._unmeasured(contract) if contract is not None else "",
         )  # fmt: skip

@@ -296,6 +296,12 @@ class Guard:
         return {one.hash: one for one in self._contracts.every()}
 
     @property
+    def lost_s(self) -> float | None:
+        """For how many seconds it is known what was written here, since what a former run kept is lost; else None."""
+        lost_ns = self._audit.kept.lost_ns
+        return None if lost_ns is None else (self._clock.mono_ns() - lost_ns) / 1e9
+
+    @property
     def disabled(self) -> str:
         """Why the enable input forbids; empty where it allows."""
         return self._facts.disabled()

@@ -74,7 +74,8 @@ class Kept(msgspec.Struct, kw_only=True):
     are the writes by ``asset.tag``, timed by the monotonic clock of ``boot``; ``carried`` the highest order that was
     carried out there. ``versions``: of each contract's id the highest version and its hash. ``contracts``: what became
     of each contract, by its hash; ``withdrawn`` are never taken again. ``mono_ns`` is when this was kept, by the clock
-    of ``boot``.
+    of ``boot``. ``lost_ns`` is when, by that clock, it was found that what a former run kept is lost; None where
+    nothing is known to be.
     """
 
     clean: bool = False
@@ -83,6 +84,7 @@ class Kept(msgspec.Struct, kw_only=True):
     seal: str = ""
     boot: str = ""
     mono_ns: int = 0
+    lost_ns: int | None = None
     order: int = 0
     floor: int = -1
     decided: dict[str, tuple[str, int]] = {}
@@ -129,7 +131,7 @@ def packed(kept: Kept) -> bytes:
     return msgspec.json.encode(kept)
 
 
-def restored(data: bytes | None, *, boot: str, now_ns: int) -> tuple[Kept, Link | None]:
+def restored(data: bytes | None, *, boot: str, now_ns: int, replaced: bool) -> tuple[Kept, Link | None]:
     """What a former run kept, with the audit's end to go on from; nothing, and None, where it kept nothing readable.
 
     Its monotonic times mean nothing in another boot: then every write counts as made just now, which can only let the
@@ -137,13 +139,14 @@ def restored(data: bytes | None, *, boot: str, now_ns: int) -> tuple[Kept, Link 
     long the machine was off, and what passed before that since the last step was kept, nobody knows.
     """
     if data is None:
-        return Kept(boot=boot), None
+        return Kept(boot=boot, lost_ns=now_ns if replaced else None), None
     try:
         kept = msgspec.json.decode(data, type=Kept)
     except (msgspec.MsgspecError, ValueError) as error:
         log.error("what was decided before is not known any more, no former command is taken up: %s", error)
-        return Kept(boot=boot), None
+        return Kept(boot=boot, lost_ns=now_ns), None
     if kept.boot != boot:
+        kept.lost_ns = now_ns if kept.lost_ns is not None else None
         kept.changes = {place: _just_now(changes, now_ns) for place, changes in kept.changes.items()}
         for waiting in kept.waiting:
             if waiting.until_ns is not None:

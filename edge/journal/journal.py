@@ -219,6 +219,7 @@ class SqliteJournal:
         recording = read_recording(self._files.recorder)
         free_for_opening(self._path)
         self._connection, broken = self._files.connect(gateway=gateway, recording=recording)
+        self.replaced: bool = broken
         schema.bound_wal(self._connection, wal_bytes_max(self._limits.store_bytes_max))
         last = read_last_run(self._connection)
         self.epoch: str = last.epoch

@@ -40,6 +40,7 @@ def two_lives(
     boot: str = BOOT,
     checked: bool = True,
     clock: Steps | None = None,
+    between: Callable[[Path], None] = lambda _: None,
 ) -> tuple[Drive, Rig]:
     """The first is killed where its scene ends."""
 
@@ -50,6 +51,7 @@ def two_lives(
                 await rig.pass_s(1.5)
                 await first(rig)
             rig.kill()
+            between(folder)
             again = Rig(
                 folder, served, documents=texts or [contract_text()], clock=clock or rig.clock, boot=boot
             )  # fmt: skip
@@ -350,10 +352,53 @@ def test_an_altered_state_lets_nothing_of_before_happen_again(tmp_path: Path) ->
         assert told.words.startswith("it was given before this gateway began to remember")
         await rig.pass_s(30.0)
         assert len(rig.written) == 1
+        assert (await rig.ended(rig.give(1200.0))).words.startswith("the store is lost"), (
+            "what was written is not known"
+        )
+        await rig.pass_s(30.0)
         assert (await rig.ended(rig.give(1200.0))).step is Step.KEPT
         assert rig.audit.kept.number < 10, "the chain begins again, which the receiver sees"
 
     two_lives(tmp_path, killed, later, checked=False)
+
+
+def test_a_lost_store_is_told_and_nothing_is_written_until_rates_are_known(tmp_path: Path) -> None:
+    given = []
+
+    async def killed(rig: Rig) -> None:
+        given.append(rig.command(1250.0))
+        await rig.ended(rig.guard.receive(given[0]))
+        rig.journal.commit()
+
+    def lose(folder: Path) -> None:
+        for path in folder.glob("store.db*"):
+            if path.suffix != ".recorder":
+                path.unlink()
+
+    async def later(rig: Rig) -> None:
+        assert rig.told[0].step is Step.REFUSED
+        assert rig.told[0].words.startswith("the former store is lost")
+        assert rig.guard.receive(given[0]).words.startswith("it was given before this gateway began to remember")
+        soon = await rig.ended(rig.give(1300.0))
+        assert soon.words.startswith("the store is lost, and what was written in the last 60 s not known: it is in")
+        await rig.pass_s(60.0)
+        longer = await rig.ended(rig.give(1300.0))
+        assert longer.words.startswith("the store is lost, and what was written in the last 90 s not known: it is in")
+        await rig.pass_s(30.0)
+        assert (await rig.ended(rig.give(1300.0))).step is Step.KEPT
+        assert rig.written == [1250, 1300]
+        assert 120.0 < Answers(rig.guard).status()["lost_s"] < 130.0
+
+    two_lives(tmp_path, killed, later, contract_text(dwell_s=90.0), between=lose)
+
+
+def test_a_new_gateway_waits_for_nothing(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with rig_at(tmp_path) as rig:
+            assert Answers(rig.guard).status()["lost_s"] is None
+            assert (await rig.ended(rig.give(1250.0))).step is Step.KEPT
+
+    asyncio.run(scene())
 
 
 def test_what_another_configuration_has_at_another_register_is_left_alone(tmp_path: Path) -> None:
