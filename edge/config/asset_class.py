@@ -24,7 +24,8 @@ RESERVED_RULES = frozenset({
 class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``bundle`` names the folder under ``firmware_profiles/bundles`` with the models that judge this class.
 
-    ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them; ``watch`` the
+    ``hour_meter`` and ``speed`` name the tags of operating hours and speed, where the class has them,
+    ``speed_setpoint`` that of the speed that is asked for; ``watch`` the
     tags that tell its health. ``anomaly_alarms_per_week`` is how many alarms of anomaly a healthy asset may raise at
     most, on average; an asset of the site may have its own.
 
@@ -39,6 +40,7 @@ class AssetClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch: tuple[str, ...] = ()
     hour_meter: str = ""
     speed: str = ""
+    speed_setpoint: str = ""
     bundle: str = ""
     anomaly_alarms_per_week: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] = 1.0
     conditions: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from edge.contract.types import Batch, Urgency, Value, Verdict, Waveform, urgenc
 from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
 from edge.features.tracker import number
+from edge.infer.commanded import Commanded
 from edge.infer.coverage import Coverage
 from edge.infer.habits import Habits
 from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
@@ -76,6 +77,8 @@ class Judge:
         self._habits = self._make_habits()
         self._make_worked = partial(Worked, spec, asset_class.speed)
         self._worked = self._make_worked()
+        self._make_commanded = partial(Commanded, asset_class.speed_setpoint, asset_class.speed)
+        self._commanded = self._make_commanded()
         self._mind = self._make_mind()
         self._rival: Rival | None = None
         self._coverage = Coverage(self._mind.tags, period_ms * 1_000_000)
@@ -95,14 +98,17 @@ class Judge:
         self._sensors.observe(good, held, batch.mono_ns, batch.read_ns)
         values, doubted = self._sensors.believed(held), self._sensors.doubted
         self._counting(lambda: self._mind.doubt(doubted))
-        self._counting(lambda: self._mind.observe(values, batch.read_ns, batch.mono_ns))
+        self._commanded.observe(values, batch.mono_ns, learning=self._mind.learning)
+        # Time goes on for it; that a machine went elsewhere because somebody asked is no evidence.
+        evidence = values if not self._commanded.away else _only(values, self._class.hour_meter)
+        self._counting(lambda: self._mind.observe(evidence, batch.read_ns, batch.mono_ns))
         self._prior.observe(values)
         self._worked.observe(values, batch.read_ns, batch.mono_ns)
         if not self.bundle:
             self._habits.observe(values, batch.read_ns, batch.mono_ns)
         if self._rival is not None:
             self._rival.doubt(doubted)
-            self._rival.observe(values, batch.read_ns, batch.mono_ns)
+            self._rival.observe(evidence, batch.read_ns, batch.mono_ns)
 
     def observe_waveform(self, wave: Waveform) -> None:
         """Take a snapshot of vibration, at the speed that was read last.
@@ -127,7 +133,9 @@ class Judge:
             return None
         coverage = self._coverage.share(mono_ns)
         opinion = self._counting(lambda: self._mind.opine())
-        if self._rival is not None and coverage >= COVERAGE_MIN:
+        if self._commanded.away:
+            opinion = Opinion(note=f"{NOT_ENOUGH}: {self._commanded.words}")
+        elif self._rival is not None and coverage >= COVERAGE_MIN:
             self._rival.compare(opinion, mono_ns)
         if coverage < COVERAGE_MIN and opinion.life is not None:
             opinion = Opinion(
@@ -222,6 +230,7 @@ class Judge:
             "sensors": self._sensors.kept(),
             "prior": self._prior.kept(),
             "worked": self._worked.kept(),
+            "commanded": self._commanded.kept(),
             **({"habits": kept} if (kept := self._habits.kept()) else {}),
             **({"snapshots": kept} if (kept := self._snapshots.kept()) else {}),
         }
@@ -277,6 +286,8 @@ class Judge:
                 self._prior.restore(kept["prior"])
             if "worked" in kept:
                 self._worked.restore(kept["worked"])
+            if "commanded" in kept:
+                self._commanded.restore(kept["commanded"])
             if "habits" in kept:
                 self._habits.restore(kept["habits"])
             if "snapshots" in kept:
@@ -288,9 +299,13 @@ class Judge:
             # Half of it may have been taken over: better a new mind than one that was put together.
             self._mind, self._sensors, self._prior = self._make_mind(), self._make_watch(), self._make_prior()
             self._snapshots, self._habits = self._make_snapshots(), self._make_habits()
-            self._worked = self._make_worked()
+            self._worked, self._commanded = self._make_worked(), self._make_commanded()
             return False
         return True
+
+
+def _only(values: Mapping[str, object], tag: str) -> dict[str, object]:
+    return {tag: values[tag]} if tag in values else {}
 
 
 def _plain(kept: dict[str, Any]) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class Mind(Protocol):
     ages: Ages | None
     """What its bundle tells of the ages at which such machines fail."""
 
+    @property
+    def learning(self) -> bool:
+        """Whether what is normal is still learned from what it observes."""
+
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         """Take one poll's good values, with its wall and monotonic times."""
 

@@ -80,6 +80,11 @@ class Own:
                     where, "the model answers what is no number within its own ranges", "check its inputs"
                 )
 
+    @property
+    def learning(self) -> bool:
+        """Never: whoever trained it knows at which speeds it holds, and its ranges say so."""
+        return False
+
     def observe(self, values: Mapping[str, object], _read_ns: int, mono_ns: int, /) -> None:
         passed_h = self._passed_h(values, mono_ns)
         self._hour += passed_h

@@ -92,6 +92,10 @@ class Prognosis:
         self._settled_strange = SettledAnomaly(raise_after=0.0, clear_after=_CLEAR_AFTER_H)
         self._renewals = self._tracker.renewals
 
+    @property
+    def learning(self) -> bool:
+        return not self._tracker.ready
+
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         hour = number(values.get(self._spec.hour_meter))
         stepped = self._tracker.update(values, hour)

@@ -52,6 +52,10 @@ class SelfLearned:
         self._watch = Watch(self._period_s)
         self._read_ns = 0
 
+    @property
+    def learning(self) -> bool:
+        return not self._ready
+
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
         row = {tag: x for tag, value in values.items() if (x := number(value)) is not None}
         if not row:

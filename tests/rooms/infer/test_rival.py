@@ -123,6 +123,7 @@ class Breaks:
 
     tags: tuple[str, ...] = ("vibration_mm_s",)
     ages: Ages | None = None
+    learning = False
 
     def __init__(self, at: int) -> None:
         self.left = at
