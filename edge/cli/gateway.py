@@ -216,7 +216,7 @@ def _north_lines(north: dict[str, Any]) -> list[str]:
     """One line for each way in which other systems read the gateway, and what was refused there."""
     lines = []
     for name, way in north.items():
-        if way["trouble"]:
+        if way.get("trouble"):
             lines.append(f"{name}   DOWN: {way['trouble']}")
             continue
         if "node" in way:

@@ -96,15 +96,6 @@ def test_a_port_in_use_is_said_by_plant_and_cloud(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_missing_serial_device_ends_the_gateway(tmp_path: Path) -> None:
-    line = {"kind": "modbus-rtu", "name": "serial", "device": "/dev/ttyNONE9"}
-    done = run("gateway", "run", str(plain_site(tmp_path, line=line)))
-    assert done.returncode == 3, done.stderr
-    assert "/dev/ttyNONE9" in done.stderr
-    assert "is running" not in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_an_unreadable_bundle_ends_the_gateway(tmp_path: Path) -> None:
     shipped = profiles_root() / "bundles/cnc_spindle"
     own = tmp_path / "own/bundles/cnc_spindle"
@@ -142,15 +133,6 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(tmp_path: Path, data_dir:
     assert done.returncode in (1, 4), done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
     assert data_dir in done.stderr
-
-
-def test_a_panel_of_pins_elsewhere_than_on_a_pi_is_one_line(tmp_path: Path) -> None:
-    if Path("/dev/gpiomem").exists() or list(Path("/dev").glob("gpiochip*")):
-        pytest.skip("this machine has pins")
-    done = run("gateway", "run", str(plain_site(tmp_path, top={"panel": {"kind": "pi"}})))
-    assert done.returncode == 3, done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "elsewhere than on a Pi use `kind` terminal or png" in done.stderr
 
 
 def test_asking_a_gateway_that_does_not_run(tmp_path: Path) -> None:
