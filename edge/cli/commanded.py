@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge.contract.setpoint_words import listed, plain, utc
+from edge.contract.setpoint_words import figure, listed, plain, utc
 from edge.contract.units import sign
 
 _DIGITS = 12
@@ -24,9 +24,9 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cells(one: Mapping[str, Any]) -> tuple[str, ...]:
-    ended = one.get("ended_ns")
+    ended, value = one.get("ended_ns"), figure(one["value"])
     return (
-        one["id"][:_DIGITS], plain(f"{one['asset']}.{one['tag']}"), f"{one['value']:g} {sign(one['unit'])}".rstrip(),
+        one["id"][:_DIGITS], plain(f"{one['asset']}.{one['tag']}"), f"{value} {sign(one['unit'])}".rstrip(),
         one["step"], utc(ended) if ended is not None else f"by {utc(one['expires_ns'])}", plain(_people(one)),
     )  # fmt: skip
 

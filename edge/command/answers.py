@@ -58,7 +58,7 @@ class Answers:
                 | {
                     "approvers": list(one.approvers), "approvals": wanted, "unit": unit,
                     "missing": max(wanted - len(one.approvers), 0),
-                    "short": f"{one.command.tag} {one.command.value:.6g} {sign(unit)}".rstrip(),
+                    "short": f"{one.command.tag} {one.command.value:.9g} {sign(unit)}".rstrip(),
                 }
             )  # fmt: skip
         return found

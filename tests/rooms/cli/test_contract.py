@@ -368,3 +368,13 @@ def test_where_no_gateway_runs_it_is_said_so() -> None:
     result = run("command", "send", "site.toml", "c.json")
     assert isinstance(result.exception, BabbittError)
     assert "nobody answers" in str(result.exception)
+
+
+def test_what_was_commanded_is_listed_as_it_was_signed() -> None:
+    from edge.cli.commanded import table
+
+    one = {
+        "id": "ab" * 32, "asset": "pump-1", "tag": "stop_at", "value": 1234567.5, "unit": "m3", "step": "kept",
+        "by": "ada", "approvers": [], "why": "", "words": "", "ended_ns": None, "expires_ns": 0,
+    }  # fmt: skip
+    assert "  1234567.5 m" in table([one])[1]
