@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -135,18 +135,22 @@ class Notifier:
     def _standing(self, now_ns: int, away_before: Collection[Key]) -> list[Standing]:
         rows = {row.id: row for row in self._reader.glances()}
         alarms = [*self._reader.standing(), *((n, alarm) for n, found in self._own().items() for alarm in found)]
-        asked = {
-            (row.gateway, seen.asset, seen.rule, seen.since_ns): seen
-            for row in self._reader.gateways()
-            for seen in self._asked(row.gateway)
-        }
-        found = [
-            _taken(Standing(row.gateway, row.asset, (row.record.name if row.record else "") or row.asset, alarm), asked)
+        found = self._as_taken([
+            Standing(row.gateway, row.asset, (row.record.name if row.record else "") or row.asset, alarm)
             for number, alarm in alarms
             if (row := rows.get(number)) is not None
-        ]
+        ])  # fmt: skip
         silent = [Standing(g.gateway, "", g.gateway, away(g)) for g in self._reader.gateways()]
         return found + [one for one in silent if self._is_away(one, now_ns, known=one.key in away_before)]
+
+    def _as_taken(self, standing: Sequence[Standing]) -> list[Standing]:
+        """With the word of whoever acknowledged one here, which its gateway has not told yet."""
+        asked = {
+            (gateway, seen.asset, seen.rule, seen.since_ns): seen
+            for gateway in {one.gateway for one in standing if one.alarm.state.awaits_a_person}
+            for seen in self._asked(gateway)
+        }
+        return [_taken(one, asked.get(one.key)) for one in standing]
 
     def _is_away(self, one: Standing, now_ns: int, *, known: bool) -> bool:
         """After a start every gateway gets the time to be heard again, but for one that was away before it."""
@@ -222,9 +226,7 @@ class Notifier:
         )  # fmt: skip
 
 
-def _taken(one: Standing, asked: Mapping[Key, Acknowledged]) -> Standing:
-    """With the word of whoever acknowledged it here, which its gateway has not told yet."""
-    seen = asked.get(one.key)
+def _taken(one: Standing, seen: Acknowledged | None) -> Standing:
     if seen is None or not one.alarm.state.awaits_a_person:
         return one
     return replace(one, alarm=replace(one.alarm, state=AlarmState.ACKNOWLEDGED, by=seen.by, at_ns=seen.at_ns))
