@@ -155,8 +155,13 @@ class Trials:
             _check_live(self.kept, site)
             changes = plain_difference(difference(self.kept, site))
             await self._switch(site)
+            try:
+                await self._on_disk(partial(self._versions.keep, wanted))
+            except BabbittError:
+                # What runs is what the next start takes: a disk that takes nothing changes nothing.
+                await self._switch(self.kept)
+                raise
             self._take(site)
-            await self._on_disk(partial(self._versions.keep, wanted))
             log.warning("configuration: back to version %d, asked for by %s", wanted, who)
             return {"number": wanted, "former": index.current, **changes}
 

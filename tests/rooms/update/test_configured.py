@@ -18,7 +18,7 @@ from edge.config.site import Site, load_site
 from edge.contract.commands import Outcome
 from edge.contract.downlink import Configuration
 from edge.contract.types import Batch, Quality
-from edge.errors import ConfigError
+from edge.errors import ConfigError, StoreError
 from edge.trust import configuration_trust_of
 from edge.update import Configured, Trials, Versions, config_folder
 from edge.update.configured import Taken
@@ -90,6 +90,7 @@ class Gateway:
     async def _switch(self, site: Site) -> None:
         if self.breaks:
             raise ConfigError("line", "its port cannot be opened")
+        self.runs = site
 
     async def _commit(self) -> None:
         self.commits += 1
@@ -363,5 +364,25 @@ def test_one_that_is_older_than_what_was_here_is_refused_in_words_and_once(tmp_p
             ("refused", "its number is 3, and 5 was here"), ("refused", "its number is 5, and 5 was here"),
         ]  # fmt: skip
         assert "period_ms = 500" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
+
+
+def test_going_back_to_a_version_that_the_disk_does_not_take_leaves_the_one_that_runs(tmp_path: Path) -> None:
+    """Else the next start would take another configuration than the one that ran."""
+    gateway = Gateway(tmp_path)
+
+    async def tell() -> None:
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(), lambda: "kept" in gateway.steps())
+            trials, kept = room._trials, room._trials.kept
+
+            def full(number: int) -> None:
+                raise OSError(28, "No space left on device")
+
+            trials._versions.keep = full  # type: ignore[method-assign]
+            with pytest.raises(StoreError, match="No space left"):
+                await trials.rollback(None, "ada")
+            assert gateway.runs.file == trials.kept.file == kept.file
 
     story(tell)
