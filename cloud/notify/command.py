@@ -132,6 +132,8 @@ def test_(file: Path, target: str, as_json: bool) -> None:
     else:
         for name, trouble in told:
             click.echo(f"{name}: {trouble or 'taken'}")
+        if not told:
+            click.echo(f"{target}: nobody is on duty now", err=True)
     if any(trouble for _, trouble in told) or not told:
         raise SystemExit(1)
 

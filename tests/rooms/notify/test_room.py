@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import logging
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -365,6 +366,12 @@ def test_the_commands_try_the_ways_and_say_what_is_wrong(tmp_path: Path, mail: M
         assert "This is a test" in mail.came[0]["Subject"]
         mail.refusal = "550 no"
         assert run(notify, ["test", path, "--to", "bob"]).exit_code == 1
+        noon = {"name": "noon", "begins": "12:00", "ends": "12:01", "people": ["ada"], "days": []}
+        (tmp_path / "noon.toml").write_text(
+            tomli_w.dumps(tomllib.loads(Path(path).read_text()) | {"shift": [noon]}), encoding="utf-8"
+        )
+        nobody = run(notify, ["test", str(tmp_path / "noon.toml"), "--to", "shift:noon"])
+        assert (nobody.exit_code, nobody.output) == (1, "shift:noon: nobody is on duty now\n")
         secret = str(tmp_path / "hook.secret")
         assert run(notify, ["secret", secret]).exit_code == 0
         assert (Path(secret).stat().st_mode & 0o777, Path(secret).read_text()[:6]) == (0o600, "whsec_")
