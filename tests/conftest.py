@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import weakref
 from asyncio.selector_events import BaseSelectorEventLoop
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,19 +42,25 @@ def pytest_configure() -> None:
 
 
 def _let_no_connection_be_forgotten() -> None:
-    """asyncio leaves a connection open that comes in the moment in which its server closes, and nobody can reach it.
+    """asyncio leaves a connection open that comes in the moment in which its server or its loop ends.
 
-    Whichever test runs when it is collected would fail for it.
+    Nobody can reach it, and whichever test runs when it is collected would fail for it.
     """
     take = BaseSelectorEventLoop._accept_connection2  # type: ignore[attr-defined]
 
-    async def take_or_close(
+    def take_or_close(
         loop: Any, make: Any, connection: socket.socket, extra: Any, tls: Any, server: Any, *more: Any
-    ) -> None:  # fmt: skip
-        if server is not None and server._sockets is None:
-            connection.close()
-        else:
-            await take(loop, make, connection, extra, tls, server, *more)
+    ) -> Coroutine[Any, Any, None]:  # fmt: skip
+        begun = []
+
+        async def taken() -> None:
+            if server is None or server._sockets is not None:
+                begun.append(True)
+                await take(loop, make, connection, extra, tls, server, *more)
+
+        coroutine = taken()
+        weakref.finalize(coroutine, lambda: None if begun else connection.close())
+        return coroutine
 
     BaseSelectorEventLoop._accept_connection2 = take_or_close  # type: ignore[attr-defined]
 
