@@ -41,4 +41,4 @@ def _told(one: Mapping[str, Any]) -> str:
         f"{name} {one[key]:g}" for name, key in (("before", "before"), ("read back", "read_back"))
         if one.get(key) is not None
     ]  # fmt: skip
-    return str(one["words"]) + (f" ({', '.join(figures)})" if figures else "")
+    return f"{one['words']} ({', '.join(figures)})".strip() if figures else str(one["words"])

@@ -90,7 +90,7 @@ def give(
     order = order if order is not None else order_after(last, now_ns)
     if order > order_limit(last, now_ns):
         problem = f"{order} is further ahead than a gateway takes it, which is {order_limit(last, now_ns)} now"
-        raise ConfigError("--order", problem, "leave it out")
+        raise ConfigError("--order", problem, "leave it out, and name --site where its gateway runs here")
     made = Command(
         gateway=found.gateway, order=order, contract=found.hash, asset=found.asset, tag=found.tag, value=value,
         issued_ns=now_ns, expires_ns=now_ns + round(hours * 3600e9), by=person.name, why=why,

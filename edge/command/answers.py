@@ -40,7 +40,12 @@ class Answers:
     def advice(self) -> dict[str, Any]:
         """Every command that is carried out, watched or waits: what it wants, and what it waits for."""
         running = [
-            _shown(run.command, run.giver, "watched" if run.stage == "watching" else CommandStep.WRITING, run.why)
+            _shown(
+                run.command,
+                run.giver,
+                "watched" if run.stage == "watching" else CommandStep.WRITING,
+                self._guard.said(run),
+            )
             | {"before": run.before, "approvers": run.approvers, "unit": terms_of(run.contract).unit}
             for run in self._guard.kept.runs
         ]

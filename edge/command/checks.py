@@ -211,8 +211,8 @@ def _dwell(asked: Asked) -> str:
 
 
 def _forgotten(lost_s: float, within_s: float) -> str:
-    left_s = within_s - lost_s
-    return f"the store is lost, and what was written in the last {within_s:g} s not known: it is in {left_s:.0f} s"
+    wait_s = within_s - lost_s
+    return f"what was written in the last {within_s:g} s is not known, as the store was lost: wait for {wait_s:.0f} s"
 
 
 def _preconditions(asked: Asked) -> str:

@@ -24,7 +24,7 @@ from edge.command.machine import Machine
 from edge.command.means import Means
 from edge.command.past import Past
 from edge.command.readings import Readings
-from edge.command.state import DIGITS, STRANGE_MAX, Kept, Waiting
+from edge.command.state import DIGITS, STRANGE_MAX, Kept, Run, Waiting
 from edge.command.telling import Teller
 from edge.contract.commands import Command, CommandStep, Outcome
 from edge.contract.downlink import ContractDocument, WithdrawnCommand, WithdrawnContract
@@ -161,8 +161,8 @@ class Guard:
                 return Told(id_, step, unsigned or (f"approved by {', '.join(new)}" if new else waiting.told))
         for run in kept.runs:
             if run.id == id_:
-                words = run.why or self._teller.said(id_)
-                return Told(id_, CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING, words)
+                step = CommandStep.EXECUTED if run.stage == "watching" else CommandStep.WRITING
+                return Told(id_, step, self.said(run))
         ended = kept.end_of(command)
         return Told(id_, ended, self._teller.said(id_) or "it was decided before") if ended else None
 
@@ -284,6 +284,10 @@ class Guard:
             raise BabbittError("advice", f"none waits that is called {digest[:16]}", "ask for `advice`")
         step, words = await self._carrying.answered(waiting, done=done, by=by, why=why)
         return Told(digest, step, words)
+
+    def said(self, run: Run) -> str:
+        """What is known of one that is carried out or watched."""
+        return run.why or self._teller.said(run.id)
 
     @property
     def kept(self) -> Kept:
