@@ -6,6 +6,7 @@ anew, without a flicker: one that lost its power for a moment shows nonsense, or
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -78,6 +79,8 @@ class Screen:
         return Hd44780(self._serial, self._config.display)
 
     def _drop(self) -> None:
-        if self._serial is not None:
-            self._serial.cleanup()
-        self._device = self._serial = None
+        """Whatever its end says: it is looked for on a bus that is opened anew."""
+        serial, self._device, self._serial = self._serial, None, None
+        if serial is not None:
+            with contextlib.suppress(OSError, self.error):
+                serial.cleanup()

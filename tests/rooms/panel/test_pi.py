@@ -161,6 +161,32 @@ def test_a_display_that_is_pulled_off_and_put_back_shows_again(pins: MockFactory
     panel.close()
 
 
+def test_a_bus_that_cannot_even_be_closed_is_opened_anew(pins: MockFactory) -> None:
+    backpack = Backpack()
+    opened = 0
+
+    class Bus(pcf8574):  # type: ignore[misc]
+        def cleanup(self) -> None:
+            raise OSError("the adapter is gone")
+
+    def connect() -> Any:
+        nonlocal opened
+        opened += 1
+        return Bus(bus=backpack, address=CONFIG.address, pulse_time=1e-6)
+
+    panel = PiPanel(CONFIG, pin_factory=pins, connect=connect, look_again_s=0.05, look_s=0.05)
+    panel.show(FINE)
+    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    backpack.plugged = False
+    panel.show(BAD)
+    wait_for(lambda: panel.trouble() != ())
+    backpack.power_on()
+    backpack.plugged = True
+    wait_for(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
+    assert opened > 1
+    panel.close()
+
+
 def test_a_display_that_lost_its_power_for_a_moment_is_set_up_again(pins: MockFactory) -> None:
     backpack = Backpack()
     panel = panel_on(pins, backpack, start_again_s=0.3)
