@@ -101,11 +101,9 @@ class Ways:
         now_ns = self._now_ns()
         if channel.gathers and (until_ns := await asyncio.to_thread(self._full, address, now_ns)):
             await asyncio.to_thread(self._outbox.postpone, address, until_ns)
-        batch = await asyncio.to_thread(self._outbox.take, address, now_ns)
+        batch = await asyncio.to_thread(self._begun, address, now_ns)
         if batch is None:
             return
-        pause_s = min(RETRY_S_FIRST * 2**batch.tries, RETRY_S_MAX)
-        await asyncio.to_thread(self._outbox.begin, batch, now_ns + round(pause_s * 1e9))
         try:
             await channel.send(batch)
         except NotDeliveredError as error:
@@ -115,6 +113,15 @@ class Ways:
             self._failing.discard(address)
             log.info("%s %s is reached again", address.channel, address.to)
         await asyncio.to_thread(self._outbox.sent, batch, self._now_ns())
+
+    def _begun(self, address: Address, now_ns: int) -> Batch | None:
+        """What goes out now, noted as such before anything can make it stale: what may be under way is no secret."""
+        with self._changing:
+            batch = self._outbox.take(address, now_ns)
+            if batch is not None:
+                pause_s = min(RETRY_S_FIRST * 2**batch.tries, RETRY_S_MAX)
+                self._outbox.begin(batch, now_ns + round(pause_s * 1e9))
+            return batch
 
     def _full(self, address: Address, now_ns: int) -> int:
         """Until when ``address`` has had enough messages, 0 where it has not.

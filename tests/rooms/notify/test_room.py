@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import logging
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -685,6 +686,26 @@ def test_a_topic_that_may_have_come_through_is_taken_away_in_the_end(tmp_path: P
         way.away = way.mute = False
         plant.step(OVER)
         plant.step(minutes=60)
+        assert retained(broker) == []
+
+
+def test_an_alarm_that_ends_as_its_call_goes_out_leaves_no_topic(tmp_path: Path) -> None:
+    with topics(tmp_path) as (plant, _way, broker):
+        take, looking = plant.outbox.take, list[threading.Thread]()
+
+        def amid(address: Any, now_ns: int) -> Any:
+            batch = take(address, now_ns)
+            if batch is not None and not looking:
+                plant.tell(OVER)
+                looking.append(threading.Thread(target=plant.notifier.look))
+                looking[0].start()
+                looking[0].join(0.5)
+            return batch
+
+        plant.outbox.take = amid  # type: ignore[method-assign]
+        plant.step(RAISED)
+        looking[0].join()
+        plant.step(minutes=1)
         assert retained(broker) == []
 
 
