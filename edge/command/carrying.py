@@ -249,7 +249,7 @@ class Carrying:
                 words = f"{why}; but somebody else, or the device, had changed it to {stands:.9g}: it is left so"
                 self._tell.end_run(run, CommandStep.FAILED, words, read_back=stands)
                 return
-            by = max(abs(v - run.before) for v in (run.value, stands) if v is not None)
+            by = max(abs(run.value - run.before), _unseen(contract) if stands is None else abs(stands - run.before))
             self._facts.changed(run.command, by, contract.dwell_s)
             told = self._tell.outcome(
                 run.command, CommandStep.WRITING, f"back to {run.before:.9g}: {why}", by="gateway", value=run.before,
@@ -283,6 +283,11 @@ class Carrying:
             if for_s >= (within_s if stands is not None else max(within_s, AWAY_S)):
                 return False, stands
             await self._clock.sleep(AGAIN_S if for_s < within_s else AWAY_AGAIN_S)
+
+
+def _unseen(contract: SetpointContract) -> float:
+    """How far a write is taken to move a machine that nobody could read: as far as a minute allows, and further."""
+    return max(contract.rate_per_min, contract.high - contract.low)
 
 
 def _stands(run: Run, contract: SetpointContract, stands: float | None) -> str:

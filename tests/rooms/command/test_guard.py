@@ -189,6 +189,26 @@ class TestTakenBack:
 
         play(tmp_path, scene)
 
+    def test_how_far_it_went_back_unseen_counts_as_a_whole_minute(self, tmp_path: Path) -> None:
+        """Somebody may have moved the machine while nobody could read it: then nobody knows how far it was moved."""
+
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.broken = {(1, SETPOINT)}
+            rig.drive.put(1, SETPOINT, 1400)
+            await rig.until(lambda: rig.written == [1250, 1200])
+            rig.drive.broken = set()
+            assert (await rig.ended(told)).step is Step.ROLLED_BACK
+            await rig.pass_s(25.0)
+            refused = await rig.ended(rig.give(1300.0))
+            assert (refused.step, rig.stands) == (Step.REFUSED, 1200)
+            assert "in the last minute" in refused.words
+            await rig.pass_s(60.0)
+            assert (await rig.ended(rig.give(1300.0))).step is Step.KEPT
+
+        play(tmp_path, scene)
+
     @pytest.mark.parametrize("after_s", [0.5, 29.0])
     def test_an_abort(self, tmp_path: Path, after_s: float) -> None:
         async def scene(rig: Rig) -> None:
