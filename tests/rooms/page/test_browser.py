@@ -98,7 +98,7 @@ class Hall:
 def browser() -> Iterator[Browser]:
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium; on Debian: apt install chromium")
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -120,7 +120,7 @@ def opened(
         viewport={"width": width, "height": 844}, java_script_enabled=js, color_scheme="dark" if dark else "light"
     )
     page, complaints = context.new_page(), list[str]()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
 
@@ -253,10 +253,10 @@ def test_a_gateway_that_was_killed_and_a_page_that_was_killed_look_so(browser: B
     assert complaints == []
 
     os.kill(hall.page_pid(), signal.SIGKILL)
-    expect(page.locator("#link")).to_contain_text("nothing here is current", timeout=20_000)
+    expect(page.locator("#link")).to_contain_text("nothing here is current", timeout=30_000)
     assert float(page.locator("main").evaluate("e => getComputedStyle(e).opacity")) < 0.6
     hall.children.remove(hall.gateway)
     hall.start()
-    expect(page.locator("#link")).to_have_text("live", timeout=15_000)
-    expect(page.locator("h1")).not_to_contain_text("does not answer", timeout=15_000)
+    expect(page.locator("#link")).to_have_text("live", timeout=30_000)
+    expect(page.locator("h1")).not_to_contain_text("does not answer", timeout=30_000)
     page.context.close()

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,18 +214,31 @@ def test_a_latched_alarm_is_acknowledged_and_reset_by_keys_of_the_panel(tmp_path
         def hot() -> Any:
             return next((a for a in floor.status().get("alarms", ()) if a["rule"] == "hot"), {"state": "normal"})
 
+        def press_until(key: str, state: str) -> None:
+            """As a person does: once more where the page had changed under the finger, so that it counted for none."""
+            pressed_s = 0.0
+
+            def is_so() -> bool:
+                nonlocal pressed_s
+                if hot()["state"] == state:
+                    return True
+                if time.monotonic() > pressed_s + 2.0:
+                    pressed_s = time.monotonic()
+                    panel.press(key)
+                return False
+
+            until(is_so, what=floor.logs)
+
         until(lambda: floor.status().get("panel", {}).get("pid"), what=floor.logs)
         floor.hall.set(1, HOT)
         until(lambda: hot()["state"] == "unacknowledged", what=floor.logs)
         floor.hall.set(1, CALM)
         until(lambda: hot().get("latched"), what=floor.logs)
         until(lambda: panel.shows("not ack'd"), what=panel.text)
-        panel.press("a")
-        until(lambda: hot()["state"] == "acknowledged", what=floor.logs)
+        press_until("a", "acknowledged")
         assert hot()["latched"]
         until(lambda: panel.shows("hold ACK to reset"), what=panel.text)
-        panel.press("A")
-        until(lambda: hot()["state"] == "normal", what=floor.logs)
+        press_until("A", "normal")
         assert "panel resets machine-0-1 hot" in floor.logs()
 
 

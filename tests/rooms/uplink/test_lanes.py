@@ -115,10 +115,14 @@ def test_requests_of_the_backlog_are_small_for_a_slow_receiver_and_grow_with_a_f
             made.check()
             return [request.size for request in receiver.got_on("backlog")]
 
-    slow, fast = asyncio.run(scenario("slow", 0.01, 120)), asyncio.run(scenario("fast", 0.0, 300))
-    assert max(slow) < 18 * 1024
+    assert max(asyncio.run(scenario("slow", 0.01, 120))) < 18 * 1024
+    # On a machine that is busy with other things no receiver is fast: then it is tried again.
+    for number in range(5):
+        fast = asyncio.run(scenario(f"fast {number}", 0.0, 300))
+        assert all(later < 3 * earlier for earlier, later in pairwise(fast))
+        if max(fast) > 30 * 1024:
+            break
     assert max(fast) > 30 * 1024
-    assert all(later < 3 * earlier for earlier, later in pairwise(fast))
 
 
 def test_no_request_is_larger_than_its_bound(tmp_path: Path) -> None:

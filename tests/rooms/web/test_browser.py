@@ -28,6 +28,7 @@ FLAGS = [
 def browser() -> Iterator[Browser]:
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium; on Debian: apt install chromium")
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -55,7 +56,7 @@ def send_block(process: CloudProcess, data: bytes) -> None:
 def opened(browser: Browser, *, width: int = 1280, height: int = 800, dark: bool = False) -> tuple[Page, list[str]]:
     """A page and what it complains about."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
