@@ -10,6 +10,7 @@ from edge.alarm.rules import limit_of
 from edge.alarm.states import Clears, Life, Phase
 from edge.config.rule import Rule
 from edge.contract.types import Alarm, Held, Priority, Tag
+from edge.contract.units import sign
 from edge.ports import Concern, Finding
 
 
@@ -209,16 +210,17 @@ class Entry:
     def _sentence(self) -> str:
         if self.rule is None or self.meaning is None:
             return self.sentence if self.is_active else self.ended
+        unit = sign(self.meaning.unit, self.meaning.kind)
         value = "?" if self.value is None else f"{self.value:.{self.meaning.decimals}f}"
         if not self.is_active:
             title = self.meaning.title or self.tag
             if not self.since_ns:
                 return f"{self.name}: {title} is normal"
-            back = f"{self.name}: {title} is back at {value} {self.meaning.unit}".rstrip()
+            back = f"{self.name}: {title} is back at {value} {unit}".rstrip()
             if self.rule.kind == "stale":
                 back = f"{self.name}: {title} is read again"
             return f"{back}; it stays until it is reset" if self.phase.life.latched else back
         limit = f"{limit_of(self.rule):g}"
         # A signal may have no unit, as in an export: no space is left in its place.
         shape = self.rule.sentence if self.meaning.unit else self.rule.sentence.replace(" {unit}", "")
-        return shape.format(name=self.name, value=value, unit=self.meaning.unit, limit=limit)
+        return shape.format(name=self.name, value=value, unit=unit, limit=limit)

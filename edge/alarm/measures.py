@@ -13,6 +13,7 @@ from edge.alarm.suppression import Suppression, tags_of
 from edge.config.rule import Rule
 from edge.config.usual import RATE_WINDOW_S
 from edge.contract.types import Batch, Tag
+from edge.contract.units import sign
 
 
 class Measures:
@@ -88,7 +89,12 @@ def meaning(rule: Rule, tag: Tag | None) -> Tag:
     title = found.title or rule.tag
     match rule.kind:
         case "rate":
-            return replace(found, unit=f"{found.unit}/min", title=f"{title}, its rate", decimals=found.decimals + 1)
+            return replace(
+                found,
+                unit=f"{sign(found.unit, found.kind)}/min",
+                title=f"{title}, its rate",
+                decimals=found.decimals + 1,
+            )
         case "deviation" | "change":
             return replace(found, title=f"{title}, how far it is off")
         case "stale":

@@ -92,7 +92,7 @@ def test_a_temperature_that_climbs_too_fast_is_an_alarm_in_its_own_words() -> No
     polls = [poll(t, 40.0 + (min(t, 200) * 3.0 / 60.0)) for t in range(400)]
     (first_s, raised), (_, cleared) = said(desk, polls)
     assert 48 <= first_s <= 60
-    assert raised == "Press 3.00 Cel/min past 2"
+    assert raised == "Press 3.00 °C/min past 2"
     assert cleared.startswith("Press: Oil, its rate is back at 1.")
 
 
@@ -101,16 +101,16 @@ def test_a_value_that_leaves_its_setpoint_by_too_much_is_an_alarm_whichever_way(
         desk = desk_of(kind="deviation", of="set_c", beyond=5.0, deadband=1.0)
         steps = [(0, 50.0), (1, 50.0 + off), (2, 54.5), (3, 53.0)]
         told = said(desk, [poll(t, value) for t, value in steps])
-        assert told == [(1.0, "Press 6.0 Cel past 5"), (3.0, "Press: Oil, how far it is off is back at 3.0 Cel")]
+        assert told == [(1.0, "Press 6.0 °C past 5"), (3.0, "Press: Oil, how far it is off is back at 3.0 °C")]
 
 
 def test_a_setpoint_that_moves_away_raises_it_too_and_one_that_is_not_known_says_nothing() -> None:
     desk = desk_of(kind="deviation", of="set_c", above=5.0)
     assert said(desk, [poll(0, 90.0, setpoint=None)]) == []
-    assert said(desk, [poll(1, 50.0, setpoint=44.0)]) == [(1.0, "Press 6.0 Cel past 5")]
+    assert said(desk, [poll(1, 50.0, setpoint=44.0)]) == [(1.0, "Press 6.0 °C past 5")]
     assert said(desk, [poll(2, 50.0, setpoint=None)]) == [], "the last one is good for five polls"
     assert said(desk, [poll(t, 10.0, setpoint=None) for t in (7, 8)]) == []
-    assert said(desk, [poll(9, 50.0)]) == [(9.0, "Press: Oil, how far it is off is back at 0.0 Cel")]
+    assert said(desk, [poll(9, 50.0)]) == [(9.0, "Press: Oil, how far it is off is back at 0.0 °C")]
 
 
 def hours(value: Callable[[float], float], until_h: float, speed: float = 1500.0, from_h: float = 0.0) -> list[Batch]:
@@ -126,7 +126,7 @@ def test_what_is_not_finite_neither_ends_a_deviation_nor_teaches_a_baseline(wild
     desk = desk_of(kind="deviation", beyond=5.0)
     polls = [poll(60 * t, math.inf if t % 3 else 2.0) for t in range(3 * LEARNED_OF + 1)]
     assert said(desk, polls) == []
-    assert [text for _, text in said(desk, [poll(20_000, 2.0), poll(20_001, 9.0)])] == ["Press 7.0 Cel past 5"]
+    assert [text for _, text in said(desk, [poll(20_000, 2.0), poll(20_001, 9.0)])] == ["Press 7.0 °C past 5"]
 
 
 def test_a_rate_of_an_infinity_is_none_and_ends_no_alarm() -> None:
@@ -142,7 +142,7 @@ def test_a_significant_change_is_one_of_a_quarter_of_b_c_from_its_own_baseline()
     assert said(desk, hours(lambda _: 0.8, 1.1)) == [], "criterion II: 0.8 + 0.25 * 4.5 = 1.925 mm/s"
     assert said(desk, hours(lambda _: 1.925, 1.2, from_h=1.1)) == []
     [(_, words)] = said(desk, hours(lambda _: 1.93, 1.3, from_h=1.2))
-    assert words == "Press 1.1 Cel past 1.125"
+    assert words == "Press 1.1 °C past 1.125"
 
 
 def test_a_baseline_is_of_one_speed_and_a_standing_machine_has_none() -> None:
