@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.drivers.modbus_frames import EXCEPTION_BYTES, frame_of, rtu_reply_bytes
+from edge.drivers.modbus_frames import EXCEPTION_BYTES, frame_of, rtu_reply_bytes, whole_frame
 from edge.drivers.modbus_questions import Question, Reply
 from edge.line_counts import LineCounts
 
@@ -34,9 +34,14 @@ class Strays:
         answered = 0
         if reply.fault in ("", "refused"):
             answered = EXCEPTION_BYTES if reply.fault else rtu_reply_bytes(question, heard)
+        ends = next((at + answered for at in range(len(heard)) if _is_whole(unit, heard, at, answered)), answered)
         if self._owing is not None and len(heard) > answered and frame_of(self._owing, heard[: len(heard) - answered]):
             self._counts.of(self._owing).late += 1
-            self._owing = None
+            self._owing, ends = None, len(heard)
         # What follows half an answer may be its other half, so that only silence and whole answers are followed up.
-        self._asked = (unit, answered) if answered or reply.fault == "timeout" else None
+        self._asked = (unit, ends if answered else 0) if answered or reply.fault == "timeout" else None
         self._owing = unit if reply.fault == "timeout" else self._owing
+
+
+def _is_whole(unit: int, heard: bytes, at: int, length: int) -> bool:
+    return length > 0 and heard[at] == unit and whole_frame(heard, at, length)

@@ -104,6 +104,14 @@ def test_a_late_reply_that_comes_amid_the_next_question_is_counted() -> None:
     assert (counts.timeouts, counts.late) == (1, 1)
 
 
+def test_an_answer_behind_the_frame_of_another_unit_is_one_answer() -> None:
+    def behind(asked: Asked) -> list[Act]:
+        return [*foreign(asked), (0.0, asked.frame())]
+
+    counts = counted(RTU, Hostile(image(), behind), polls=4, pause_s=0.03)
+    assert (counts.replies, counts.doubles, counts.late) == (4, 0, 0)
+
+
 def test_check_sum_errors_by_the_length_of_the_answer() -> None:
     counts = counted(RTU, Hostile(image(), spoilt, script=[honest]), polls=3)
     assert counts.crc_errors == sum(errors for _, errors in counts.lengths.values()) >= 2
