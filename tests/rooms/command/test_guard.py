@@ -137,6 +137,27 @@ class TestAtTheMachine:
 
         play(tmp_path, scene)
 
+    def test_what_was_put_back_unseen_may_have_moved_by_a_whole_minutes_change(self, tmp_path: Path) -> None:
+        switch = Switch()
+
+        async def scene(rig: Rig) -> None:
+            told = rig.give(1250.0)
+            await rig.until(lambda: Step.EXECUTED in rig.steps(told))
+            rig.drive.broken.add((1, SETPOINT))
+            rig.drive.put(1, SETPOINT, 1100)
+            switch.on = False
+            await rig.until(lambda: len(rig.written) > 1)
+            rig.drive.broken.clear()
+            switch.on = True
+            assert (await rig.ended(told)).step is Step.ROLLED_BACK
+            await rig.pass_s(25.0)
+            soon = await rig.ended(rig.give(1210.0))
+            assert "more than 200 a minute" in soon.words
+            await rig.pass_s(40.0)
+            assert (await rig.ended(rig.give(1210.0))).step is Step.KEPT
+
+        play(tmp_path, scene, enable=switch)
+
     def test_a_write_that_changes_nothing_is_one_all_the_same(self, tmp_path: Path) -> None:
         async def scene(rig: Rig) -> None:
             told = rig.give(1200.0)
