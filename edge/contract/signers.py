@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from edge.contract.commands import Command, Signed, signed_message
 from edge.contract.setpoint import Mode, Person, SetpointContract
+from edge.contract.setpoint_words import bounds, figure
 
 COMMAND_LIFE_MAX_NS = 7 * 86_400 * 1_000_000_000
 """Nobody means a value of next month today."""
@@ -45,7 +46,7 @@ def why_not_under(command: Command, contract: SetpointContract) -> str:
         if told != wanted:
             return f"its {what} is {told!r}, the contract's is {wanted!r}"
     if not (math.isfinite(command.value) and contract.low <= command.value <= contract.high):
-        return f"{command.value:g} {contract.sign} is outside {contract.low:g} to {contract.high:g}"
+        return f"{figure(command.value)} {contract.sign} is outside {bounds(contract)}"
     if not command.issued_ns < command.expires_ns <= command.issued_ns + COMMAND_LIFE_MAX_NS:
         return f"it must expire within {COMMAND_LIFE_MAX_NS / 86_400e9:.0f} days after it was given"
     if not contract.valid_from_ns <= command.issued_ns < contract.expires_ns:
