@@ -12,17 +12,20 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from edge.http.framing import OneLength
+
 HEAD_TIMEOUT_S = 30.0
 READ_TIMEOUT_S = 30.0
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's protocol with the two deadlines."""
+    """uvicorn's protocol with the two deadlines, and for requests of ``OneLength`` alone."""
 
     head_timeout_s, read_timeout_s = HEAD_TIMEOUT_S, READ_TIMEOUT_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.app = OneLength(self.app)
         self._head_late: asyncio.TimerHandle | None = None
         self._read_late: asyncio.TimerHandle | None = None
 
