@@ -23,6 +23,8 @@ from edge.errors import BabbittError
 LINE_BYTES_MAX = 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
 _UNKNOWN = "unknown command"
+_STARTED = ("gateway", "plant")
+"""What a person starts by ``babbitt NAME run``."""
 
 Answer = dict[str, Any]
 Handler = Callable[..., Answer] | Callable[..., Awaitable[Answer]]
@@ -58,7 +60,10 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
 
 
 def ask(path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, **arguments: Any) -> Answer:
-    """Ask the process that answers at ``path``. Raises ``BabbittError`` where none does, or where it refuses."""
+    """Ask the process that answers at ``path``, a file named as it is: gateway.sock, plant.sock.
+
+    Raises ``BabbittError`` where none does, or where it refuses.
+    """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(within_s)
@@ -98,13 +103,17 @@ def _answer_of(path: Path, command: str, line: bytes) -> Answer:
         hint = "it was started before the site file asked for it, or is another version: start it anew"
         raise UnknownCommandError(str(path), f"what runs there does not know {command!r}", hint)
     if "error" in answer:
-        raise BabbittError(str(path), str(answer["error"]))
+        raise BabbittError(path.stem, str(answer["error"]))
     assert isinstance(answer, dict)
     return answer
 
 
 def _nobody(path: Path, error: Exception) -> BabbittError:
-    return BabbittError(str(path), f"nobody answers: {error}", "is it running, with this site file?")
+    if isinstance(error, PermissionError):
+        return BabbittError(str(path), "may not be asked by this user", "ask as the user whose process it is")
+    why = "" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else f": {error}"
+    start = f" `babbitt {path.stem} run` starts it" if path.stem in _STARTED else ""
+    return BabbittError(str(path), f"nobody answers{why}", f"is it running, with this site file?{start}")
 
 
 async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -146,14 +146,16 @@ reset = _simple(
 def alarm_lines(answer: Answer) -> list[str]:
     """The running gateway's answer for a person."""
     now_ns, standing, held = answer["now_ns"], answer["standing"], answer["held"]
-    lines = [f"{'ALARM OF':24}{'RULE':22}{'PRIORITY':10}{'STATE':26}SINCE"] if standing or held else ["no alarms"]
+    asset, rule = widths = name_widths([*standing, *held])
+    head = f"{'ALARM OF':{asset}}{'RULE':{rule}}{'PRIORITY':10}{'STATE':26}SINCE"
+    lines = [head] if standing or held else ["no alarms"]
     for alarm in standing:
-        lines += _alarm_lines(alarm, now_ns)
+        lines += _alarm_lines(alarm, now_ns, widths)
     lines += _untold(answer, "standing")
     if held:
         lines.append(f"held back: {answer.get('held_of', len(held))}")
     for alarm in held:
-        lines += [*_alarm_lines(alarm, now_ns), f"    {_held(alarm)}"]
+        lines += [*_alarm_lines(alarm, now_ns, widths), f"    {_held(alarm)}"]
     return lines + _untold(answer, "held")
 
 
@@ -192,10 +194,11 @@ def kpi_lines(kpi: dict[str, Any]) -> list[str]:
         f"chattering now        {', '.join(kpi['chattering']) or 'none'}",
         *(["A FLOOD IS ON: alarms of low priority wait until it is over"] if kpi["flood"] else []),
     ]
+    asset, rule = name_widths(kpi["bad_actors"])
     if kpi["bad_actors"]:
-        lines.append(f"{'RAISED MOST, WEEK':24}{'RULE':22}{'TIMES':>8}{'%':>8}")
+        lines.append(f"{'RAISED MOST, WEEK':{asset}}{'RULE':{rule}}{'TIMES':>8}{'%':>8}")
     for actor in kpi["bad_actors"]:
-        lines.append(f"{actor['asset']:24}{actor['rule']:22}{actor['raised']:>8}{actor['percent']:>8.1f}")
+        lines.append(f"{actor['asset']:{asset}}{actor['rule']:{rule}}{actor['raised']:>8}{actor['percent']:>8.1f}")
     return lines
 
 
@@ -210,11 +213,18 @@ def state_words(alarm: dict[str, Any]) -> str:
     return f"{alarm['state']}{marks}{again}"
 
 
-def _alarm_lines(alarm: dict[str, Any], now_ns: int) -> list[str]:
+def name_widths(alarms: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """How wide the columns of machine and rule are, so that the longest name still ends before the next column."""
+    asset = max([24, *(len(alarm["asset"]) + 2 for alarm in alarms)])
+    return asset, max([22, *(len(alarm["rule"]) + 2 for alarm in alarms)])
+
+
+def _alarm_lines(alarm: dict[str, Any], now_ns: int, widths: tuple[int, int]) -> list[str]:
+    asset, rule = widths
     since = _age((now_ns - alarm["since_ns"]) / 1e9) if alarm["since_ns"] else "never"
     by = f"  by {alarm['by']}{_quoted(alarm['why'])}" if alarm["by"] and not alarm["held"] else ""
     return [
-        f"{alarm['asset']:24}{alarm['rule']:22}{alarm['priority']:10}{state_words(alarm):26}{since}{by}",
+        f"{alarm['asset']:{asset}}{alarm['rule']:{rule}}{alarm['priority']:10}{state_words(alarm):26}{since}{by}",
         *([f"    {alarm['sentence']}"] if alarm["sentence"] and alarm["state"] != "normal" else []),
     ]
 

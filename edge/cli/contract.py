@@ -157,7 +157,7 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
     Example:
       babbitt gateway contract sign own/contracts/pump-1-speed.toml --key engineer.pem --site site.toml
     """
-    from edge.cli.setpoints import checked, neighbours, outdated, why_untrusted, write_file
+    from edge.cli.setpoints import checked, neighbours, outdated, running_contracts, why_untrusted, write_file
     from edge.contract.setpoint_words import contract_words
     from edge.contract.signature import pack_signature
     from edge.keys import PrivateKey
@@ -190,6 +190,8 @@ def sign(file: Path, private: Path, config: Path, yes: bool, as_json: bool) -> N
             f"note: its gateway reads {contracts_folder(site)}: put both files there, or offer it from the cloud",
             err=True,
         )
+    elif running_contracts(site) is not None:
+        click.echo("note: the running gateway takes it when it is started anew", err=True)
 
 
 @contract.command("list")

@@ -168,10 +168,11 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
         lines += _worked_lines(answer.get("worked", {}).get(v["asset"], {}))
     lines += [f"{asset:28}NOT JUDGED: {why}" for asset, why in answer.get("unjudged", {}).items()]
     lines += _bundle_lines(answer.get("bundles", {}))
+    rule = max([22, *(len(alarm["rule"]) + 2 for alarm in answer["alarms"])])
     if answer["alarms"]:
-        lines.append(f"{'ALARM OF':28}{'RULE':22}{'PRIORITY':10}STATE")
+        lines.append(f"{'ALARM OF':28}{'RULE':{rule}}{'PRIORITY':10}STATE")
     for alarm in answer["alarms"]:
-        lines.append(f"{alarm['asset']:28}{alarm['rule']:22}{alarm['priority']:10}{alarm['state']}")
+        lines.append(f"{alarm['asset']:28}{alarm['rule']:{rule}}{alarm['priority']:10}{alarm['state']}")
         lines.append(f"    {alarm['sentence']}")
     if (more := answer.get("alarms_of", 0) - len(answer["alarms"])) > 0:
         lines.append(f"and {more} more alarms, which are not shown")

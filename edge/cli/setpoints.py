@@ -76,6 +76,8 @@ def contract_lines(rows: list[dict[str, Any]]) -> list[str]:
         line = "  ".join(f"{cell or '–':{width}}" for cell, width in zip(cells, widths, strict=True))
         lines.append(line.rstrip())
         lines += [f"    not taken: {why_not}"] if why_not else []
+    if any(row["state"] == "not in force" and not row["why_not"] for row in rows):
+        lines.append("a gateway reads the folder when it starts, and says in its log what it refuses: start it anew")
     return lines
 
 

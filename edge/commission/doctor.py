@@ -270,15 +270,17 @@ def too_full(line: LineFacts) -> Iterator[Finding]:
     if due and overruns >= max(FEW, SHARE * due):
         yield Finding(
             "too_full", line.name, None, "fault",
-            f"{overruns} of {due} polls had no time; the line was taken up for {line.airtime:.0%} of it",
+            f"{overruns} of {due} polls had no time; the line was taken up for {100 * line.airtime:.0f} % of it",
             "more is asked than the line has time for" if line.airtime > FULL / 2
             else "the gateway's machine had no time, or polls wait for a unit that answers slowly",
-            "longer periods, fewer registers, a higher baud rate: see the plan",
+            f"longer periods, fewer registers{_or_faster(line)}" if line.airtime > FULL / 2
+            else "longer periods; `babbitt gateway health` and the load of its machine; the unit's own speed",
         )  # fmt: skip
     elif line.counted and answering > FULL:
         yield Finding(
-            "nearly_full", line.name, None, "warning", f"the line is taken up for {line.airtime:.0%} of the time",
-            "there is no room for a retry or for one more unit", "longer periods or a higher baud rate: see the plan",
+            "nearly_full", line.name, None, "warning",
+            f"the line is taken up for {100 * line.airtime:.0f} % of the time",
+            "there is no room for a retry or for one more unit", f"longer periods{_or_faster(line)}",
         )  # fmt: skip
 
 
@@ -292,6 +294,10 @@ def _serial_noise(line: LineFacts) -> bool:
     """Bytes came that are no frames: somebody is there."""
     noise = sum(unit.counts.noise + unit.counts.crc_errors for unit in line.units)
     return line.baud is not None and noise >= FEW
+
+
+def _or_faster(line: LineFacts) -> str:
+    return ", a higher baud rate" if line.baud is not None else ""
 
 
 def _settings(line: LineFacts) -> str:

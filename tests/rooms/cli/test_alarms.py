@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.alarm import AlarmDesk
+from edge.cli.alarms import alarm_lines
 from edge.cli.gateway import gateway
 from edge.contract.types import Alarm
 from edge.errors import BabbittError
@@ -184,3 +185,13 @@ def test_the_figures_are_a_table_or_json(rig: Rig) -> None:
     assert "RAISED MOST" in table
     told = json.loads(rig.babbitt("alarms", "--kpi", "--json").output)
     assert (told["standing"], told["alarms"]["hour"], told["flood"]) == (2, 2, False)
+
+
+def test_a_name_however_long_ends_before_the_next_column() -> None:
+    alarm = {
+        "asset": "pump-1", "rule": "bearing_temperature_rises_by_far", "priority": "medium", "state": "acknowledged",
+        "latched": False, "first": False, "repeats": 0, "since_ns": 0, "by": "", "why": "", "held": "", "sentence": "",
+    }  # fmt: skip
+    head, line = alarm_lines({"now_ns": 0, "standing": [alarm], "held": []})
+    assert line.index("medium") == head.index("PRIORITY")
+    assert line.split()[:3] == ["pump-1", "bearing_temperature_rises_by_far", "medium"]

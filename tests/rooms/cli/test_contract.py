@@ -363,6 +363,17 @@ def test_a_changed_contract_wants_a_higher_version(plant: Path, gateway: list[Co
     assert not gateway
 
 
+def test_a_running_gateway_takes_a_contract_when_it_is_started_anew(plant: Path, gateway: list[Command]) -> None:
+    signing = ("contract", "sign", CONTRACT, "--key", "engineer.pem", "--site", "site.toml", "--yes")
+    (plant / "held.toml").write_text((plant / CONTRACT).read_text())
+    (plant / CONTRACT).write_text(contract_text(**LIVE | {"version": "2"}))
+    assert "the running gateway takes it when it is started anew" in run(*signing).stderr
+    listed = done("contract", "list", "site.toml")
+    assert "not in force" in listed
+    assert "start it anew" in listed
+    assert not gateway
+
+
 def test_where_no_gateway_runs_it_is_said_so() -> None:
     given()
     result = run("command", "send", "site.toml", "c.json")

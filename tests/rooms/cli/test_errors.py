@@ -138,7 +138,9 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(tmp_path: Path, data_dir:
 def test_asking_a_gateway_that_does_not_run(tmp_path: Path) -> None:
     done = run("gateway", "status", str(plain_site(tmp_path)))
     assert done.returncode == 1
-    assert "nobody answers" in done.stderr
+    assert "gateway.sock: nobody answers (is it running" in done.stderr
+    assert "`babbitt gateway run` starts it" in done.stderr
+    assert "Errno" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,20 @@ def test_a_finding_says_what_it_saw_the_likely_cause_and_what_to_try() -> None:
     assert finding.advice == "timeout_ms = 600: 2 x 300 ms, since it answers later than that; then look again"
 
 
+@pytest.mark.parametrize(("of", "faster"), [(SERIAL, ", a higher baud rate"), (TCP, "")])
+def test_what_is_tried_on_a_full_line_is_something_that_it_has(of: dict[str, Any], faster: str) -> None:
+    [finding] = findings(line(answered(450, ms=220), polls=Polls(900, overruns=450), of=of))
+    assert finding.saw == "450 of 900 polls had no time; the line was taken up for 99 % of it"
+    assert finding.advice == f"longer periods, fewer registers{faster}"
+
+
+def test_a_line_with_room_whose_polls_had_no_time_is_not_to_blame() -> None:
+    [finding] = findings(line(answered(450, ms=20), polls=Polls(900, overruns=450)))
+    assert "the gateway's machine had no time" in finding.likely
+    assert "`babbitt gateway health`" in finding.advice
+    assert "baud" not in finding.advice
+
+
 def test_the_timeout_is_reckoned_from_the_answers_and_the_wire() -> None:
     # 20 registers at 9600 baud, 8E1: 8 + 45 bytes of 11 bits are 60.7 ms, two silences of 3.5 characters 8.0 ms.
     found = plan(line(answered(100, ms=400, length=45), of={**SERIAL, "timeout_ms": 200}, window_s=1000))
