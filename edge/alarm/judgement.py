@@ -2,7 +2,8 @@
 that is not believed for a repair of the sensor.
 
 An alarm clears only when the verdict is back by a margin and for a while, so that a figure that wavers about its limit
-is one alarm. A verdict without enough evidence neither raises nor clears.
+is one alarm. A verdict without enough evidence neither raises nor clears. A remaining life raises by its urgency, for
+the lower end of the interval shown may reach lower for mere want of readings; and it clears by that lower end.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ OFF_DELAY_NS = 5 * 10**9
 
 BY_AGE = "its age by the hour meter, and what its papers promise"
 UNEXPLAINED = "no signal stands out: they do not fit together as they did"
+
+_LIFE = {
+    Urgency.WARNING: ("rul_warning", URGENCY_WARNING_BELOW_H),
+    Urgency.CRITICAL: ("rul_critical", URGENCY_CRITICAL_BELOW_H),
+}
+"""The rule of each urgency, and the limit of the lower end in running hours."""
 
 SENSOR_ACTIONS = {
     SensorFault.DRIFTING: "recalibrate or replace the sensor; the machine itself shows no fault",
@@ -64,12 +71,8 @@ def entries(asset: str, name: str) -> dict[str, Entry]:
 def findings(verdict: Verdict, name: str, standing: Mapping[str, Entry]) -> Iterator[Finding]:
     """What ``verdict`` says about each of ``entries``; ``standing`` tells which of them are active."""
     yield _anomaly(verdict, name, active=standing["anomaly"].is_active)
-    yield _remaining_life(
-        verdict, name, "rul_warning", URGENCY_WARNING_BELOW_H, active=standing["rul_warning"].is_active
-    )
-    yield _remaining_life(
-        verdict, name, "rul_critical", URGENCY_CRITICAL_BELOW_H, active=standing["rul_critical"].is_active
-    )
+    yield _remaining_life(verdict, name, Urgency.WARNING, active=standing["rul_warning"].is_active)
+    yield _remaining_life(verdict, name, Urgency.CRITICAL, active=standing["rul_critical"].is_active)
     yield _sensors(verdict, name, "sensor_drifting", drifting=True)
     yield _sensors(verdict, name, "sensor_bad", drifting=False)
 
@@ -105,17 +108,18 @@ def _anomaly(verdict: Verdict, name: str, *, active: bool) -> Finding:
     )
 
 
-def _remaining_life(verdict: Verdict, name: str, rule: str, limit_h: float, *, active: bool) -> Finding:
+def _remaining_life(verdict: Verdict, name: str, urgency: Urgency, *, active: bool) -> Finding:
+    rule, limit_h = _LIFE[urgency]
     low_h, rul_h, high_h = verdict.rul_low_h, verdict.rul_h, verdict.rul_high_h
     if low_h is None or rul_h is None or high_h is None or verdict.urgency is Urgency.UNKNOWN:
         return Finding(rule, None)
     clear_at_h = limit_h * (1.0 + CLEAR_MARGIN)
-    if not (low_h < limit_h or (active and low_h <= clear_at_h)):
+    if not (verdict.urgency.rank >= urgency.rank or (active and low_h <= clear_at_h)):
         return Finding(rule, holds=False)
     tag, words = _top_reason(verdict)
     action = (
         f"plan the stop within {low_h:.0f} running hours and have the spare part at hand"
-        if limit_h == URGENCY_CRITICAL_BELOW_H
+        if urgency is Urgency.CRITICAL
         else "order the spare part and plan a stop this week"
     )
     return Finding(

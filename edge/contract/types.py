@@ -99,7 +99,8 @@ class Batch:
 
 
 class Urgency(StrEnum):
-    """What the remaining useful life asks for, judged on the lower end of its interval."""
+    """What the remaining useful life asks for, judged on the lower end of its interval as far as evidence has it: where
+    the interval shown is wider only because readings came too rarely, this is judged without that."""
 
     UNKNOWN = "UNKNOWN"
     NORMAL = "NORMAL"

@@ -21,14 +21,14 @@ import msgspec
 from edge.config.asset_class import AssetClass
 from edge.config.nameplate import Service
 from edge.contract.bundle import Bundle, OwnBundle, TrainedBundle
-from edge.contract.types import Batch, Urgency, Value, Verdict, Waveform, urgency_of
+from edge.contract.types import Batch, Value, Verdict, Waveform
 from edge.errors import BabbittError, BundleError
 from edge.features.held import Held
 from edge.features.tracker import number
 from edge.infer.commanded import Commanded
 from edge.infer.coverage import Coverage
 from edge.infer.habits import Habits
-from edge.infer.opinion import BUNDLE, NOT_ENOUGH, Mind, Opinion
+from edge.infer.opinion import NOT_ENOUGH, Mind, Opinion
 from edge.infer.prior import Prior
 from edge.infer.rival import Rival
 from edge.infer.selflearned import SelfLearned
@@ -162,7 +162,7 @@ class Judge:
             rul_h=life.rul_h if life else None,
             rul_low_h=life.low_h if life else None,
             rul_high_h=life.high_h if life else None,
-            urgency=urgency_of(life.low_h) if life and opinion.basis == BUNDLE else Urgency.UNKNOWN,
+            urgency=opinion.urgency,
             reasons=(*self._snapshots.reasons, *opinion.reasons),
             coverage=coverage,
             anomaly_p=opinion.anomaly_p,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge.contract.bundle import Ages
-from edge.contract.types import Reason, SurvivalPoint
+from edge.contract.types import Reason, SurvivalPoint, Urgency, urgency_of
 
 NOT_ENOUGH = "not enough evidence"
 BUNDLE, PRIOR = "bundle", "prior"
@@ -29,7 +29,8 @@ class Opinion:
 
     ``anomaly_p`` is the conformal p-value of ``anomaly`` among healthy ones, None where none has been seen yet.
     ``departs``: the asset is known to be other than healthy, if not how. ``survival`` belongs to ``life``, which rests
-    on ``basis``; ``failure_p`` is the chance of a failure within ``stop_h`` hours.
+    on ``basis``; ``failure_p`` is the chance of a failure within ``stop_h`` hours. ``urgent_h`` is the lower end of the
+    life by which its urgency is judged, where that is not the one shown.
     """
 
     health: float | None = None
@@ -44,6 +45,14 @@ class Opinion:
     basis: str = ""
     stop_h: float | None = None
     failure_p: float | None = None
+    urgent_h: float | None = None
+
+    @property
+    def urgency(self) -> Urgency:
+        """What the life asks for; UNKNOWN where there is none by its condition."""
+        if self.life is None or self.basis != BUNDLE:
+            return Urgency.UNKNOWN
+        return urgency_of(self.life.low_h if self.urgent_h is None else self.urgent_h)
 
 
 class Mind(Protocol):

@@ -3,6 +3,10 @@
 It says "not enough evidence" while it learns the healthy baseline, where a signal or the hour meter is missing or has
 gone silent, and where the asset departs from healthy in a way that no machine of the training did; where single
 features leave their ranges, the interval widens and the note says so.
+
+Where readings come too rarely the interval shown widens too, with the reason; but urgency is judged without that, and
+hours that nobody watched draw a life nowhere (``settle``): what is not known is no evidence of wear. What a reading
+after a gap shows counts from there on, as far as one reading speaks.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.contract.bundle import Detector, TrainedBundle, hours_of, tempered
+from edge.contract.bundle import Detector, TrainedBundle, hours_of, life_score, tempered
 from edge.errors import BundleError
 from edge.features.tracker import NUMBER_MAX, FeatureSpec, FeatureTracker, number
 from edge.infer.budget import AlarmBudget, p_value
@@ -57,6 +61,18 @@ class _Distance:
         return float(np.sqrt(np.mean(error * error))) / self._detector.threshold
 
 
+def _spread(score: float, low: float, high: float) -> tuple[float, float]:
+    """An interval about ``score`` half as wide again."""
+    return score - _WIDEN * (score - low), score + _WIDEN * (high - score)
+
+
+def _wider(life: Life, cap_h: float) -> Life:
+    """``life`` with its interval half as wide again, in the scores that models are trained on."""
+    score, low, high = life_score(np.array([life.rul_h, life.low_h, life.high_h]), cap_h).tolist()
+    low, high = _spread(score, low, high)
+    return Life(life.rul_h, hours_of(low, cap_h), hours_of(high, cap_h))
+
+
 class Prognosis:
     """One asset, one bundle. Raises ``BundleError`` where the bundle's features are not what this code computes."""
 
@@ -83,6 +99,7 @@ class Prognosis:
         self._since_ns = [0] * len(spec.signals)
         self._stalled_polls = 0
         self._hourless_polls = 0
+        self._unseen_h = 0.0
         self._renew()
 
     def _renew(self) -> None:
@@ -97,10 +114,13 @@ class Prognosis:
         return not self._tracker.ready
 
     def observe(self, values: Mapping[str, object], read_ns: int, mono_ns: int, /) -> None:
-        hour = number(values.get(self._spec.hour_meter))
+        hour, before_h = number(values.get(self._spec.hour_meter)), self._tracker.hour_h
         stepped = self._tracker.update(values, hour)
         self._watch.poll(mono_ns)
         if stepped:
+            assert hour is not None
+            assert before_h is not None
+            self._unseen_h += max(hour - before_h - self._bundle.pace_max_h, 0.0)
             risen = zip(self._since_ns, self._tracker.risen_h().tolist(), strict=True)
             self._since_ns = [(since or read_ns) if risen_h > 0.0 else 0 for since, risen_h in risen]
         self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)
@@ -155,14 +175,20 @@ class Prognosis:
         early = health >= self._bundle.established_below
         answer = self._interval(score, early=early, widen=bool(outside))
         cap_h = self._bundle.rul_cap_h
-        life = self._settled_life.settle(answer, hour, cap_h=cap_h, anomalous=opinion.anomalous)
+        settled = self._settled_life.settle(
+            answer, hour, cap_h=cap_h, anomalous=opinion.anomalous, unseen_h=self._unseen_h
+        )  # fmt: skip
+        self._unseen_h = 0.0
+        sparse = self._sparse()
+        life = _wider(settled, cap_h) if sparse and not outside else settled
         beyond = f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
         return replace(
             opinion,
             health=self._settled_health.settle(100.0 * min(max(health, 0.0), 1.0), hour),
             life=life,
+            urgent_h=settled.low_h,
             survival=within(life, cap_h, *self._inner(early=early)),
-            note="; ".join(filter(None, (outside, beyond))),
+            note="; ".join(filter(None, (outside or sparse, beyond))),
         )
 
     def _missing(self) -> str:
@@ -182,13 +208,18 @@ class Prognosis:
         quiet = [self._spec.signals[i].tag for i in believed if silent[i] > _SILENT_MAX_H]
         return f"no good reading of {listed(quiet)} for {silent.max():.0f} h" if quiet else ""
 
+    def _sparse(self) -> str:
+        """That readings come further apart than the bundle was trained on, in words; empty where they do not."""
+        pace_h, trained_h = self._tracker.pace_h, self._bundle.pace_max_h
+        if pace_h <= trained_h:
+            return ""
+        far = f"polled every {pace_h:.1f} h of machine time, trained up to {trained_h:.1f} h"
+        return f"{far}: interval widened, but not for the urgency"
+
     def _outside(self, features: NDArray[np.float32]) -> str:
         """Where the asset leaves what the bundle was trained on, in words; empty where it does not."""
         low, high = self._bundle.valid
         outside = np.flatnonzero((features < low) | (features > high))
-        if self._tracker.pace_h > self._bundle.pace_max_h:
-            pace, trained = self._tracker.pace_h, self._bundle.pace_max_h
-            return f"polled every {pace:.1f} h of machine time, trained up to {trained:.1f} h: interval widened"
         if outside.size == 0:
             return ""
         tags = list(dict.fromkeys(self._bundle.names[i].rsplit(".", 1)[0] for i in outside))
@@ -197,7 +228,7 @@ class Prognosis:
     def _interval(self, score: float, *, early: bool, widen: bool) -> Life:
         low, high = (self._bundle.early if early else self._bundle.established).around(score)
         if widen:
-            low, high = score - _WIDEN * (score - low), score + _WIDEN * (high - score)
+            low, high = _spread(score, low, high)
         cap_h = self._bundle.rul_cap_h
         return Life(hours_of(score, cap_h), hours_of(low, cap_h), hours_of(high, cap_h))
 
@@ -242,6 +273,7 @@ class Prognosis:
             "watch": self._watch.kept(),
             "since": self._since_ns,
             "strange": asdict(self._settled_strange),
+            **({"unseen_h": self._unseen_h} if self._unseen_h else {}),
         }
 
     def restore(self, kept: dict[str, Any]) -> bool:
@@ -259,6 +291,7 @@ class Prognosis:
             self._settled_strange = SettledAnomaly(**kept["strange"])
             if "budget" in kept:
                 self._budget.restore(kept["budget"])
+        self._unseen_h = float(kept.get("unseen_h", 0.0))
         if "watch" in kept:
             self._watch.restore(kept["watch"])
             self._since_ns = [int(since) for since in kept["since"]]

@@ -16,6 +16,8 @@ _WORSE_TAU_H, _BETTER_TAU_H = 3.0, 8.0
 _IMPROVED_BY, _IMPROVED_FOR_H = 1.25, 24.0
 _STILL_ANOMALOUS = 1.4
 """An anomalous asset must show twice the improvement for twice the time."""
+_AT_CAP = 0.9
+"""From this share of the cap on a life's upper end says "longer" only: no end is in sight."""
 _ABSENT = -1.0
 
 
@@ -25,6 +27,9 @@ class SettledLife:
 
     The lower end crosses a limit of urgency upwards only once the answer has stood a quarter above the limit for a day
     of operation, or at 2.5 times it for two days where the asset is still anomalous.
+
+    Hours that nobody watched are no evidence: they neither draw it to an answer nor make an improvement last. Yet they
+    passed, so a life whose end is in sight runs down by them; of one known as "longer" only there is nothing to run.
     """
 
     hour: float = _ABSENT
@@ -33,16 +38,23 @@ class SettledLife:
     high_h: float = 0.0
     better_since: float = _ABSENT
 
-    def settle(self, answer: Life, hour: float, *, cap_h: float, anomalous: bool) -> Life:
+    def settle(
+        self, answer: Life, hour: float, *, cap_h: float, anomalous: bool, unseen_h: float = 0.0
+    ) -> Life:  # fmt: skip
+        """``unseen_h`` of the hours since the last answer passed in gaps."""
         if self.hour == _ABSENT:
             self.hour, self.rul_h, self.low_h, self.high_h = hour, answer.rul_h, answer.low_h, answer.high_h
             return answer
-        dt_h = max(hour - self.hour, 0.0)
+        passed_h = max(hour - self.hour, 0.0)
+        seen_h = max(passed_h - unseen_h, 0.0)
         self.hour = hour
-        low_h = _toward(self.low_h, answer.low_h, dt_h)
+        if self.better_since != _ABSENT:
+            self.better_since += unseen_h
+        run_h = seen_h if self.high_h >= _AT_CAP * cap_h else passed_h
+        low_h = _toward(self.low_h, answer.low_h, run_h, seen_h)
         self.low_h = self._held(low_h, answer.low_h, hour, anomalous=anomalous)
-        self.rul_h = max(_toward(self.rul_h, answer.rul_h, dt_h), self.low_h)
-        self.high_h = min(max(_toward(self.high_h, answer.high_h, dt_h), self.rul_h), cap_h)
+        self.rul_h = max(_toward(self.rul_h, answer.rul_h, run_h, seen_h), self.low_h)
+        self.high_h = min(max(_toward(self.high_h, answer.high_h, run_h, seen_h), self.rul_h), cap_h)
         return Life(self.rul_h, self.low_h, self.high_h)
 
     def _held(self, low_h: float, answer_h: float, hour: float, *, anomalous: bool) -> float:
@@ -59,11 +71,11 @@ class SettledLife:
         return math.nextafter(limit, 0.0)
 
 
-def _toward(before: float, answer: float, dt_h: float) -> float:
-    """``before``, less the hours that passed, drawn toward ``answer`` in the logarithm: quickly down, slowly up."""
-    now = max(before - dt_h, 0.0)
+def _toward(before: float, answer: float, run_h: float, seen_h: float) -> float:
+    """``before`` less ``run_h``, drawn toward ``answer`` for ``seen_h``, in the logarithm: quickly down, slowly up."""
+    now = max(before - run_h, 0.0)
     tau_h = _WORSE_TAU_H if answer < now else _BETTER_TAU_H
-    step = (math.log1p(answer) - math.log1p(now)) * -math.expm1(-dt_h / tau_h)
+    step = (math.log1p(answer) - math.log1p(now)) * -math.expm1(-seen_h / tau_h)
     return math.expm1(math.log1p(now) + step)
 
 

@@ -342,6 +342,16 @@ def test_remaining_life_walks_from_warning_to_critical() -> None:
     assert "18 running hours" in critical.action
 
 
+def test_an_interval_that_is_wide_for_want_of_readings_raises_nothing_and_clears_nothing() -> None:
+    desk = desk_of()
+    wide = replace(verdict(60.0), urgency=Urgency.NORMAL)
+    assert desk.judge(wide, mono_ns=0) == []
+    [raised] = desk.judge(verdict(160.0), mono_ns=S)
+    assert raised.rule == "rul_warning"
+    assert desk.judge(wide, mono_ns=60 * S) == []
+    assert [alarm.rule for alarm in desk.standing()] == ["rul_warning"]
+
+
 def test_a_verdict_that_wavers_about_its_limit_is_one_alarm() -> None:
     desk = desk_of()
     changes = [a for i in range(100) for a in desk.judge(verdict(46.0 if i % 2 else 51.0), mono_ns=i * S)]

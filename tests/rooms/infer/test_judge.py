@@ -15,7 +15,17 @@ from edge.contract.types import Urgency, Verdict, urgency_of
 from edge.infer import Judge
 from edge.infer.opinion import NOT_ENOUGH
 from edge.plant.machine import Machine
-from tests.rooms.infer.machines import MODEL_OF, PERIOD_MS, PERIOD_NS, asset_class, batch, bundle, judge, watched
+from tests.rooms.infer.machines import (
+    MODEL_OF,
+    PERIOD_MS,
+    PERIOD_NS,
+    Watched,
+    asset_class,
+    batch,
+    bundle,
+    judge,
+    watched,
+)
 
 IN_ORDER = [Urgency.UNKNOWN, Urgency.NORMAL, Urgency.WARNING, Urgency.CRITICAL]
 
@@ -209,6 +219,59 @@ def test_a_pace_beyond_the_training_widens_the_interval_and_is_said() -> None:
     verdict = list(asset.verdicts(until_h=400.0))[-1]
     assert "polled every 4.0 h of machine time" in verdict.note
     assert "interval widened" in verdict.note
+
+
+def outage(asset: Watched, hours: float) -> None:
+    """The gateway is off; the machine runs on."""
+    end_h = asset.machine.hour_meter_h + hours
+    while asset.machine.hour_meter_h < end_h:
+        asset.machine.step(0.5)
+
+
+@pytest.mark.parametrize(("name", "seed"), [("extruder_drive", 604), ("extruder_drive", 602), ("cnc_spindle", 613)])
+def test_a_healthy_machine_raises_nothing_for_a_day_or_three_that_nobody_watched(name: str, seed: int) -> None:
+    """What is not known widens the interval that is shown, with the reason, and is no evidence of wear."""
+    for hours in (25.0, 72.0):
+        asset = watched(name, seed, every=1)
+        list(asset.verdicts(until_h=100.0))
+        for _ in range(6):
+            outage(asset, hours)
+            first, *others = asset.verdicts(until_h=asset.machine.hour_meter_h + 30.0)
+            assert "interval widened" in first.note
+            assert {v.urgency for v in (first, *others)} == {Urgency.NORMAL}, f"after {hours} h"
+            assert "widened" not in others[-1].note
+
+
+def test_polled_too_rarely_a_healthy_machine_warns_no_oftener_than_at_the_slowest_pace_of_the_training() -> None:
+    def warnings(pace_h: float) -> int:
+        found = [walk(list(watched("extruder_drive", seed, pace_h=pace_h, every=1).verdicts(until_h=900.0)))
+                 for seed in range(600, 608)]  # fmt: skip
+        return sum(urgency in (Urgency.WARNING, Urgency.CRITICAL) for steps in found for urgency in steps)
+
+    assert warnings(4.0) <= warnings(2.0)
+
+
+@pytest.mark.parametrize("name", MODEL_OF)
+def test_wear_that_came_while_nobody_watched_is_called_once_it_is_seen(name: str) -> None:
+    for seed in range(640, 644):
+        asset = watched(name, seed, pace_h=0.3, every=3, life_h=200.0)
+        list(asset.verdicts(until_h=150.0))
+        asset.machine.begin_wear()
+        outage(asset, 140.0)
+        end_h = asset.machine.hour_meter_h + 12.0
+        raised = {v.urgency for v in asset.verdicts(until_h=end_h)}
+        assert raised & {Urgency.WARNING, Urgency.CRITICAL}, f"seed {seed}: {raised}"
+
+
+def test_a_restart_in_the_middle_of_a_gap_continues_to_the_bit() -> None:
+    asset = watched("extruder_drive", 604, life_h=250.0, onset_h=120.0)
+    list(asset.verdicts(until_h=250.0))
+    outage(asset, 30.0)
+    asset.poll()
+    twin = judge("extruder_drive")
+    assert twin.restore(asset.judge.state())
+    assert twin.verdict(0, mono_ns=asset.polls * PERIOD_NS) == asset.verdict()
+    assert twin.state() == asset.judge.state()
 
 
 def test_asked_twice_it_answers_the_same() -> None:
