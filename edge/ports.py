@@ -6,7 +6,7 @@ The runtime builds one implementation of each and hands it to the constructors o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -180,10 +180,12 @@ class Journal(Protocol):
         must be good; they are counted as unchanged.
         """
 
-    def record(self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: tuple[str, bytes] | None = None) -> None:
+    def record(
+        self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: Mapping[str, bytes] | None = None
+    ) -> None:  # fmt: skip
         """Take a verdict, an alarm or a declaration; ``Lane.URGENT`` gets a block of its own at the next ``commit``.
 
-        ``kept`` is a name and a state to ``keep`` with it: one commit makes both durable, or neither.
+        ``kept`` are states by name to ``keep`` with it: one commit makes all of it durable, or none.
         """
 
     def commit(self) -> int:
@@ -231,6 +233,9 @@ class Journal(Protocol):
 
     def keep(self, name: str, state: bytes) -> None:
         """Remember a room's state (durable with the next ``commit``), so that a restart continues."""
+
+    def keep_together(self, states: Mapping[str, bytes]) -> None:
+        """As ``keep``, of several by name: one commit makes all of them durable, or none."""
 
     def kept(self, name: str) -> bytes | None: ...
     def is_durable(self, name: str) -> bool:

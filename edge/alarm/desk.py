@@ -22,8 +22,8 @@ from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
 from edge.alarm.flood import FLOOD_RULE
 from edge.alarm.gauges import measured
-from edge.alarm.holding import OutOfService, Shelf
-from edge.alarm.memory import Moment, Saved, Unsure
+from edge.alarm.holding import OutOfService, Shelf, Suppression
+from edge.alarm.memory import Kept, Moment, Saved, Unsure
 from edge.alarm.place import Place, Watched
 from edge.alarm.rules import holds, usable
 from edge.alarm.standing import Standing
@@ -101,7 +101,7 @@ class AlarmDesk:
             place.hear_flags(batch)
         place.measures.hear(batch)
         if place.suppressions:
-            changes += [self._told(entry, batch.read_ns) for entry in place.suppressed(batch.mono_ns)]
+            changes += self._suppressed(place, batch.read_ns, batch.mono_ns)
         by_tag, gauges, mono_ns = place.by_tag, place.measures.gauges, batch.mono_ns
         for tag, value, quality in zip(batch.tags, batch.values, batch.quality, strict=True):
             for entry in by_tag.get(tag, ()):
@@ -116,6 +116,11 @@ class AlarmDesk:
                 if entry.step(condition, mono_ns):
                     changes += self._calling.turned(place, entry, batch.read_ns, mono_ns)
         return changes
+
+    def _suppressed(self, place: Place, at_ns: int, mono_ns: int) -> list[Alarm]:
+        found = [(entry, is_new) for entry, is_new in place.suppressed(mono_ns) if is_new or not entry.is_calm]
+        told = [(self._told(entry, at_ns if is_new else entry.at_ns), is_new) for entry, is_new in found]
+        return [alarm for alarm, is_new in told if is_new]
 
     def judge(self, verdict: Verdict, *, mono_ns: int) -> list[Alarm]:
         """Take one verdict: an anomaly, or a remaining life that asks for action, is an alarm."""
@@ -147,7 +152,7 @@ class AlarmDesk:
         changes = [_ended(alarm, now_ns) for alarm in self._gone]
         self._gone = []
         for place in self._places.values():
-            changes += [self._told(entry, now_ns) for entry in place.suppressed(mono_ns)]
+            changes += self._suppressed(place, now_ns, mono_ns)
             silent = place.silence.listen(mono_ns)
             place.begin_anew(silent.tags)
             if silent.tags:
@@ -274,13 +279,20 @@ class AlarmDesk:
                 if asset in self._places:
                     self._places[asset].measures.restore(told)
 
-    def state(self, at: Moment = Moment()) -> bytes:  # noqa: B008 frozen
-        """What a restart needs, as JSON: cheap, since each alarm's part is made when it changes."""
-        flood = memory.packed(self._calling.flood.kept(at.mono_ns))
-        return memory.joined(at, self._standing.packed(), self.figures.recent(), flood)
+    def state(self, at: Moment = Moment()) -> dict[str, bytes]:  # noqa: B008 frozen
+        """What a restart needs, by name, as JSON: all of it, which must become durable at once."""
+        return {memory.HEAD: self._head(at), **self._standing.rows()}
 
-    def restore(self, state: bytes, at: Moment = Moment(), *, figures: bytes = b"") -> None:  # noqa: B008 frozen
-        """Continue from ``state``: what stood stands, acknowledged or not, until good readings say otherwise.
+    def changed_state(self, at: Moment) -> dict[str, bytes]:
+        """Of ``state`` what is new since this was called last, or since ``restore``: a few kilobytes a change."""
+        return {memory.HEAD: self._head(at), **self._standing.changed_rows()}
+
+    def _head(self, at: Moment) -> bytes:
+        return memory.head(at, self.figures.recent(), memory.packed(self._calling.flood.kept(at.mono_ns)))
+
+    def restore(self, kept: Kept, at: Moment = Moment(), *, figures: bytes = b"") -> None:  # noqa: B008 frozen
+        """Continue from what was ``kept`` of ``state``: what stood stands, acknowledged or not, until good readings say
+        otherwise.
 
         What no rule stands for any longer is announced as normal by the next ``tick``, so that nobody waits for it.
         Bytes that are no state of a version that is known are logged and passed over: conditions that hold then raise
@@ -288,7 +300,8 @@ class AlarmDesk:
         minutes at most: ``clock_set`` within them may prolong it, else the alarm calls again (OPC 10000-9, 5.8.17.1).
         ``figures`` are the bytes of theirs that were kept last.
         """
-        found = memory.read(state) if state else None
+        found = memory.read(kept)
+        self._standing.restored(kept)
         self.figures.restore(figures, found.recent if found is not None else (), at)
         if found is None:
             return
@@ -320,6 +333,9 @@ class AlarmDesk:
         entry.raised_mono_ns = saved.raised_mono_ns + later_ns
         entry.called_mono_ns = (saved.called_mono_ns or saved.raised_mono_ns) + later_ns
         entry.hold(saved.holding)
+        if Suppression.DESIGN in saved.holding.suppressions:
+            since_ns = saved.settling_mono_ns
+            self._places[entry.asset].settle(entry, None if since_ns is None else since_ns + later_ns)
         if entry.first:
             self._places[entry.asset].was_first(entry)
         self._told(entry, entry.at_ns)

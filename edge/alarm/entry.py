@@ -24,6 +24,7 @@ class Entry:
 
     ``raised`` says that its last change by ``step`` or ``elapse`` was a raising, at ``raised_mono_ns``;
     ``called_mono_ns`` is when it last called somebody. ``by`` and ``why`` are of who last acknowledged or reset it.
+    ``settling_ns`` (monotonic): since when it is suppressed through its machine's start-up alone.
     """
 
     asset: str
@@ -49,6 +50,7 @@ class Entry:
     raised: bool = False
     raised_mono_ns: int = 0
     called_mono_ns: int = 0
+    settling_ns: int | None = None
     by: str = ""
     why: str = ""
     first: bool = False

@@ -1,12 +1,15 @@
 """What the desk keeps over restarts and power cuts, as JSON; what it can say of the time between two runs.
 
-Version 1 held the alarms that stood, and nothing of time.
+It is kept in parts, so that a change costs what has changed, whatever stands beside it: a head, and rows of a few
+alarms each. A row is named by a hash of what it holds, so that rows of machines that are gone are found as well.
+Version 2 held all in one, version 1 the alarms that stood and nothing of time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -17,7 +20,13 @@ from edge.contract.types import Alarm, Priority
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
+HEAD = "alarm"
+ROWS = tuple(f"alarm.{number}" for number in range(1024))
+"""So many that ten thousand alarms are ten a row."""
+
+Kept = Callable[[str], bytes | None]
+"""What was kept under a name."""
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -41,7 +50,10 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One alarm that is not at rest, with what its ``Alarm`` does not tell. Times are of the saving boot."""
+    """One alarm that is not at rest, with what its ``Alarm`` does not tell. Times are of the saving boot.
+
+    ``settling_mono_ns``: since when it is held back through its machine's start-up alone.
+    """
 
     alarm: Alarm
     holding: Holding = FREE
@@ -49,6 +61,7 @@ class Saved(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     raised_mono_ns: int = 0
     called_mono_ns: int = 0
+    settling_mono_ns: int | None = None
 
 
 class Raising(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +158,14 @@ def prolonged(unsure: Unsure, at: Moment) -> Iterator[tuple[tuple[str, str], She
 
 
 def saved(entry: Entry, alarm: Alarm) -> Saved:
-    return Saved(alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns, entry.called_mono_ns)
+    return Saved(
+        alarm, entry.holding, entry.by, entry.why, entry.raised_mono_ns, entry.called_mono_ns, entry.settling_ns
+    )
+
+
+def row_of(asset: str, rule: str) -> str:
+    """The name of the row that holds this alarm."""
+    return ROWS[zlib.crc32(f"{asset}\0{rule}".encode()) % len(ROWS)]
 
 
 def packed(one: Saved | Raising | Counted) -> bytes:
@@ -153,22 +173,42 @@ def packed(one: Saved | Raising | Counted) -> bytes:
     return _encoder.encode(one)
 
 
-def joined(at: Moment, alarms: Iterable[bytes], recent: Iterable[bytes], flood: bytes) -> bytes:
-    """The whole state of parts that are ``packed``."""
-    parts = VERSION, _encoder.encode(at), b",".join(alarms), b",".join(recent), flood
-    return b'{"version":%d,"at":%b,"alarms":[%b],"recent":[%b],"flood":%b}' % parts
+def head(at: Moment, recent: Iterable[bytes], flood: bytes) -> bytes:
+    """All but the alarms, of parts that are ``packed``. Rows are of the boot of the head that was kept with them."""
+    return b'{"version":%d,"at":%b,"recent":[%b],"flood":%b}' % (VERSION, _encoder.encode(at), b",".join(recent), flood)
 
 
-def read(state: bytes) -> State | None:
+def row(alarms: Iterable[bytes]) -> bytes:
+    """One row of alarms that are ``packed``."""
+    return b"[%b]" % b",".join(alarms)
+
+
+def read(kept: Kept) -> State | None:
     """None of bytes that are no state of a version that this one knows, with a word in the log."""
+    state = kept(HEAD)
+    if not state:
+        return None
     try:
         version = msgspec.json.decode(state, type=_Version).version
         if version == 1:
             old = msgspec.json.decode(state, type=_State1)
             return State(1, alarms=tuple(Saved(alarm, by=alarm.by, why=alarm.why) for alarm in old.alarms))
-        if version == VERSION:
+        if version == 2:
             return msgspec.json.decode(state, type=State)
+        if version == VERSION:
+            return msgspec.structs.replace(msgspec.json.decode(state, type=State), alarms=tuple(_rows(kept)))
         log.warning("alarms start without memory: their stored state is of version %d", version)
     except msgspec.DecodeError as error:
         log.warning("alarms start without memory: their stored state cannot be read: %s", error)
     return None
+
+
+def _rows(kept: Kept) -> list[Saved]:
+    """The alarms of all rows, the oldest first."""
+    found: list[Saved] = []
+    for name in ROWS:
+        try:
+            found += msgspec.json.decode(kept(name) or b"[]", type=list[Saved])
+        except msgspec.DecodeError as error:
+            log.warning("some alarms are forgotten: %s cannot be read: %s", name, error)
+    return sorted(found, key=lambda one: (one.raised_mono_ns, one.alarm.since_ns, one.alarm.asset, one.alarm.rule))

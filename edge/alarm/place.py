@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from edge.alarm import judgement, silence, states
@@ -35,9 +35,6 @@ class Watched:
 
 
 class Place:
-    """``suppressions`` say of an alarm whether it is suppressed by design at a monotonic time, None where that is not
-    known."""
-
     __slots__ = (
         "_by_id", "_first", "_flag_fresh_ns", "_flag_heard_ns", "by_tag", "chatter", "flags", "judged", "limits",
         "measures", "name", "silence", "silent", "stale", "suppressions", "watched",
@@ -78,9 +75,7 @@ class Place:
         self.silence = silence.Silence(watched.asset_class, watched.tags, watched.period_ms, watched.tag_period_ms)
         self.silent = silence.entry(asset, self.name)
         self.chatter = Chatter(asset, self.name, config.chatter_raises)
-        self.suppressions: dict[str, Callable[[int], bool | None]] = {
-            rule: suppression.holds for rule, suppression in self.measures.suppressions.items()
-        }
+        self.suppressions = self.measures.suppressions
         self._first: dict[str, tuple[str, int]] = {}
         every = (*self.limits, *self.judged.values(), self.silent, self.chatter.entry)
         self._by_id = {entry.id: entry for entry in every}
@@ -127,15 +122,24 @@ class Place:
             return True
         return self.flags[rule.enabled_by]
 
-    def suppressed(self, mono_ns: int) -> list[Entry]:
-        """Those of which it is new that they are suppressed by design, or no longer."""
-        found = []
-        for rule, condition in self.suppressions.items():
-            entry, held = self._by_id[rule], condition(mono_ns)
+    def suppressed(self, mono_ns: int) -> Iterator[tuple[Entry, bool]]:
+        """Those of which it is new (True) that they are suppressed by design, or no longer; or (False) that they are so
+        only through a start-up, which nobody is told of."""
+        for rule, suppression in self.suppressions.items():
+            entry, held = self._by_id[rule], suppression.holds(mono_ns)
+            settles = entry.settling_ns != suppression.ended_ns
+            entry.settling_ns = suppression.ended_ns
             if held is not None and entry.suppress(held):
                 entry.called_mono_ns = mono_ns
-                found.append(entry)
-        return found
+                yield entry, True
+            elif settles:
+                yield entry, False
+
+    def settle(self, entry: Entry, ended_ns: int | None) -> None:
+        """Go on from a restart: this one was suppressed by design, since ``ended_ns`` through a start-up alone."""
+        if entry.id in self.suppressions:
+            self.suppressions[entry.id].resume(ended_ns)
+            entry.settling_ns = ended_ns
 
     def was_first(self, entry: Entry) -> None:
         """Go on from a restart: this one was the first of its group."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from edge.alarm import memory
 from edge.alarm.chatter import RANK
 from edge.alarm.entry import Entry
-from edge.alarm.memory import Saved
+from edge.alarm.memory import Kept, Saved
 from edge.alarm.states import Life
 from edge.contract.types import Alarm, Held, Priority
 
@@ -17,7 +17,8 @@ class Standing:
 
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
-        self._packed: dict[tuple[str, str], bytes] = {}
+        self._rows: dict[str, dict[tuple[str, str], bytes]] = {}
+        self._changed: set[str] = set()
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries.values())
@@ -27,21 +28,36 @@ class Standing:
 
     def tell(self, entry: Entry, alarm: Alarm) -> Alarm:
         """Note what is told of ``entry``; gives ``alarm``."""
-        key = alarm.asset, alarm.rule
         if entry.is_calm:
-            self._entries.pop(key, None)
-            self._packed.pop(key, None)
+            self.forget(alarm.asset, alarm.rule)
         else:
+            key = alarm.asset, alarm.rule
             self._entries[key] = entry
-            self._packed[key] = memory.packed(memory.saved(entry, alarm))
+            self._row(*key)[key] = memory.packed(memory.saved(entry, alarm))
         return alarm
 
     def forget(self, asset: str, rule: str) -> None:
         self._entries.pop((asset, rule), None)
-        self._packed.pop((asset, rule), None)
+        self._row(asset, rule).pop((asset, rule), None)
 
-    def packed(self) -> Iterable[bytes]:
-        return self._packed.values()
+    def _row(self, asset: str, rule: str) -> dict[tuple[str, str], bytes]:
+        """The row that is to change."""
+        name = memory.row_of(asset, rule)
+        self._changed.add(name)
+        return self._rows.setdefault(name, {})
+
+    def rows(self) -> dict[str, bytes]:
+        """By name, all that there ever was anything in."""
+        return {name: memory.row(alarms.values()) for name, alarms in self._rows.items()}
+
+    def changed_rows(self) -> dict[str, bytes]:
+        """By name, those that have changed since this was called last: whoever calls it keeps them."""
+        changed, self._changed = self._changed, set()
+        return {name: memory.row(self._rows.get(name, {}).values()) for name in changed}
+
+    def restored(self, kept: Kept) -> None:
+        """What was kept is taken up by now: each of its rows is of a former run, and to be kept anew."""
+        self._changed.update(name for name in memory.ROWS if kept(name) is not None)
 
     def saved(self) -> list[Saved]:
         return [memory.saved(entry, entry.alarm(entry.at_ns)) for entry in self]

@@ -1,7 +1,8 @@
 """Suppression by design: an alarm that means nothing in the present state of its machine is kept from people.
 
 The state is a condition on the machine's own tags (``edge.contract.expression``). As long as it is not known nothing is
-suppressed: an alarm too many is the lesser harm. What a restart carried over stands until the tags had time to come.
+suppressed: an alarm too many is the lesser harm. What a restart carried over stands until the tags had time to come; a
+condition that ended meanwhile is taken to have ended just now, for the machine may be in its start-up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,15 @@ class Suppression:
         self._first_ns: int | None = None
         self._held = False
         self._ended_ns: int | None = None
+
+    @property
+    def ended_ns(self) -> int | None:
+        """Since when (monotonic) it suppresses only because its condition has ended a short while ago."""
+        return self._ended_ns
+
+    def resume(self, ended_ns: int | None) -> None:
+        """Go on from a restart before which it suppressed: its condition held, or had ended at ``ended_ns``."""
+        self._held, self._ended_ns = ended_ns is None, ended_ns
 
     def holds(self, mono_ns: int) -> bool | None:
         """Whether the alarm is suppressed; None where, short after the start, that is not known yet."""

@@ -60,7 +60,7 @@ class Audit:
         # Whoever sent what is refused may have given it any order; no receiver takes a block with such a one.
         made = self._link.sealed(replace(outcome, order=min(outcome.order, NUMBER_MAX)))
         self._link = self._link.after(made)
-        self._journal.record(made, lane=Lane.URGENT, kept=(NAME, self._state()))
+        self._journal.record(made, lane=Lane.URGENT, kept={NAME: self._state()})
         self._told(made)
         return made
 

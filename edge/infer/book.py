@@ -36,7 +36,7 @@ class Book:
         )  # fmt: skip
         made = link.sealed(verdict)
         self._go_on(verdict.asset, link.after(made))
-        self._journal.record(made, kept=(_NAME, self._state(clean=False)))
+        self._journal.record(made, kept={_NAME: self._state(clean=False)})
         return made
 
     def mark(self, asset: str, at_ns: int, checkpoint: str) -> None:

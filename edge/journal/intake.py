@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.contract.types import Batch, Cause, Dropped, Lane, Quality, Record, Waveform
@@ -90,11 +90,11 @@ class Door:
             self._open.readings += len(batch.tags)
             self._spill()
 
-    def record(self, record: Record, lane: Lane, kept: tuple[str, bytes] | None = None) -> None:
+    def record(self, record: Record, lane: Lane, kept: Mapping[str, bytes] | None = None) -> None:
         with self._lock:
             self._open.add(record, lane)
             if kept is not None:
-                self._keep(*kept)
+                self._keep(kept)
 
     def declare(self, dropped: Dropped) -> None:
         with self._lock:
@@ -104,13 +104,14 @@ class Door:
             cells.polls[ANSWERED] += dropped.count
             add_dropped(self._open.declared, dropped)
 
-    def keep(self, name: str, state: bytes) -> None:
+    def keep(self, states: Mapping[str, bytes]) -> None:
         with self._lock:
-            self._keep(name, state)
+            self._keep(states)
 
-    def _keep(self, name: str, state: bytes) -> None:
-        assert len(state) <= STATE_BYTES_MAX
-        self._states[name] = self._open.states[name] = state
+    def _keep(self, states: Mapping[str, bytes]) -> None:
+        assert max(map(len, states.values()), default=0) <= STATE_BYTES_MAX
+        self._states.update(states)
+        self._open.states.update(states)
 
     def kept(self, name: str) -> bytes | None:
         with self._lock:

@@ -13,7 +13,7 @@ import itertools
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,7 +93,7 @@ class SqliteJournal:
         self._door.append(batch, stored)
 
     def record(
-        self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: tuple[str, bytes] | None = None
+        self, record: Record, *, lane: Lane = Lane.TELEMETRY, kept: Mapping[str, bytes] | None = None
     ) -> None:  # fmt: skip
         self._door.record(record, lane, kept)
 
@@ -101,7 +101,10 @@ class SqliteJournal:
         self._door.declare(dropped)
 
     def keep(self, name: str, state: bytes) -> None:
-        self._door.keep(name, state)
+        self._door.keep({name: state})
+
+    def keep_together(self, states: Mapping[str, bytes]) -> None:
+        self._door.keep(states)
 
     def kept(self, name: str) -> bytes | None:
         return self._door.kept(name)

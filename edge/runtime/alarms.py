@@ -129,7 +129,7 @@ def record_alarms(journal: Journal, desk: AlarmDesk, changes: Sequence[Alarm], a
     A cut between two of one call's commits tells a change twice rather than never: no state is ahead of what is told.
     """
     for alarm in changes:
-        kept = ("alarm", desk.state(at)) if alarm is changes[-1] else None
+        kept = desk.changed_state(at) if alarm is changes[-1] else None
         journal.record(alarm, lane=Lane.URGENT, kept=kept)
 
 

@@ -22,7 +22,7 @@ class Memory:
         if ending or self._desk.figures.due():
             # Before the state, which then holds nothing that they know.
             self._journal.keep("alarm_figures", self._desk.figures.state(self._moment()))
-        self._journal.keep("alarm", self._desk.state(self._moment()))
+        self._journal.keep_together(self._desk.changed_state(self._moment()))
         self._journal.keep("rules", self._desk.learned())
         self.keep_clock()
         self._judging.keep()
@@ -34,6 +34,6 @@ class Memory:
         self._watch.restore(self._journal.kept("clock") or b"")
         self.keep_clock()
         figures = self._journal.kept("alarm_figures") or b""
-        self._desk.restore(self._journal.kept("alarm") or b"", self._moment(), figures=figures)
+        self._desk.restore(self._journal.kept, self._moment(), figures=figures)
         self._desk.restore_learned(self._journal.kept("rules") or b"{}")
         self._judging.restore()

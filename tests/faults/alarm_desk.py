@@ -38,7 +38,7 @@ def desk_of(journal: SqliteJournal, clock: BentClock) -> AlarmDesk:
     """A desk that goes on from what ``journal`` has kept."""
     desk = AlarmDesk([WATCHED], gateway=GATEWAY)
     figures = journal.kept("alarm_figures") or b""
-    desk.restore(journal.kept("alarm") or b"", moment(clock), figures=figures)
+    desk.restore(journal.kept, moment(clock), figures=figures)
     return desk
 
 
@@ -82,7 +82,7 @@ class Run:
                 self._announce(self.desk.in_service("m", rule, now_ns, mono_ns=mono_ns))
             case _:
                 self.journal.keep("alarm_figures", self.desk.figures.state(moment(self.clock)))
-                self.journal.keep("alarm", self.desk.state(moment(self.clock)))
+                self.journal.keep_together(self.desk.changed_state(moment(self.clock)))
         self._announce(self.desk.tick(now_ns, mono_ns=mono_ns))
 
     def _announce(self, changes: list[Alarm]) -> None:

@@ -385,7 +385,7 @@ def test_a_restart_neither_loses_nor_raises_again() -> None:
     before.judge(verdict(18.0), mono_ns=3 * S)
     before.acknowledge("pump", "zone_c", WALL + 4 * S)
     after = desk_of()
-    after.restore(before.state())
+    after.restore(before.state().get)
     assert after.standing() == before.standing()
     assert after.observe(batch(0.5, vibration=5.0, wall_ns=WALL + 60 * S)) == []
     assert after.judge(verdict(17.0), mono_ns=S) == []
@@ -397,7 +397,7 @@ def test_a_silence_outlives_a_restart_until_data_come() -> None:
     before.tick(WALL, mono_ns=0)
     before.tick(WALL, mono_ns=4 * S)
     after = desk_of()
-    after.restore(before.state())
+    after.restore(before.state().get)
     assert after.tick(WALL, mono_ns=0) == []
     assert brief(after.standing()) == [("no_data", "unacknowledged")]
     after.observe(batch(0.5))
@@ -409,7 +409,7 @@ def test_an_alarm_whose_rule_is_gone_is_announced_as_normal() -> None:
     before = desk_of("pump", "mill")
     before.observe(batch(0, vibration=3.0, asset="mill"))
     after = desk_of("pump")
-    after.restore(before.state())
+    after.restore(before.state().get)
     assert after.standing() == []
     [gone] = [a for a in after.tick(WALL + 9 * S, mono_ns=0) if a.asset == "mill"]
     assert (gone.rule, gone.state, gone.at_ns) == ("zone_c", AlarmState.NORMAL, WALL + 9 * S)
@@ -419,7 +419,7 @@ def test_an_alarm_whose_rule_is_gone_is_announced_as_normal() -> None:
 @pytest.mark.parametrize("state", [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 99, "alarms": []}', b"\xff"])
 def test_a_spoilt_state_is_passed_over(state: bytes) -> None:
     desk = desk_of()
-    desk.restore(state)
+    desk.restore({"alarm": state}.get)
     assert desk.standing() == []
     assert brief(desk.observe(batch(0, vibration=3.0))) == [("zone_c", "unacknowledged")]
 
@@ -459,7 +459,7 @@ def test_changes_tell_the_whole_story(steps: list[tuple[str, float | Quality | s
             changes = desk.acknowledge("pump", what, WALL)
         else:
             state, desk = desk.state(), desk_of()
-            desk.restore(state)
+            desk.restore(state.get)
         for alarm in changes:
             told_now = alarm.state, alarm.held
             assert told.get(alarm.rule, AT_REST) != told_now or alarm.rule == "chattering"

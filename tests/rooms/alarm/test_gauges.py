@@ -210,6 +210,6 @@ def test_of_a_tag_that_has_grown_old_no_delay_elapses() -> None:
 def test_a_tag_that_was_never_read_is_stale_from_its_limit_on_and_a_restart_does_not_clear_it() -> None:
     desk, again = (desk_of(kind="stale", after_s=30.0) for _ in range(2))
     assert [s for s, _ in said(desk, [poll(t, None) for t in range(40)])] == [31.0]
-    again.restore(desk.state())
+    again.restore(desk.state().get)
     assert said(again, [poll(t, None) for t in range(40)]) == []
     assert [s for s, _ in said(again, [poll(40, 1.0)])] == [40.0]

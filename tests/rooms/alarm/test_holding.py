@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.alarm import AlarmDesk, Moment, Watched, memory
+from edge.alarm.context import Context
+from edge.alarm.suppression import Suppression
 from edge.config.alarms import Alarms
 from edge.config.asset_class import AssetClass, Rule
 from edge.contract.types import Alarm, AlarmState, Batch, Held, Priority, Quality, Tag
@@ -36,6 +38,17 @@ RULES = (rule("plain"), rule("latching", latch=True), rule("minor", Priority.LOW
 TRIP = tuple(rule(name, group="trip") for name in ("one", "two", "three"))
 
 
+class ByDesign(Suppression):
+    """Suppresses as a test says."""
+
+    def __init__(self, says: dict[str, bool | None], name: str) -> None:
+        super().__init__("not running", 0, Context((), 1000, {}))
+        self._says, self._name = says, name
+
+    def holds(self, mono_ns: int) -> bool | None:
+        return self._says[self._name]
+
+
 @dataclass
 class Plant:
     """A desk, the signals that it watches, and time."""
@@ -58,7 +71,7 @@ class Plant:
         tags = tuple(Tag(one.id, "", one.id, "other", 1) for one in self.rules)
         desk = AlarmDesk([Watched("m", "M", asset_class, 10**10, tags)], config=self.config, gateway="gw")
         for name in self.by_design:
-            desk._places["m"].suppressions[name] = lambda _mono_ns, name=name: self.by_design[name]  # type: ignore[misc]
+            desk._places["m"].suppressions[name] = ByDesign(self.by_design, name)
         return desk
 
     @property
@@ -94,7 +107,7 @@ class Plant:
         self.at_s = self.at_s + away_s if boot is None else 7.0
         self.boot, self.trusted = boot or self.boot, trusted
         self.desk = self.new_desk()
-        self.desk.restore(state, self.now)
+        self.desk.restore(state.get, self.now)
 
     def hear(self, changes: Sequence[Alarm]) -> list[Alarm]:
         self.told += changes
@@ -351,7 +364,7 @@ def test_what_a_flood_keeps_is_bounded() -> None:
         plant.read(m0=PAST)
         plant.wait(0.1)
         plant.read(m0=CALM)
-    kept = memory.read(plant.desk.state(plant.now))
+    kept = memory.read(plant.desk.state(plant.now).get)
     assert kept is not None
     assert len(kept.flood.raised_mono_ns) == 4
 
@@ -525,10 +538,91 @@ def test_a_state_of_the_first_version_is_read() -> None:
     old = b"""{"version": 1, "alarms": [{"asset": "m", "rule": "plain", "tag": "plain", "priority": "medium", "state":
     "acknowledged", "since_ns": 7, "at_ns": 9, "value": 9.0, "sentence": "M: 9.0", "cause": "", "action": ""}]}"""
     plant = Plant()
-    plant.desk.restore(old, plant.now)
+    plant.desk.restore({"alarm": old}.get, plant.now)
     [alarm] = plant.desk.standing()
     assert (alarm.rule, alarm.state, alarm.since_ns, alarm.value) == ("plain", ACK, 7, 9.0)
     assert plant.read(plain=PAST) == []
+
+
+def test_a_state_of_the_second_version_is_read_and_kept_anew_in_rows() -> None:
+    old = b"""{"version": 2, "at": {"wall_ns": 1800000000000000000, "mono_ns": 0, "trusted": true, "boot":
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, "alarms": [{"alarm": {"asset": "m", "rule": "plain", "tag": "plain",
+    "priority": "medium", "state": "unacknowledged", "since_ns": 7, "at_ns": 9, "value": 9.0, "sentence": "M: 9.0",
+    "cause": "", "action": ""}, "holding": {"shelf": {"until_mono_ns": 600000000000, "until_ns":
+    1800000600000000000, "once": false, "by": "lisa", "why": "filter"}}, "raised_mono_ns": 5}], "recent": [],
+    "flood": {}}"""
+    plant = Plant()
+    plant.desk.restore({"alarm": old}.get, plant.now)
+    [alarm] = plant.desk.held()
+    assert (alarm.rule, alarm.since_ns, alarm.by, alarm.until_ns) == ("plain", 7, "lisa", 1800000600 * S)
+    kept = plant.desk.changed_state(plant.now)
+    assert len(kept) == 2, "a head and a row"
+    plant.desk = plant.new_desk()
+    plant.desk.restore(kept.get, plant.now)
+    assert plant.desk.held() == [alarm]
+
+
+def test_a_change_costs_what_has_changed_whatever_stands_beside_it() -> None:
+    crowd = tuple(rule(f"m{i}") for i in range(3000))
+    plant = Plant(Alarms(chatter_raises=0), rules=crowd)
+    plant.read(**{one.id: PAST for one in crowd})
+    kept = plant.desk.changed_state(plant.now)
+    plant.desk.figures.state(plant.now)
+    assert sum(map(len, kept.values())) > 1_000_000
+    for name in ("m7", "m2999"):
+        plant.do("acknowledge", name, by="lisa")
+        changed = plant.desk.changed_state(plant.now)
+        assert sum(map(len, changed.values())) < 10_000
+        kept |= changed
+    assert list(plant.desk.changed_state(plant.now)) == ["alarm"]
+    stood = {alarm.rule: alarm for alarm in plant.desk.standing()}
+    plant.desk = plant.new_desk()
+    plant.desk.restore(kept.get, plant.now)
+    assert {alarm.rule: alarm for alarm in plant.desk.standing()} == stood
+    assert plant.alarm("m7").state is ACK
+
+
+def test_what_was_kept_in_another_boot_is_kept_anew_with_the_first_change() -> None:
+    plant = Plant()
+    plant.read(plain=PAST, latching=PAST)
+    plant.shelve("plain", H)
+    kept = plant.desk.state(plant.now)
+    for boot in (OTHER_BOOT, "c" * 32):
+        plant.wall_s += 600
+        plant.boot, plant.at_s = boot, plant.at_s + 7.0
+        plant.desk = plant.new_desk()
+        plant.desk.restore(kept.get, plant.now)
+        kept |= plant.desk.changed_state(plant.now)
+    assert [alarm.rule for alarm in plant.desk.held()] == ["plain"]
+    plant.wait(H - 1202)
+    assert plant.calling() == ["latching"]
+    plant.wait(4)
+    assert plant.calling() == ["latching", "plain"]
+
+
+@pytest.mark.parametrize("head", [None, b"", b"{", b'{"version": 99}'])
+def test_rows_without_a_head_are_forgotten_for_good(head: bytes | None) -> None:
+    plant = Plant()
+    plant.read(plain=PAST)
+    kept = plant.desk.state(plant.now) | ({} if head is None else {"alarm": head})
+    if head is None:
+        del kept["alarm"]
+    for _ in range(2):
+        plant.values["plain"] = CALM
+        plant.desk = plant.new_desk()
+        plant.desk.restore(kept.get, plant.now)
+        assert plant.desk.standing() == []
+        kept |= plant.desk.changed_state(plant.now)
+
+
+def test_a_row_that_is_spoilt_takes_no_other_with_it() -> None:
+    plant = Plant()
+    plant.read(plain=PAST, latching=PAST)
+    kept = plant.desk.state(plant.now) | {memory.row_of("m", "plain"): b"[{"}
+    plant.desk = plant.new_desk()
+    plant.desk.restore(kept.get, plant.now)
+    assert plant.calling() == ["latching"]
+    assert [alarm.rule for alarm in plant.read(plain=PAST)] == ["plain"], "it is raised anew"
 
 
 def test_what_is_held_or_latched_survives_a_change_of_the_machine() -> None:
@@ -550,7 +644,7 @@ def test_an_alarm_whose_rule_is_gone_is_held_by_nothing_any_more() -> None:
     state = plant.desk.state(plant.now)
     plant.rules = RULES[:1]
     plant.desk = plant.new_desk()
-    plant.desk.restore(state, plant.now)
+    plant.desk.restore(state.get, plant.now)
     [gone] = plant.wait(1)
     assert (gone.rule, gone.state, gone.held, gone.until_ns, gone.latched) == ("latching", NORMAL, Held.NOT, 0, False)
 

@@ -54,7 +54,7 @@ class Follower:
             if at_s % 2:  # Else it died between the two, and the state holds raisings that the figures know.
                 state = self.desk.state(at)
         self.desk = AlarmDesk([self.history.watched], gateway="gw")
-        self.desk.restore(state, at, figures=self._figures)
+        self.desk.restore(state.get, at, figures=self._figures)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -103,10 +103,42 @@ def test_after_a_restart_it_stays_suppressed_until_the_state_had_time_to_come() 
     desk, again, dead = (desk_of("not running") for _ in range(3))
     said(desk, [poll(0, 0.0, running=False)])
     for other in (again, dead):
-        other.restore(desk.state(), Moment())
+        other.restore(desk.state().get, Moment())
     assert said(again, [poll(1, None, running=None), poll(2, 0.0, running=False)]) == []
     told = said(dead, [poll(t, None, running=None) for t in range(1, 20)])
     assert told == [(7.0, "unacknowledged", "")], "five periods of a second"
+
+
+@pytest.mark.parametrize("boot", ["a", "b"], ids=["the same boot", "another boot"])
+def test_a_start_up_goes_on_over_a_restart(boot: str) -> None:
+    """The machine started at 10 s; its alarms are held back until 40 s, whenever the gateway is there."""
+    desk = desk_of("not running", settle_s=30.0)
+    said(desk, [poll(t, 0.0, running=False) for t in range(10)])
+    said(desk, [poll(t, 0.0) for t in range(10, 20)])
+    for at_s in (20, 28):
+        kept = desk.state(Moment(WALL + at_s * S, at_s * S, True, "a"))
+        desk = desk_of("not running", settle_s=30.0)
+        back_s = 0 if boot == "a" else at_s + 5
+        desk.restore(kept.get, Moment(WALL + (at_s + 5) * S, (at_s + 5 - back_s) * S, True, boot))
+        if boot == "b":
+            break
+    told = said(desk, [poll(t - back_s, 0.0) for t in range(at_s + 5, 60)])
+    assert told == [(40.0 - back_s, "unacknowledged", "")]
+
+
+def test_a_machine_that_starts_while_the_gateway_is_away_is_in_its_start_up() -> None:
+    desk = desk_of("not running", settle_s=30.0)
+    said(desk, [poll(t, 50.0, running=False) for t in range(10)])
+    kept = desk.state(Moment(WALL + 10 * S, 10 * S, True, "a"))
+    again = desk_of("not running", settle_s=30.0)
+    again.restore(kept.get, Moment(WALL + 20 * S, 20 * S, True, "a"))
+    assert said(again, [poll(20, 0.0)]) == [(20.0, "unacknowledged", "suppressed")]
+    kept |= again.changed_state(Moment(WALL + 21 * S, 21 * S, True, "a"))
+    third = desk_of("not running", settle_s=30.0)
+    third.restore(kept.get, Moment(WALL + 40 * S, 40 * S, True, "a"))
+    assert said(third, [poll(t, 0.0) for t in range(40, 60)]) == [(50.0, "unacknowledged", "")], (
+        "no restart prolongs it"
+    )
 
 
 def test_after_a_restart_only_the_tags_of_its_own_condition_are_waited_for() -> None:
@@ -125,7 +157,7 @@ def test_after_a_restart_only_the_tags_of_its_own_condition_are_waited_for() -> 
     before = desk()
     said(before, [poll(0, 0.0, maintenance=True)])
     after = desk()
-    after.restore(before.state(Moment(WALL, 0, True, "a")), Moment(WALL, 0, True, "a"))
+    after.restore(before.state(Moment(WALL, 0, True, "a")).get, Moment(WALL, 0, True, "a"))
     told = said(after, [poll(at, 0.0, maintenance=None) for at in range(1, 9)])
     assert [a.rule for a in after.standing()] == ["low"], told
 

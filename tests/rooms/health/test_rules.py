@@ -165,7 +165,7 @@ def test_they_are_alarms_of_the_gateway_with_a_life_like_any_other() -> None:
 def test_they_survive_a_restart() -> None:
     at, again = desk(), desk()
     report(at, seen(free_mb=10.0), 1)
-    again.restore(at.state())
+    again.restore(at.state().get)
     assert [alarm.rule for alarm in again.standing()] == ["disk_full"]
     assert report(again, seen(free_mb=10.0), 2) == []
 
