@@ -73,7 +73,7 @@ class Email:
         try:
             with self._connection() as server:
                 if smtp.security == "starttls":
-                    server.starttls(context=self._tls)
+                    self._start_tls(server)
                 if smtp.user:
                     server.login(smtp.user, self._password)
                 server.send_message(message)
@@ -86,6 +86,14 @@ class Email:
             raise NotDeliveredError(f"{error.smtp_code} {_text(error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
             raise NotDeliveredError(f"{smtp.host}:{smtp.port}: {error}") from error
+
+    def _start_tls(self, server: smtplib.SMTP) -> None:
+        try:
+            server.starttls(context=self._tls)
+        except smtplib.SMTPNotSupportedError as error:
+            smtp = self._smtp
+            hint = '`smtp.security` "tls" for port 465, "none" for a server on this machine'
+            raise NotDeliveredError(f"{smtp.host}:{smtp.port}: offers no STARTTLS ({hint})") from error
 
     def _connection(self) -> smtplib.SMTP:
         smtp = self._smtp

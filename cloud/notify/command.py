@@ -51,6 +51,18 @@ def notify() -> None:
       escalate = [{ after_min = 15, to = ["bob"] }]
 
     \b
+    Other ways, and what else may be said, with what counts where it is not:
+      webhook = [{ name = "pager", url = "https://pager.example/x", secret_file = "pager.secret" }]
+      mqtt = { host = "broker.example", port = 8883, tls = true }    # topic, user, password_file
+      smtp.security = "tls"              # "starttls"; "none" for a server on this machine; smtp.port = 587
+      gather_s = 10                      # 2: how long calls to one address wait for each other
+      per_hour_max = 30                  # messages that one address gets an hour
+      away_min = 10                      # 5: a gateway that is silent for so long is an alarm; 0 for never
+      [[route]]                          # of several the first that fits counts
+      assets = ["hall-2/*"]              # GATEWAY/ASSET; rules = ["rul_*"], priority = ["high", "medium", "low"]
+      to = ["webhook:pager", "mqtt", "ada"]
+
+    \b
     Then:
       babbitt cloud notify check notify.toml
       babbitt cloud notify test notify.toml --to ada

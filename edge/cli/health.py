@@ -49,7 +49,9 @@ def lines_of(answer: dict[str, Any]) -> Iterator[str]:
         "clock": ("set" if seen["clock_trusted"] else "NOT SET") + _steps(counts["clock_steps"]),
         "way up": way_up + (f" ({seen['uplink_words']})" if seen["uplink_words"] else ""),
         "board": "no sensor" if seen["board_c"] is None else f"{seen['board_c']:.0f} °C",
-        "memory": "unknown" if seen["memory_percent"] is None else f"{seen['memory_percent']:.0f} % to be had",
+        "memory": "unknown"
+        if seen["memory_percent"] is None
+        else f"{seen['memory_percent']:.0f} % of the machine's is free",
         "parts": ", ".join(f"{room} started again {n} times" for room, n in restarts.items()) or "none broke",
         "judges": "none" if seen["judged_s"] is None else f"came round {seen['judged_s']:.1f} s ago",
     }

@@ -118,12 +118,13 @@ def versions(config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows))
         return
-    click.echo(f"{'':2}{'NUMBER':>6}  {'WHEN (UTC)':22}{'WHO':14}{'HASH':14}{'STATE':13}WHY")
+    who = max([14, *(len(row["who"]) + 2 for row in rows)])
+    click.echo(f"{'':2}{'NUMBER':>6}  {'WHEN (UTC)':22}{'WHO':{who}}{'HASH':14}{'STATE':13}WHY")
     for row in rows:
         mark = "*" if row["current"] else ""
         note = f" ({row['note']})" if row["note"] else ""
         click.echo(
-            f"{mark:2}{row['number']:>6}  {row['at']:22}{row['who']:14}{row['hash'][:12]:14}{row['state']:13}"
+            f"{mark:2}{row['number']:>6}  {row['at']:22}{row['who']:{who}}{row['hash'][:12]:14}{row['state']:13}"
             f"{row['why']}{note}".rstrip()
         )
     click.echo(f"their files: {config_folder(site)}")

@@ -121,7 +121,7 @@ def _machine(
         life=_life(verdict), life_words=_life_words(verdict), judged_age=_judged_age(look, verdict),
         health=verdict["health"] if verdict is not None else None,
         note=verdict["note"] if verdict is not None else "no verdict yet",
-        reasons=tuple(f"{reason['words']} ({reason['share']:.0%})" for reason in reasons),
+        reasons=tuple(f"{reason['words']} ({100 * reason['share']:.0f} %)" for reason in reasons),
         causes=_causes(told), sensors=tuple(sensor["words"] for sensor in (verdict["sensors"] if verdict else ())),
         alarms=tuple(own), values=tuple(_row(look, recent, *one) for one in _chosen(judged, room, spoken)),
         values_of=len(told), troubled=sum(mark in ("bad", "late", "none") for _, (mark, _, _) in judged),

@@ -85,8 +85,10 @@ class Flow:
 
     def ordered(self, outcome: Outcome) -> None:
         """A step with a command, as it was entered into the audit."""
-        what = f"command {outcome.order}" if outcome.command else "contract"
-        log.info("%s %s for %s.%s: %s", what, outcome.step.value, outcome.asset, outcome.tag, outcome.words)
+        kind = "command" if outcome.tag else "configuration"
+        what = f"{kind} {outcome.order}" if outcome.command else "contract"
+        place = f"{outcome.asset}.{outcome.tag}" if outcome.tag else outcome.asset
+        log.info("%s %s for %s: %s", what, outcome.step.value, place, outcome.words)
         self._rooms.disk.hurry()
         if self._rooms.panel is not None:
             self._rooms.panel.changed()

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from edge.cli.gateway import status_lines
+from click.testing import CliRunner
+
+from edge.cli.gateway import gateway, status_lines
+from edge.config.site import load_site
+from edge.update import Versions, config_folder
+from tests.rooms.cli.test_errors import plain_site
 
 VERDICT = {
     "asset": "spindle-1",
@@ -83,3 +89,11 @@ def test_the_page_shows_where_it_is_or_why_it_is_not() -> None:
     gone = {"up": False, "url": "http://127.0.0.1:8580", "detail": "ended with 3: the log says why"}
     assert "page http://127.0.0.1:8580   ended with 3: the log says why" in status_lines(answer(page=gone))
     assert not any("page" in line for line in status_lines(answer(page=None)))
+
+
+def test_whoever_began_a_configuration_is_told_apart_from_its_hash(tmp_path: Path) -> None:
+    site = load_site(plain_site(tmp_path))
+    Versions(config_folder(site), site.path).started(site, "root (from the cloud)")
+    head, line, *_ = CliRunner().invoke(gateway, ["versions", str(site.path)]).output.splitlines()
+    assert "root (from the cloud)  " in line
+    assert line[head.index("HASH") :].split()[1:] == ["kept", "started", "with", "it"]

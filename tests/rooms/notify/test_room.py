@@ -379,6 +379,27 @@ def test_the_commands_try_the_ways_and_say_what_is_wrong(tmp_path: Path, mail: M
         assert run(notify, ["secret", secret]).exception is not None, "never over another"
 
 
+def test_a_server_without_starttls_is_told_with_what_to_write_instead(tmp_path: Path, mail: Mail) -> None:
+    with contextlib.closing(Plant(tmp_path, smtp={**smtp(mail), "security": "starttls"})):
+        tried = CliRunner().invoke(notify, ["test", str(tmp_path / "notify.toml"), "--to", "bob"])
+    assert tried.exit_code == 1
+    assert 'offers no STARTTLS (`smtp.security` "tls" for port 465, "none"' in tried.output
+
+
+def test_what_the_help_shows_is_a_file_that_counts(tmp_path: Path) -> None:
+    text = notify.help or ""
+    first, others = (
+        text.partition(f"{title}:\n")[2].partition("\n\n")[0] for title in ("notify.toml", "where it is not")
+    )
+    for name in ("mail.secret", "pager.secret"):
+        (tmp_path / name).write_text("whsec_c2VjcmV0\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o600)
+    one, two = tomllib.loads(first), tomllib.loads(others)
+    for tables in (one, one | two | {"smtp": one["smtp"] | two["smtp"]}):
+        (tmp_path / "notify.toml").write_text(tomli_w.dumps(tables), encoding="utf-8")
+        load_settings(tmp_path / "notify.toml")
+
+
 def test_a_gateway_that_is_away_is_not_over_because_the_server_starts_again(tmp_path: Path, mail: Mail) -> None:
     """Nobody has heard of it meanwhile: neither is it over, nor is its alarm forgotten when nobody has answered."""
     route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
