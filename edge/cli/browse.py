@@ -158,12 +158,12 @@ async def _endpoints(address: str, timeout_s: float, trust: Path | None, *, as_j
     from edge.certificates import write_certificate
     from edge.opcua.access import with_port
     from edge.opcua.endpoints import discover
-    from edge.opcua.trouble import Trouble
+    from edge.opcua.trouble import Trouble, line_error
 
     try:
         found = await discover(with_port(address, address), timeout_s)
     except Trouble as trouble:
-        raise LineError(address, str(trouble), "is it an OPC UA server, and reachable from here?") from trouble
+        raise line_error(address, str(trouble), "is it an OPC UA server, and reachable from here?") from trouble
     if trust is not None:
         best = max((e for e in found if e.certificate is not None), key=lambda e: e.level, default=None)
         if best is None or best.certificate is None:

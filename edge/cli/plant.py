@@ -65,7 +65,7 @@ def run(config: Path) -> None:
 @plant.command()
 @CONFIG
 @click.argument("asset")
-@click.argument("kind", type=click.Choice(FAULT_NAMES))
+@click.argument("kind", metavar="FAULT", type=click.Choice(FAULT_NAMES))
 @click.option("--life-h", type=float, help="wear: hours of the hour meter to failure (drawn if not given).")
 @click.option("--mm-s", type=float, help="unbalance: velocity that it adds at the reference speed, mm/s RMS [4].")
 @click.option(
@@ -76,9 +76,10 @@ def run(config: Path) -> None:
 @click.option("--probability", type=float, help="noisy_line: share of replies that are spoilt, 0 to 1 [0.1].")
 @click.option("--ms", type=float, help="late_replies: by how many milliseconds [1000].")
 def fault(config: Path, asset: str, kind: str, **options: Any) -> None:
-    """Let a fault begin at ASSET of the running plant of CONFIG.
+    """Let a FAULT begin at ASSET of the running plant of CONFIG.
 
-    `repair` ends them all and mounts a new bearing; the hour meter goes on.
+    FAULT is wear, unbalance, lubrication, cavitation, sensor_drift, stuck_sensor, dead_unit, noisy_line or
+    late_replies. `repair` ends them all and mounts a new bearing; the hour meter goes on.
 
     \b
     Examples:

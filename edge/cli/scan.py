@@ -99,7 +99,7 @@ def serial(
         profiles=known_profiles(profiles), function=int(function), register=register, everything=everything,
     )  # fmt: skip
     words = (
-        f"{device}: function {function}, one register from {register}, to {len(numbers)} units at"
+        f"on {device} function {function}, one register from {register}, to {len(numbers)} units at"
         f" {len(scanning.settings)} settings ({', '.join(map(str, scanning.settings[:4]))}"
         f"{', ...' if len(scanning.settings) > 4 else ''}); {_duration(scanning.duration_s())} if nobody answers"
     )
@@ -134,11 +134,15 @@ def tcp(
         function=int(function), register=register,
     )  # fmt: skip
     words = (
-        f"a connection to {len(scanning.hosts)} hosts, port {', '.join(map(str, ports))}; where one accepts, function"
+        f"a connection to {_hosts(scanning.hosts)}, port {', '.join(map(str, ports))}; where one accepts, function"
         f" {function}, one register from {register}, to {len(numbers)} units;"
         f" {_duration(scanning.duration_s())} if nobody answers"
     )
     _run(scanning.run, words, yes=yes, as_json=as_json, out=out)
+
+
+def _hosts(hosts: Sequence[str]) -> str:
+    return hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
 
 
 @scan.command()
@@ -213,7 +217,7 @@ def opcua(
 
     named = hosts_of(hosts)
     words = (
-        f"a connection to {len(named)} hosts, port {', '.join(map(str, ports))}; where an OPC UA server answers, the"
+        f"a connection to {_hosts(named)}, port {', '.join(map(str, ports))}; where an OPC UA server answers, the"
         " question for its endpoints"
     )
 

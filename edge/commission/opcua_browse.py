@@ -11,12 +11,12 @@ from asyncua import ua
 from edge.clock import SystemClock
 from edge.commission.browse import Ask, Entry
 from edge.contract.units import ucum
-from edge.errors import ConfigError, LineError
+from edge.errors import ConfigError
 from edge.opcua.access import make_access
 from edge.opcua.endpoints import diagnosis
 from edge.opcua.nodes import node_text, parse_node, read, read_namespaces
 from edge.opcua.session import Session
-from edge.opcua.trouble import Trouble
+from edge.opcua.trouble import Trouble, line_error
 
 PROTOCOL = "opcua"
 SESSION_S = 30.0
@@ -55,12 +55,12 @@ async def browse(ask: Ask) -> AsyncIterator[Entry]:
         try:
             await session.open()
         except Trouble as trouble:
-            raise LineError(ask.address, await diagnosis(access, trouble), _HINT) from trouble
+            raise line_error(ask.address, await diagnosis(access, trouble), _HINT) from trouble
         try:
             async for entry in _walk(session, ask):
                 yield entry
         except Trouble as trouble:
-            raise LineError(ask.address, str(trouble), "browse less of it with --node and --depth") from trouble
+            raise line_error(ask.address, str(trouble), "browse less of it with --node and --depth") from trouble
     finally:
         await session.close()
 

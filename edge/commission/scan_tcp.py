@@ -33,6 +33,10 @@ def hosts_of(named: Sequence[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in named:
+        if name.count(":") == 1 or "]" in name:  # Two and more are an address of IPv6.
+            raise BabbittError(
+                name, "is no host alone", "name its port by --port, and an IPv6 address without brackets"
+            )
         if "/" not in name:
             found[name] = None
             continue

@@ -27,7 +27,7 @@ def parse_node(text: str, namespaces: Sequence[str]) -> ua.NodeId:
     try:
         return ua.NodeId.from_string(text)
     except (UaError, ValueError, TypeError) as error:
-        raise ValueError(f"{text!r} is no node id: {error}") from error
+        raise ValueError(f"{text!r} is no node id") from error
 
 
 def node_text(node: ua.NodeId, namespaces: Sequence[str] = ()) -> str:

@@ -10,6 +10,7 @@ from asyncua import ua
 from asyncua.crypto.uacrypto import InvalidSignature
 from asyncua.ua.uaerrors import UaError, UaStatusCodeError
 
+from edge.errors import LineError
 from edge.opcua.access import Access
 
 GARBLED = (UaError, ValueError, TypeError, LookupError, AttributeError, struct.error, OverflowError, RecursionError)
@@ -29,6 +30,11 @@ _USER = {
     ua.StatusCodes.BadIdentityTokenRejected, ua.StatusCodes.BadUserSignatureInvalid,
 }  # fmt: skip
 _POLICY = {ua.StatusCodes.BadSecurityPolicyRejected, ua.StatusCodes.BadSecurityModeRejected}
+
+
+def line_error(address: str, words: str, hint: str) -> LineError:
+    """Of the server at ``address``; ``hint`` is for words that say nothing of what to do."""
+    return LineError(address, words, "" if words.endswith(")") else hint)
 
 
 class Trouble(Exception):

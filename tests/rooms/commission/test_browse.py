@@ -123,6 +123,7 @@ def test_what_cannot_be_is_one_clear_error(
     result = browse(*(argument.format(opcua_server.url) for argument in arguments))
     assert isinstance(result.exception, kind)
     assert words in str(result.exception)
+    assert str(result.exception).count(" (") <= 1, "one thing to do"
     assert not result.stdout
 
 

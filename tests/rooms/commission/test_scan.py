@@ -240,6 +240,10 @@ def test_nobody_there_is_said() -> None:
 def test_only_ranges_that_were_named_and_are_private() -> None:
     assert hosts_of(["127.0.0.0/29"]) == [f"127.0.0.{n}" for n in range(1, 7)]
     assert hosts_of(["plc-1", "10.0.0.7/32", "10.0.0.6/31"]) == ["plc-1", "10.0.0.7", "10.0.0.6"]
+    assert hosts_of(["fe80::7", "fd00::/126"])[0] == "fe80::7"
+    for with_port in ("127.0.0.1:5020", "plc-1:502", "[fe80::7]:502"):
+        with pytest.raises(BabbittError, match="name its port by --port"):
+            hosts_of([with_port])
     for wrong, words in (("8.8.8.0/24", "public"), ("10.0.0.0/8", f"at most {HOSTS_MAX}"), ("10.0.0/24", "no range")):
         with pytest.raises(BabbittError, match=words):
             hosts_of([wrong])
