@@ -4,9 +4,9 @@ It says "not enough evidence" while it learns the healthy baseline, where a sign
 gone silent, and where the asset departs from healthy in a way that no machine of the training did; where single
 features leave their ranges, the interval widens and the note says so.
 
-Where readings come too rarely the interval shown widens too, with the reason; but urgency is judged without that, and
-hours that nobody watched draw a life nowhere (``settle``): what is not known is no evidence of wear. What a reading
-after a gap shows counts from there on, as far as one reading speaks.
+Where readings come too rarely, and for days after a gap (``gaps``), the interval shown widens too, with the reason; but
+urgency is judged without that, and hours that nobody watched draw a life nowhere (``settle``): what is not known is no
+evidence of wear. What a reading after a gap shows counts from there on, as far as one reading speaks.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from edge.infer.budget import AlarmBudget, p_value
 from edge.infer.curve import within
 from edge.infer.doubt import Doubt
 from edge.infer.engine import Engine
+from edge.infer.gaps import Gaps
 from edge.infer.opinion import NOT_ENOUGH, Life, Opinion
 from edge.infer.settle import SettledAnomaly, SettledHealth, SettledLife
 from edge.infer.watch import Watch
@@ -99,7 +100,7 @@ class Prognosis:
         self._since_ns = [0] * len(spec.signals)
         self._stalled_polls = 0
         self._hourless_polls = 0
-        self._unseen_h = 0.0
+        self._gaps = Gaps(bundle.pace_max_h, spec.taus_h[-1])
         self._renew()
 
     def _renew(self) -> None:
@@ -120,7 +121,7 @@ class Prognosis:
         if stepped:
             assert hour is not None
             assert before_h is not None
-            self._unseen_h += max(hour - before_h - self._bundle.pace_max_h, 0.0)
+            self._gaps.step(hour - before_h)
             risen = zip(self._since_ns, self._tracker.risen_h().tolist(), strict=True)
             self._since_ns = [(since or read_ns) if risen_h > 0.0 else 0 for since, risen_h in risen]
         self._hourless_polls = 0 if hour is not None else min(self._hourless_polls + 1, _STALLED_POLLS)
@@ -176,10 +177,9 @@ class Prognosis:
         answer = self._interval(score, early=early, widen=bool(outside))
         cap_h = self._bundle.rul_cap_h
         settled = self._settled_life.settle(
-            answer, hour, cap_h=cap_h, anomalous=opinion.anomalous, unseen_h=self._unseen_h
+            answer, hour, cap_h=cap_h, anomalous=opinion.anomalous, unseen_h=self._gaps.taken()
         )  # fmt: skip
-        self._unseen_h = 0.0
-        sparse = self._sparse()
+        sparse = self._gaps.words(self._tracker.pace_h)
         life = _wider(settled, cap_h) if sparse and not outside else settled
         beyond = f"no end within {cap_h:.0f} h in sight" if life.high_h >= 0.99 * cap_h else ""
         return replace(
@@ -207,14 +207,6 @@ class Prognosis:
         believed = [i for i in range(len(silent)) if i not in self._doubt.signals]
         quiet = [self._spec.signals[i].tag for i in believed if silent[i] > _SILENT_MAX_H]
         return f"no good reading of {listed(quiet)} for {silent.max():.0f} h" if quiet else ""
-
-    def _sparse(self) -> str:
-        """That readings come further apart than the bundle was trained on, in words; empty where they do not."""
-        pace_h, trained_h = self._tracker.pace_h, self._bundle.pace_max_h
-        if pace_h <= trained_h:
-            return ""
-        far = f"polled every {pace_h:.1f} h of machine time, trained up to {trained_h:.1f} h"
-        return f"{far}: interval widened, but not for the urgency"
 
     def _outside(self, features: NDArray[np.float32]) -> str:
         """Where the asset leaves what the bundle was trained on, in words; empty where it does not."""
@@ -273,7 +265,7 @@ class Prognosis:
             "watch": self._watch.kept(),
             "since": self._since_ns,
             "strange": asdict(self._settled_strange),
-            **({"unseen_h": self._unseen_h} if self._unseen_h else {}),
+            **({"gaps": gaps} if (gaps := self._gaps.kept()) else {}),
         }
 
     def restore(self, kept: dict[str, Any]) -> bool:
@@ -291,7 +283,7 @@ class Prognosis:
             self._settled_strange = SettledAnomaly(**kept["strange"])
             if "budget" in kept:
                 self._budget.restore(kept["budget"])
-        self._unseen_h = float(kept.get("unseen_h", 0.0))
+        self._gaps.restore(kept.get("gaps", []))
         if "watch" in kept:
             self._watch.restore(kept["watch"])
             self._since_ns = [int(since) for since in kept["since"]]

@@ -239,7 +239,33 @@ def test_a_healthy_machine_raises_nothing_for_a_day_or_three_that_nobody_watched
             first, *others = asset.verdicts(until_h=asset.machine.hour_meter_h + 30.0)
             assert "interval widened" in first.note
             assert {v.urgency for v in (first, *others)} == {Urgency.NORMAL}, f"after {hours} h"
-            assert "widened" not in others[-1].note
+
+
+def test_after_a_gap_the_interval_is_wide_until_the_averages_have_forgotten_it() -> None:
+    asset = watched("cnc_spindle", 1, every=1)
+    before = list(asset.verdicts(until_h=200.0))[-1]
+    outage(asset, 30.0)
+    noted = ["for more than 12 h of its last days" in v.note for v in asset.verdicts(until_h=330.0)]
+    assert "widened" not in before.note
+    hours = 1.4 * sum(noted)
+    assert 24.0 < hours < 72.0
+    assert not noted[-1]
+
+
+def test_a_worn_machine_that_ran_unwatched_fails_within_its_interval() -> None:
+    """30 h unwatched in the middle of its wear: over the two days after, the interval covers nine in ten."""
+    inside = []
+    for seed in range(900, 908):
+        asset = watched("centrifugal_pump", seed, pace_h=0.3, every=20, life_h=300.0, onset_h=150.0)
+        list(asset.verdicts(until_h=280.0))
+        outage(asset, 30.0)
+        rows = [(asset.machine.hour_meter_h, v) for v in asset.verdicts(until_h=358.0)]
+        list(asset.verdicts())
+        for hour, v in rows:
+            if v.rul_low_h is not None and v.rul_high_h is not None:
+                inside.append(v.rul_low_h <= asset.machine.hour_meter_h - hour <= v.rul_high_h)
+    assert len(inside) > 50
+    assert np.mean(inside) >= 0.9, f"{np.mean(inside):.2f}"
 
 
 def test_polled_too_rarely_a_healthy_machine_warns_no_oftener_than_at_the_slowest_pace_of_the_training() -> None:
