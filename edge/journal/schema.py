@@ -31,6 +31,9 @@ BUSY_TIMEOUT_S = 5.0
 # Each commit writes a handful of pages anew whatever it holds, and a block ends in the midst of its last: small pages
 # cost a third less than those of 4096 bytes.
 PAGE_BYTES = 1024
+# What is written last is what is needed next. SQLite would keep 2 MB of pages, which fill within ten minutes.
+# A large trim may still have that many dirty ones at once: those that left early would be written twice.
+CACHE_KIB, DIRTY_KIB = 256, 2000
 SHRINK_FROM_BYTES = 1024 * 1024
 SHRINK_BYTES, SHRINK_STEPS = 4 * 1024 * 1024, 64
 
@@ -166,6 +169,8 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.text_factory = lambda data: data.decode(errors="replace")
         _begin(connection)
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size={-CACHE_KIB}")
+        connection.execute(f"PRAGMA cache_spill={-DIRTY_KIB}")
         # Where it is the default (Debian), what is deleted is written once more, as zeros.
         connection.execute("PRAGMA secure_delete=OFF")
         if path.stat().st_size <= CHECKED_BYTES_MAX:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("babbitt.gateway")
 
 TICK_S = 0.1
-LATENCIES_KEPT = 20_000
+LATENCIES_KEPT = 2_000
 
 
 class Flow:
