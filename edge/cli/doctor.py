@@ -29,7 +29,8 @@ BAR = 24
               help="Look at the next N seconds only; by default at all since the gateway's start.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
-    """Examine the lines of the running gateway of CONFIG: what ails them, the likely cause, what to try first.
+    """Examine the lines of the running gateway of CONFIG: what ails them, the likely cause, what to try first; and
+    whether its store was lost.
 
     It only looks at what the gateway counted: nothing is sent to any device. Exit code 1 where a fault was found.
 
@@ -44,7 +45,7 @@ def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
       babbitt gateway doctor site.toml
       babbitt gateway doctor site.toml --seconds 60
     """
-    from edge.commission.doctor import findings
+    from edge.commission.doctor import findings, lost_store
     from edge.commission.line_facts import facts
     from edge.commission.plan import plan
 
@@ -54,11 +55,15 @@ def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
     if seconds is not None:
         before = ask(path, "counts")
         _wait(seconds, quiet=as_json)
-    lines = facts(ask(path, "counts"), before)
-    examined = [(line, findings(line), plan(line)) for line in lines]
+    counts = ask(path, "counts")
+    own = lost_store(counts["store_lost_s"])
+    examined = [(line, findings(line), plan(line)) for line in facts(counts, before)]
     if as_json:
-        click.echo(json.dumps({"lines": [_as_json(*one) for one in examined]}))
+        found = [asdict(finding) for finding in own]
+        click.echo(json.dumps({"lines": [_as_json(*one) for one in examined], "findings": found}))
     else:
+        if own:
+            click.echo("\n".join([f"gateway {site.file.gateway.id}", *_said(own), ""]))
         for one in examined:
             click.echo("\n".join(_shown(*one)))
     sys.exit(1 if any(f.severity == "fault" for _, found, _ in examined for f in found) else 0)
@@ -86,14 +91,20 @@ def _shown(line: LineFacts, found: list[Finding], plan: Plan) -> list[str]:
              ("LATE", 6), ("DOUBLE", 7), ("REFUSED", 8), ("p50 ms", 8), ("p95 ms", 8))  # fmt: skip
     lines.append("  " + "".join(head.rjust(width) if width > 0 else head.ljust(-width) for head, width in heads))
     lines += [_row(line, unit) for unit in line.units]
-    for finding in found:
-        mark = click.style("FAULT  " if finding.severity == "fault" else "WARNING", bold=True)
-        lines += [f"  {mark} {finding.saw}", f"          likely: {finding.likely}", f"          try: {finding.advice}"]
+    lines += _said(found)
     if not found:
         lines.append("  nothing ails it")
     if plan.timeout_ms or plan.baud or plan.stretch:
         lines += ["  plan:", *(f"    {note}" for note in plan.notes)]
     return [*lines, ""]
+
+
+def _said(found: list[Finding]) -> list[str]:
+    lines = []
+    for finding in found:
+        mark = click.style("FAULT  " if finding.severity == "fault" else "WARNING", bold=True)
+        lines += [f"  {mark} {finding.saw}", f"          likely: {finding.likely}", f"          try: {finding.advice}"]
+    return lines
 
 
 def _row(line: LineFacts, unit: UnitFacts) -> str:

@@ -31,7 +31,7 @@ _OF_THE_WAY = {10: "gateway path unavailable", 11: "gateway target did not answe
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``illness`` names the rule. ``unit`` is None where it is the line's."""
+    """``illness`` names the rule. ``unit`` is None where it is the line's, ``line`` empty where it is the gateway's."""
 
     illness: str
     line: str
@@ -48,6 +48,20 @@ def findings(line: LineFacts) -> list[Finding]:
         return [_shut(line, line.shut)]
     found = [finding for rule in _RULES for finding in rule(line)]
     return sorted(found, key=lambda finding: finding.severity != "fault")
+
+
+def lost_store(lost_s: float | None) -> list[Finding]:
+    """What ails the gateway itself, whose former store was found lost so many seconds ago (None: it is not)."""
+    if lost_s is None:
+        return []
+    return [Finding(
+        "lost_store", "", None, "warning",
+        f"the former store is lost: what was read, decided and written is known of the last {lost_s:,.0f} s alone",
+        "it was removed, put back from an older copy, or could not be read: then it lies beside the new one as"
+        " store.db.corrupt-…",
+        "look after the disk and its supply; take contracts that were replaced or withdrawn out of the site's folder."
+        " No command that was given before is taken up, and the cloud has the former audit",
+    )]  # fmt: skip
 
 
 def _shut(line: LineFacts, why: Mapping[str, str]) -> Finding:

@@ -102,7 +102,14 @@ class Report:
         """What the drivers counted since they were made, for the doctor."""
         shut = self._rooms.poller.shut()
         lines = [status.of_line(*line, shut.get(line[0].name)) for line in self._rooms.poller.counts()]
-        return {"uptime_s": self._uptime_s(), "lines": lines}
+        return {"uptime_s": self._uptime_s(), "lines": lines, "store_lost_s": self._store_lost_s()}
+
+    def _store_lost_s(self) -> float | None:
+        """How long ago it was found that the former store is lost; None where none is."""
+        commands = self._rooms.commanding.status()
+        if commands is not None and commands["lost_s"] is not None:
+            return float(commands["lost_s"])
+        return self._uptime_s() if self._rooms.journal.replaced else None
 
     async def figures(self) -> dict[str, Any]:
         """What other systems are told of the gateway itself."""

@@ -21,6 +21,7 @@ from edge.errors import BabbittError
 from edge.local_socket import ask
 from tests.peers.hostile import Act, Asked, Hostile, Misdeed, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image
+from tests.ports import free_port
 
 DEADLINE_S = 60.0
 SHORT, LONG = 2, 60
@@ -155,6 +156,36 @@ def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
     assert told == {name: expected for name, (_, _, expected) in ILL.items()}, done.stdout
     assert "likely: two devices have this unit id" in shown.stdout
     assert "█" in shown.stdout
+
+
+def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
+    nobody = Hostile(Image(), honest)
+    nobody.port = free_port()
+    path = site(tmp_path, {"full": nobody})
+
+    def told() -> tuple[list[str], str]:
+        gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
+        command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
+        try:
+            until(gateway, lambda: ask(tmp_path / "gw/gateway.sock", "counts")["uptime_s"] > 0)
+            as_json, shown = (
+                subprocess.run([*command, *more], capture_output=True, text=True, timeout=60, check=False).stdout
+                for more in (["--json"], [])
+            )
+        finally:
+            assert gateway.end() == 0
+        return [finding["illness"] for finding in json.loads(as_json)["findings"]], shown
+
+    assert told()[0] == []
+    assert told()[0] == [], "a store that goes on"
+    for part in (tmp_path / "gw").glob("store.db*"):
+        if part.suffix != ".recorder":
+            part.unlink()
+    illnesses, shown = told()
+    assert illnesses == ["lost_store"]
+    assert shown.startswith(
+        "gateway g\n  WARNING the former store is lost: what was read, decided and written is known"
+    )
 
 
 def polls_of_the_slowest(folder: Path) -> int:
