@@ -83,10 +83,12 @@ class JournalLaw(RuleBasedStateMachine):
 
     @rule()
     def alarm(self) -> None:
+        self.journal.record(self._alarm(), lane=Lane.URGENT)
+
+    def _alarm(self) -> Alarm:
         at_ns = self.clock.wall_ns()
-        self.journal.record(
-            Alarm("spindle-1", "hot", TAGS[0], Priority.HIGH, AlarmState.UNACKNOWLEDGED, at_ns, at_ns, 1.0, "Too hot."),
-            lane=Lane.URGENT,
+        return Alarm(
+            "spindle-1", "hot", TAGS[0], Priority.HIGH, AlarmState.UNACKNOWLEDGED, at_ns, at_ns, 1.0, "Too hot."
         )
 
     @rule(state=st.binary(max_size=8))
@@ -94,6 +96,14 @@ class JournalLaw(RuleBasedStateMachine):
         self.journal.keep("judge", state)
         self.journal.commit()
         self.state = state
+
+    @rule(state=st.binary(max_size=8), recorded=st.booleans())
+    def keep_together(self, state: bytes, recorded: bool) -> None:
+        states = dict.fromkeys(("row.1", "row.2"), state)
+        if recorded:
+            self.journal.record(self._alarm(), lane=Lane.URGENT, kept=states)
+        else:
+            self.journal.keep_together(states)
 
     @rule()
     def commit(self) -> None:
@@ -184,6 +194,7 @@ class JournalLaw(RuleBasedStateMachine):
         self.sent.clear()
         self.journal = opened(self.folder, self.clock)
         assert self.journal.kept("judge") == getattr(self, "state", None)
+        assert self.journal.kept("row.1") == self.journal.kept("row.2")
 
     def _told(self, blocks: list[StoredBlock]) -> dict[tuple[str, str, int], LedgerRow]:
         ordered = sorted(blocks, key=lambda block: block.seq)
