@@ -60,7 +60,7 @@ def lost_store(lost_s: float | None) -> list[Finding]:
         "it was removed, put back from an older copy, or could not be read: then it lies beside the new one as"
         " store.db.corrupt-…",
         "look after the disk and its supply; take contracts that were replaced or withdrawn out of the site's folder."
-        " No command that was given before is taken up, and the cloud has the former audit",
+        " No command that was given before is taken up; a cloud still has the former audit",
     )]  # fmt: skip
 
 
