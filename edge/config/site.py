@@ -206,7 +206,11 @@ def _find(site: Path, folders: list[Path], room: str, name: str, key: str) -> Pa
         if candidate.is_file():
             return candidate
     known = sorted({p.stem for folder in folders for p in (folder / room).glob("*.toml")})
-    raise ConfigError(str(site), f"`{key}`: there is no {name!r} in {room}", f"known: {', '.join(known) or 'none'}")
+    own = f"one of your own is {folders[0] / room / name}.toml" if len(folders) > 1 else (
+        f'one of your own is FOLDER/{room}/{name}.toml, with `profiles = "FOLDER"` as first line of the site file'
+    )  # fmt: skip
+    hint = f"{own}; known: {', '.join(known) or 'none'}"
+    raise ConfigError(str(site), f"`{key}`: there is no {name!r} in {room}", hint)
 
 
 def _check_unique(path: Path, file: SiteFile) -> None:

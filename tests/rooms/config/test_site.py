@@ -35,6 +35,19 @@ def test_a_serial_device_is_found_from_the_site_file(tmp_path: Path) -> None:
     assert line.device == str(tmp_path / "extrusion.tty")
 
 
+def test_a_profile_that_is_not_found_says_where_one_of_your_own_would_be(tmp_path: Path) -> None:
+    path = altered(tmp_path, 'profile = "plant-pump"', 'profile = "meter"')
+    with pytest.raises(ConfigError, match=r'FOLDER/devices/meter.toml, with `profiles = "FOLDER"` as first line'):
+        load_site(path)
+    path.write_text(f'profiles = "own"\n{path.read_text(encoding="utf-8")}', encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path / "own/devices/meter.toml"))):
+        load_site(path)
+    (tmp_path / "own/devices").mkdir(parents=True)
+    shipped = (profiles_root() / "devices/plant-pump.toml").read_text(encoding="utf-8")
+    (tmp_path / "own/devices/meter.toml").write_text(shipped.replace("plant-pump", "meter"), encoding="utf-8")
+    assert "meter" in load_site(path).profiles
+
+
 def rate(*patterns: str) -> str:
     return "rate = [" + ", ".join(f'{{ tags = ["{p}"], period_ms = 50 }}' for p in patterns) + "]"
 
