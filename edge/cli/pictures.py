@@ -14,7 +14,7 @@ DISPLAYS = ("16x2", "20x4", "128x64")
 
 @click.group()
 def panel() -> None:
-    """What the panel beside the machines shows, without one.
+    """What the panel beside the machines shows, for who has none at hand.
 
     \b
     Example:

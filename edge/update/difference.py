@@ -79,7 +79,7 @@ def _refused(old: Site, new: Site) -> Iterator[Change]:
             if before is None or after is None:
                 if before is not after:
                     kind: Kind = "added" if before is None else "removed"
-                    yield Change(kind, "table", field.encode_name, before=None, after=None)
+                    yield Change(kind, "table", field.encode_name, before="", after="")
             else:
                 yield from _changed("table", field.encode_name, before, after, field.encode_name)
 

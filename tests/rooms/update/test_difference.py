@@ -122,6 +122,7 @@ def test_what_a_restart_changes_is_refused_by_its_key(tmp_path: Path, becomes: s
 def test_a_table_that_is_new_is_refused_by_its_name(tmp_path: Path) -> None:
     old = site(tmp_path)
     uplink = 'id = "g"\n[uplink]\nurl = "http://127.0.0.1:1"\ntoken_file = "t"'
-    assert [change.name for change in difference(old, site(tmp_path, SITE.replace('id = "g"', uplink))).refused] == [
-        "uplink"
-    ]
+    (tmp_path / "new").mkdir()
+    new = site(tmp_path / "new", SITE.replace('id = "g"', uplink))
+    assert [str(change) for change in difference(old, new).refused] == ["+ table   uplink"]
+    assert [str(change) for change in difference(new, old).refused] == ["- table   uplink"]
