@@ -26,8 +26,11 @@ _STYLE = """
 --score:#b591e8;--bad:#ff6b62;--good:#5ccb82;--wolf:#ffb545;--late:#c98a66}}
 body{margin:2rem auto;max-width:1200px;padding:0 1rem;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:2rem 0 .3rem}
-pre{white-space:pre-wrap;font-size:13px;line-height:1.45}p.key span{margin-right:1.2em;white-space:nowrap}
-svg{width:100%;height:auto;display:block}svg text{font-size:12px;fill:var(--ink)}svg .dim{fill:var(--dim)}
+pre{white-space:pre-wrap;font-size:13px;line-height:1.45}
+p.key{display:flex;flex-wrap:wrap;gap:0 1.2em}p.key span{white-space:nowrap}
+@media(max-width:46rem){pre{white-space:pre}}pre,.wide{overflow-x:auto}
+svg{width:100%;min-width:46rem;height:auto;display:block}svg text{font-size:12px;fill:var(--ink)}
+svg .dim{fill:var(--dim)}
 .strip{fill:none;stroke:var(--line)}.signal{stroke:var(--signal);fill:none}.score{stroke:var(--score);fill:none}
 .limit{stroke:var(--dim);stroke-dasharray:4 3}.failure{stroke:var(--bad);stroke-width:2}
 .failing{fill:var(--bad);opacity:.09}.good{fill:var(--good)}.wolf{fill:var(--wolf)}.late{fill:var(--late)}.gap{fill:url(#gap)}.learn{fill:var(--dim);opacity:.13}
@@ -83,7 +86,7 @@ def _picture(one: Tested) -> str:
     parts += _axis(x, bottom)
     more = len(one.tags) - len(tags)
     left_out = f"<p>{more} more signals are not drawn.</p>" if more > 0 else ""
-    return "".join([*parts, "</svg>", left_out])
+    return "".join(['<div class="wide">', *parts, "</svg></div>", left_out])
 
 
 class _Scale:

@@ -8,13 +8,18 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from cloud.cli import cloud
+from edge.commission.report import report_html
 from edge.contract.types import Cause, Dropped, Quality, Record
 from tests.rooms.cloud.sending import SPINDLE, CloudProcess, batch, block, cloud_process
+from tests.rooms.commission.test_report import found
 from tests.rooms.web.test_pages import alarm, verdict
 
 CHROMIUM = "/usr/bin/chromium"
@@ -22,6 +27,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+HOURS = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i) for i in range(400)]
 
 
 @pytest.fixture(scope="module")
@@ -212,4 +218,23 @@ def test_silence_turns_a_last_seen_time_into_a_warning(browser: Browser, served:
     page.clock.fast_forward(90_000)
     expect(page.locator(".card .seen")).to_contain_class("gone")
     expect(page.get_by_text("1 machine is silent")).to_be_visible()
+    page.close()
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_report_that_is_filed_is_read_on_a_phone_too(browser: Browser, tmp_path: Path, width: int) -> None:
+    """Wide tables and pictures scroll in themselves, and not the page."""
+    (tmp_path / "pump.csv").write_text(
+        "time,vibration_mm_s\n" + "".join(f"{at:%Y-%m-%dT%H:%M},{1 + i % 7 / 50}\n" for i, at in enumerate(HOURS)),
+        encoding="utf-8",
+    )
+    told = CliRunner().invoke(cloud, ["backtest", str(tmp_path / "pump.csv"), "--html", str(tmp_path / "pump.html")])
+    assert told.exit_code == 0, told.output
+    report = report_html(found(("ok", "suspicious", "bad"), ("bad",) * 70), version="1.2.3")
+    page, complaints = opened(browser, width=width, height=740)
+    for html in (report, (tmp_path / "pump.html").read_text(encoding="utf-8")):
+        page.set_content(html)
+        expect(page.locator("h1")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert complaints == []
     page.close()
