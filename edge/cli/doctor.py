@@ -108,7 +108,7 @@ def _said(found: list[Finding]) -> list[str]:
 
 
 def _row(line: LineFacts, unit: UnitFacts) -> str:
-    counts, met = unit.counts, unit.polls.met
+    counts, met = unit.counts, _met(line, unit)
     name = f"{unit.unit} {', '.join(unit.assets)}"
     name = name if len(name) <= 25 else f"{name[:22]}..."
     share = counts.busy_ns / 1e9 / line.window_s
@@ -118,6 +118,11 @@ def _row(line: LineFacts, unit: UnitFacts) -> str:
         f"{counts.crc_errors:>6,}{other:>6,}{counts.late:>6,}{counts.doubles:>7,}{sum(counts.refusals.values()):>8,}"
         f"{_ms(counts.response_ms(0.5)):>8}{_ms(counts.response_ms(0.95)):>8}"
     )
+
+
+def _met(line: LineFacts, unit: UnitFacts) -> float | None:
+    """The share of polls that were asked when they were due; none of a line that is not open was asked."""
+    return None if line.shut is not None else unit.polls.met
 
 
 def bar(share: float) -> str:
@@ -138,7 +143,7 @@ def _as_json(line: LineFacts, found: list[Finding], plan: Plan) -> dict[str, Any
         "reconnects": line.reconnects,
         "units": [
             {
-                "unit": unit.unit, "assets": unit.assets, "schedule": unit.polls.met,
+                "unit": unit.unit, "assets": unit.assets, "schedule": _met(line, unit),
                 "airtime": unit.counts.busy_ns / 1e9 / line.window_s, **asdict(unit.polls), **_counts(unit),
                 "response_ms": {"p50": unit.counts.response_ms(0.5), "p95": unit.counts.response_ms(0.95)},
             }

@@ -72,10 +72,16 @@ def _shut(line: LineFacts, why: Mapping[str, str]) -> Finding:
     )  # fmt: skip
 
 
+def _is_down(line: LineFacts) -> bool:
+    """Whether nothing could even be sent: what a unit would say is not known."""
+    down = any(unit.counts.line_down for unit in line.units)
+    return down and not any(unit.counts.requests for unit in line.units)
+
+
 def line_down(line: LineFacts) -> Iterator[Finding]:
     down = sum(unit.counts.line_down for unit in line.units)
     asked = sum(unit.counts.requests for unit in line.units)
-    if down and not asked:
+    if _is_down(line):
         serial = line.baud is not None
         why = next((f"; {unit.detail}" for unit in line.units if unit.detail), "")
         yield Finding(
@@ -117,7 +123,12 @@ def nothing_comes(line: LineFacts) -> Iterator[Finding]:
 
 def all_silent(line: LineFacts) -> Iterator[Finding]:
     asked = [unit for unit in line.units if unit.counts.requests + unit.polls.left_alone >= FEW]
-    if not asked or not all(unit.is_silent for unit in asked) or (len(asked) == 1 and not _serial_noise(line)):
+    if (
+        not asked
+        or _is_down(line)
+        or not all(unit.is_silent for unit in asked)
+        or (len(asked) == 1 and not _serial_noise(line))
+    ):
         return
     requests = sum(unit.counts.requests for unit in asked)
     saw = f"none of {requests} questions to {len(asked)} {'unit' if len(asked) == 1 else 'units'} was answered"
@@ -143,7 +154,7 @@ def all_silent(line: LineFacts) -> Iterator[Finding]:
 
 def one_silent(line: LineFacts) -> Iterator[Finding]:
     asked = [unit for unit in line.units if unit.counts.requests + unit.polls.left_alone >= FEW]
-    if len(asked) > 1 and all(unit.is_silent for unit in asked):
+    if _is_down(line) or (len(asked) > 1 and all(unit.is_silent for unit in asked)):
         return
     for unit in asked:
         counts = unit.counts

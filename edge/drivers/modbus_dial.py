@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -87,4 +88,7 @@ class Dial(Generic[C]):
 
 
 def words(error: OSError) -> str:
+    # asyncio says "Connect call failed ('10.0.0.7', 502)" of whatever the system had said.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
     return (error.strerror or str(error) or type(error).__name__).lower()

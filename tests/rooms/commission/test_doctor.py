@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.cli.doctor import _shown
 from edge.commission.doctor import findings
 from edge.commission.line_facts import LineFacts, Polls, UnitFacts, facts
 from edge.commission.plan import plan
@@ -123,6 +124,15 @@ def test_a_unit_that_the_breaker_leaves_alone_is_silent_though_it_was_asked_once
     assert named(LineFacts("bus", SERIAL, 60.0, True, 0, (alive, dead))) == [("one_silent", 2)]
 
 
+@pytest.mark.parametrize("of", [SERIAL, TCP])
+@pytest.mark.parametrize("units", [1, 2])
+def test_of_units_that_nothing_could_be_sent_to_it_is_not_said_that_they_are_silent(
+    of: dict[str, Any], units: int
+) -> None:
+    unsent = [with_(UnitCounts(), "line", 3)] * units
+    assert named(line(*unsent, of=of, polls=Polls(60, 60, 0, 57))) == [("line_down", None)]
+
+
 def test_devices_that_should_speak_by_themselves() -> None:
     def listened(*failures: int) -> LineFacts:
         units = tuple(
@@ -222,3 +232,11 @@ def test_no_counts_are_too_strange(
         assert finding.likely
         assert finding.advice
     assert plan(facts).stretch is None or plan(facts).stretch > 1  # type: ignore[operator]
+
+
+def test_of_a_line_that_is_not_open_no_poll_was_in_time() -> None:
+    open_line = line(UnitCounts(), polls=Polls(60, 60))
+    shut = replace(open_line, shut={"where": "/dev/ttyUSB0", "problem": "no such device", "hint": "is it plugged in?"})
+    for one, met in ((open_line, "100.0%"), (shut, "–")):
+        row = next(words for words in _shown(one, findings(one), plan(one)) if "m1" in words)
+        assert row.split()[3] == met
