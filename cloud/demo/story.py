@@ -54,7 +54,7 @@ def tell(seconds: float, speed: float | None) -> Story:
         Step(cut_s, "cut", f"the cable to the cloud is cut for {OUTAGE_S:.0f} s; the gateway goes on alone"),
         Step(cut_s + OUTAGE_S, "mend", "the cable is back; the backlog follows"),
         Step(
-            failure_s - 0.04 * seconds, "silence", "the extruder's unit goes dead: its readings are bad, with a cause"
+            failure_s - 0.06 * seconds, "silence", "the extruder's unit goes dead: its readings are bad, with a cause"
         ),
         Step(failure_s, "speak", "the extruder answers again"),
         Step(failure_s + 0.07 * seconds, "repair", "the spindle gets a new bearing"),
