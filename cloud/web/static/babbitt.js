@@ -83,12 +83,27 @@
 
   document.addEventListener("htmx:sseOpen", () => link("live"));
   document.addEventListener("htmx:sseError", () => link("lost"));
+  // A fragment that replaced what is being pressed would swallow the click: it waits until the press is over.
+  const held = new Map();
+  let pressed = false;
+  const release = () => {
+    pressed = false;
+    setTimeout(() => {
+      if (pressed) return;
+      for (const [element, fragment] of held) window.htmx.swap(element, fragment, { swapStyle: "innerHTML" });
+      held.clear();
+    });
+  };
+  document.addEventListener("pointerdown", () => (pressed = true));
+  for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, release);
   document.addEventListener("htmx:sseBeforeMessage", (event) => {
     const element = event.target;
     if (element.dataset.sink) {
       sinks[element.dataset.sink]?.(JSON.parse(event.detail.data));
     } else if (element.hasAttribute("data-reload")) {
       if (event.detail.type === "resync" || event.detail.data.trim()) location.reload();
+    } else if (pressed) {
+      held.set(element, event.detail.data);
     } else {
       return;
     }

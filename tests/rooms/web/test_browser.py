@@ -93,6 +93,46 @@ def test_the_fleet_fills_by_itself_and_leads_to_the_asset(browser: Browser, serv
     page.close()
 
 
+TELLS_WHEN_CARDS_COME = """() => document.addEventListener("htmx:sseBeforeMessage", (event) => {
+    if (event.target.closest(".cards")) document.body.dataset.cards = "came";
+}, { capture: true })"""
+
+
+def test_cards_that_are_renewed_while_one_is_pressed_let_it_take_the_click(
+    browser: Browser, served: CloudProcess
+) -> None:  # fmt: skip
+    send(served, 1, SPINDLE, verdict(rul_h=31.0))
+    page, complaints = opened(browser)
+    page.goto(served.sender.url)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page.evaluate(TELLS_WHEN_CARDS_COME)
+    page.get_by_role("link", name="Milling spindle 1, details").hover()
+    page.mouse.down()
+    send(served, 2, replace(SPINDLE, asset="another", name="Another"))
+    expect(page.locator("body")).to_have_attribute("data-cards", "came")
+    page.mouse.up()
+    expect(page).to_have_url(f"{served.sender.url}/assets/gateway-1/spindle-1")
+    assert complaints == []
+    page.close()
+
+
+def test_what_came_while_something_was_pressed_is_shown_afterwards(browser: Browser, served: CloudProcess) -> None:
+    send(served, 1, SPINDLE, verdict(rul_h=31.0))
+    page, complaints = opened(browser)
+    page.goto(served.sender.url)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page.evaluate(TELLS_WHEN_CARDS_COME)
+    page.mouse.move(2, 2)
+    page.mouse.down()
+    send(served, 2, verdict(rul_h=12.0))
+    expect(page.locator("body")).to_have_attribute("data-cards", "came")
+    expect(page.locator(".card")).to_contain_text("31 h")
+    page.mouse.up()
+    expect(page.locator(".card")).to_contain_text("12 h")
+    assert complaints == []
+    page.close()
+
+
 def test_charts_draw_what_was_stored_before(browser: Browser, served: CloudProcess) -> None:
     for seq in range(1, 4):
         send(served, seq, SPINDLE, verdict(), vibration=float(seq))
