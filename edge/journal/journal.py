@@ -454,6 +454,16 @@ class SqliteJournal:
         if self._connection.in_transaction:
             self._connection.rollback()
 
+    def _contradicts_itself(self, error: sqlite3.DatabaseError) -> bool:
+        """Whether a row that is refused is so by an index that has what its table has lost: a page stayed an old one.
+
+        The check at the start, which must be quick, compares no index with its table.
+        """
+        if not isinstance(error, sqlite3.IntegrityError):
+            return False
+        self._roll_back()
+        return schema.contradicts_itself(self._connection)
+
     def _failed(self, error: sqlite3.DatabaseError) -> None:
         """A disk that refuses is waited for, and logged once; a broken store is set aside (``BrokenStoreError``)."""
         if isinstance(error, sqlite3.OperationalError):
@@ -462,7 +472,7 @@ class SqliteJournal:
                 log.error("the store cannot be written: %s; what comes in stays in memory within bounds", error)
             self._trouble = str(error)
             return
-        if type(error) is not sqlite3.DatabaseError:
+        if type(error) is not sqlite3.DatabaseError and not self._contradicts_itself(error):
             raise error  # Its subclasses are mistakes of ours, not the disk's.
         self._closed = True
         self._connection.close()

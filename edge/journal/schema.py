@@ -191,6 +191,15 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def contradicts_itself(connection: sqlite3.Connection) -> bool:
+    """Whether indexes and tables differ: all of the store is read for it."""
+    try:
+        (word,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.DatabaseError:
+        return True
+    return bool(word != "ok")
+
+
 def _begin(connection: sqlite3.Connection) -> None:
     """The first statement reads the file's head. A format of SQLite's that there is not would look like a full disk."""
     try:

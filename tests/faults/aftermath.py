@@ -35,8 +35,8 @@ def started(folder: Path, clock: BentClock, *, boot: str) -> SqliteJournal:
 
     Where that finds the store broken, at the start or later, the gateway starts anew, as its runtime does.
     """
-    journal = opened(folder / "store.db", clock, boot=boot)
     try:
+        journal = opened(folder / "store.db", clock, boot=boot)
         journal.pending(limit_bytes=10**9)
         journal.commit()
         journal.ledger()

@@ -18,6 +18,7 @@ from tests.laws.journals import GOOD, TAGS, BentClock, batch, good_readings, kil
 from tests.seeds import fresh_seed
 
 WAL_HEADER, WAL_FRAME_HEADER = 32, 24
+INDEX = "sqlite_autoindex_scan_group_1"
 
 
 def filled(folder: Path, clock: BentClock, commits: int) -> SqliteJournal:
@@ -116,6 +117,39 @@ def test_a_store_without_one_of_its_names_is_set_aside(tmp_path: Path, harm: str
     assert {(d.tag, d.cause, d.count) for d in declared(again) if d.asset == "spindle-1"} == {
         (tag, Cause.DISK, 3) for tag in TAGS
     }
+    again.close()
+
+
+def test_a_store_whose_index_knows_a_name_that_its_table_has_lost_is_set_aside(tmp_path: Path) -> None:
+    """As after a power cut at a disk that had written one page, and not yet the others."""
+    clock, path = BentClock(), tmp_path / "store.db"
+
+    def poll_another(journal: SqliteJournal) -> None:
+        journal.offer("pump-1", TAGS[:1])
+        journal.append(batch(clock, 4, GOOD[:1], asset="pump-1", tags=TAGS[:1]))
+        journal.commit()
+
+    def pages() -> tuple[bytes, slice]:
+        """All that is written by now, and where that index lies in it."""
+        with contextlib.closing(sqlite3.connect(path)) as store:
+            store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (size,) = store.execute("PRAGMA page_size").fetchone()
+            (page,) = store.execute(f"SELECT rootpage FROM sqlite_schema WHERE name = '{INDEX}'").fetchone()
+        return path.read_bytes(), slice((page - 1) * size, page * size)
+
+    journal = filled(tmp_path, clock, 3)
+    altered = bytearray(pages()[0])
+    poll_another(journal)
+    killed(journal)
+    whole, index = pages()
+    altered[index] = whole[index]
+    path.write_bytes(altered)
+    with pytest.raises(StoreError, match="set aside"):
+        poll_another(opened(tmp_path, clock))
+    again = opened(tmp_path, clock)
+    poll_another(again)
+    assert all(row.balanced for row in again.ledger())
+    assert totals(again.ledger())["dropped_disk"] >= 3 * len(TAGS)
     again.close()
 
 
