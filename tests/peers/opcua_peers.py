@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ URI = "urn:babbitt:test:plant"
 USER, PASSWORD = "operator", "correct horse"
 START_S = 60.0
 ANSWER_S = 60.0
+SETTLED_S = 20.0
 
 
 @dataclass(slots=True)
@@ -50,6 +52,17 @@ class Peer:
         self.process.stdin.write(json.dumps(told) + "\n")
         self.process.stdin.flush()
         return json.loads(self._line(ANSWER_S))["done"]
+
+    def sessions(self, now: int) -> dict[str, int]:
+        """The server's counts once ``now`` sessions stand. It hears of a closed connection later than what it is told.
+
+        Sessions that nobody gave up last as long as their timeout: 60 s, where a test names none.
+        """
+        until_s = time.monotonic() + SETTLED_S
+        while (counts := self.tell(ask="sessions"))["now"] != now:
+            assert time.monotonic() < until_s, f"{counts} sessions, not {now}, after {SETTLED_S:g} s"
+            time.sleep(0.02)
+        return dict(counts)
 
     def _line(self, deadline_s: float) -> str:
         """One line of JSON; whatever else a server prints is passed over. A server that says none is killed."""

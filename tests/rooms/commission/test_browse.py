@@ -98,7 +98,7 @@ def test_endpoints_and_the_servers_certificate(opcua_server: Peer, opcua_keys: K
         "--key", str(opcua_keys.folder / "gateway/key.pem"), "--server-certificate", str(tmp_path / "server.der"),
     ]  # fmt: skip
     assert MOTOR in found(opcua_server.url, *secured)
-    assert opcua_server.tell(ask="sessions")["now"] == 0
+    opcua_server.sessions(now=0)
 
 
 def test_whoever_scans_gets_endpoints_or_none(opcua_server: Peer) -> None:

@@ -28,10 +28,10 @@ def hears(peer: Peer, **named: Any) -> None:
         async with listening(source(line(peer, **{"timeout_ms": 1000, **named}), {"node": "Still"})) as ear:
             await ear.until(lambda: any(a.quality == Quality.GOOD for a in ear.answers()), "heard")
             assert ear.values() == [7.0]
-            assert peer.tell(ask="sessions")["now"] == 1
+            peer.sessions(now=1)
 
     asyncio.run(scene())
-    assert peer.tell(ask="sessions")["now"] == 0
+    peer.sessions(now=0)
 
 
 def refused(peer: Peer, words: str, **named: Any) -> None:
@@ -46,7 +46,7 @@ def refused(peer: Peer, words: str, **named: Any) -> None:
             assert not ear.heard
 
     asyncio.run(scene())
-    assert peer.tell(ask="sessions")["now"] == 0
+    peer.sessions(now=0)
 
 
 @pytest.mark.parametrize(("security", "mode"), SECURE)

@@ -52,9 +52,8 @@ def test_connections_cut_in_the_midst_never_make_a_second_session(opcua_server: 
 
     opcua_server.tell(set="Count", value=0)
     asyncio.run(scene())
-    after = opcua_server.tell(ask="sessions")
+    after = opcua_server.sessions(now=0)
     assert after["opened"] - before["opened"] == 1
-    assert after["now"] == 0
     assert after["most"] == 1
 
 
@@ -72,7 +71,7 @@ def test_a_server_that_forgets_its_sessions_is_told_as_a_gap_and_gets_one_new_se
                 opcua_server.tell(**{"return": True})
                 await ear.until(lambda: ear.values()[-1] == 50.0 + i, "heard again")  # noqa: B023
                 await ear.until(lambda: ear.values(0, 1)[-1] == 7.0, "what never changed is told again")
-                assert opcua_server.tell(ask="sessions")["now"] == 1
+                opcua_server.sessions(now=1)
             gaps = [a for a in ear.answers(0, 1) if a.quality == Quality.BAD_BUS]
             assert len(gaps) == 4
             assert one.opened == 5
@@ -101,7 +100,7 @@ def test_a_server_that_stalls_is_noticed_by_its_silence_and_taken_up_again(opcua
 
 def test_answers_that_are_lost_on_their_way_leave_no_session_behind(opcua_server: Peer) -> None:
     async def scene() -> None:
-        with linked(opcua_server, {"node": "Temp"}, timeout_ms=200, session_s=5) as (one, link):
+        with linked(opcua_server, {"node": "Temp"}, timeout_ms=200) as (one, link):
             async with listening(one) as ear:
                 await first(ear)
                 for _ in range(3):
@@ -110,10 +109,10 @@ def test_answers_that_are_lost_on_their_way_leave_no_session_behind(opcua_server
                     await asyncio.sleep(0.4)
                     await asyncio.to_thread(link.set, Fault.NONE)
                     await ear.well()
-                assert opcua_server.tell(ask="sessions")["now"] == 1
+                opcua_server.sessions(now=1)
 
     asyncio.run(scene())
-    assert opcua_server.tell(ask="sessions") | {"opened": 0} == {"now": 0, "most": 1, "opened": 0}
+    assert opcua_server.sessions(now=0)["most"] == 1
 
 
 def test_bits_that_turn_over_end_connections_and_never_the_source(opcua_server: Peer) -> None:
@@ -139,7 +138,7 @@ def test_a_server_without_a_free_session_is_said_so_and_is_heard_once_it_has_one
             assert "close other clients there, or raise its limit" in one.trouble(0)
             opcua_server.tell(no_sessions=False)
             await first(ear)
-            assert opcua_server.tell(ask="sessions")["now"] == 1
+            opcua_server.sessions(now=1)
 
     opcua_server.tell(no_sessions=True)
     asyncio.run(scene())
@@ -164,7 +163,7 @@ def test_a_server_that_drops_whoever_comes_is_not_hammered(opcua_server: Peer) -
 
     asyncio.run(scene())
     # It ended in a pause, and came back once more to give its session up.
-    assert opcua_server.tell(ask="sessions")["now"] == 0
+    opcua_server.sessions(now=0)
 
 
 def test_a_server_that_is_killed_and_comes_back_with_another_program(opcua_open: Peer) -> None:
@@ -176,6 +175,6 @@ def test_a_server_that_is_killed_and_comes_back_with_another_program(opcua_open:
             await ear.until(lambda: "nothing listens there" in one.trouble(0), "absent")
             await asyncio.to_thread(opcua_open.start)
             await ear.until(lambda: ear.values()[-1] == 7.0 and ear.values(0, 1)[-1] == 1, "heard again")
-            assert opcua_open.tell(ask="sessions") == {"now": 1, "opened": 1, "most": 1}
+            assert opcua_open.sessions(now=1) == {"now": 1, "opened": 1, "most": 1}
 
     asyncio.run(scene())
