@@ -30,8 +30,9 @@ from typing import Any
 from cloud.demo.processes import Child, free_port
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.waiting import until
 from tests.world.hall import CALM, HOT, TAGS, Hall, describe, machine
-from tests.world.lamps import Lamps, until
+from tests.world.lamps import Lamps
 
 GOAL_MS = 50.0
 LINES, UNITS, PERIOD_MS = 4, 10, 200

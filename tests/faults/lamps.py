@@ -29,8 +29,9 @@ from typing import Any
 from edge.errors import BabbittError
 from edge.local_socket import ask
 from tests.faults.recording import ROOT, preload
+from tests.waiting import until
 from tests.world.hall import CALM, HOT, Hall, describe
-from tests.world.lamps import Lamps, until
+from tests.world.lamps import Lamps
 
 LINES, UNITS = 2, 2
 QUICK_S = 1.0

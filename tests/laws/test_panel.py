@@ -21,6 +21,7 @@ from edge.panel.png import PngPanel
 from edge.panel.terminal import TerminalPanel
 from edge.ports import Panel, PanelView, Pattern
 from tests.rooms.panel.backpack import Backpack
+from tests.waiting import until
 
 
 @dataclass
@@ -86,18 +87,11 @@ def view(number: int, *, red: Pattern = Pattern.OFF) -> PanelView:
     return PanelView(green, Pattern.OFF, red, (f"VIEW {number}".ljust(20), *[" " * 20] * 3))
 
 
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not true():
-        assert time.monotonic() < deadline, "it was not shown in time"
-        time.sleep(0.01)
-
-
 def test_it_shows_what_it_is_given(case: Case) -> None:
     assert case.panel.display == "20x4"
     for shown in (view(1), view(2, red=Pattern.FAST), view(3, red=Pattern.ON)):
         case.panel.show(shown)
-        wait_for(lambda shown=shown: case.shows(shown))  # type: ignore[misc]
+        until(lambda shown=shown: case.shows(shown))  # type: ignore[misc]
 
 
 def test_of_many_views_the_newest_is_shown_and_nobody_waits(case: Case) -> None:
@@ -108,7 +102,7 @@ def test_of_many_views_the_newest_is_shown_and_nobody_waits(case: Case) -> None:
             begin = time.perf_counter()
             case.panel.show(view(number))
             took.append(time.perf_counter() - begin)
-        wait_for(lambda first=first: case.shows(view(first + 199)))  # type: ignore[misc]
+        until(lambda first=first: case.shows(view(first + 199)))  # type: ignore[misc]
         slowest_s.append(max(took))
     assert min(slowest_s) < 0.5, "loose for a busy machine; a full display alone takes longer than all of these"
 
@@ -126,7 +120,7 @@ def test_a_display_that_cannot_be_reached_stops_nobody_and_is_told(case: Case) -
         panel.show(view(number))
         panel.show(view(number))
     if not isinstance(panel, NoPanel):
-        wait_for(lambda: any("missing" in words for words in panel.trouble()))
+        until(lambda: any("missing" in words for words in panel.trouble()))
     panel.close()
 
 

@@ -175,10 +175,3 @@ def wire(baud: int, bits: int = 11) -> Iterator[Wire]:
             ends.saw.update(json.loads(process.stdout.readline()))
         finally:
             process.kill()
-
-
-async def until(condition: Any, within_s: float = 60.0) -> None:
-    """Wait for ``condition()`` to hold. Raises ``TimeoutError``."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)

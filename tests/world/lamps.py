@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +38,3 @@ class Lamps:
         later = [view for view in seen if view["mono_ns"] > mono_ns]
         before = seen[: len(seen) - len(later)][-1:]
         return [*before, *later]
-
-
-def until(condition: Callable[[], Any], *, within_s: float = 60.0, what: Callable[[], Any] = lambda: "") -> Any:
-    """The first true answer of ``condition``. Fails with ``what()`` where there is none in time."""
-    deadline_s = time.monotonic() + within_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline_s, f"not within {within_s:g} s: {what()}"
-        time.sleep(0.01)
-    return found

@@ -6,13 +6,11 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from cloud.demo.processes import Child, write_site
 from cloud.store.dictionaries import Dictionaries
@@ -21,6 +19,7 @@ from edge.contract.block import Block, decode_block
 from edge.errors import BabbittError
 from edge.local_socket import ask
 from tests.ports import free_port
+from tests.waiting import DEADLINE_S, until
 
 DEMO = profiles_root() / "sites/demo.toml"
 
@@ -104,20 +103,14 @@ class World:
         assert isinstance(answer, dict)
         return answer
 
-    def until(self, attempt: Callable[[], Any], within_s: float = 60.0) -> None:
+    def until(self, attempt: Callable[[], Any], within_s: float = DEADLINE_S) -> None:
         """Wait until ``attempt`` gives something true; fails when the time is over or a process has ended by itself."""
-        deadline = time.monotonic() + within_s
-        last = "not yet true"
-        while time.monotonic() < deadline:
+
+        def check() -> None:
             for child in self.children:
                 child.check()
-            try:
-                if attempt():
-                    return
-            except BabbittError as error:
-                last = str(error)
-            time.sleep(0.05)
-        pytest.fail(f"not within {within_s} s: {last}")
+
+        until(attempt, within_s=within_s, meanwhile=check)
 
     def stop_gateway(self) -> None:
         """SIGTERM, as anybody would."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cloud.demo.processes import Child
-from edge.errors import BabbittError
 from edge.local_socket import ask
 from tests.ports import free_port
+from tests.waiting import until
 
 WITHIN_S = 60.0
 
@@ -74,18 +73,6 @@ class Hall:
 
     def advice(self) -> list[Any]:
         return list(ask(self.folder / "var/gateway/gateway.sock", "advice")["advice"])
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except BabbittError:
-            pass  # Whoever answers is not up yet.
-        time.sleep(0.1)
-    pytest.fail(f"within {WITHIN_S:g} s: not {what}")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from edge.contract.types import Quality, Value
 from edge.drivers import make_driver, make_source
 from edge.plant.plant import Plant
 from edge.poll import Poller
-from tests.peers.modbus_peers import until
 from tests.rooms.plant.conftest import running
 from tests.rooms.poll.virtual import Diary
+from tests.waiting import until_async
 
 PUMPS = 4
 SITE = """
@@ -65,7 +65,7 @@ def test_a_write_goes_before_the_next_poll_of_a_busy_line(tmp_path: Path) -> Non
                 make_source=make_source,
             )  # fmt: skip
             polling = asyncio.ensure_future(poller.run())
-            await until(lambda: diary.count(f"pump-{PUMPS}", Quality.GOOD) >= 1, 30.0)
+            await until_async(lambda: diary.count(f"pump-{PUMPS}", Quality.GOOD) >= 1)
             assert sum(unit.overruns for unit in poller.status()) > 0, "the line has no time to spare"
             answered: list[int] = []
             for n in range(1, PUMPS + 1):

@@ -8,20 +8,18 @@ import random
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
-import pytest
 import tomli_w
 
 from cloud.demo.processes import Child
-from edge.errors import BabbittError
 from edge.local_socket import ask
 from tests.peers.hostile import Act, Asked, Hostile, Misdeed, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image
 from tests.ports import free_port
+from tests.waiting import until
 
 DEADLINE_S = 60.0
 SHORT, LONG = 2, 60
@@ -140,7 +138,7 @@ def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
         path = site(tmp_path, peers)
         gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
         try:
-            until(gateway, lambda: polls_of_the_slowest(tmp_path) > 60)
+            until(lambda: polls_of_the_slowest(tmp_path) > 60)
             command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
             done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False)
             shown = subprocess.run(
@@ -167,7 +165,7 @@ def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
         gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
         command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
         try:
-            until(gateway, lambda: ask(tmp_path / "gw/gateway.sock", "counts")["uptime_s"] > 0)
+            until(lambda: ask(tmp_path / "gw/gateway.sock", "counts")["uptime_s"] > 0)
             as_json, shown = (
                 subprocess.run([*command, *more], capture_output=True, text=True, timeout=60, check=False).stdout
                 for more in (["--json"], [])
@@ -191,16 +189,3 @@ def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
 def polls_of_the_slowest(folder: Path) -> int:
     lines = ask(folder / "gw/gateway.sock", "counts")["lines"]
     return min(sum(int(unit["polls"]) for unit in line["units"]) for line in lines)
-
-
-def until(gateway: Child, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        gateway.check()
-        try:
-            if condition():
-                return
-        except BabbittError:
-            pass
-        time.sleep(0.1)
-    pytest.fail("not in time")

@@ -38,7 +38,8 @@ from tests.peers.hostile import (
     silent,
 )
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import rtu_line, rtu_tcp_line, tcp_line, until
+from tests.peers.modbus_peers import rtu_line, rtu_tcp_line, tcp_line
+from tests.waiting import until_async
 
 UNIT = 17
 TIMEOUT_MS = 60
@@ -182,7 +183,7 @@ def test_whatever_the_device_does(carrier: str, script: list[Misdeed], noise: li
                 for number in deeds:
                     await deed(number, driver, image, profile)
                 hostile.script.clear()
-                await until(lambda: not hostile._tasks)
+                await until_async(lambda: not hostile._tasks)
                 await until_good(driver, image, profile)
                 assert await driver.identify(UNIT) == {
                     "vendor": "V" * 30, "product": "P", "revision": "R", "product_name": "N",

@@ -23,7 +23,8 @@ from edge.errors import LineError
 from edge.ports import Answer
 from tests.peers.hostile import Asked, Hostile, Misdeed, honest, on_pty, sends, silent
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import pymodbus_rtu, rtu_line, until, wire
+from tests.peers.modbus_peers import pymodbus_rtu, rtu_line, wire
+from tests.waiting import until_async
 
 TIMEOUT_MS = 100
 UNIT = 17
@@ -350,7 +351,7 @@ def test_a_line_that_never_falls_silent_is_trouble_of_the_bus_and_holds_nobody_u
                 await asyncio.sleep(0.001)
 
         babbling = asyncio.create_task(babble())
-        await until(lambda: driver._port is not None and len(driver._port.heard) > 5)
+        await until_async(lambda: driver._port is not None and len(driver._port.heard) > 5)
         answers = await driver.read(UNIT, profile)
         babbling.cancel()
         await driver.close()
@@ -370,7 +371,7 @@ def test_a_cancelled_read_leaves_the_line_in_step() -> None:
         hostile.script = [lambda asked: [(0.05, asked.frame())]]
         reading = asyncio.create_task(driver.read(UNIT, profile))
         before = len(hostile.asked)
-        await until(lambda: len(hostile.asked) > before)
+        await until_async(lambda: len(hostile.asked) > before)
         reading.cancel()
         await asyncio.wait([reading])
         assert reading.cancelled()

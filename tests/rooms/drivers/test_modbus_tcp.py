@@ -17,7 +17,8 @@ from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.ports import Answer
 from tests.peers.hostile import HANG_UP, Asked, Hostile, Misdeed, honest, over_tcp, sends, silent
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import tcp_line, until
+from tests.peers.modbus_peers import tcp_line
+from tests.waiting import until_async
 
 TIMEOUT_MS = 100
 BLOCKS = 3
@@ -126,7 +127,7 @@ def test_a_block_that_goes_wrong_is_bad_with_its_cause_and_its_neighbours_stay_g
             assert [(a.value, a.quality) for a in answers[2:4]] == [(None, Quality.BAD_BUS)] * 2
             assert {a.detail for a in answers[2:4]} == {words}
         hostile.misdeed = honest
-        await until(lambda: not hostile._tasks)
+        await until_async(lambda: not hostile._tasks)
         assert await driver.read(5, profile) == truth
 
     scene(play)
@@ -152,7 +153,7 @@ def test_a_late_reply_is_known_by_its_transaction_and_costs_no_connection() -> N
         assert await driver.read(5, profile) == truth
         hostile.script = [late]
         assert (await driver.read(5, profile))[0].quality == Quality.BAD_BUS
-        await until(lambda: not hostile._tasks)
+        await until_async(lambda: not hostile._tasks)
         assert await driver.read(5, profile) == truth
         assert (driver.late, hostile.connections) == (1, 1)
 
@@ -267,7 +268,7 @@ def test_a_cancelled_read_leaves_the_driver_usable() -> None:
     async def play(hostile: Hostile, driver: ModbusTcpDriver) -> None:
         hostile.misdeed = silent
         reading = asyncio.create_task(driver.read(5, profile))
-        await until(lambda: hostile.asked)
+        await until_async(lambda: hostile.asked)
         reading.cancel()
         await asyncio.wait([reading])
         assert reading.cancelled()

@@ -25,7 +25,7 @@ from edge.errors import LineError
 from edge.ports import Answer, Subject
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Certificates, Mosquitto, certificates, mosquitto
-from tests.world.lamps import until
+from tests.waiting import until
 
 
 def source_of(broker: Broker, points: Sequence[Point], places: Sequence[str] = ("a",), **line: Any) -> MqttSource:

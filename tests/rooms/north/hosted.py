@@ -223,12 +223,3 @@ async def becomes(read: Callable[[], Coroutine[Any, Any, Any]], wanted: Any) -> 
             break
         await asyncio.sleep(pause_s)
     assert found[-1] == wanted
-
-
-async def until(done: Callable[[], Any], what: str = "") -> Any:
-    """What ``done()`` gives, once it gives anything."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not (found := done()):
-        assert time.monotonic() < deadline_s, f"waited in vain: {what}"
-        await asyncio.sleep(0.02)
-    return found

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from tests.rooms.north.hosted import USER, Hosted, Watcher, becomes, node, played, until
+from tests.rooms.north.hosted import USER, Hosted, Watcher, becomes, node, played
+from tests.waiting import until_async
 
 CONDITION = "ns=2;s=Assets/tank-1/Alarms/level_high"
 ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
@@ -60,7 +61,7 @@ def test_an_alarm_is_seen_acknowledged_and_gone(strict: Hosted) -> None:
             watcher.events.clear()
             before = len(strict.ask("acknowledged"))
             strict.deliver(level_m=4.5)
-            raised = await until(lambda: watcher.events and watcher.events[-1], "the alarm")
+            raised = await until_async(lambda: watcher.events and watcher.events[-1], "the alarm")
             assert raised.EventType == LEVEL_TYPE
             assert raised.NodeId.to_string() == CONDITION
             assert states(raised) == (True, False, True)
@@ -71,12 +72,14 @@ def test_an_alarm_is_seen_acknowledged_and_gone(strict: Hosted) -> None:
 
             await acknowledge(client, raised.EventId)
             assert strict.ask("acknowledged")[before:] == [["tank-1", "level_high", USER]]
-            acknowledged = (await until(lambda: len(watcher.events) > 1 and watcher.events, "its acknowledgement"))[1]
+            acknowledged = (
+                await until_async(lambda: len(watcher.events) > 1 and watcher.events, "its acknowledgement")
+            )[1]
             assert states(acknowledged) == (True, True, True)
             assert (acknowledged.ClientUserId, acknowledged.Comment.Text) == (USER, "on my way")
 
             strict.deliver(level_m=1.0)
-            gone = (await until(lambda: len(watcher.events) > 2 and watcher.events, "its end"))[2]
+            gone = (await until_async(lambda: len(watcher.events) > 2 and watcher.events, "its end"))[2]
             assert states(gone) == (False, True, False)
             assert not await node(client, "Assets/tank-1/Alarms/level_high/ActiveState/Id").read_value()
 
@@ -91,11 +94,11 @@ def test_what_cannot_be_acknowledged_says_why(strict: Hosted) -> None:
             with pytest.raises(ua.uaerrors.BadEventIdUnknown):
                 await acknowledge(client, b"no event")
             strict.deliver(level_m=4.5)
-            raised = await until(lambda: watcher.events and watcher.events[-1], "the alarm")
+            raised = await until_async(lambda: watcher.events and watcher.events[-1], "the alarm")
             strict.deliver(level_m=1.0)
-            await until(lambda: len(watcher.events) > 1, "its return")
+            await until_async(lambda: len(watcher.events) > 1, "its return")
             await acknowledge(client, raised.EventId)
-            await until(lambda: len(watcher.events) > 2, "its acknowledgement")
+            await until_async(lambda: len(watcher.events) > 2, "its acknowledgement")
             with pytest.raises(ua.uaerrors.BadConditionBranchAlreadyAcked):
                 await acknowledge(client, watcher.events[-1].EventId)
 
@@ -127,7 +130,7 @@ def test_an_anonymous_client_sees_alarms_and_acknowledges_none(lenient: Hosted) 
     async def play() -> None:
         async with lenient.connected(user="") as client, listening(client) as (watcher, _):
             lenient.deliver(level_m=4.5)
-            raised = await until(lambda: watcher.events and watcher.events[-1], "the alarm")
+            raised = await until_async(lambda: watcher.events and watcher.events[-1], "the alarm")
             with pytest.raises(ua.uaerrors.BadUserAccessDenied):
                 await acknowledge(client, raised.EventId)
             assert lenient.ask("acknowledged") == []
@@ -148,7 +151,7 @@ def test_who_comes_later_refreshes_and_sees_what_stands(strict: Hosted) -> None:
                 await subscription.subscribe_events(at, [everything], where_clause_generation=False)
                 number = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
                 await client.get_node(ua.ObjectIds.ConditionType).call_method(REFRESH, number)
-                await until(partial(has_events, watcher, 3), "start, alarm, end")
+                await until_async(partial(has_events, watcher, 3), "start, alarm, end")
                 assert [event.EventType.Identifier for event in watcher.events] == [
                     ua.ObjectIds.RefreshStartEventType, LEVEL_TYPE.Identifier, ua.ObjectIds.RefreshEndEventType,
                 ]  # fmt: skip
@@ -180,7 +183,7 @@ def test_a_filter_by_a_type_takes_its_kinds_too(strict: Hosted) -> None:
             )
             await subscription.subscribe_events(ua.ObjectIds.Server, evfilter=wanted)
             strict.deliver(level_m=4.5)
-            event = await until(lambda: watcher.events and watcher.events[-1], "the alarm")
+            event = await until_async(lambda: watcher.events and watcher.events[-1], "the alarm")
             assert (event.Message.Text, getattr(event, "ActiveState/Id")) == ("Tank 1 stands at 4.50 m", True)
             await calm(strict, client)
 

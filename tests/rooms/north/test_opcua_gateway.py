@@ -18,7 +18,8 @@ from edge.config.site import load_site
 from edge.errors import ConfigError
 from edge.local_socket import ask
 from edge.north.opcua.room import OpcUaNorth
-from tests.rooms.north.hosted import DEADLINE_S, PASSWORD, Hosted, Watcher, becomes, make_site, node, played, until
+from tests.rooms.north.hosted import DEADLINE_S, PASSWORD, Hosted, Watcher, becomes, make_site, node, played
+from tests.waiting import until_async
 
 ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
 
@@ -61,12 +62,12 @@ def test_an_operator_sees_a_dead_plc_and_acknowledges(tmp_path: Path) -> None:
                 return str(found.StatusCode.name)
 
             await becomes(quality, "BadNoCommunication")
-            raised = await until(lambda: watcher.events and watcher.events[0], "silence is an alarm")
+            raised = await until_async(lambda: watcher.events and watcher.events[0], "silence is an alarm")
             assert (raised.ConditionName, raised.Message.Text) == ("no_data", "Tank 1 sends no data")
             event_id = ua.Variant(raised.EventId, ua.VariantType.ByteString)
             comment = ua.Variant(ua.LocalizedText("an electrician is on the way"))
             await client.get_node(raised.NodeId).call_method(ACKNOWLEDGE, event_id, comment)
-            await until(lambda: len(watcher.events) > 1, "the acknowledgement is told")
+            await until_async(lambda: len(watcher.events) > 1, "the acknowledgement is told")
             status = running.status()
             assert [(alarm["rule"], alarm["state"]) for alarm in status["alarms"]] == [("no_data", "acknowledged")]
             assert status["north"]["opcua"]["sessions"] == 1

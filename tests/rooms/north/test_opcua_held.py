@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from tests.rooms.north.hosted import USER, Hosted, becomes, node, played, until
+from tests.rooms.north.hosted import USER, Hosted, becomes, node, played
 from tests.rooms.north.test_opcua_alarms import ACKNOWLEDGE, listening
+from tests.waiting import until_async
 
 LEVEL, RUNAWAY = "Assets/tank-1/Alarms/level_high", "Assets/tank-1/Alarms/runaway"
 TIMED = ua.NodeId(ua.ObjectIds.ShelvedStateMachineType_TimedShelve)
@@ -40,7 +41,9 @@ def test_a_client_shelves_and_unshelves_and_others_see_it(strict: Hosted) -> Non
             assert await value(client, f"{LEVEL}/MaxTimeShelved") == 8 * 3_600_000
             strict.deliver(level_m=4.5)
             await becomes(lambda: value(client, f"{LEVEL}/ActiveState/Id"), wanted=True)
-            shown = await until(lambda: [e for e in watcher.events if getattr(e, "ActiveState/Id")], "its raising")
+            shown = await until_async(
+                lambda: [e for e in watcher.events if getattr(e, "ActiveState/Id")], "its raising"
+            )
             raised = shown[-1]
             assert raised.SuppressedOrShelved
             assert getattr(raised, "ShelvingState/CurrentState/Id") == ua.NodeId(

@@ -24,7 +24,8 @@ from edge.north.opcua.limits import (
     SUBSCRIPTIONS_MAX,
     VALUES_QUEUED_MAX,
 )
-from tests.rooms.north.hosted import DEADLINE_S, Hosted, Watcher, becomes, make_client, node, played, until
+from tests.rooms.north.hosted import DEADLINE_S, Hosted, Watcher, becomes, make_client, node, played
+from tests.waiting import until_async
 
 SESSIONS_MAX, ITEMS_MAX = 4, 20
 LAG_MS_MAX = 1000.0
@@ -264,7 +265,7 @@ def test_nobody_touches_another_clients_subscription(strict: Hosted) -> None:
             await subscription.subscribe_data_change(node(client, "Assets/tank-1/level_m"))
             await attempts(other, subscription.subscription_id)
             strict.deliver(level_m=3.25)
-            await until(lambda: [v for _, v in watcher.data if v.Value is not None and v.Value.Value == 3.25])
+            await until_async(lambda: [v for _, v in watcher.data if v.Value is not None and v.Value.Value == 3.25])
 
     played(play)
 
@@ -291,7 +292,7 @@ def test_a_client_that_never_reads_is_let_go(lenient: Hosted) -> None:
             transport.write(protocol._connection.message_to_binary(struct_to_binary(asked), request_id=99))
             return bool(lenient.ask("status")["refused"].get(why, 0) > before)
 
-        await until(let_go, "the server lets it go")
+        await until_async(let_go, "the server lets it go")
         assert lenient.ask("lag") < LAG_MS_MAX
         assert lenient.ask("status")["connections"] == 0
         transport.abort()

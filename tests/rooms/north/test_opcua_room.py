@@ -18,7 +18,8 @@ from edge.contract.types import Alarm, AlarmState, Batch, Priority, Quality
 from edge.errors import LineError, StoreError
 from edge.north.opcua.room import UNTOLD_MAX, OpcUaNorth
 from edge.supervise import supervised
-from tests.rooms.north.hosted import DEADLINE_S, becomes, make_site, played, until
+from tests.rooms.north.hosted import DEADLINE_S, becomes, make_site, played
+from tests.waiting import until_async
 
 CLOCK = SystemClock("release")
 OPEN = 'security = ["none"]\nanonymous = true'
@@ -56,7 +57,7 @@ def test_a_room_that_breaks_starts_again_with_what_stands(tmp_path: Path) -> Non
             await _look(url)
             client = Client(url, timeout=DEADLINE_S)
             await client.connect()
-            await until(lambda: restarts["opcua"] == 1 and room.status()["up"], "it starts again")
+            await until_async(lambda: restarts["opcua"] == 1 and room.status()["up"], "it starts again")
             with contextlib.suppress(ConnectionError, ua.UaError):
                 await client.disconnect()
             room.deliver(batch(2.5))

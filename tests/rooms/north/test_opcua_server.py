@@ -13,7 +13,8 @@ from asyncua import Client, ua
 from edge.config.health import Health
 from edge.contract.types import Quality
 from edge.health import concerns
-from tests.rooms.north.hosted import PASSWORD, USER, Hosted, Watcher, becomes, make_client, node, played, until
+from tests.rooms.north.hosted import PASSWORD, USER, Hosted, Watcher, becomes, make_client, node, played
+from tests.waiting import until_async
 
 S = 10**9
 SOURCE_NS = 1_700_000_000 * S + 123_456_000
@@ -152,12 +153,12 @@ def test_a_subscription_sees_each_change(strict: Hosted) -> None:
             await subscription.subscribe_data_change([
                 node(client, f"Assets/tank-1/{tag}") for tag in ("level_m", "running")
             ], queuesize=10)  # fmt: skip
-            await until(lambda: len(watcher.data) == 2, "what they are at first")
+            await until_async(lambda: len(watcher.data) == 2, "what they are at first")
             watcher.data.clear()
             strict.deliver(source_ns=SOURCE_NS, level_m=2.0, running=True)
             strict.deliver(source_ns=SOURCE_NS + S, level_m=2.5, running=True)
             strict.deliver(quality=Quality.BAD_BUS, level_m=None, running=None)
-            await until(lambda: len(watcher.data) == 5, "the changes")
+            await until_async(lambda: len(watcher.data) == 5, "the changes")
             level = [value for name, value in watcher.data if name.endswith("level_m")]
             assert [v.Value.Value for v in level if v.Value is not None] == [2.0, 2.5, None]
             assert [v.StatusCode.name for v in level if v.StatusCode is not None][-1] == "BadNoCommunication"

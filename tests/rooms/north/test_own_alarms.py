@@ -9,10 +9,11 @@ from asyncua import ua
 
 from tests.peers.mosquitto import mosquitto
 from tests.peers.sparkplug_node import parsed
-from tests.rooms.north.hosted import Watcher, node, played, until
+from tests.rooms.north.hosted import Watcher, node, played
 from tests.rooms.north.test_opcua_alarms import states
 from tests.rooms.north.test_opcua_gateway import ACKNOWLEDGE, Running
 from tests.rooms.north.test_sparkplug import said
+from tests.waiting import until_async
 
 # No disk has so much room: what follows is the gateway's own judgement of a real one.
 MORE = """
@@ -78,20 +79,20 @@ async def _play(running: Running, client: Any) -> None:
             await opcua.get_node(ua.ObjectIds.ConditionType).call_method(
                 ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh), refreshed
             )
-        raised = (await until(lambda: disk(at_gateway), "the disk's alarm"))[-1]
-        await until(lambda: disk(at_server), "the disk's alarm at the server")
+        raised = (await until_async(lambda: disk(at_gateway), "the disk's alarm"))[-1]
+        await until_async(lambda: disk(at_server), "the disk's alarm at the server")
         assert raised.NodeId.to_string() == "ns=2;s=Gateway/Alarms/disk_low"
         assert (raised.SourceName, raised.Severity) == ("gw-1", 500)
         assert raised.ConditionClassId == ua.NodeId(ua.ObjectIds.SystemConditionClassType)
         assert states(raised) == (True, False, True)
         assert "less than 1e+12" in raised.Message.Text
-        await until(lambda: told("State", "unacknowledged"), "its metric")
+        await until_async(lambda: told("State", "unacknowledged"), "its metric")
 
         assert not await node(opcua, "Gateway/Alarms/ledger_unbalanced/Retain").read_value()
         event_id = ua.Variant(raised.EventId, ua.VariantType.ByteString)
         comment = ua.Variant(ua.LocalizedText("a larger card is on its way"))
         await opcua.get_node(raised.NodeId).call_method(ACKNOWLEDGE, event_id, comment)
-        await until(lambda: told("State", "acknowledged"), "its acknowledgement at the broker")
+        await until_async(lambda: told("State", "acknowledged"), "its acknowledgement at the broker")
         alarms = {alarm["rule"]: alarm["state"] for alarm in running.status()["alarms"]}
         assert alarms["disk_low"] == "acknowledged"
         assert seen.told["Alarms/disk_low/Active"][-1] is True

@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from tests.peers.mail import Mail, mail_server
 from tests.peers.mosquitto import certificates, mosquitto
 from tests.peers.webhooks import verified, webhook_receiver
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, START_NS, block, cloud
+from tests.waiting import until_async
 
 PUMP = Asset("pump-1", "Pump 1", "centrifugal_pump", (), 1000, START_NS)
 RAISED = Alarm(
@@ -478,12 +479,12 @@ def test_what_breaks_on_the_way_to_one_keeps_nobody_else_from_being_called(tmp_p
             rooms = [asyncio.create_task(supervisor.keep(*room)) for room in plant.notifier.rooms().items()]
             plant.tell(RAISED)
             await asyncio.to_thread(mail.take, 1)
-            await until(lambda: supervisor.restarts("telling people by mqtt") == 1)
+            await until_async(lambda: supervisor.restarts("telling people by mqtt") == 1)
             plant.tell(replace(RAISED, rule="other"))
             await asyncio.to_thread(mail.take, 2)
-            await until(lambda: supervisor.restarts("telling people by mqtt") == 2)
+            await until_async(lambda: supervisor.restarts("telling people by mqtt") == 2)
             plant.now_ns += 2 * HOUR_NS
-            await until(lambda: supervisor.restarts("telling people by mqtt") == 3)
+            await until_async(lambda: supervisor.restarts("telling people by mqtt") == 3)
             assert broken.tried == ["flow_low", "other", "flow_low"]
             for room in rooms:
                 room.cancel()
@@ -508,12 +509,6 @@ class Broken:
         raise ValueError("a fault of its own")
 
     async def close(self) -> None: ...
-
-
-async def until(done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not done():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.01)
 
 
 ESCALATES = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from edge.page.watching import Watching
 from tests.ports import free_port
 from tests.rooms.page.looks import alarm, look, unit, value, verdict
 from tests.rooms.web.test_browser import CHROMIUM, FLAGS
+from tests.waiting import until
 from tests.world.processes import DEMO, babbitt
 
 DEADLINE_S = 60.0
@@ -72,15 +72,7 @@ class Hall:
         ask(self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind)
 
     def until(self, holds: Callable[[], Any]) -> None:
-        deadline, last = time.monotonic() + DEADLINE_S, "not yet"
-        while time.monotonic() < deadline:
-            try:
-                if holds():
-                    return
-            except BabbittError as error:
-                last = str(error)
-            time.sleep(0.05)
-        pytest.fail(f"not within {DEADLINE_S} s: {last}")
+        until(holds)
 
     def end(self) -> None:
         for child in reversed(self.children):

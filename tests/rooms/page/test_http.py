@@ -23,15 +23,10 @@ from edge.page.watching import INTERVAL_S
 from tests import ports
 from tests.rooms.page.looks import alarm, answers, unit, value, verdict
 from tests.rooms.page.serving import DEADLINE_S, FakeGateway, Served, served
+from tests.waiting import until_async
 
 WEIGHT_KB_MAX = 60
 NASTY = "\"><script>alert(1)</script><img src=x onerror=alert(2)>'{{7*7}}"
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def until_parts(page: Served, path: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -247,7 +242,7 @@ def test_one_client_holds_some_connections_and_all_hold_a_bounded_number(tmp_pat
             CountedProtocol.open["10.0.0.9"] += ALL_MAX
             for _, writer in held[:6]:
                 writer.close()
-            await until(lambda: CountedProtocol.open["127.0.0.1"] <= OF_ONE_MAX - 6)
+            await until_async(lambda: CountedProtocol.open["127.0.0.1"] <= OF_ONE_MAX - 6)
             assert await page.raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n") == b""
             del CountedProtocol.open["10.0.0.9"]
             assert (await page.get("/"))[0] == 200

@@ -21,6 +21,7 @@ from edge.local_socket import ask, is_alive
 from edge.page import alone
 from edge.runtime import page_child
 from tests.rooms.runtime.test_gateway import lonely_site
+from tests.waiting import until
 
 DEADLINE_S = 60.0
 
@@ -56,16 +57,7 @@ class Floor:
         return told
 
     def until(self, holds: Callable[[], Any]) -> None:
-        deadline, last = time.monotonic() + DEADLINE_S, "not yet"
-        while time.monotonic() < deadline:
-            try:
-                if holds():
-                    return
-            except BabbittError as error:
-                last = str(error)
-            time.sleep(0.05)
-        logs = "\n".join(path.read_text() for path in self.folder.glob("*.log"))
-        pytest.fail(f"not within {DEADLINE_S} s: {last}\n{logs[-4000:]}")
+        until(holds, lambda: "\n".join(path.read_text() for path in self.folder.glob("*.log"))[-4000:])
 
     def end(self) -> None:
         for child in self.children:

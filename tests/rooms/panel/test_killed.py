@@ -7,13 +7,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud.demo.processes import Child
 from edge.config.site import profiles_root
+from tests.waiting import until
 from tests.world.hall import Hall, describe
 from tests.world.lasting_pins import read
 
@@ -28,13 +29,6 @@ def hall() -> Iterator[Hall]:
     hall = Hall()
     yield hall
     hall.close()
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline_s, "it did not come in time"
-        time.sleep(0.02)
 
 
 def panel(pins: Path, *arguments: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from edge.panel.blinker import Blinker
 from edge.panel.patterns import STEPS_S, change_in, is_lit
 from edge.ports import Pattern
+from tests.waiting import until
 
 OFF, ON, SLOW, FAST, FLASH, DOUBLE = Pattern
 BLINKING = (SLOW, FAST, FLASH, DOUBLE)
@@ -74,13 +74,6 @@ class Lamp:
         return bool(self.switched) and self.switched[-1][1]
 
 
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60.0
-    while not true():
-        assert time.monotonic() < deadline, "it did not come in time"
-        time.sleep(0.005)
-
-
 def test_lamps_of_one_pattern_blink_together_and_a_steady_one_is_left_alone() -> None:
     first, second, steady = Lamp(), Lamp(), Lamp()
     blinker = Blinker([first, second, steady])
@@ -88,7 +81,7 @@ def test_lamps_of_one_pattern_blink_together_and_a_steady_one_is_left_alone() ->
     assert first.lit
     assert second.lit
     assert steady.lit, "all within the call"
-    wait_for(lambda: len(first.switched) >= 6)
+    until(lambda: len(first.switched) >= 6)
     blinker.close()
     pairs = list(zip(first.switched, second.switched, strict=True))[:6]
     assert all(a[1] == b[1] for a, b in pairs)
@@ -134,7 +127,7 @@ def test_a_lamp_that_cannot_be_switched_leaves_the_others_their_patterns() -> No
     for _ in range(10):  # A panel is shown again and again, also where nothing changes.
         blinker.show((ON, ON, SLOW))
         time.sleep(0.1)
-    wait_for(lambda: not amber.lit)
+    until(lambda: not amber.lit)
     changes = [at_s for at_s, _ in amber.switched[1:]]
     assert changes[1] - changes[0] == pytest.approx(0.8, abs=0.2), "it blinks slowly all the same"
     green.broken = False

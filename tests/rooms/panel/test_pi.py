@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +27,7 @@ from edge.ports import Button, Hold, PanelView, Pattern, Press
 from tests.rooms.panel.backpack import Backpack
 from tests.rooms.panel.oled import OledModule
 from tests.rooms.panel.situations import ALL_FINE, state
+from tests.waiting import until
 
 CONFIG = PanelConfig(kind="pi")
 OFF, ON, FAST = Pattern.OFF, Pattern.ON, Pattern.FAST
@@ -68,14 +69,6 @@ def lit(pins: MockFactory) -> tuple[bool, bool, bool]:
     return green, amber, red
 
 
-def wait_for(true: Callable[[], bool], *, meanwhile: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + 60.0
-    while not true():
-        assert time.monotonic() < deadline, "it did not come in time"
-        meanwhile()
-        time.sleep(0.01)
-
-
 def test_lamps_follow_within_the_call(pins: MockFactory) -> None:
     panel = panel_on(pins, Backpack(plugged=False))
     assert lit(pins) == (False, False, False)
@@ -97,7 +90,7 @@ def test_an_unacknowledged_lamp_blinks_and_stops_blinking(pins: MockFactory) -> 
     panel.show(BAD)
     red = pins.pin(CONFIG.red_gpio)
     seen: set[bool] = set()
-    wait_for(lambda: seen == {True, False}, meanwhile=lambda: seen.add(bool(red.state)))
+    until(lambda: seen == {True, False}, meanwhile=lambda: seen.add(bool(red.state)))
     panel.show(PanelView(OFF, ON, ON, BAD.lines))
     assert red.state
     panel.close()
@@ -112,7 +105,7 @@ def test_the_display_shows_the_lines_to_the_character(pins: MockFactory, size: t
     printable = "".join(chr(c) for c in range(0x20, 0x7E) if chr(c) != "\\")
     lines = tuple(printable[i * columns : (i + 1) * columns] for i in range(rows))
     panel.show(PanelView(ON, OFF, OFF, lines))
-    wait_for(lambda: backpack.text(columns, rows) == lines)
+    until(lambda: backpack.text(columns, rows) == lines)
     panel.close()
     assert backpack.text(columns, rows)[0] == "GATEWAY STOPPED".ljust(columns)
 
@@ -122,7 +115,7 @@ def test_a_gateway_that_starts_again_takes_over_a_display_that_kept_its_power(pi
     for shown in (FINE, BAD):
         panel = panel_on(pins, backpack)
         panel.show(shown)
-        wait_for(lambda shown=shown: backpack.text(20, 4) == shown.lines)  # type: ignore[misc]
+        until(lambda shown=shown: backpack.text(20, 4) == shown.lines)  # type: ignore[misc]
         panel.close()
 
 
@@ -137,10 +130,10 @@ def test_a_missing_display_costs_one_line_in_the_log_and_no_lamp(
         panel.show(BAD)
         assert lit(pins)[1]
         time.sleep(0.01)
-    wait_for(lambda: bool(caplog.records))
+    until(lambda: bool(caplog.records))
     backpack.plugged = True
-    wait_for(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
-    wait_for(lambda: len(caplog.records) == 2)
+    until(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
+    until(lambda: len(caplog.records) == 2)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "not found on address: 0x27" in caplog.text
     panel.close()
@@ -150,14 +143,14 @@ def test_a_display_that_is_pulled_off_and_put_back_shows_again(pins: MockFactory
     backpack = Backpack()
     panel = panel_on(pins, backpack)
     panel.show(FINE)
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     backpack.plugged = False
     panel.show(BAD)
     assert lit(pins) == (False, True, True)
     time.sleep(0.2)
     backpack.power_on()
     backpack.plugged = True
-    wait_for(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
+    until(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
     panel.close()
 
 
@@ -176,13 +169,13 @@ def test_a_bus_that_cannot_even_be_closed_is_opened_anew(pins: MockFactory) -> N
 
     panel = PiPanel(CONFIG, pin_factory=pins, connect=connect, look_again_s=0.05, look_s=0.05)
     panel.show(FINE)
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     backpack.plugged = False
     panel.show(BAD)
-    wait_for(lambda: panel.trouble() != ())
+    until(lambda: panel.trouble() != ())
     backpack.power_on()
     backpack.plugged = True
-    wait_for(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
+    until(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
     assert opened > 1
     panel.close()
 
@@ -191,9 +184,9 @@ def test_a_display_that_lost_its_power_for_a_moment_is_set_up_again(pins: MockFa
     backpack = Backpack()
     panel = panel_on(pins, backpack, start_again_s=0.3)
     panel.show(FINE)
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     backpack.power_on()
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     assert panel.trouble() == ()
     panel.close()
 
@@ -202,11 +195,11 @@ def test_a_disturbed_nibble_does_not_leave_nonsense_for_good(pins: MockFactory) 
     backpack = Backpack()
     panel = panel_on(pins, backpack, start_again_s=0.3)
     panel.show(FINE)
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     for level in (0x44, 0x40):
         backpack.write_byte(backpack.address, level)
     panel.show(BAD)
-    wait_for(lambda: backpack.text(20, 4) == BAD.lines)
+    until(lambda: backpack.text(20, 4) == BAD.lines)
     panel.close()
 
 
@@ -214,12 +207,12 @@ def test_a_display_that_is_pulled_off_while_nothing_changes_is_missed(pins: Mock
     backpack = Backpack()
     panel = panel_on(pins, backpack)
     panel.show(FINE)
-    wait_for(lambda: backpack.text(20, 4) == FINE.lines)
+    until(lambda: backpack.text(20, 4) == FINE.lines)
     backpack.plugged = False
-    wait_for(lambda: panel.trouble() == ("display missing",))
+    until(lambda: panel.trouble() == ("display missing",))
     backpack.power_on()
     backpack.plugged = True
-    wait_for(lambda: panel.trouble() == ())
+    until(lambda: panel.trouble() == ())
     assert backpack.text(20, 4) == FINE.lines
     panel.close()
 
@@ -230,7 +223,7 @@ def test_every_cell_has_all_its_dots_in_the_lamp_test(pins: MockFactory) -> None
     console = Console("20x4")
     console.press(Press(Button.TEST), 0.0)
     panel.show(console.view(None, 0.1))
-    wait_for(lambda: backpack.text(20, 4) == ("\xff" * 20,) * 4)
+    until(lambda: backpack.text(20, 4) == ("\xff" * 20,) * 4)
     panel.close()
 
 
@@ -242,13 +235,13 @@ def test_a_display_of_dots_shows_the_picture_to_the_dot(pins: MockFactory, contr
     pictures = [np.random.default_rng(seed).bytes(1024) for seed in range(3)]
     for picture in pictures:
         panel.show(PanelView(ON, OFF, OFF, ("",), pixels=picture))
-        wait_for(lambda picture=picture: module.pixels() == picture)  # type: ignore[misc]
+        until(lambda picture=picture: module.pixels() == picture)  # type: ignore[misc]
     module.power_on()
-    wait_for(lambda: module.pixels() == pictures[-1])
+    until(lambda: module.pixels() == pictures[-1])
     module.plugged = False
-    wait_for(lambda: panel.trouble() == ("display missing",))
+    until(lambda: panel.trouble() == ("display missing",))
     module.plugged = True
-    wait_for(lambda: panel.trouble() == ())
+    until(lambda: panel.trouble() == ())
     panel.close()
 
 
@@ -257,11 +250,11 @@ def test_only_what_differs_goes_to_the_dots(pins: MockFactory) -> None:
     panel = panel_on(pins, module, config=PanelConfig(kind="pi", display="128x64"))
     picture = bytearray(b"\x55" * 1024)
     panel.show(PanelView(ON, OFF, OFF, ("",), pixels=bytes(picture)))
-    wait_for(lambda: module.pixels() == bytes(picture))
+    until(lambda: module.pixels() == bytes(picture))
     before = module.written
     picture[0] = 0xFF
     panel.show(PanelView(ON, OFF, OFF, ("",), pixels=bytes(picture)))
-    wait_for(lambda: module.pixels() == bytes(picture))
+    until(lambda: module.pixels() == bytes(picture))
     assert module.written - before < 200, "one of eight pages"
     panel.close()
 
@@ -290,10 +283,10 @@ def test_a_button_is_heard_and_its_bounces_are_not(
     contact = pins.pin(pin)
     for level in ("low", "high", "low"):
         getattr(contact, f"drive_{level}")()
-    wait_for(lambda: panel._contacts._contacts[BUTTONS[pin]]._closed)
+    until(lambda: panel._contacts._contacts[BUTTONS[pin]]._closed)
     for level in ("high", "low", "high"):
         getattr(contact, f"drive_{level}")()
-    wait_for(lambda: bool(presses))
+    until(lambda: bool(presses))
     assert presses == [Press(BUTTONS[pin])]
     panel.close()
 
@@ -305,11 +298,11 @@ def test_a_stuck_button_is_noticed_and_presses_nothing(pins: MockFactory, monkey
     panel = panel_on(pins, Backpack(), config=WIRED)
     panel.listen(presses.append)
     pins.pin(5).drive_low()
-    wait_for(lambda: panel.trouble() == ("ack button stuck",))
+    until(lambda: panel.trouble() == ("ack button stuck",))
     view = Console("20x4").view(state((), ALL_FINE), 0.0, trouble=panel.trouble())
     assert (view.amber, view.lines[1].strip()) == (Pattern.FLASH, "ack button stuck")
     pins.pin(5).drive_high()
-    wait_for(lambda: panel.trouble() == ())
+    until(lambda: panel.trouble() == ())
     time.sleep(0.1)
     assert [press.hold for press in presses] == [Hold.DOWN], "which only tells the operator that it counts as held"
     panel.close()

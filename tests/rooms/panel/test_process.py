@@ -17,8 +17,9 @@ import pytest
 from cloud.demo.processes import Child
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.waiting import until
 from tests.world.hall import CALM, HOT, Hall, describe, machine
-from tests.world.lamps import Lamps, until
+from tests.world.lamps import Lamps
 
 
 class Floor:

@@ -16,8 +16,9 @@ from edge.poll import Poller
 from edge.poll.line import COMMANDS_MAX
 from edge.ports import Answer, Clock
 from tests.peers.image import profile_of
-from tests.peers.modbus_peers import UNIT, pymodbus_tcp, until
+from tests.peers.modbus_peers import UNIT, pymodbus_tcp
 from tests.rooms.poll.virtual import Bus, Diary, S, World, an_image, asset, site_of, tcp
+from tests.waiting import until_async
 
 
 class WritableBus(Bus):
@@ -212,10 +213,10 @@ def test_over_a_real_connection_a_command_is_carried_out_and_the_next_poll_reads
                 make_source=make_source,
             )
             polling = asyncio.create_task(poller.run())
-            await until(lambda: diary.count(f"a{UNIT}", Quality.GOOD) >= 2)
+            await until_async(lambda: diary.count(f"a{UNIT}", Quality.GOOD) >= 2)
             assert await poller.write(f"a{UNIT}", "t1", 4711) == Answer(4711, Quality.GOOD)
             before = len(diary.batches)
-            await until(lambda: len(diary.batches) > before)
+            await until_async(lambda: len(diary.batches) > before)
             assert diary.batches[before].values == (7, 4711)
             assert await poller.ask(f"a{UNIT}", "t1") == Answer(4711, Quality.GOOD)
             refused = await poller.write(f"a{UNIT}", "t1", 70_000)

@@ -26,8 +26,8 @@ from edge.poll import Poller
 from edge.ports import Answer, Clock
 from tests.peers.hostile import Hostile, honest, on_pty, over_tcp
 from tests.peers.image import profile_of
-from tests.peers.modbus_peers import until
 from tests.rooms.poll.virtual import Bus, Diary, S, World, an_image, asset, site_of, tcp, two_points
+from tests.waiting import until_async
 
 
 def test_each_unit_is_polled_once_a_period_without_drift_and_spread_over_it() -> None:
@@ -276,9 +276,9 @@ def test_over_a_real_connection_a_plc_goes_and_comes_and_nothing_due_is_missing(
         for _ in range(2):
             already = good()
             async with over_tcp(Hostile(an_image(), port=free_port)):
-                await until(lambda already=already: good() > already + 5)
+                await until_async(lambda: good() > already + 5)  # noqa: B023 - it is awaited within its turn
             bad = diary.count("a5", Quality.BAD_BUS)
-            await until(lambda bad=bad: diary.count("a5", Quality.BAD_BUS) > bad + 5)
+            await until_async(lambda: diary.count("a5", Quality.BAD_BUS) > bad + 5)  # noqa: B023
         due = (clock.mono_ns() - started) / 20e6
         polling.cancel()
         await asyncio.wait([polling])
@@ -310,7 +310,7 @@ def test_on_a_real_serial_line_the_dead_do_not_stall_the_living() -> None:
                 make_source=make_source,
             )
             polling = asyncio.create_task(poller.run())
-            await until(lambda: diary.count("a8") >= 12)
+            await until_async(lambda: diary.count("a8") >= 12)
             polling.cancel()
             await asyncio.wait([polling])
 

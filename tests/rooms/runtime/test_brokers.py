@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from edge.clock import SystemClock
@@ -12,6 +11,7 @@ from edge.journal import open_journal
 from edge.runtime import Gateway
 from tests.peers.mosquitto import mosquitto
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, parsed
+from tests.waiting import until_async
 
 DEADLINE_S = 60.0
 SITE = """
@@ -53,13 +53,6 @@ metric = "Motor/Speed"
 """
 
 
-async def until(done: Callable[[], bool]) -> None:
-    while True:
-        if done():
-            return
-        await asyncio.sleep(0.01)
-
-
 def test_what_comes_from_brokers_is_in_the_ledger_and_goes_on_to_sparkplug_hosts(tmp_path: Path) -> None:
     (tmp_path / "own/devices").mkdir(parents=True)
     (tmp_path / "own/devices/press.toml").write_text(PRESS, encoding="utf-8")
@@ -91,12 +84,12 @@ def test_what_comes_from_brokers_is_in_the_ledger_and_goes_on_to_sparkplug_hosts
             ready, stop = asyncio.Event(), asyncio.Event()
             running = asyncio.create_task(gateway.run(ready.set, stop))
             async with asyncio.timeout(DEADLINE_S):
-                await until(lambda: gateway.rooms.norths.all[0].status()["born"] and ready.is_set())
+                await until_async(lambda: gateway.rooms.norths.all[0].status()["born"] and ready.is_set())
                 await asyncio.to_thread(act)
-                await until(told)
+                await until_async(told)
                 stop.set()
                 await running
-                await until(lambda: host.came[-1][0] == "spBv1.0/site/NDEATH/gw-1")
+                await until_async(lambda: host.came[-1][0] == "spBv1.0/site/NDEATH/gw-1")
             gateway.close()
 
         try:

@@ -9,8 +9,8 @@ from typing import Any
 from cloud.demo.processes import Child
 from edge.errors import BabbittError
 from edge.local_socket import ask
+from tests.waiting import until
 from tests.world.hall import HOT, Hall, describe
-from tests.world.lamps import until
 
 UNITS, ABOVE = 8, 3
 

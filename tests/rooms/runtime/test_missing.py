@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from edge.panel import Condition
 from edge.runtime import Gateway
 from tests.peers.hostile import Hostile, on_pty
 from tests.peers.image import Image
+from tests.waiting import until_async
 from tests.world.hall import TAGS, Hall, describe
 
 DEADLINE_S = 60.0
@@ -46,11 +47,6 @@ async def running(gateway: Gateway) -> AsyncIterator[None]:
             await run
     finally:
         gateway.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - nobody tells
-        await asyncio.sleep(0.01)
 
 
 @contextmanager
@@ -111,7 +107,7 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
 
     async def scene() -> None:
         async with running(gateway):
-            await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= 10)
+            await until_async(lambda: quality() is Quality.BAD_BUS and hall.reads >= 10)
             unit = next(unit for unit in rooms.poller.status() if unit.line == "usb")
             assert unit.detail.startswith(f"{device}: no such device (is the adapter plugged in?")
             assert saw() == f"it could not be opened: {device}: no such device"
@@ -120,14 +116,14 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
             assert Condition("line usb", "no such device", ok=False) in rooms.report.panel_state().health
             assert rooms.proof.trouble() == "", "the gateway itself is well"
             async with adapter(device):
-                await until(lambda: quality() is Quality.GOOD)
-                await until(lambda: "mixer" not in rooms.report.panel_state().stale)
+                await until_async(lambda: quality() is Quality.GOOD)
+                await until_async(lambda: "mixer" not in rooms.report.panel_state().stale)
             reads = hall.reads
-            await until(lambda: quality() is Quality.BAD_BUS and hall.reads >= reads + 10)
-            await until(lambda: f"; {device}: no such device (is the adapter plugged in?" in detail())
+            await until_async(lambda: quality() is Quality.BAD_BUS and hall.reads >= reads + 10)
+            await until_async(lambda: f"; {device}: no such device (is the adapter plugged in?" in detail())
             assert detail().startswith("serial device lost: ")
             async with adapter(device):
-                await until(lambda: quality() is Quality.GOOD)
+                await until_async(lambda: quality() is Quality.GOOD)
         assert rooms.restarts == {}
 
     asyncio.run(scene())
@@ -147,14 +143,14 @@ def test_a_port_of_a_server_that_another_program_has(tmp_path: Path, hall: Hall,
     async def scene() -> None:
         with socket.create_server(("127.0.0.1", free_port)) as other:
             async with running(gateway):
-                await until(lambda: hall.reads >= 10)
+                await until_async(lambda: hall.reads >= 10)
                 way = rooms.norths.status()["opcua"]
                 assert not way["up"]
                 where = f"opc.tcp://127.0.0.1:{free_port}/: cannot be listened on: Address already in use"
                 assert way["trouble"] == f"{where} (is another server running there? See `north.opcua`)"
                 assert unserved() == ["opcua"]
                 other.close()
-                await until(lambda: rooms.norths.status()["opcua"]["up"])
+                await until_async(lambda: rooms.norths.status()["opcua"]["up"])
                 assert unserved() == []
 
     asyncio.run(scene())
@@ -167,7 +163,7 @@ def test_a_panel_whose_pin_cannot_be_had_is_said_and_ends_nothing(tmp_path: Path
 
     async def scene() -> None:
         async with running(gateway):
-            await until(lambda: hall.reads >= 10)
+            await until_async(lambda: hall.reads >= 10)
             told = (await gateway.rooms.report.status())["panel"]
             assert told["pid"] is None
             assert told["detail"].startswith("no panel: panel.green_gpio 17: cannot be had: ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from edge.config.site import load_site
@@ -11,14 +10,10 @@ from edge.poll.line import LineOwner
 from edge.runtime import Gateway
 from edge.runtime.proof import LATE_NS, Proof
 from tests.laws.journals import BentClock
+from tests.waiting import until_async
 from tests.world.hall import Hall, describe
 
 DEADLINE_S = 60.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - nobody tells
-        await asyncio.sleep(0.01)
 
 
 def test_alarms_that_stand_still_are_told_once_it_is_more_than_a_moment() -> None:
@@ -57,13 +52,13 @@ def test_a_line_whose_owner_dies_or_never_comes_back_is_overdue(tmp_path: Path) 
         running = asyncio.create_task(gateway.run(ready.set, stop))
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
-            await until(lambda: hall.reads >= 10 and not gateway.rooms.proof.trouble())
+            await until_async(lambda: hall.reads >= 10 and not gateway.rooms.proof.trouble())
             owner = gateway.rooms.poller._places["line-0"].owner
             assert isinstance(owner, LineOwner)
             owner._driver.read = lambda *_: asyncio.sleep(60)  # type: ignore[assignment, method-assign]
-            await until(lambda: owner.turn_ns > gateway.rooms.clock.mono_ns() + 20e9)
+            await until_async(lambda: owner.turn_ns > gateway.rooms.clock.mono_ns() + 20e9)
             owner.turn_ns = gateway.rooms.clock.mono_ns()
-            await until(lambda: gateway.rooms.proof.trouble() == "line line-0 stands still")
+            await until_async(lambda: gateway.rooms.proof.trouble() == "line line-0 stands still")
             stop.set()
             await running
         gateway.close()

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,13 +24,13 @@ from asyncua import Client, ua
 from cloud.demo.processes import Child
 from edge.clock import SystemClock
 from edge.config.site import load_site
-from edge.errors import BabbittError
 from edge.journal import open_journal, read_ledger
 from edge.local_socket import ask
 from tests.faults.field import Field, describe
 from tests.faults.numbered import check
 from tests.laws.journals import opened_block
 from tests.ports import free_port
+from tests.waiting import until
 
 DEADLINE_S = 60.0
 TRIAL = ("--minutes", "0.03", "--margin", "40", "--yes", "--json")
@@ -70,16 +69,7 @@ class Shop:
         return ask(self.folder / "gw/gateway.sock", "status")
 
     def until(self, attempt: Callable[[], Any]) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline:
-            self.gateway.check()
-            try:
-                if attempt():
-                    return
-            except BabbittError:
-                pass
-            time.sleep(0.02)
-        pytest.fail(f"not within {DEADLINE_S} s")
+        until(attempt, meanwhile=self.gateway.check)
 
     def goes_on(self) -> None:
         """Wait until the line that was changed has been asked some more."""
