@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +14,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from sparkplub_b_packets.core import sparkplug_b_pb2 as tahu
 
-from tests.peers.mosquitto import DEADLINE_S, Mosquitto
+from tests.peers.mosquitto import DEADLINE_S, Mosquitto, stop
 
 DOUBLE, BOOLEAN, STRING, INT32, INT64 = 10, 11, 12, 3, 4
 FIELDS = {3: "int_value", 4: "long_value", 7: "int_value", 9: "float_value", 10: "double_value", 11: "boolean_value",
@@ -31,7 +33,10 @@ def now_ms() -> int:
 
 @dataclass
 class EdgeNode:
-    """``devices``: of each device the metrics as name, data type and value. Data goes out by alias alone."""
+    """``devices``: of each device the metrics as name, data type and value. Data goes out by alias alone.
+
+    ``commands``: when each wish for a rebirth was made, by its own time stamp in ms.
+    """
 
     mosquitto: Mosquitto
     devices: dict[str, dict[str, tuple[int, Any]]]
@@ -41,12 +46,13 @@ class EdgeNode:
     obeys: bool = True
     births: int = 0
     bd_seq: int = -1
-    commands: list[float] = field(default_factory=list)
+    commands: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._lock = threading.RLock()
-        self._seq = 0
+        self._seq = self._depth = 0
         self._client: paho.Client | None = None
+        self._last: paho.MQTTMessageInfo | None = None
 
     def start(self) -> None:
         self.bd_seq = (self.bd_seq + 1) % 256
@@ -72,10 +78,10 @@ class EdgeNode:
             sock: Any = client.socket()
             if sock is not None:
                 sock.shutdown(socket.SHUT_RDWR)
-            client.loop_stop()
+            stop(client)
 
     def birth(self) -> None:
-        with self._lock:
+        with self._sending():
             self.births += 1
             payload = tahu.Payload(timestamp=now_ms())
             metric = payload.metrics.add(name="bdSeq", datatype=INT64, timestamp=now_ms())
@@ -88,7 +94,7 @@ class EdgeNode:
                 self.device_birth(device)
 
     def device_birth(self, device: str) -> None:
-        with self._lock:
+        with self._sending():
             payload = tahu.Payload(timestamp=now_ms())
             for name, (datatype, value) in self.devices[device].items():
                 metric = payload.metrics.add(name=name, datatype=datatype, timestamp=now_ms())
@@ -99,7 +105,7 @@ class EdgeNode:
 
     def say(self, device: str, name: str, value: Any, **more: Any) -> None:
         """Make it so, and tell it."""
-        with self._lock:
+        with self._sending():
             datatype, _ = self.devices[device][name]
             if not more.get("is_historical"):
                 self.devices[device][name] = (datatype, value)
@@ -123,10 +129,9 @@ class EdgeNode:
         self._send("DDEATH", tahu.Payload(timestamp=now_ms()), device)
 
     def publish(self, verb: str, payload: bytes, device: str = "") -> None:
-        assert self._client is not None
-        info = self._client.publish(self._topic(verb, device), payload, 0)
-        if threading.current_thread() is not self._client._thread:
-            info.wait_for_publish(DEADLINE_S)
+        with self._sending():
+            assert self._client is not None
+            self._last = self._client.publish(self._topic(verb, device), payload, 0)
 
     def alias(self, device: str, name: str) -> int:
         return self._alias(device, name)
@@ -140,15 +145,31 @@ class EdgeNode:
     def _death(self) -> bytes:
         return self.death(self.bd_seq)
 
-    def _send(self, verb: str, payload: Any, device: str = "") -> None:
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        """One at a time, and back once all went out: that is awaited without the lock, since who sends is paho's
+        thread, which may itself be about to answer a command."""
         with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+            awaited = self._last if self._depth == 0 else None
+            sender = self._client._thread if self._client is not None else None
+        if awaited is not None and threading.current_thread() is not sender:
+            awaited.wait_for_publish(DEADLINE_S)
+
+    def _send(self, verb: str, payload: Any, device: str = "") -> None:
+        with self._sending():
             self._seq = (self._seq + 1) % 256
             payload.seq = self._seq
             self.publish(verb, payload.SerializeToString(), device)
 
     def _command(self, data: bytes) -> None:
-        if any(metric.name == "Node Control/Rebirth" and metric.boolean_value for metric in parsed(data).metrics):
-            self.commands.append(time.monotonic())
+        payload = parsed(data)
+        if any(metric.name == "Node Control/Rebirth" and metric.boolean_value for metric in payload.metrics):
+            self.commands.append(payload.timestamp)
             if self.obeys and self._client is not None:
                 self.birth()
 
