@@ -71,6 +71,8 @@ class Topics:
         if self._begun:
             self._client.disconnect()
             await asyncio.to_thread(self._client.loop_stop)
+        # It closes its pair of sockets when nothing refers to it, which a cycle would put off.
+        self._client.on_connect = self._client.on_disconnect = None
 
 
 def topic_of(prefix: str, incident: Incident) -> str:
