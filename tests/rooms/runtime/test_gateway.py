@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 from gpiozero.pins.mock import MockFactory
@@ -26,6 +27,7 @@ from edge.local_socket import ask
 from edge.panel import Condition
 from edge.runtime import Gateway, run
 from tests.laws.journals import opened_block
+from tests.waiting import until_async
 
 DEADLINE_S = 60.0
 
@@ -120,15 +122,30 @@ def test_an_alarm_rule_that_breaks_loses_no_reading(tmp_path: Path) -> None:
     assert sum(1 for block in blocks for series in block.series for _ in series.batches()) == desk.heard
 
 
-def spoil(path: Path) -> None:
-    """Make noise of a store's tables, and let whoever has it open find that what it remembers is no longer so."""
+def spoil(path: Path, file: BinaryIO) -> None:
+    """Make noise of a store's tables, and let whoever has it open find that what it remembers is no longer so.
+
+    ``file`` is that store, whatever stands at ``path`` by now: once it was set aside, the next one does.
+    """
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(path)) as store:
         store.execute("UPDATE store SET run = run")
         store.commit()
         store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        with path.open("r+b") as file:
-            file.seek(4096)
-            file.write(b"\xa5" * 4096 * 4)
+        file.seek(4096)
+        file.write(b"\xa5" * 4096 * 4)
+
+
+async def set_aside(folder: Path) -> None:
+    """Spoil the store until whoever has it open has found so."""
+    with (folder / "store.db").open("r+b", buffering=0) as file:
+        while not list(folder.glob("store.db.corrupt-*")):  # noqa: ASYNC240
+            await asyncio.to_thread(spoil, folder / "store.db", file)
+            await asyncio.sleep(0.1)
+
+
+def status_once_polled(path: Path) -> dict[str, Any] | None:
+    answer = ask(path, "status")
+    return answer if answer["ledger"]["offered"] else None
 
 
 def test_a_store_that_breaks_while_the_gateway_runs_is_set_aside_and_the_gateway_goes_on(tmp_path: Path) -> None:
@@ -141,12 +158,9 @@ def test_a_store_that_breaks_while_the_gateway_runs_is_set_aside_and_the_gateway
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
             ready.clear()
-            while not list(folder.glob("store.db.corrupt-*")):
-                await asyncio.to_thread(spoil, folder / "store.db")
-                await asyncio.sleep(0.1)
+            await set_aside(folder)
             await ready.wait()
-            answer = await asyncio.to_thread(ask, folder / "gateway.sock", "status")
-            assert answer["ledger"]["offered"] > 0
+            answer = await until_async(lambda: asyncio.to_thread(status_once_polled, folder / "gateway.sock"))
             assert answer["restarts"] == {}
             os.kill(os.getpid(), signal.SIGTERM)
             await running
@@ -164,7 +178,8 @@ def test_a_gateway_that_was_told_to_end_ends_though_its_store_breaks_by_then(tmp
         running = asyncio.create_task(run(site, ready=ready.set))
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
-            await asyncio.to_thread(spoil, folder / "store.db")
+            with (folder / "store.db").open("r+b", buffering=0) as file:
+                await asyncio.to_thread(spoil, folder / "store.db", file)
             os.kill(os.getpid(), signal.SIGTERM)
             with pytest.raises(BrokenStoreError):
                 await running
@@ -202,7 +217,7 @@ def test_a_disk_that_hangs_holds_up_neither_polls_nor_alarms_nor_the_status_and_
                 answer = await gateway.rooms.report.status()
                 assert answer["ledger"]["offered"] >= 0
                 await seen(lambda: polls_of(gateway) > polls + 20 and bool(gateway.rooms.desk.standing()))
-                assert gateway.rooms.proof.trouble() == ""
+                await seen(lambda: gateway.rooms.proof.trouble() == "")
             await seen(lambda: not any(told.words.startswith("no answer") for told in health()))
             stop.set()
             await running
@@ -236,9 +251,7 @@ def test_what_a_gateway_has_of_the_machine_is_free_for_the_one_after_a_broken_st
         async with asyncio.timeout(DEADLINE_S):
             await ready.wait()
             ready.clear()
-            while not list(folder.glob("store.db.corrupt-*")):
-                await asyncio.to_thread(spoil, folder / "store.db")
-                await asyncio.sleep(0.1)
+            await set_aside(folder)
             await ready.wait()
             told = await asyncio.to_thread(ask, folder / "gateway.sock", "contracts")
             assert told["disabled"] == "the enable switch (pin 5) is off"

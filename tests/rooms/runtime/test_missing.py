@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_a_serial_adapter_that_is_plugged_in_later_and_pulled_again(tmp_path: Pa
             assert unit.breaker == "closed", "it is not left alone: it is tried"
             assert "mixer" in rooms.report.panel_state().stale, "the lamp has a sign of its own for it"
             assert Condition("line usb", "no such device", ok=False) in rooms.report.panel_state().health
-            assert rooms.proof.trouble() == "", "the gateway itself is well"
+            await until_async(lambda: rooms.proof.trouble() == "", "the gateway itself is well")
             async with adapter(device):
                 await until_async(lambda: quality() is Quality.GOOD)
                 await until_async(lambda: "mixer" not in rooms.report.panel_state().stale)
@@ -161,12 +162,17 @@ def test_a_panel_whose_pin_cannot_be_had_is_said_and_ends_nothing(tmp_path: Path
     site = describe(tmp_path, [hall.port], units=1, period_ms=PERIOD_MS, panel={"kind": "pi", "green_gpio": 17})
     gateway = Gateway(load_site(site))
 
+    def panel() -> dict[str, Any]:
+        assert gateway.rooms.panel is not None
+        return gateway.rooms.panel.status()
+
     async def scene() -> None:
         async with running(gateway):
             await until_async(lambda: hall.reads >= 10)
-            told = (await gateway.rooms.report.status())["panel"]
-            assert told["pid"] is None
-            assert told["detail"].startswith("no panel: panel.green_gpio 17: cannot be had: ")
-            assert "free the pin or name another" in told["detail"]
+            # Before the first poll its process is waited for, but not for long.
+            await until_async(lambda: "cannot be had" in panel()["detail"], panel)
+            assert panel()["pid"] is None
+            assert panel()["detail"].startswith("no panel: panel.green_gpio 17: cannot be had: ")
+            assert "free the pin or name another" in panel()["detail"]
 
     asyncio.run(scene())
