@@ -83,18 +83,23 @@
 
   document.addEventListener("htmx:sseOpen", () => link("live"));
   document.addEventListener("htmx:sseError", () => link("lost"));
-  // A fragment that replaced what is being pressed would swallow the click: it waits until the press is over.
+  // A fragment that replaced what is being pressed would swallow the click: it waits, by its event's name and in the
+  // order in which they came, until the press is over. Its element may be another one by then.
   const held = new Map();
   let pressed = false;
   const release = () => {
     pressed = false;
     setTimeout(() => {
       if (pressed) return;
-      for (const [element, fragment] of held) window.htmx.swap(element, fragment, { swapStyle: "innerHTML" });
+      for (const [name, fragment] of held) {
+        const element = document.querySelector(`[sse-swap="${name}"]`);
+        if (element) window.htmx.swap(element, fragment, { swapStyle: "innerHTML" });
+      }
       held.clear();
     });
   };
-  document.addEventListener("pointerdown", () => (pressed = true));
+  // Of the other button, which opens a menu, the end may never be told.
+  document.addEventListener("pointerdown", (event) => (pressed = event.button === 0));
   for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, release);
   document.addEventListener("htmx:sseBeforeMessage", (event) => {
     const element = event.target;
@@ -102,8 +107,9 @@
       sinks[element.dataset.sink]?.(JSON.parse(event.detail.data));
     } else if (element.hasAttribute("data-reload")) {
       if (event.detail.type === "resync" || event.detail.data.trim()) location.reload();
-    } else if (pressed) {
-      held.set(element, event.detail.data);
+    } else if (pressed || held.size) {
+      held.delete(event.detail.type);
+      held.set(event.detail.type, event.detail.data);
     } else {
       return;
     }

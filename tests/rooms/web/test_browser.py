@@ -129,6 +129,48 @@ def test_what_came_while_something_was_pressed_is_shown_afterwards(browser: Brow
     expect(page.locator(".card")).to_contain_text("31 h")
     page.mouse.up()
     expect(page.locator(".card")).to_contain_text("12 h")
+    page.mouse.down(button="right")  # Whose end a menu may keep for itself.
+    send(served, 3, verdict(rul_h=5.5))
+    expect(page.locator(".card")).to_contain_text("5.5 h")
+    assert complaints == []
+    page.close()
+
+
+def test_of_what_came_while_something_was_pressed_the_newest_is_shown_also_where_its_card_is_a_new_one(
+    browser: Browser, served: CloudProcess
+) -> None:
+    send(served, 1, SPINDLE, verdict(rul_h=31.0))
+    page, complaints = opened(browser)
+    page.goto(served.sender.url)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page.evaluate(TELLS_WHEN_CARDS_COME)
+    page.mouse.move(2, 2)
+    page.mouse.down()
+    send(served, 2, replace(SPINDLE, asset="another", name="Another"))
+    expect(page.locator("body")).to_have_attribute("data-cards", "came")
+    page.evaluate("document.body.dataset.cards = ''")
+    send(served, 3, verdict(rul_h=12.0))
+    expect(page.locator("body")).to_have_attribute("data-cards", "came")
+    page.mouse.up()
+    expect(page.locator(".card").first).to_contain_text("12 h")
+    assert complaints == []
+    page.close()
+
+
+def test_a_new_card_follows_its_machine_at_once_also_where_the_browsers_timers_are_late(
+    browser: Browser, served: CloudProcess
+) -> None:
+    """As those of a tab in the background are, by up to a minute."""
+    send(served, 1, SPINDLE, verdict(rul_h=31.0))
+    page, complaints = opened(browser)
+    page.clock.install()
+    page.goto(served.sender.url)
+    expect(page.get_by_text("live", exact=True)).to_be_visible()
+    page.clock.pause_at(time.time() + 3600)
+    send(served, 2, replace(SPINDLE, asset="another", name="Another"))
+    expect(page.locator(".card")).to_have_count(2)
+    send(served, 3, verdict(rul_h=12.0))
+    expect(page.locator(".card").first).to_contain_text("12 h")
     assert complaints == []
     page.close()
 
