@@ -4,7 +4,16 @@
   const main = document.querySelector("main[data-page]"), link = document.getElementById("link");
   if (!main) return;
   const have = {};
-  let answered = Date.now(), asking = false;
+  let answered = Date.now(), asking = false, pressed = null;
+
+  // A part that is renewed while it is pressed would swallow the click: it is asked for again once the press is over.
+  // Of the other button, which opens a menu, the end may never be told.
+  document.addEventListener("pointerdown", (event) => { pressed = event.button === 0 ? event : null; });
+  const release = () => {
+    const over = pressed;
+    setTimeout(() => { if (pressed === over) pressed = null; });
+  };
+  for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, release);
 
   const put = (part, html) => {
     const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
@@ -31,7 +40,7 @@
       if (answer.ok) {
         for (const [name, told] of Object.entries(await answer.json())) {
           const part = document.getElementById(name);
-          if (part) { put(part, told.html); have[name] = told.is; }
+          if (part && !part.contains(pressed?.target)) { put(part, told.html); have[name] = told.is; }
         }
         answered = Date.now();
       } else if (answer.status === 404) location.assign("/");

@@ -144,6 +144,44 @@ def test_the_overview_lives_without_a_reload_and_asks_nobody_else(browser: Brows
     page.context.close()
 
 
+COUNTS_ANSWERS = """() => {
+    const ask = window.fetch;
+    const told = document.body.dataset;
+    told.answers = "";
+    window.fetch = async (...what) => { const answer = await ask(...what); told.answers += "one "; return answer; };
+}"""
+SOME_ANSWERS = re.compile("(one ){3}")
+
+
+def test_a_link_whose_part_changes_while_it_is_pressed_takes_the_click(browser: Browser, hall: Hall) -> None:
+    page, complaints = opened(browser, hall)
+    page.goto(hall.url)
+    page.evaluate(COUNTS_ANSWERS)
+    page.get_by_role("link", name="Spindle 1").hover()
+    page.mouse.down()
+    expect(page.locator("body")).to_have_attribute("data-answers", SOME_ANSWERS)
+    page.mouse.up()
+    expect(page).to_have_url(f"{hall.url}/machines/spindle-1")
+    assert complaints == []
+    page.context.close()
+
+
+def test_a_part_that_changed_while_it_was_pressed_is_shown_afterwards(browser: Browser, hall: Hall) -> None:
+    page, complaints = opened(browser, hall)
+    page.goto(hall.url)
+    page.evaluate(COUNTS_ANSWERS)
+    speed = page.locator("[data-asset=spindle-1] [data-tag=reading_number] .number")
+    speed.hover()
+    page.mouse.down()
+    shown = speed.inner_text()
+    expect(page.locator("body")).to_have_attribute("data-answers", SOME_ANSWERS)
+    assert speed.inner_text() == shown
+    page.mouse.up()
+    expect(speed).not_to_have_text(shown)
+    assert complaints == []
+    page.context.close()
+
+
 @pytest.mark.parametrize("width", [320, 390])
 def test_it_works_on_a_phone_and_without_scripts(browser: Browser, hall: Hall, width: int) -> None:
     page, complaints = opened(browser, hall, width=width, js=False, dark=True)
