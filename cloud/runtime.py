@@ -35,6 +35,7 @@ from cloud.notify.config import load_settings
 from cloud.notify.outbox import Outbox
 from cloud.notify.room import Notifier
 from cloud.store.commands import Commands
+from cloud.store.lag import Allowance
 from cloud.store.outcomes import Outcomes
 from cloud.store.reader import Reader
 from cloud.store.retention import Retention
@@ -64,6 +65,7 @@ class Settings:
     ``ledger_grace_s``: how long a ledger may disagree, with its gateway in contact, before that is an alarm.
     ``cache_mb``: of the store's pages in memory. ``rollout_look_s``: how often to look what became of rollouts.
     ``people``: the file of those who may tell what became of machines. ``notify``: that of who is called about alarms.
+    ``allowance``: how much time what is derived from blocks may take before it is left for later (usual where None).
     """
 
     data: Path
@@ -78,6 +80,7 @@ class Settings:
     rollout_look_s: float = LOOK_S
     people: Path | None = None
     notify: Path | None = None
+    allowance: Allowance | None = None
 
 
 class _Server(uvicorn.Server):
@@ -109,7 +112,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     listener = _listen(settings.host, settings.port)
     with contextlib.ExitStack() as stack:
         stack.callback(listener.close)
-        writer = Writer(settings.data, policy=settings.retention, cache_mb=settings.cache_mb)
+        writer = Writer(
+            settings.data, policy=settings.retention, cache_mb=settings.cache_mb, allowance=settings.allowance
+        )  # fmt: skip
         stack.callback(writer.close)
         reader = Reader(settings.data)
         stack.callback(reader.close)

@@ -17,6 +17,7 @@ import httpx
 
 from cloud.ingest.tokens import make
 from cloud.runtime import Settings, running
+from cloud.store.lag import Allowance
 from edge.contract.block import encode_block, pack_frames
 from edge.contract.types import Asset, Batch, Key, Lane, Quality, Record, Tag, Value
 
@@ -97,11 +98,17 @@ class Sender:
         return found
 
 
+def at_once() -> Allowance:
+    """What is derived from a block is there when its answer is, however busy the machine: nothing is left for later."""
+    return Allowance(burst_s=3600.0)
+
+
 @contextlib.asynccontextmanager
 async def cloud(folder: Path, **settings: Any) -> AsyncIterator[Sender]:
     """A cloud on a port of its own with its store in ``folder``, and one gateway that it knows."""
     token = make(folder / "tokens", GATEWAY)
-    async with running(Settings(data=folder / "data", tokens=folder / "tokens", port=0, **settings)) as url:
+    told = {"port": 0, "allowance": at_once(), **settings}
+    async with running(Settings(data=folder / "data", tokens=folder / "tokens", **told)) as url:
         yield Sender(url, token)
 
 

@@ -19,7 +19,7 @@ from cloud.store.rebuild import rebuild
 from cloud.store.writer import Delivery, Seen, Writer
 from edge.contract.block import Block, decode_block, encode_block
 from edge.contract.types import Batch, Cause, ClockSet, Dropped, Key, Lane, LedgerRow, Quality, Record, Waveform
-from tests.rooms.cloud.sending import BOOT, EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, batch, telemetry
+from tests.rooms.cloud.sending import BOOT, EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, at_once, batch, telemetry
 from tests.rooms.cloud.test_store import assert_same, recounted, tables
 
 HOUR_NS = 3600 * SECOND_NS
@@ -257,7 +257,7 @@ def test_what_this_program_cannot_derive_stops_nobody_and_is_counted(tmp_path: P
 
 def test_a_reading_from_the_future_does_not_stay_the_newest(tmp_path: Path) -> None:
     """The clock was an hour ahead, trusted, and was put back; a second stream has no order with the first but time."""
-    writer = Writer(tmp_path)
+    writer = Writer(tmp_path, allowance=at_once())
     for seq, second, value in ((1, 10, 1.0), (2, 3700, 2.0), (3, 120, 3.0)):
         one = replace(batch(second, value), mono_ns=seq)
         writer.store(GATEWAY, EPOCH, [opened(sealed(seq, [one]))], Seen(START_NS))

@@ -20,7 +20,7 @@ from edge.contract.dictionary import open_dictionary
 from edge.contract.types import Ack, LedgerRow, Quality, Record
 from edge.journal import ByException, SqliteJournal
 from edge.ports import Clock
-from tests.rooms.cloud.sending import BOOT, GATEWAY, SPINDLE, START_NS, batch, block
+from tests.rooms.cloud.sending import BOOT, GATEWAY, SPINDLE, START_NS, at_once, batch, block
 
 DAY_S = 86_400
 
@@ -32,7 +32,7 @@ class Chain:
         folder.mkdir(exist_ok=True)
         self._folder, self._clock = folder, clock or SystemClock()
         self.open_journal()
-        self.writer = Writer(folder / "cloud")
+        self.writer = Writer(folder / "cloud", allowance=at_once())
         self.now_s = 0.0
         self.audit = Audit(monotonic_s=lambda: self.now_s)
         self.books = Books(monotonic_s=lambda: self.now_s, faults=self.audit.faults)
