@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.panel.contacts import DEBOUNCE_S, HOLD_S, STUCK_S, Contact, Contacts
 from edge.ports import Button, Hold, Press
+from tests.waiting import until
 
 ACK = Button.ACKNOWLEDGE
 
@@ -117,11 +117,8 @@ def test_an_edge_that_got_lost_is_made_up_for() -> None:
     contacts = Contacts({Button.PAGE: lambda: closed[Button.PAGE]}, presses.append)
     closed[Button.PAGE] = True
     contacts.moved(Button.PAGE)
-    time.sleep(3 * DEBOUNCE_S)
+    until(lambda: contacts._contacts[Button.PAGE]._closed)
     closed[Button.PAGE] = False
-    deadline = time.monotonic() + 60.0
-    while not presses:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: bool(presses))
     contacts.close()
     assert presses == [Press(Button.PAGE, Hold.LONG)], "it was seen open when it would have counted as held"

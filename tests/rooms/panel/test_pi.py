@@ -53,6 +53,7 @@ def panel_on(
     *,
     config: PanelConfig = CONFIG,
     start_again_s: float = 10.0,
+    look_s: float = 0.05,
 ) -> PiPanel:
     def connect() -> Any:
         if isinstance(far_end, OledModule):
@@ -60,7 +61,7 @@ def panel_on(
         return pcf8574(bus=far_end, address=config.address, pulse_time=1e-6)
 
     return PiPanel(
-        config, pin_factory=pins, connect=connect, look_again_s=0.05, look_s=0.05, start_again_s=start_again_s
+        config, pin_factory=pins, connect=connect, look_again_s=0.05, look_s=look_s, start_again_s=start_again_s
     )
 
 
@@ -147,7 +148,7 @@ def test_a_display_that_is_pulled_off_and_put_back_shows_again(pins: MockFactory
     backpack.plugged = False
     panel.show(BAD)
     assert lit(pins) == (False, True, True)
-    time.sleep(0.2)
+    until(lambda: panel.trouble() == ("display missing",))
     backpack.power_on()
     backpack.plugged = True
     until(lambda: backpack.text(20, 4) == BAD.lines, meanwhile=lambda: panel.show(BAD))
@@ -247,7 +248,8 @@ def test_a_display_of_dots_shows_the_picture_to_the_dot(pins: MockFactory, contr
 
 def test_only_what_differs_goes_to_the_dots(pins: MockFactory) -> None:
     module = OledModule()
-    panel = panel_on(pins, module, config=PanelConfig(kind="pi", display="128x64"))
+    # Nothing but what is shown is written: it is not looked after meanwhile, however long that takes.
+    panel = panel_on(pins, module, config=PanelConfig(kind="pi", display="128x64"), look_s=600.0, start_again_s=600.0)
     picture = bytearray(b"\x55" * 1024)
     panel.show(PanelView(ON, OFF, OFF, ("",), pixels=bytes(picture)))
     until(lambda: module.pixels() == bytes(picture))
@@ -276,7 +278,10 @@ BUTTONS = {5: Button.ACKNOWLEDGE, 6: Button.PAGE, 13: Button.SILENCE, 19: Button
 def test_a_button_is_heard_and_its_bounces_are_not(
     pins: MockFactory, pin: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(contacts, "DEBOUNCE_S", 0.2)  # A test that is held up bounces more slowly than a contact.
+    # A test that is held up bounces more slowly than a contact, and holds it for longer.
+    monkeypatch.setattr(contacts, "DEBOUNCE_S", 0.2)
+    monkeypatch.setattr(contacts, "HOLD_S", 60.0)
+    monkeypatch.setattr(contacts, "STUCK_S", 120.0)
     presses: list[Press] = []
     panel = panel_on(pins, Backpack(plugged=False), config=WIRED)
     panel.listen(presses.append)
@@ -298,14 +303,13 @@ def test_a_stuck_button_is_noticed_and_presses_nothing(pins: MockFactory, monkey
     panel = panel_on(pins, Backpack(), config=WIRED)
     panel.listen(presses.append)
     pins.pin(5).drive_low()
-    until(lambda: panel.trouble() == ("ack button stuck",))
+    until(lambda: panel.trouble() == ("ack button stuck",) and bool(presses))
     view = Console("20x4").view(state((), ALL_FINE), 0.0, trouble=panel.trouble())
     assert (view.amber, view.lines[1].strip()) == (Pattern.FLASH, "ack button stuck")
     pins.pin(5).drive_high()
     until(lambda: panel.trouble() == ())
-    time.sleep(0.1)
-    assert [press.hold for press in presses] == [Hold.DOWN], "which only tells the operator that it counts as held"
     panel.close()
+    assert [press.hold for press in presses] == [Hold.DOWN], "which only tells the operator that it counts as held"
 
 
 def test_a_pin_that_another_part_of_this_process_has_is_said_at_the_start(pins: MockFactory) -> None:
