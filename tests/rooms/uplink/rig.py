@@ -127,7 +127,10 @@ async def rig(
     clock = clock or RecordingClock()
     journal = opened(folder, clock)
     async with receiver.serving():
-        config = UplinkConfig(url=receiver.url, token_file=str(token), **(settings or {}))
+        # A request that stands, as a test wishes, is not given up because the disk is slow.
+        config = UplinkConfig(
+            url=receiver.url, token_file=str(token), **{"timeout_s": DEADLINE_S, **(settings or {})}
+        )  # fmt: skip
         link = HttpLink(config, token_file=token, gateway="gw-1")
         uplink = Uplink(journal, link, config, clock=clock, random=random.Random(seed))
         made = Rig(journal, uplink, clock, receiver)

@@ -18,6 +18,7 @@ from edge.uplink import HttpLink
 from edge.uplink.desk import HttpDesk
 
 BUNDLE = "ab" * 32
+DEADLINE_S = 60.0
 DESIRED = Desired("gw", 7, (), (Withdrawn(1, BUNDLE, "cries wolf"),))
 
 
@@ -50,11 +51,16 @@ def answer(body: bytes, status: str = "200 OK", *, digest: str | None = None, ta
 
 
 @asynccontextmanager
-async def desk(folder: Path, answers: Answers, *, timeout_s: float = 10.0) -> AsyncIterator[HttpDesk]:
+async def desk(folder: Path, answers: Answers, *, timeout_s: float = DEADLINE_S) -> AsyncIterator[HttpDesk]:
     token = folder / "token"
     token.write_text("secret\n")
     token.chmod(0o600)
-    server = await asyncio.start_server(answers.serve, "127.0.0.1", 0)
+    connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections[asyncio.create_task(answers.serve(reader, writer))] = writer
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     uplink = UplinkConfig(url=f"http://127.0.0.1:{port}", token_file="token", timeout_s=timeout_s)  # noqa: S106
     link = HttpLink(uplink, token_file=token, gateway="gw")
@@ -63,13 +69,18 @@ async def desk(folder: Path, answers: Answers, *, timeout_s: float = 10.0) -> As
     finally:
         await link.close()
         server.close()
+        for task, writer in connections.items():
+            task.cancel()
+            # What the other end did not read would keep a closed connection open.
+            writer.transport.abort()
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 def told(
-    folder: Path, answers: Answers, ask: Callable[[HttpDesk], Awaitable[None]], *, timeout_s: float = 10.0
+    folder: Path, answers: Answers, ask: Callable[[HttpDesk], Awaitable[None]], *, timeout_s: float = DEADLINE_S
 ) -> None:
     async def story() -> None:
-        async with asyncio.timeout(20), desk(folder, answers, timeout_s=timeout_s) as one:
+        async with asyncio.timeout(2 * DEADLINE_S), desk(folder, answers, timeout_s=timeout_s) as one:
             await ask(one)
 
     asyncio.run(story())
@@ -145,7 +156,7 @@ def test_a_cut_amid_a_file_is_a_link_that_is_down(tmp_path: Path) -> None:
 
 def test_one_that_says_nothing_is_waited_for_in_bounds(tmp_path: Path) -> None:
     answers = Answers(answer(b""))
-    answers.delay_s = 60.0
+    answers.delay_s = 600.0
 
     async def ask(one: HttpDesk) -> None:
         with pytest.raises(LinkDown, match=r"0\.2|Timeout|timed"):

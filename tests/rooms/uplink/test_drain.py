@@ -96,13 +96,22 @@ def test_pauses_grow_at_random_up_to_their_bound(tmp_path: Path) -> None:
 
 def test_no_answer_is_waited_for_no_longer_than_the_timeout(tmp_path: Path) -> None:
     async def scenario() -> None:
-        receiver = Receiver(orders=deque(["hang", "endless"]))
+        receiver = Receiver(orders=deque(["hang"]))
         async with rig(tmp_path, receiver, before=1, settings={"timeout_s": 0.2}) as made:
             await made.drained()
             made.check()
-            assert [state.detail for state in made.clock.said] == [
-                "no answer within 0.2 s", "an answer of more than 262144 bytes",
-            ]  # fmt: skip
+            # On a machine that is held up for as long the next answer is late, too.
+            assert {state.detail for state in made.clock.said} == {"no answer within 0.2 s"}
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_without_end_is_cut_off(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with rig(tmp_path, Receiver(orders=deque(["endless"])), before=1) as made:
+            await made.drained()
+            made.check()
+            assert [state.detail for state in made.clock.said] == ["an answer of more than 262144 bytes"]
 
     asyncio.run(scenario())
 
