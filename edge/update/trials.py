@@ -81,6 +81,8 @@ class Trials:
         self._aborted = ""
         self._stirred = asyncio.Event()
         self._ordering = asyncio.Lock()
+        # What the start writes down is there before anybody asks for versions or changes them.
+        self._remembered = asyncio.Event()
 
     def observe(self, batch: Batch) -> None:
         self.coverage.observe(batch)
@@ -104,6 +106,7 @@ class Trials:
         if not 0 < minutes <= MINUTES_MAX or not 0 <= margin <= 1:
             raise BabbittError("trial", f"{minutes:g} minutes with a margin of {margin:g}", "up to 1440, and 0 to 1")
         async with self._ordering:
+            await self._remembered.wait()
             self._check_idle("wait for its end, or abort it")
             site, contents = await self._on_disk(partial(self._read, file))
             if digest_of(contents) != digest:
@@ -174,6 +177,7 @@ class Trials:
     async def run(self) -> None:
         """Carry out orders, judge what is on trial, look now and then, until cancelled."""
         await self._remember()
+        self._remembered.set()
         if self._trial is not None and self._trial.start_ns:
             await self._go_back("the gateway had to start a part of itself again")
         while True:
@@ -288,6 +292,8 @@ class Trials:
         return site, contents_of(site, source)
 
     async def _index(self) -> Index:
+        """Of the versions, once the start is among them."""
+        await self._remembered.wait()
         return await self._on_disk(self._versions.index)
 
     async def _on_disk(self, call: Callable[[], T]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -22,7 +23,9 @@ from edge.errors import ConfigError, StoreError
 from edge.trust import configuration_trust_of
 from edge.update import Configured, Trials, Versions, config_folder
 from edge.update.configured import Taken
+from edge.update.versions import Index
 from tests import signed
+from tests.waiting import until_async
 
 SITE = """
 [gateway]
@@ -60,7 +63,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self, *, minutes: float = 0.01) -> AsyncIterator[Configured]:
         site = load_site(self.folder / "site.toml")
-        workers = ThreadPoolExecutor(1)
+        workers = ThreadPoolExecutor(2)  # As many as a gateway has.
         trials = Trials(site, clock=self.clock, switch=self._switch, workers=workers, user="test")
         room = Configured(
             trials, config_folder(site), gateway="gw", minutes=minutes, clock=self.clock, workers=workers,
@@ -100,10 +103,11 @@ class Gateway:
 
 
 async def until(room: Configured, wanted: Configuration | None, done: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20.0):
-        while not done():
-            await room.step(wanted)
-            await asyncio.sleep(0.02)
+    async def is_done() -> bool:
+        await room.step(wanted)
+        return done()
+
+    await until_async(is_done, pause_s=0.02)
 
 
 def story(tell: Callable[[], Awaitable[None]]) -> None:
@@ -158,6 +162,51 @@ def test_a_gateway_that_ends_amid_the_trial_tells_so_after_its_start(tmp_path: P
         assert gateway.steps() == ["accepted", "rolled back"]
         assert "ended amid the trial" in gateway.told[-1].words
         assert "period_ms = 200" in (tmp_path / "site.toml").read_text()
+
+    story(tell)
+
+
+def test_a_disk_that_takes_long_at_the_start_is_waited_for_before_any_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    gateway = Gateway(tmp_path)
+    roll_back = Versions.roll_back
+
+    def slow(versions: Versions, reason: str) -> None:
+        time.sleep(0.3)
+        roll_back(versions, reason)
+
+    async def tell() -> None:
+        wanted = gateway.wanted()
+        async with gateway.running(minutes=10) as room:
+            await until(room, wanted, lambda: gateway.steps() == ["accepted"])
+        monkeypatch.setattr(Versions, "roll_back", slow)
+        async with gateway.running() as room:
+            await until(room, wanted, lambda: len(gateway.told) == 2)
+        assert gateway.steps() == ["accepted", "rolled back"]
+        assert "ended amid the trial" in gateway.told[-1].words
+
+    story(tell)
+
+
+def test_one_that_comes_while_the_start_is_written_down_is_a_version_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Both change the same list of versions, on a disk that takes long."""
+    gateway = Gateway(tmp_path)
+    index = Versions.index
+
+    def slow(versions: Versions) -> Index:
+        found = index(versions)
+        time.sleep(0.1)
+        return found
+
+    async def tell() -> None:
+        monkeypatch.setattr(Versions, "index", slow)
+        async with gateway.running() as room:
+            await until(room, gateway.wanted(), lambda: "kept" in gateway.steps())
+        found = index(Versions(config_folder(load_site(tmp_path / "site.toml")), tmp_path / "site.toml"))
+        assert [(one.number, one.state) for one in found.versions] == [(1, "kept"), (2, "kept")]
 
     story(tell)
 
