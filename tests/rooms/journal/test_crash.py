@@ -17,6 +17,7 @@ from edge.journal import read_ledger, totals
 from edge.journal.journal import BOOT_ID
 from tests.laws.journals import TAGS, BentClock, descriptors, good_readings, killed, opened, opened_block, poll
 from tests.seeds import fresh_seed
+from tests.waiting import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -51,12 +52,12 @@ def served_until_killed(folder: Path, after: int) -> str:
         os.close(writer)
         told = b""
         while len(told) < after:
-            assert select.select([reader], [], [], 30)[0], "the child polls no more"
+            assert select.select([reader], [], [], DEADLINE_S)[0], "the child polls no more"
             part = os.read(reader, 65536)
             assert part, "the child ended by itself"
             told += part
         child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        child.wait(DEADLINE_S)
         while part := os.read(reader, 65536):
             told += part
     os.close(reader)

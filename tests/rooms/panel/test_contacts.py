@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.panel.contacts import DEBOUNCE_S, HOLD_S, STUCK_S, Contact, Contacts
@@ -88,6 +88,7 @@ def test_however_a_contact_bounces_one_press_is_one_press(closing: list[float], 
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 15.0), st.booleans()), max_size=30))
+@example([(1.0, True), (1.5, False), (0.001, True), (1.5, False), (1.0, True), (0.5, False)])
 def test_whatever_a_contact_does_a_stuck_one_presses_nothing(steps: list[tuple[float, bool]]) -> None:
     at_s, edges = 0.0, []
     for gap_s, closed in steps:
@@ -101,15 +102,19 @@ def test_whatever_a_contact_does_a_stuck_one_presses_nothing(steps: list[tuple[f
 
 
 def _runs(edges: list[tuple[float, bool]]) -> list[float]:
-    """For how long it was closed, each time."""
-    runs, since = [], None
-    for at_s, closed in edges:
+    """For how long it was closed, each time; one that opened for no longer than it bounces was closed meanwhile."""
+    spans: list[list[float]] = []
+    since: float | None = None
+    for at_s, closed in [*edges, (1e9, False)]:
         if closed and since is None:
             since = at_s
         elif not closed and since is not None:
-            runs.append(at_s - since)
+            if spans and since - spans[-1][1] < DEBOUNCE_S + 1e-6:
+                spans[-1][1] = at_s
+            else:
+                spans.append([since, at_s])
             since = None
-    return [*runs, 1e9] if since is not None else runs
+    return [end_s - begin_s for begin_s, end_s in spans]
 
 
 def test_an_edge_that_got_lost_is_made_up_for() -> None:
