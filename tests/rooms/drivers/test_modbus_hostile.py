@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clock import SystemClock
@@ -161,11 +161,7 @@ async def deed(number: int, driver: ModbusDriver, image: Image, profile: ModbusP
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-@settings(
-    max_examples=4,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=4)
 @given(
     script=st.lists(st.sampled_from(ALL), min_size=4, max_size=10),
     noise=st.lists(st.binary(max_size=40), max_size=3),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymodbus.client import AsyncModbusSerialClient
 
@@ -195,7 +195,7 @@ def test_an_exception_is_the_devices_word_and_its_neighbours_stay_good(code: int
     scene(play, timeout_ms=300)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5)
 @given(
     st.lists(st.sampled_from([honest, honest, *FINE, *(m for m, _ in MISDEEDS.values())]), min_size=1, max_size=8),
     st.lists(st.binary(max_size=40), max_size=4),

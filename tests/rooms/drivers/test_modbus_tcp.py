@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clock import SystemClock
@@ -247,7 +247,7 @@ def never_wrong(answers: list[Answer], truth: list[Answer]) -> None:
 ALL = [honest, honest, twice, bytewise, *(misdeed for misdeed, _ in MISDEEDS.values())]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5)
 @given(st.lists(st.sampled_from(ALL), min_size=1, max_size=9), st.lists(st.binary(max_size=40), max_size=4))
 def test_whatever_the_device_does_no_value_is_wrong_and_it_recovers(script: list[Misdeed], noise: list[bytes]) -> None:
     _, profile, truth = three_blocks()

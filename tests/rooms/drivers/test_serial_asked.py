@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clock import SystemClock
@@ -244,13 +244,13 @@ def test_binary_units_of_one_line_are_told_apart_by_their_number(tmp_path: Path)
     on_a_pty(tmp_path, reply, scene)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(acts=st.lists(st.binary(max_size=200), max_size=3))
 def test_a_hostile_scale_gives_one_answer_a_point_and_an_honest_one_is_read_after_it(
-    tmp_path: Path, acts: list[bytes]
+    tmp_path_factory: pytest.TempPathFactory, acts: list[bytes]
 ) -> None:
     async def run() -> None:
-        path = tmp_path / "tty"
+        path = tmp_path_factory.mktemp("scale") / "tty"
         device = SerialDevice(lambda request: [(0.0, act) for act in acts])
         async with plugged_in(device, path):
             driver = make_driver(Serial(name="s", device=str(path), baud=921_600, timeout_ms=20), SystemClock())

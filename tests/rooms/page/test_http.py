@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.page.connections import ALL_MAX, HEAD_TIMEOUT_S, OF_ONE_MAX, CountedProtocol
@@ -185,7 +185,7 @@ def test_what_is_too_much_is_turned_away(tmp_path: Path, free_port: int) -> None
     asyncio.run(story())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_no_bytes_bring_it_down(data: st.DataObject, fuzzed: Served, loop: asyncio.AbstractEventLoop) -> None:
     """Whatever is sent gets an answer without a server's error, or none; and the page serves on."""
