@@ -6,14 +6,14 @@ once nothing holds it any more, if it still stands; what nobody answers calls ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from edge.alarm import states
 from edge.alarm.entry import Entry
 from edge.alarm.figures import Figures
 from edge.alarm.flood import Flood
 from edge.alarm.holding import FREE, Holding, Suppression
-from edge.alarm.memory import Counted
+from edge.alarm.memory import Chattered, Counted
 from edge.alarm.place import Place
 from edge.alarm.standing import Standing
 from edge.config.alarms import Alarms
@@ -21,6 +21,8 @@ from edge.contract.types import Alarm
 
 FLOOD_TOLD_NS = 10 * 10**9
 """How often a flood that goes on tells how much it holds back."""
+CHATTER_KEPT_MAX = 100
+"""Of how many alarms, the latest, a restart knows how often they were raised: each change is kept with all of it."""
 
 
 class Calling:
@@ -30,6 +32,8 @@ class Calling:
         self._config, self._standing, self._figures = config, standing, figures
         self.flood = Flood(gateway, config)
         self._flood_told_ns = 0
+        self._raised: dict[tuple[str, str], Place] = {}
+        """By asset and rule what was raised of late, the latest last."""
 
     def pass_time(self, mono_ns: int) -> None:
         """What the figures are to know of the time until now, before anything else happens."""
@@ -39,6 +43,31 @@ class Calling:
         """Go on from a restart."""
         self.flood.restore(flood, later_ns)
         self._flood_told_ns = mono_ns
+
+    def counted(self, mono_ns: int = 0) -> list[Chattered]:
+        """What a restart needs of those that chatter, or soon may; without the time also of those that no longer do."""
+        counted: list[Chattered] = []
+        for key in list(reversed(self._raised)):
+            one = self._raised[key].chatter.counted(key[1], mono_ns) if len(counted) < CHATTER_KEPT_MAX else None
+            if one is None:
+                del self._raised[key]  # Nor does any that was raised before it count any more.
+            else:
+                counted.append(one)
+        return counted[::-1]
+
+    def count_on(self, counted: Iterable[Chattered], places: Mapping[str, Place], later_ns: int) -> None:
+        """Go on from a restart: times of ``counted`` are ``later_ns`` more now."""
+        for one in counted:
+            place = places.get(one.asset)
+            entry = place.entry(one.rule) if place is not None else None
+            if place is not None and entry is not None:
+                place.chatter.restore(entry, one, later_ns)
+                self._was_raised(place, entry)
+
+    def _was_raised(self, place: Place, entry: Entry) -> None:
+        key = entry.asset, entry.id
+        self._raised.pop(key, None)
+        self._raised[key] = place
 
     def turned(self, place: Place, entry: Entry, at_ns: int, mono_ns: int) -> list[Alarm]:
         """An alarm of a machine whose life has changed, and what follows from it."""
@@ -50,6 +79,7 @@ class Calling:
         calls = free or place.chatter.holds(entry)
         if calls:  # What people or its design hold back would be a first that nobody sees.
             place.mark_first(entry, mono_ns, within_ns=round(self._config.first_in_group_s * 1e9))
+            self._was_raised(place, entry)
         if calls and place.chatter.begins(entry, mono_ns):
             # What stands for it must call: held back itself, it would keep the chattering one silent.
             entry.suppress(not place.chatter.entry.is_held, Suppression.CHATTER)

@@ -1,7 +1,7 @@
 """Chattering: an alarm that is raised three times in a minute (ISA-18.2) has stopped telling anything new.
 
 One alarm of the machine's says so, with its priority, and stands for it; the chattering one is held until it has been
-calm for a minute. What it does meanwhile is recorded and counted all the same.
+calm for a minute. What it does meanwhile is recorded and counted all the same. A restart goes on counting.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from edge.alarm.entry import Entry
+from edge.alarm.memory import Chattered
 from edge.contract.types import Priority
 
 WINDOW_NS = 60 * 10**9
@@ -46,6 +47,22 @@ class Chatter:
 
     def holds(self, entry: Entry) -> bool:
         return entry.id in self._now
+
+    def counted(self, rule: str, mono_ns: int) -> Chattered | None:
+        """What a restart needs of one alarm; None where its last raising is too long ago to count."""
+        raised = self._raised.get(rule)
+        if raised is None or mono_ns - raised[-1] > WINDOW_NS:
+            return None
+        return Chattered(self.entry.asset, rule, tuple(raised), rule in self._now)
+
+    def restore(self, entry: Entry, counted: Chattered, later_ns: int) -> None:
+        """Go on from what was counted, whose times are ``later_ns`` more now."""
+        if not self._raises or not counted.raised_mono_ns:
+            return
+        raised = (raised_ns + later_ns for raised_ns in counted.raised_mono_ns)
+        self._raised[entry.id] = deque(raised, maxlen=self._raises)
+        if counted.active:
+            self._now[entry.id] = entry
 
     def pass_time(self, mono_ns: int) -> bool:
         """Those that are calm chatter no longer; whether of others there is another thing to say now."""

@@ -65,7 +65,7 @@ class AlarmDesk:
         Of the others, what stands or is held goes on so where a rule of the new ones stands for it; the next ``tick``
         announces the rest as normal.
         """
-        before, standing = self._places, self._standing.saved()
+        before, standing, chatter = self._places, self._standing.saved(), self._calling.counted()
         same = {watched.asset for watched in assets if self._is_watched(watched)}
         self._places = {w.asset: before[w.asset] if w.asset in same else Place(w, self.config) for w in assets}
         self._calls_again = self._calling.may_call_again(self._places)
@@ -75,6 +75,7 @@ class AlarmDesk:
         for saved in standing:
             if saved.alarm.asset not in same and saved.alarm.asset in before:
                 self._take(saved, 0)
+        self._calling.count_on((one for one in chatter if one.asset not in same), self._places, 0)
 
     def _is_watched(self, watched: Watched) -> bool:
         place = self._places.get(watched.asset)
@@ -288,7 +289,8 @@ class AlarmDesk:
         return {memory.HEAD: self._head(at), **self._standing.changed_rows()}
 
     def _head(self, at: Moment) -> bytes:
-        return memory.head(at, self.figures.recent(), memory.packed(self._calling.flood.kept(at.mono_ns)))
+        flood, chatter = self._calling.flood.kept(at.mono_ns), self._calling.counted(at.mono_ns)
+        return memory.head(at, self.figures.recent(), memory.packed(flood), memory.packed(chatter))
 
     def restore(self, kept: Kept, at: Moment = Moment(), *, figures: bytes = b"") -> None:  # noqa: B008 frozen
         """Continue from what was ``kept`` of ``state``: what stood stands, acknowledged or not, until good readings say
@@ -309,6 +311,7 @@ class AlarmDesk:
         taken, self._unsure = memory.resumed(found, at)
         for saved, later_ns in taken:
             self._take(saved, later_ns)
+        self._calling.count_on(found.chatter, self._places, found.later_ns(at))
 
     def clock_set(self, at: Moment) -> None:
         """The wall clock can be believed from now on: shelves of a former boot end when they would have."""

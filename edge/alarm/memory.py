@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -85,6 +85,15 @@ class Counted(msgspec.Struct, frozen=True, omit_defaults=True):
     held: int = 0
 
 
+class Chattered(msgspec.Struct, frozen=True, array_like=True):
+    """When one alarm was raised of late, and whether it chatters. Times are of the saving boot."""
+
+    asset: str
+    rule: str
+    raised_mono_ns: tuple[int, ...]
+    active: bool
+
+
 class State(msgspec.Struct, frozen=True):
     """``recent`` are the raisings that the kept figures do not know."""
 
@@ -93,6 +102,7 @@ class State(msgspec.Struct, frozen=True):
     alarms: tuple[Saved, ...] = ()
     recent: tuple[Raising, ...] = ()
     flood: Counted = Counted()
+    chatter: tuple[Chattered, ...] = ()
 
     def later_ns(self, now: Moment) -> int:
         """By how much monotonic times of the saving boot are more now. What no clock can say to have passed is none."""
@@ -168,14 +178,15 @@ def row_of(asset: str, rule: str) -> str:
     return ROWS[zlib.crc32(f"{asset}\0{rule}".encode()) % len(ROWS)]
 
 
-def packed(one: Saved | Raising | Counted) -> bytes:
+def packed(one: Saved | Raising | Counted | Sequence[Chattered]) -> bytes:
     """One part of the state, made once."""
     return _encoder.encode(one)
 
 
-def head(at: Moment, recent: Iterable[bytes], flood: bytes) -> bytes:
+def head(at: Moment, recent: Iterable[bytes], flood: bytes, chatter: bytes) -> bytes:
     """All but the alarms, of parts that are ``packed``. Rows are of the boot of the head that was kept with them."""
-    return b'{"version":%d,"at":%b,"recent":[%b],"flood":%b}' % (VERSION, _encoder.encode(at), b",".join(recent), flood)
+    parts = VERSION, _encoder.encode(at), b",".join(recent), flood, chatter
+    return b'{"version":%d,"at":%b,"recent":[%b],"flood":%b,"chatter":%b}' % parts
 
 
 def row(alarms: Iterable[bytes]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -259,7 +259,7 @@ def test_of_a_group_the_first_within_a_while_is_marked() -> None:
 
 
 def test_the_first_of_a_group_stays_so_where_it_comes_and_goes() -> None:
-    plant = Plant(Alarms(first_in_group_s=30), rules=TRIP)
+    plant = Plant(Alarms(first_in_group_s=30, chatter_raises=0), rules=TRIP)
     plant.read(two=PAST)
     plant.read(one=PAST)
     plant.read(two=CALM)
@@ -383,6 +383,83 @@ def test_one_that_chatters_is_told_once_and_held_until_it_is_calm() -> None:
     assert plant.calling() == ["chattering"], "the one stands for the other"
     told = [(alarm.rule, alarm.state, alarm.held) for _ in range(70) for alarm in plant.wait(1)]
     assert told == [("chattering", RETURNED, Held.NOT), ("grave", UNACK, Held.NOT)]
+
+
+@pytest.mark.parametrize("boot", [None, OTHER_BOOT])
+def test_one_that_chatters_does_so_over_a_restart_and_calls_when_it_would_have(boot: str | None) -> None:
+    plant = Plant()
+    for _ in range(3):
+        plant.read(grave=CALM)
+        plant.wait(4)
+        plant.read(grave=PAST)
+    since_ns = plant.alarm("chattering").since_ns
+    plant.told.clear()
+    plant.restart(20, boot=boot)
+    plant.wait(1)
+    assert plant.calling() == ["chattering"], "it stands for the other as before"
+    assert plant.told == [], "nobody is called for its having been restarted"
+    assert plant.desk.report(plant.now.mono_ns)["chattering"] == ["m grave"]
+    assert plant.alarm("chattering").since_ns == since_ns
+    plant.wait(60 - 20 - 1)
+    assert plant.calling() == ["chattering"]
+    told = [(alarm.rule, alarm.state, alarm.held) for alarm in plant.wait(1)]
+    assert told == [("chattering", RETURNED, Held.NOT), ("grave", UNACK, Held.NOT)], "calm for a minute"
+
+
+def test_raisings_before_a_restart_count_for_chattering_after_it() -> None:
+    plant = Plant()
+    for away_s in (5, 5, 0):
+        plant.read(plain=CALM)
+        plant.wait(4)
+        plant.read(plain=PAST)
+        if away_s:
+            plant.restart(away_s)
+    assert plant.calling() == ["chattering"]
+
+
+def test_a_gateway_that_was_away_for_a_minute_counts_raisings_anew() -> None:
+    plant = Plant()
+    for _ in range(3):
+        plant.read(grave=CALM)
+        plant.wait(1)
+        plant.read(grave=PAST)
+    plant.restart(61)
+    plant.wait(1)
+    assert plant.desk.report(plant.now.mono_ns)["chattering"] == []
+    assert plant.alarm("chattering").state is RETURNED
+    plant.read(grave=CALM)
+    plant.read(grave=PAST)
+    assert plant.alarm("grave").held is Held.NOT
+
+
+def test_what_is_kept_of_chattering_is_bounded_to_the_latest() -> None:
+    names = [f"a{i}" for i in range(300)]
+    plant = Plant(Alarms(flood_above=1000), rules=tuple(rule(name) for name in names))
+    for name in names:
+        plant.read(**{name: PAST})
+    for _ in range(2):
+        plant.read(a7=CALM)
+        plant.read(a7=PAST)
+    kept = memory.read(plant.desk.state(plant.now).get)
+    assert kept is not None
+    assert len(kept.chatter) == 100
+    plant.wait(61)
+    kept = memory.read(plant.desk.state(plant.now).get)
+    assert kept is not None
+    assert kept.chatter == (), "what is a minute old tells nothing any more"
+
+
+def test_another_configuration_on_trial_leaves_what_chatters_as_it_is() -> None:
+    plant = Plant()
+    for _ in range(3):
+        plant.read(grave=CALM)
+        plant.wait(4)
+        plant.read(grave=PAST)
+    watched = plant.desk._places["m"].watched
+    plant.desk.change([replace(watched, name="Another")])
+    plant.wait(1)
+    assert plant.desk.report(plant.now.mono_ns)["chattering"] == ["m grave"]
+    assert plant.calling() == ["chattering"]
 
 
 def test_another_one_that_chatters_calls_anew_though_the_first_was_answered() -> None:
