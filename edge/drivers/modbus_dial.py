@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from edge.drivers.backoff import Backoff
+from edge.drivers.deadline import HeardWithin
 from edge.ports import Clock
 
 RECONNECT_FIRST_S = 0.1
@@ -60,7 +61,7 @@ class Dial(Generic[C]):
             return self._backoff.trouble
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeout_ms / 1000):
+            async with HeardWithin(self._timeout_ms / 1000):
                 _, self._connection = await loop.create_connection(self._make, self._host, self._port)
         except TimeoutError:
             return self._backoff.failed(f"no connection within {self._timeout_ms} ms")

@@ -19,6 +19,7 @@ import time
 
 from edge.config.lines import ModbusRtu
 from edge.drivers.backoff import Backoff
+from edge.drivers.deadline import HeardWithin
 from edge.drivers.modbus_driver import ModbusDriver
 from edge.drivers.modbus_frames import (
     RTU_OVERHEAD_BYTES,
@@ -102,7 +103,7 @@ class ModbusRtuDriver(ModbusDriver):
     async def _heard(self, port: _Port, unit: int, question: Question, allowed_ms: float) -> Reply:
         reply = None
         try:
-            async with asyncio.timeout(allowed_ms / 1000):
+            async with HeardWithin(allowed_ms / 1000):
                 while reply is None and not port.lost:
                     await port.more(rtu_bytes_wanted(question, port.heard))
                     reply = find_rtu_reply(question, unit, port.heard)

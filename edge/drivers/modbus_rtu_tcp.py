@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 
 from edge.config.lines import ModbusRtuTcp
+from edge.drivers.deadline import HeardWithin
 from edge.drivers.modbus_dial import Connection, Dial
 from edge.drivers.modbus_driver import ModbusDriver
 from edge.drivers.modbus_frames import (
@@ -63,7 +64,7 @@ class ModbusRtuTcpDriver(ModbusDriver):
     async def _heard(self, connection: _Connection, unit: int, question: Question) -> Reply:
         reply = None
         try:
-            async with asyncio.timeout(self._line.timeout_ms / 1000):
+            async with HeardWithin(self._line.timeout_ms / 1000):
                 while reply is None and not connection.lost:
                     await connection.more(rtu_bytes_wanted(question, connection.heard))
                     reply = find_rtu_reply(question, unit, connection.heard)

@@ -14,6 +14,7 @@ import asyncio
 import itertools
 
 from edge.config.lines import ModbusTcp
+from edge.drivers.deadline import HeardWithin
 from edge.drivers.modbus_dial import Connection, Dial
 from edge.drivers.modbus_driver import ModbusDriver
 from edge.drivers.modbus_frames import MBAP_BYTES, MbapStream, OutOfStepError, mbap_frame
@@ -47,7 +48,7 @@ class ModbusTcpDriver(ModbusDriver):
         self._forget(connection)
         transaction = next(self._transactions) & 0xFFFF
         try:
-            async with asyncio.timeout(self._line.timeout_ms / 1000):
+            async with HeardWithin(self._line.timeout_ms / 1000):
                 heard_unit, pdu = await connection.ask(transaction, mbap_frame(transaction, unit, question.pdu))
         except TimeoutError:
             return self._unanswered(connection)

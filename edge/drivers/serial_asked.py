@@ -10,11 +10,13 @@ nothing is asked before the late answer has had a second deadline to arrive; wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from edge.config.lines import Serial, SerialTcp
 from edge.config.profiles.serial import FRAME_BYTES_MAX, SerialProfile
 from edge.contract.types import Quality
+from edge.drivers.deadline import HeardWithin
 from edge.drivers.serial_framer import Framer
 from edge.drivers.serial_messages import Reader, Said, request_bytes
 from edge.drivers.serial_port import SerialPort
@@ -78,7 +80,9 @@ class SerialDriver:
         lost = asyncio.ensure_future(self._port.lost())
         try:
             ends: set[asyncio.Future[Any]] = {question.said, lost}
-            await asyncio.wait(ends, timeout=allowed_s, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(TimeoutError):
+                async with HeardWithin(allowed_s):
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             lost.cancel()
             self._question = None

@@ -1,12 +1,14 @@
 """A Modbus device that misbehaves on demand, over TCP or on a pty. Its framing is its own, not the drivers'.
 
 A ``Misdeed`` turns one question into what the device does about it: a list of acts, each a pause and then bytes, or
-``HANG_UP``. Silence is the empty list.
+``HANG_UP``. Silence is the empty list. A pause may be ``GIVEN_UP``: then who asked is certainly no longer waiting,
+however much time either side had.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import pty
 import socket
@@ -19,6 +21,8 @@ from dataclasses import dataclass, field
 from tests.peers.image import Image
 
 HANG_UP = b"hang up"
+GIVEN_UP = math.inf
+"""The pause until the next question comes, or until ``Hostile.let_go``."""
 
 Send = Callable[[bytes], None]
 
@@ -96,21 +100,30 @@ class Hostile:
     device: str = ""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _last: asyncio.Task[None] | None = None
+    _given_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     def acts(self, unit: int, transaction: int, pdu: bytes, *, serial: bool) -> list[Act]:
         asked = Asked(unit, transaction, pdu, self.image.answer(pdu), serial)
         self.asked.append(asked)
+        self.let_go()
         return (self.script.pop(0) if self.script else self.misdeed)(asked)
+
+    def let_go(self) -> None:
+        """Whoever asked until now has given up: what was kept for then is sent."""
+        self._given_up.set()
+        self._given_up = asyncio.Event()
 
     def perform(self, acts: list[Act], send: Send) -> None:
         """Do it in the background, and never before what an earlier question still gets: a device answers in order."""
-        before = self._last
+        before, given_up = self._last, self._given_up
 
         async def act() -> None:
             if before is not None:
                 await asyncio.wait([before])
             for pause_s, data in acts:
-                if pause_s:
+                if pause_s == GIVEN_UP:
+                    await given_up.wait()
+                elif pause_s:
                     await asyncio.sleep(pause_s)
                 send(data)
 

@@ -16,9 +16,10 @@ from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.drivers.modbus_rtu import ModbusRtuDriver
 from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.line_counts import LineCounts, UnitCounts, between
-from tests.peers.hostile import Act, Asked, Hostile, honest, on_pty, over_tcp, silent
+from tests.peers.hostile import GIVEN_UP, Act, Asked, Hostile, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import UNIT, rtu_line, tcp_line
+from tests.waiting import until_async
 
 
 def image() -> Image:
@@ -48,7 +49,10 @@ def counted(carrier: Carrier, peer: Hostile, *, polls: int, pause_s: float = 0.0
             try:
                 for _ in range(polls):
                     await driver.read(UNIT, profile())
-                    await asyncio.sleep(pause_s)
+                    if pause_s:
+                        peer.let_go()
+                        await until_async(lambda: not peer._tasks)
+                        await asyncio.sleep(pause_s)
             finally:
                 await driver.close()
             return driver.counts.of(UNIT)
@@ -61,7 +65,7 @@ def twice(asked: Asked) -> list[Act]:
 
 
 def late(asked: Asked) -> list[Act]:
-    return [(0.25, asked.frame())]
+    return [(GIVEN_UP, asked.frame())]
 
 
 def refuses(asked: Asked) -> list[Act]:
@@ -92,7 +96,7 @@ def test_silence_and_refusals(carrier: Carrier) -> None:
 
 @pytest.mark.parametrize("carrier", [RTU, TCP], ids=["rtu", "tcp"])
 def test_late_replies_are_told_from_double_ones(carrier: Carrier) -> None:
-    counts = counted(carrier, Hostile(image(), script=[late]), polls=2, pause_s=0.3)
+    counts = counted(carrier, Hostile(image(), script=[late]), polls=2, pause_s=0.03)
     assert (counts.timeouts, counts.late, counts.doubles) == (1, 1, 0)
     counts = counted(carrier, Hostile(image(), twice), polls=4, pause_s=0.03)
     assert (counts.timeouts, counts.late) == (0, 0)

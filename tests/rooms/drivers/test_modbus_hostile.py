@@ -25,6 +25,7 @@ from edge.drivers.modbus_rtu_tcp import ModbusRtuTcpDriver
 from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.ports import Answer, NoAnswer
 from tests.peers.hostile import (
+    GIVEN_UP,
     HANG_UP,
     Act,
     Asked,
@@ -39,7 +40,7 @@ from tests.peers.hostile import (
 )
 from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import rtu_line, rtu_tcp_line, tcp_line
-from tests.waiting import until_async
+from tests.waiting import DEADLINE_S, until_async
 
 UNIT = 17
 TIMEOUT_MS = 60
@@ -89,8 +90,7 @@ def refuses(code: int) -> Misdeed:
 
 
 def late(asked: Asked) -> list[Act]:
-    # On a serial line an identification is given the wire time of its longest reply.
-    return [(2.5 * TIMEOUT_MS / 1000, asked.frame())]
+    return [(GIVEN_UP, asked.frame())]
 
 
 def bad_crc(asked: Asked) -> list[Act]:
@@ -126,14 +126,14 @@ ALL = [honest, honest, *MISDEEDS.values(), *EXCEPTIONS]
 
 
 async def until_good(driver: ModbusDriver, image: Image, profile: ModbusProfile) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_S):
         while (answers := await driver.read(UNIT, profile)) != [holds(image, point) for point in profile.point]:
             assert len(answers) == len(profile.point)
             await asyncio.sleep(0.01)
 
 
 async def until_answered(driver: ModbusDriver, question: Question) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while (await driver.ask(UNIT, question)).quality != Quality.GOOD:  # noqa: ASYNC110 - it is asked
             await asyncio.sleep(0.01)
 
@@ -179,6 +179,7 @@ def test_whatever_the_device_does(carrier: str, script: list[Misdeed], noise: li
                 for number in deeds:
                     await deed(number, driver, image, profile)
                 hostile.script.clear()
+                hostile.let_go()
                 await until_async(lambda: not hostile._tasks)
                 await until_good(driver, image, profile)
                 assert await driver.identify(UNIT) == {

@@ -21,10 +21,10 @@ from edge.contract.types import Quality
 from edge.drivers.modbus_rtu import ModbusRtuDriver, character_ns, silence_ns
 from edge.errors import LineError
 from edge.ports import Answer
-from tests.peers.hostile import Asked, Hostile, Misdeed, honest, on_pty, sends, silent
+from tests.peers.hostile import GIVEN_UP, Asked, Hostile, Misdeed, honest, on_pty, sends, silent
 from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import pymodbus_rtu, rtu_line, wire
-from tests.waiting import until_async
+from tests.waiting import DEADLINE_S, until_async
 
 TIMEOUT_MS = 100
 UNIT = 17
@@ -84,7 +84,7 @@ def noise(asked: Asked) -> list[tuple[float, bytes]]:
 
 
 def late(asked: Asked) -> list[tuple[float, bytes]]:
-    return [(1.3 * TIMEOUT_MS / 1000, asked.frame())]
+    return [(GIVEN_UP, asked.frame())]
 
 
 def after_noise(asked: Asked) -> list[tuple[float, bytes]]:
@@ -213,7 +213,7 @@ def test_whatever_the_device_does_no_value_is_wrong_and_it_recovers(script: list
 
 
 async def until_good(driver: ModbusRtuDriver, profile: ModbusProfile, truth: list[Answer]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while (answers := await driver.read(UNIT, profile)) != truth:
             never_wrong(answers, truth)
 

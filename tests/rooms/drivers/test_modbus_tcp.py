@@ -15,10 +15,10 @@ from edge.contract.types import Quality
 from edge.drivers.modbus_dial import SILENCES_MAX
 from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.ports import Answer
-from tests.peers.hostile import HANG_UP, Asked, Hostile, Misdeed, honest, over_tcp, sends, silent
+from tests.peers.hostile import GIVEN_UP, HANG_UP, Asked, Hostile, Misdeed, honest, over_tcp, sends, silent
 from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import tcp_line
-from tests.waiting import until_async
+from tests.waiting import DEADLINE_S, until_async
 
 TIMEOUT_MS = 100
 BLOCKS = 3
@@ -87,7 +87,7 @@ def reset(asked: Asked) -> list[tuple[float, bytes]]:
 
 
 def late(asked: Asked) -> list[tuple[float, bytes]]:
-    return [(1.3 * TIMEOUT_MS / 1000, asked.frame())]
+    return [(GIVEN_UP, asked.frame())]
 
 
 def twice(asked: Asked) -> list[tuple[float, bytes]]:
@@ -153,6 +153,7 @@ def test_a_late_reply_is_known_by_its_transaction_and_costs_no_connection() -> N
         assert await driver.read(5, profile) == truth
         hostile.script = [late]
         assert (await driver.read(5, profile))[0].quality == Quality.BAD_BUS
+        hostile.let_go()
         await until_async(lambda: not hostile._tasks)
         assert await driver.read(5, profile) == truth
         assert (driver.late, hostile.connections) == (1, 1)
@@ -232,7 +233,7 @@ def test_a_plc_that_is_absent_at_start_comes_later_goes_and_comes_again(free_por
 
 async def until_good(driver: ModbusTcpDriver, profile: ModbusProfile, truth: list[Answer]) -> None:
     """Read until all is good; each read until then gives an answer for every point, none of them wrong."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while (answers := await driver.read(5, profile)) != truth:
             never_wrong(answers, truth)
             await asyncio.sleep(0.01)
