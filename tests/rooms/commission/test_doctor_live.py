@@ -22,6 +22,7 @@ from tests.ports import free_port
 from tests.waiting import until
 
 DEADLINE_S = 60.0
+LOOKS_MAX = 4
 SHORT, LONG = 2, 60
 
 
@@ -133,27 +134,39 @@ def site(folder: Path, peers: dict[str, Hostile]) -> Path:
     return path
 
 
+def told_in(done: subprocess.CompletedProcess[str]) -> dict[str, set[tuple[str, int | None]]]:
+    assert done.returncode == 1, done.stderr
+    return {
+        line["line"]: {(finding["illness"], finding["unit"]) for finding in line["findings"]}
+        for line in json.loads(done.stdout)["lines"]
+    }
+
+
 def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
+    """A machine that has no time for the gateway or its peers is ill too, and the doctor says so: of several looks, one
+    sees no more than what the lines are ill of."""
+    expected = {name: illnesses for name, (_, _, illnesses) in ILL.items()}
     with ill_lines() as peers:
         path = site(tmp_path, peers)
         gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
         try:
             until(lambda: polls_of_the_slowest(tmp_path) > 60)
-            command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
-            done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=False)
-            shown = subprocess.run(
-                [*command, "--seconds", "1"], capture_output=True, text=True, timeout=60, check=False
-            )
+            done = doctor(path, "--json")
+            for _ in range(LOOKS_MAX):
+                if told_in(done) == expected:
+                    break
+                done = doctor(path, "--json", "--seconds", "10")
+            shown = doctor(path, "--seconds", "1")
         finally:
             assert gateway.end() == 0
-    assert done.returncode == 1, done.stderr
-    told = {
-        line["line"]: {(finding["illness"], finding["unit"]) for finding in line["findings"]}
-        for line in json.loads(done.stdout)["lines"]
-    }
-    assert told == {name: expected for name, (_, _, expected) in ILL.items()}, done.stdout
+    assert told_in(done) == expected, done.stdout
     assert "likely: two devices have this unit id" in shown.stdout
     assert "█" in shown.stdout
+
+
+def doctor(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
 def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
@@ -163,13 +176,9 @@ def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
 
     def told() -> tuple[list[str], str]:
         gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
-        command = [sys.executable, "-m", "edge.cli", "gateway", "doctor", str(path)]
         try:
             until(lambda: ask(tmp_path / "gw/gateway.sock", "counts")["uptime_s"] > 0)
-            as_json, shown = (
-                subprocess.run([*command, *more], capture_output=True, text=True, timeout=60, check=False).stdout
-                for more in (["--json"], [])
-            )
+            as_json, shown = doctor(path, "--json").stdout, doctor(path).stdout
         finally:
             assert gateway.end() == 0
         return [finding["illness"] for finding in json.loads(as_json)["findings"]], shown

@@ -9,7 +9,7 @@ import pytest
 
 from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
-from edge.contract.types import Quality, Value
+from edge.contract.types import Batch, Quality, Value
 from edge.drivers import make_driver, make_source
 from edge.errors import LineError
 from edge.poll import Poller
@@ -216,8 +216,11 @@ def test_over_a_real_connection_a_command_is_carried_out_and_the_next_poll_reads
             await until_async(lambda: diary.count(f"a{UNIT}", Quality.GOOD) >= 2)
             assert await poller.write(f"a{UNIT}", "t1", 4711) == Answer(4711, Quality.GOOD)
             before = len(diary.batches)
-            await until_async(lambda: len(diary.batches) > before)
-            assert diary.batches[before].values == (7, 4711)
+
+            def polled() -> list[Batch]:
+                return [batch for batch in diary.batches[before:] if batch.quality[0] == Quality.GOOD]
+
+            assert (await until_async(polled))[0].values == (7, 4711)
             assert await poller.ask(f"a{UNIT}", "t1") == Answer(4711, Quality.GOOD)
             refused = await poller.write(f"a{UNIT}", "t1", 70_000)
             assert refused.quality is Quality.BAD_DECODE
