@@ -14,6 +14,8 @@ from tests.peers.image import Image
 
 Serving = Callable[[Image], AbstractAsyncContextManager[PolledLine]]
 BAUD = 115_200
+TIMEOUT_MS = 20_000
+"""No law is about silence, and a peer on a busy machine may be late."""
 
 
 @pytest.fixture(scope="session")
@@ -34,18 +36,18 @@ def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
     @asynccontextmanager
     async def pymodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
         async with peers.pymodbus_tcp(image) as port:
-            yield peers.tcp_line(port)
+            yield peers.tcp_line(port, TIMEOUT_MS)
 
     @asynccontextmanager
     async def libmodbus_tcp(image: Image) -> AsyncIterator[PolledLine]:
         with peers.libmodbus(libmodbus_program, image, "tcp", "0") as port:
-            yield peers.tcp_line(port)
+            yield peers.tcp_line(port, TIMEOUT_MS)
 
     @asynccontextmanager
     async def pymodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
         with peers.wire(BAUD) as ends:
             async with peers.pymodbus_rtu(image, ends.slave, BAUD):
-                yield peers.rtu_line(ends.master, BAUD)
+                yield peers.rtu_line(ends.master, BAUD, TIMEOUT_MS)
 
     @asynccontextmanager
     async def libmodbus_rtu(image: Image) -> AsyncIterator[PolledLine]:
@@ -53,12 +55,12 @@ def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
             peers.wire(BAUD) as ends,
             peers.libmodbus(libmodbus_program, image, "rtu", ends.slave, str(BAUD), str(peers.UNIT)),
         ):
-            yield peers.rtu_line(ends.master, BAUD)
+            yield peers.rtu_line(ends.master, BAUD, TIMEOUT_MS)
 
     @asynccontextmanager
     async def pymodbus_rtu_over_tcp(image: Image) -> AsyncIterator[PolledLine]:
         async with peers.pymodbus_rtu_over_tcp(image) as port:
-            yield peers.rtu_tcp_line(port)
+            yield peers.rtu_tcp_line(port, TIMEOUT_MS)
 
     @asynccontextmanager
     async def libmodbus_behind_a_device_server(image: Image) -> AsyncIterator[PolledLine]:
@@ -67,7 +69,7 @@ def serving(request: pytest.FixtureRequest, libmodbus_program: Path) -> Serving:
             peers.libmodbus(libmodbus_program, image, "rtu", ends.slave, str(BAUD), str(peers.UNIT)),
         ):
             async with peers.device_server(ends.master) as port:
-                yield peers.rtu_tcp_line(port)
+                yield peers.rtu_tcp_line(port, TIMEOUT_MS)
 
     servings: tuple[Serving, ...] = (
         pymodbus_tcp, libmodbus_tcp, pymodbus_rtu, libmodbus_rtu, pymodbus_rtu_over_tcp,

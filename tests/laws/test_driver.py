@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers import make_driver
@@ -17,7 +16,7 @@ from tests.peers.image import Image, everything, profile_of
 def read(serving: Serving, image: Image, profile: ModbusProfile, times: int = 1) -> list[list[Answer]]:
     async def reading() -> list[list[Answer]]:
         async with serving(image) as line:
-            driver = make_driver(line, SystemClock())
+            driver = make_driver(line, peers.Hasty())
             await driver.open()
             try:
                 return [await driver.read(peers.UNIT, profile) for _ in range(times)]
@@ -56,7 +55,7 @@ def test_bus_trouble_is_an_answer_for_every_point_and_passes_with_its_cause(serv
 
     async def scene() -> None:
         async with serving(image) as line:
-            driver = make_driver(line, SystemClock())
+            driver = make_driver(line, peers.Hasty())
             await driver.open()
             assert {a.quality for a in await driver.read(peers.UNIT, profile)} == {Quality.GOOD}
         # The peer is gone, and on a serial line its wire too.

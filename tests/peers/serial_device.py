@@ -127,7 +127,7 @@ class Speaker:
 
     def start(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", self.port))
-        self._listening.settimeout(10.0)
+        self._listening.settimeout(60.0)
 
     def say(self, data: bytes) -> None:
         assert self._listening is not None
