@@ -64,6 +64,11 @@ class Peer:
             time.sleep(0.02)
         return dict(counts)
 
+    def without_sessions(self) -> int:
+        """Once no session stands: how many were ever opened. The most at a time is counted from here on."""
+        self.sessions(now=0)
+        return int(self.tell(ask="sessions", anew=True)["opened"])
+
     def _line(self, deadline_s: float) -> str:
         """One line of JSON; whatever else a server prints is passed over. A server that says none is killed."""
         assert self.process.stdout is not None

@@ -3,7 +3,8 @@
     python -m tests.peers.opcua_server PORT FOLDER     FOLDER holds its certificate.der, key.pem and trusted/*.der
 
 It answers each line with one line: ``{"set": "Temp", "value": 1.5, "status": 1073741824, "at": "2026-01-01T00:00Z"}``
-writes, ``{"ask": "sessions"}`` counts, ``{"delete": "Temp"}`` and ``{"add": "Temp"}`` change what there is.
+writes, ``{"ask": "sessions"}`` counts (with ``"anew": true`` the most at a time from now on), ``{"delete": "Temp"}``
+and ``{"add": "Temp"}`` change what there is.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Peer:
         self.opened = 0
         self.most = 0
         self.counted = 0
+        self.is_counting = False
         self.there = True
         self.task: asyncio.Task[None] | None = None
 
@@ -146,6 +148,8 @@ class Peer:
         if "state" in told:
             return await self.nodes["State"].write_value(self.made(told["state"]))
         if told.get("ask") == "sessions":
+            if told.get("anew"):
+                self.most = self.now()
             return {"now": self.now(), "opened": self.opened, "most": self.most}
         if told.get("ask") == "count":
             return {"count": self.counted}
@@ -160,7 +164,8 @@ class Peer:
             return None
         if "stop_counting" in told:
             assert self.task is not None
-            self.task.cancel()
+            self.is_counting = False
+            await self.task
             return {"count": self.counted}
         if "no_sessions" in told:
             from asyncua.server.internal_session import InternalSession
@@ -209,11 +214,11 @@ class Peer:
         )
 
     async def _count_up(self, pause_s: float) -> None:
-        self.counted = 0
-        while True:
-            await asyncio.sleep(pause_s)
+        self.counted, self.is_counting = 0, True
+        while self.is_counting:
             await self._set({"set": "Count", "value": self.counted + 1})
             self.counted += 1
+            await asyncio.sleep(pause_s)
 
 
 async def main() -> None:

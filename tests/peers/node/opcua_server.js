@@ -83,6 +83,7 @@ async function obey(server, told) {
         return null;
     }
     if (told.ask === "sessions") {
+        if (told.anew) most = server.engine.currentSessionCount;
         return { now: server.engine.currentSessionCount, opened: server.engine.cumulatedSessionCount, most };
     }
     if (told.ask === "count") return { count: counted };

@@ -86,7 +86,7 @@ def test_refusals_in_words_that_leave_no_session(opcua_node: Peer, opcua_keys: K
 
 def test_connections_cut_anywhere_lose_nothing_and_never_make_a_second_session(opcua_node: Peer) -> None:
     """Unlike asyncua's, this server gives a notification again until it is acknowledged: cuts may come at any time."""
-    before = opcua_node.tell(ask="sessions")["opened"]
+    before = opcua_node.without_sessions()
 
     async def scene(one: OpcUaSource, link: Link) -> None:
         async with listening(one) as ear:
