@@ -29,6 +29,8 @@ static modbus_mapping_t *read_image(void) {
 
 static void serve(modbus_t *ctx, modbus_mapping_t *map, int until_closed) {
     uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
+    /* A wire on a busy machine may stand still amid a frame. */
+    modbus_set_byte_timeout(ctx, 30, 0);
     for (;;) {
         int n = modbus_receive(ctx, query);
         if (n > 0)

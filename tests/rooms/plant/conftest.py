@@ -11,6 +11,7 @@ import pytest
 
 from edge.config.site import Site, load_site
 from edge.plant.plant import Plant, run_plant
+from tests.waiting import DEADLINE_S
 
 SiteMaker = Callable[..., Site]
 
@@ -71,7 +72,7 @@ async def running(site: Site) -> AsyncIterator[Plant]:
     task = asyncio.ensure_future(run_plant(site, plant, ready=ready.set))
     waiting = asyncio.ensure_future(ready.wait())
     try:
-        await asyncio.wait({task, waiting}, timeout=10.0, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, waiting}, timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             await task
         assert ready.is_set()

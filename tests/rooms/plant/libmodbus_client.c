@@ -45,7 +45,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "cannot connect: %s\n", modbus_strerror(errno));
         return 2;
     }
-    modbus_set_response_timeout(bus, 2, 0);
+    /* A busy machine may stand still amid a frame. */
+    modbus_set_response_timeout(bus, 30, 0);
+    modbus_set_byte_timeout(bus, 30, 0);
     repeat = atoi(argv[8]);
     for (i = 0; i < repeat; i++)
         failed += read_once(bus, atoi(argv[5]), atoi(argv[6]), atoi(argv[7]));

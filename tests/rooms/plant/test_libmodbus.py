@@ -17,6 +17,7 @@ from edge.config.site import Site
 from edge.contract.types import Value
 from edge.plant.plant import Plant
 from edge.registers import from_words, unpack
+from tests.waiting import DEADLINE_S
 
 Runner = Callable[[Site], AbstractAsyncContextManager[Plant]]
 SiteMaker = Callable[..., Site]
@@ -40,7 +41,7 @@ async def ask(program: Path, *arguments: object) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         program, *map(str, arguments), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, errors = await asyncio.wait_for(process.communicate(), 20.0)
+    out, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     assert not errors, errors.decode()
     return out.decode().splitlines()
 
