@@ -41,9 +41,11 @@ def site_of(folder: Path, lines: Iterable[dict[str, Any]], assets: dict[str, dic
     return load_site(write_site(folder, lines, assets))
 
 
-def tcp(name: str, port: int, timeout_ms: int = 500) -> dict[str, Any]:
+def tcp(name: str, port: int, timeout_ms: int = 20_000) -> dict[str, Any]:
     return {"kind": "modbus-tcp", "name": name, "port": port, "timeout_ms": timeout_ms}
 
 
 def rtu(name: str, device: str, baud: int = 115_200) -> dict[str, Any]:
-    return {"kind": "modbus-rtu", "name": name, "device": device, "baud": baud, "parity": "N", "stop_bits": 2}
+    """It is opened only after its timeout: a longer one would hold up its tests."""
+    line = {"kind": "modbus-rtu", "name": name, "device": device, "baud": baud, "parity": "N", "stop_bits": 2}
+    return line | {"timeout_ms": 2000}
