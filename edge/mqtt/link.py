@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -96,12 +97,12 @@ class Link:
         try:
             if self._told and not self._ended.done():
                 self._owner.leave()
-                async with asyncio.timeout(FAREWELL_S):
-                    await self.drained()
-                self._client.disconnect()
-                self._client.loop_write()
-        except TimeoutError:
-            pass
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FAREWELL_S):
+                        await self.drained()
+                if self._empty.is_set():  # Also where it became so while the loop stood still until the timer's end.
+                    self._client.disconnect()
+                    self._client.loop_write()
         finally:
             self._let_go()
 

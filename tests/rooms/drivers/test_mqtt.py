@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,10 +24,12 @@ from edge.config.profiles.signal import Device
 from edge.contract.types import Quality
 from edge.drivers.mqtt import MqttSource
 from edge.errors import LineError
+from edge.mqtt import MqttConnection
+from edge.mqtt.link import FAREWELL_S
 from edge.ports import Answer, Subject
 from tests.peers.listening import Ear, listening
 from tests.peers.mosquitto import Certificates, Mosquitto, certificates, mosquitto
-from tests.waiting import until
+from tests.waiting import until, until_async
 
 
 def source_of(broker: Broker, points: Sequence[Point], places: Sequence[str] = ("a",), **line: Any) -> MqttSource:
@@ -148,6 +152,30 @@ def test_whoever_leaves_in_good_order_acknowledges_what_it_took_and_says_goodbye
         # A broker that is ended now might not have read the last of it.
         until(lambda: log.read_text(encoding="utf-8").count("Received DISCONNECT from gateway") == 3)
         assert log.read_text(encoding="utf-8").count("Received PUBACK from gateway") == 3
+
+
+def test_who_stands_still_while_it_leaves_says_goodbye_all_the_same(tmp_path: Path) -> None:
+    """Its last words went out meanwhile, and only the timer says that they had no time."""
+
+    async def scene(broker: Mosquitto) -> None:
+        connection = MqttConnection(
+            broker.broker(), where="here", session_s=0, clock=SystemClock(), hear=lambda _: None,
+            connected=lambda _: None, leaving=lambda: last_words(connection),
+        )  # fmt: skip
+        running = asyncio.create_task(connection.run())
+        await until_async(lambda: not connection.trouble)
+        running.cancel()
+        asyncio.get_running_loop().call_soon(time.sleep, 1.2 * FAREWELL_S)
+        await asyncio.wait({running})
+
+    def last_words(connection: MqttConnection) -> None:
+        assert connection.publish("last", b"words")
+
+    with mosquitto(tmp_path, extra=["log_type all"]) as broker:
+        asyncio.run(scene(broker))
+        log = tmp_path / "log"
+        ends = re.compile("Received DISCONNECT from gateway|Client gateway closed its connection")
+        assert until(lambda: ends.search(log.read_text(encoding="utf-8")))[0].startswith("Received DISCONNECT")
 
 
 def test_a_session_that_is_not_kept_brings_nothing_of_what_was_missed(broker: Mosquitto) -> None:
