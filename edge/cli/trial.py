@@ -13,12 +13,13 @@ import click
 
 from edge.config.site import Site, load_site
 from edge.errors import BabbittError, ConfigError
-from edge.local_socket import ask, is_alive
+from edge.local_socket import UnknownCommandError, ask, is_alive
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 SWITCH_S = 90.0
 """A serial line is listened to for as long as its patience lasts before it is used."""
 LOOK_S = 0.5
+ENDS_S = 2.0
 WAITED_FOR_S = 30.0
 """How long a gateway that was told to go back may take for it."""
 
@@ -201,10 +202,20 @@ def _asked(path: Path, command: str, **arguments: Any) -> dict[str, Any]:
     try:
         return ask(path, command, **arguments)
     except BabbittError as error:
-        if is_alive(path):
+        if error.where != str(path) or isinstance(error, UnknownCommandError) or not _has_ended(path):
             raise
         hint = "its next start runs what ran before it"
         raise BabbittError(str(path), "the gateway ended amid the trial", hint) from error
+
+
+def _has_ended(path: Path) -> bool:
+    """Whether nobody listens any more, soon: who is killed may leave off answering before."""
+    until = time.monotonic() + ENDS_S
+    while is_alive(path):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _progress(found: dict[str, Any]) -> str:
