@@ -49,7 +49,7 @@ from cloud.web.commanding import Commanding
 from cloud.web.live import Hub
 from cloud.web.pages import Pages
 from cloud.web.people import People
-from cloud.web.publish import follow, publish, touch
+from cloud.web.publish import derived, follow, publish, touch
 from cloud.web.telling import Telling
 from edge.errors import ConfigError, LineError
 from edge.http.patience import PatientProtocol
@@ -148,7 +148,9 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         rollouts = Rollouts(settings.data)
         stack.callback(rollouts.close)
         issued = Issued(rollouts, commands)
-        receiver = Receiver(writer, identity, on_arrived, issued=issued.of)
+        receiver = Receiver(
+            writer, identity, on_arrived, issued=issued.of, on_derived=partial(derived, hub)
+        )  # fmt: skip
         stack.callback(receiver.close)
         records = Records(reader, Predictions(), outcomes)
         rolling = RolloutWatch(reader, rollouts, answered=partial(_answered, records))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from cloud.ingest.admission import Admission, Place, TurnedAwayError
 from cloud.ingest.group import Answer, Arrived, RefusedError, Told, TooLateError
 from cloud.ingest.identity import Identity, UnknownSenderError, WrongSenderError
-from cloud.ingest.worker import Worker
+from cloud.ingest.worker import Worker, nobody
 from cloud.store.writer import Refusal, StoreBusyError, Writer
 from edge.contract import exchange
 
@@ -44,7 +44,7 @@ class _EarlyAnswerError(Exception):
 
 
 class Receiver:
-    """``on_arrived`` is called in the event loop after each commit that stored something new."""
+    """``on_arrived`` and ``on_derived`` are called in the event loop, as ``Worker`` says."""
 
     def __init__(
         self,
@@ -55,10 +55,11 @@ class Receiver:
         now_ns: Callable[[], int] = time.time_ns,
         admission: Admission | None = None,
         issued: Callable[[str], int] | None = None,
+        on_derived: Callable[[Collection[str]], None] = nobody,
     ) -> None:
         """``issued`` says at once when something was last decided about a gateway; each answer tells it."""
         self._identity, self._admission, self._issued = identity, admission or Admission(), issued
-        self._worker = Worker(writer, on_arrived, now_ns=now_ns)
+        self._worker = Worker(writer, on_arrived, on_derived=on_derived, now_ns=now_ns)
         self.unauthorised = 0
 
     def close(self) -> None:

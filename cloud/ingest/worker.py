@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from cloud.ingest.group import (
@@ -41,18 +41,32 @@ BUSY_REQUESTS_PER_S, APART_S = 40, 0.02
 QUEUE_S_MAX = 10.0
 """Longer than this nobody is left to wait."""
 IDLE_S, BEHIND_S, TROUBLE_S = 1.0, 0.05, 1.0
+DERIVED_TOLD_EVERY_S = 5.0
+"""Whoever looks reads much anew when told, and it is told under load."""
 
 log = logging.getLogger(__name__)
+
+
+def nobody(_gateways: Collection[str]) -> None:
+    """Nobody looks."""
 
 
 class Worker:
     """``submit`` and ``refuse`` belong to the event loop, all that begins with an underscore to the thread."""
 
     def __init__(
-        self, writer: Writer, on_arrived: Callable[[Arrived], None], *, now_ns: Callable[[], int] = time.time_ns
+        self,
+        writer: Writer,
+        on_arrived: Callable[[Arrived], None],
+        *,
+        on_derived: Callable[[Collection[str]], None] = nobody,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """``on_arrived`` is called in the event loop after each commit that stored something new."""
-        self._writer, self._on_arrived, self._now_ns = writer, on_arrived, now_ns
+        """``on_arrived`` is called in the event loop after each commit that stored something new, ``on_derived`` with
+        the gateways from whose blocks something was derived later than that."""
+        self._writer, self._on_arrived, self._on_derived, self._now_ns = writer, on_arrived, on_derived, now_ns
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told_s = -DERIVED_TOLD_EVERY_S
         self._live: deque[Job] = deque()
         self._backlog: deque[Job] = deque()
         self._refusals: deque[tuple[str, Refusal, asyncio.Future[None]]] = deque()
@@ -80,7 +94,8 @@ class Worker:
 
     async def submit(self, told: Told, body: bytes) -> Answer:
         """Have a request stored. Raises ``RefusedError``, ``TooLateError``, ``StoreBusyError``."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         job = Job(told, body, answer, time.monotonic(), told.backlog_blocks, told.backlog_readings)
         with self._changed:
             self._queue(job).append(job)
@@ -108,6 +123,17 @@ class Worker:
                 self._work()
             else:
                 self._rest()
+            self._tell_derived()
+
+    def _tell_derived(self) -> None:
+        now_s = time.monotonic()
+        if (
+            self._loop is not None
+            and now_s - self._told_s >= DERIVED_TOLD_EVERY_S
+            and (gateways := self._writer.derived_late())
+        ):
+            self._told_s = now_s
+            self._loop.call_soon_threadsafe(self._on_derived, gateways)
 
     def _rest(self) -> None:
         wait_s = BEHIND_S if self._writer.is_behind else IDLE_S

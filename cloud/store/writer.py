@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ class Writer:
         self._allowance = allowance or Allowance(monotonic_s=monotonic_s)
         self._looked_s = -retention.LOOK_S
         self._parts: _Parts | None = None
+        self._late: set[str] = set()
         self._lock = Lock(folder)
         try:
             self._connection = open_for_writing(database(folder), cache_mb=cache_mb)
@@ -136,6 +137,7 @@ class Writer:
         """
         fresh: list[Stored] = []
         draining = {one.gateway for one in deliveries if one.seen.backlog_readings > DRAINING_READINGS}
+        waited = set(self._waiting.gateways())
         try:
             with self._transaction():
                 throughs = [deliver(self._connection, delivery, fresh) for delivery in deliveries]
@@ -146,7 +148,7 @@ class Writer:
         except BaseException:
             self._waiting.take_back(fresh)
             raise
-        self._done(derived, fresh)
+        self._done(derived, fresh, waited=waited)
         if self._parts is not None and self._parts.gateway in derived:
             self._parts = None
         return throughs
@@ -180,6 +182,11 @@ class Writer:
     def is_behind(self) -> bool:
         """Whether stored blocks wait to be derived from."""
         return bool(self._waiting)
+
+    def derived_late(self) -> frozenset[str]:
+        """Gateways from whose blocks something was derived after their commit, since this was asked last."""
+        late, self._late = frozenset(self._late), set()
+        return late
 
     @property
     def is_pressed(self) -> bool:
@@ -252,13 +259,16 @@ class Writer:
             newest = self._waiting.before(self._newest, without=[gateway])
             self._tables.mark(min([newest, *(block - 1 for block in left)]))
         self._waiting.take_back(chosen)
+        self._late.add(_name(chosen))
 
     def _mark(self, derived: Sequence[int], fresh: Sequence[Stored]) -> None:
         newest = fresh[-1].id if fresh else self._newest
         self._tables.mark(self._waiting.before(newest, without=derived))
 
-    def _done(self, derived: Sequence[int], fresh: Sequence[Stored]) -> None:
+    def _done(self, derived: Sequence[int], fresh: Sequence[Stored], *, waited: Collection[int]) -> None:
         for gateway in derived:
+            if gateway in waited:
+                self._late.add(_name(self._waiting.of(gateway)))
             self._waiting.remove(gateway)
         if fresh:
             self._newest = fresh[-1].id
@@ -303,6 +313,11 @@ class Writer:
             if is_trouble(error):
                 raise StoreBusyError(str(error)) from error
             raise
+
+
+def _name(stored: Sequence[Stored]) -> str:
+    """Whose they are."""
+    return stored[0].block.header.key.gateway
 
 
 _STREAM = (

@@ -147,6 +147,10 @@ class Hub:
     def clients(self) -> int:
         return sum(len(topic.clients) for topic in self._topics.values())
 
+    def names(self) -> tuple[Hashable, ...]:
+        """Of all topics that somebody looks at."""
+        return tuple(self._topics)
+
     def watched(self, name: Hashable) -> Topic | None:
         return self._topics.get(name)
 

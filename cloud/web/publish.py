@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any
 
 from cloud.fleet.series import MS_NS, column_of
@@ -38,6 +38,16 @@ def publish(hub: Hub, arrived: Arrived) -> None:
         hub.touch(name)
         if topic := hub.watched(name):
             topic.send(json_event("points", points(by_asset[asset], verdicts[asset])))
+
+
+def derived(hub: Hub, gateways: Collection[str]) -> None:
+    """What pages show of blocks of these gateways was derived after they were told of them: they look again."""
+    hub.touch("fleet")
+    for name in hub.names():
+        match name:
+            case ("asset", gateway, _) if gateway in gateways and (topic := hub.watched(name)):
+                topic.dirty.set()
+                topic.send(json_event("points", {"reload": True}))
 
 
 def touch(hub: Hub, gateway: str, asset: str) -> None:

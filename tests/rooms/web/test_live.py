@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from cloud.store.lag import Allowance
 from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Client, Event, Hub, TooManyClientsError
 from edge.contract.types import LedgerRow, Quality
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
+from tests.rooms.web.test_pages import verdict
 
 Events = AsyncIterator[tuple[str, str]]
 
@@ -101,6 +103,32 @@ def test_an_assets_charts_are_sent_points_with_causes(tmp_path: Path) -> None:
                 # A drain is not drawn point by point.
                 await sender.send(telemetry(3, polls=500))
                 assert json.loads(await named(stream, "points")) == {"reload": True}
+
+    asyncio.run(story())
+
+
+class Busy(Allowance):
+    """Of a server that has no time to derive anything until ``is_over``."""
+
+    is_over = False
+
+    def is_left(self) -> bool:
+        return self.is_over and super().is_left()
+
+
+def test_what_is_derived_some_time_after_its_block_came_is_shown_by_itself(tmp_path: Path) -> None:
+    async def story() -> None:
+        busy = Busy()
+        async with cloud(tmp_path, allowance=busy) as sender:
+            await sender.send(block(1, records=[SPINDLE]))
+            page = f"{sender.url}/events/{GATEWAY}/spindle-1"
+            async with events(page) as stream, events(page) as chart:
+                await sender.send(block(2, [batch(2, 7.5)], [verdict(rul_h=31.0)]))
+                await until(chart, "points", "7.5")
+                await until(stream, "judgement", "31 h")
+                busy.is_over = True
+                await until(stream, "latest", "7.50")
+                assert json.loads(await named(chart, "points")) == {"reload": True}
 
     asyncio.run(story())
 
