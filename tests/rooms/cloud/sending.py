@@ -20,6 +20,7 @@ from cloud.runtime import Settings, running
 from cloud.store.lag import Allowance
 from edge.contract.block import encode_block, pack_frames
 from edge.contract.types import Asset, Batch, Key, Lane, Quality, Record, Tag, Value
+from tests.waiting import DEADLINE_S
 
 GATEWAY, EPOCH, BOOT = "gateway-1", "ab" * 16, "cd" * 16
 START_NS = 1_800_000_000 * 10**9  # the beginning of a minute and of an hour
@@ -84,11 +85,11 @@ class Sender:
         return await self.post(pack_frames(blocks), **more)
 
     async def post(self, body: Any, **more: str) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
             return await client.post(f"{self.url}/api/v1/blocks", content=body, headers=self.headers(**more))
 
     async def get(self, path: str, **query: Any) -> Any:
-        async with httpx.AsyncClient(timeout=20) as client:
+        async with httpx.AsyncClient(timeout=DEADLINE_S) as client:
             answer = await client.get(f"{self.url}{path}", params=query)
         answer.raise_for_status()
         return answer.json()
@@ -129,7 +130,7 @@ class CloudProcess:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         assert self._process.stdout is not None
-        watchdog = threading.Timer(20, self._process.kill)
+        watchdog = threading.Timer(DEADLINE_S, self._process.kill)
         watchdog.start()
         line = self._process.stdout.readline()
         watchdog.cancel()
@@ -140,14 +141,14 @@ class CloudProcess:
         self._reap()
 
     def terminate(self) -> int:
-        """SIGTERM; the exit code, within ten seconds."""
+        """SIGTERM; the exit code."""
         self._process.send_signal(signal.SIGTERM)
         self._reap()
         return self._process.returncode
 
     def _reap(self) -> None:
         try:
-            self._process.wait(10)
+            self._process.wait(DEADLINE_S)
         finally:
             self._process.kill()
             self._process.wait()

@@ -25,7 +25,7 @@ from cloud.store.writer import Seen, Writer
 from edge.contract.block import decode_block, encode_block
 from edge.contract.types import Batch, ClockSet, Key, Lane, Quality, Value
 from edge.errors import BlockError
-from tests.rooms.cloud.sending import BOOT, EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, TAGS, batch, block
+from tests.rooms.cloud.sending import BOOT, EPOCH, GATEWAY, SECOND_NS, SPINDLE, START_NS, TAGS, at_once, batch, block
 
 LATER_NS = START_NS + 100 * 86_400 * SECOND_NS
 HOUR_S = 3600
@@ -34,7 +34,7 @@ QUALITIES = st.sampled_from([int(q) for q in Quality])
 
 def kept(folder: Path, blocks: Sequence[bytes], *, at_ns: int = START_NS, tidy_ns: int | None = None) -> int:
     """Store blocks, some a request, and do all the steps that are due at ``tidy_ns``; how many they were."""
-    writer = Writer(folder)
+    writer = Writer(folder, allowance=at_once())
     for first in range(0, len(blocks), 20):
         writer.store(GATEWAY, EPOCH, [(data, decode_block(data)) for data in blocks[first : first + 20]], Seen(at_ns))
     steps = 0

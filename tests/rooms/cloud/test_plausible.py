@@ -37,6 +37,7 @@ from edge.contract.types import (
     Waveform,
 )
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
+from tests.waiting import DEADLINE_S
 
 LAST_NS = 2**63 - 1
 VERDICT = Verdict(
@@ -71,7 +72,7 @@ def tell(folder: Path, story: Callable[[Sender], Coroutine[Any, Any, None]]) -> 
 
 async def every_page(sender: Sender) -> dict[str, int]:
     """The status of each page and answer that the fleet leads to."""
-    async with httpx.AsyncClient(base_url=sender.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=sender.url, timeout=DEADLINE_S) as client:
         found = {path: await client.get(path) for path in ("/", "/api/v1/fleet", "/api/v1/stats")}
         for asset in found["/api/v1/fleet"].json()["assets"]:
             name = quote(asset["asset"], safe="")

@@ -16,8 +16,7 @@ from edge.local_socket import answering
 from edge.page.connections import CountedProtocol
 from edge.page.serving import Serving
 from tests.rooms.page.looks import alarm, answers
-
-DEADLINE_S = 60.0
+from tests.waiting import DEADLINE_S, until_async
 
 
 @dataclass
@@ -103,10 +102,11 @@ async def served(
     serving = Serving(Found(Page(port=port, names=names), "gw-1", folder, folder / "page.pin"))
     async with answering(folder / "gateway.sock", fake.commands()):
         running = asyncio.create_task(serving.run())
-        async with asyncio.timeout(DEADLINE_S):
-            while not fake.asked or not serving.is_listening:
-                assert not running.done(), running
-                await asyncio.sleep(0.01)
+
+        def runs() -> None:
+            assert not running.done(), running
+
+        await until_async(lambda: serving._watching._look.is_live and serving.is_listening, meanwhile=runs)
         try:
             yield Served(port, folder, fake, serving)
         finally:

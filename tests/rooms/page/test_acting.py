@@ -30,6 +30,7 @@ from edge.page.tries import (
 )
 from tests.rooms.page.looks import AT_NS, alarm, look
 from tests.rooms.page.serving import FakeGateway, Served, served
+from tests.waiting import until_async
 
 PIN = "7351"
 ALARM = "/alarms/pump-1/vibration_high"
@@ -354,8 +355,11 @@ def test_guessing_is_locked_out_and_shown_and_no_lucky_guess_counts_meanwhile(tm
         assert status == 429
         assert "try again in" in html
         assert page.gateway.told == []
-        await asyncio.sleep(0.6)  # What is drawn once for all who look in half a second.
-        assert "wrong PINs from 127.0.0.1: locked" in (await page.get("/"))[2]
+
+        async def said() -> bool:
+            return "wrong PINs from 127.0.0.1: locked" in (await page.get("/"))[2]
+
+        await until_async(said)  # What is drawn is drawn for all who look in half a second.
 
     with_pin(tmp_path, free_port, story)
 

@@ -24,6 +24,7 @@ from tests.rooms.cloud.sending import GATEWAY, SPINDLE, Sender, cloud
 from tests.rooms.contract.contracts import signed_by
 from tests.rooms.dispatch.test_ordering import write_contract
 from tests.rooms.web.test_pages import now_block
+from tests.waiting import DEADLINE_S
 
 PAGE = f"/assets/{GATEWAY}/spindle-1"
 SINCE_NS = time.time_ns()
@@ -62,7 +63,10 @@ def told(tmp_path: Path, story: Callable[[World], Coroutine[Any, Any, None]], *,
     async def whole() -> None:
         token = make(tmp_path / "people", "ada", what="name of a person")
         settings = {"people": tmp_path / "people"} if people else {}
-        async with cloud(tmp_path, **settings) as sender, httpx.AsyncClient(base_url=sender.url) as client:
+        async with (
+            cloud(tmp_path, **settings) as sender,
+            httpx.AsyncClient(base_url=sender.url, timeout=DEADLINE_S) as client,
+        ):
             data = tmp_path / "data"
             commands = Commands(data)
             paper = write_contract(

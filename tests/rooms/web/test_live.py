@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -16,10 +15,11 @@ import httpx
 import pytest
 
 from cloud.store.lag import Allowance
-from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Client, Event, Hub, TooManyClientsError
+from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, UPDATES_PER_S, Client, Event, Hub, TooManyClientsError
 from edge.contract.types import LedgerRow, Quality
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
 from tests.rooms.web.test_pages import verdict
+from tests.waiting import DEADLINE_S
 
 Events = AsyncIterator[tuple[str, str]]
 
@@ -27,7 +27,7 @@ Events = AsyncIterator[tuple[str, str]]
 @asynccontextmanager
 async def events(url: str) -> AsyncIterator[Events]:
     """Name and data of each event of a stream."""
-    async with httpx.AsyncClient(timeout=10) as client, client.stream("GET", url) as answer:
+    async with httpx.AsyncClient(timeout=DEADLINE_S) as client, client.stream("GET", url) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield parsed(answer)
 
@@ -46,7 +46,7 @@ async def parsed(answer: httpx.Response) -> Events:
 
 async def named(stream: Events, wanted: str) -> str:
     """What the next event says whose name begins so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         async for name, data in stream:
             if name.startswith(wanted):
                 return data
@@ -135,7 +135,10 @@ def test_what_is_derived_some_time_after_its_block_came_is_shown_by_itself(tmp_p
 
 def test_a_ledger_that_does_not_hold_is_told_by_itself_and_taken_back_when_it_does(tmp_path: Path) -> None:
     async def story() -> None:
-        async with cloud(tmp_path, ledger_grace_s=0.0) as sender, httpx.AsyncClient(base_url=sender.url) as client:
+        async with (
+            cloud(tmp_path, ledger_grace_s=0.0) as sender,
+            httpx.AsyncClient(base_url=sender.url, timeout=DEADLINE_S) as client,
+        ):
             told = LedgerRow("spindle-1", "vibration_mm_s", START_NS, offered=3, kept=3)
             page = f"events/{GATEWAY}/spindle-1"
             first = block(1, [batch(second, 1.0) for second in range(2)], [SPINDLE])
@@ -172,6 +175,14 @@ async def until(stream: Events, wanted: str, said: str) -> None:
         pass
 
 
+async def times_told(stream: Events, name: str, said: str) -> int:
+    """How many events of this name come until one says it."""
+    count = 1
+    while said not in await named(stream, name):
+        count += 1
+    return count
+
+
 def test_updates_are_bundled_however_fast_blocks_come(tmp_path: Path) -> None:
     async def story() -> None:
         async with cloud(tmp_path) as sender:
@@ -179,23 +190,18 @@ def test_updates_are_bundled_however_fast_blocks_come(tmp_path: Path) -> None:
             async with events(f"{sender.url}/events") as stream:
                 await named(stream, "seen")
                 began = time.monotonic()
+                counting = asyncio.create_task(times_told(stream, "totals", "Blocks held</dt><dd>31<"))
                 for seq in range(2, 32):
                     await sender.send(telemetry(seq))
-                await asyncio.sleep(0.5)  # lets the last bundle out
-                seconds = time.monotonic() - began
-                updates = 0
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.5):
-                        async for name, _ in stream:
-                            updates += name == "totals"
-                assert 1 <= updates <= 4 * (seconds + 0.5) + 2
+                updates = await counting
+                assert 1 <= updates <= UPDATES_PER_S * (time.monotonic() - began) + 2
 
     asyncio.run(story())
 
 
 def test_an_unknown_asset_has_no_stream(tmp_path: Path) -> None:
     async def story() -> None:
-        async with cloud(tmp_path) as sender, httpx.AsyncClient() as client:
+        async with cloud(tmp_path) as sender, httpx.AsyncClient(timeout=DEADLINE_S) as client:
             assert (await client.get(f"{sender.url}/events/nobody/nothing")).status_code == 404
 
     asyncio.run(story())
@@ -268,7 +274,7 @@ async def taken(client: Client, count: int) -> list[str]:
     """The names of the next ``count`` events."""
     names: list[str] = []
     stream = client.stream()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(DEADLINE_S):
         async for chunk in stream:
             names += [line[7:] for line in chunk.decode().splitlines() if line.startswith("event: ")]
             if len(names) == count:
@@ -302,7 +308,7 @@ def test_a_page_that_cannot_be_drawn_is_cut_off_rather_than_called_live() -> Non
 
         hub = Hub()
         client = hub.join("fleet", render)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(DEADLINE_S):
             assert [chunk async for chunk in client.stream()] == [b"retry: 1000\n\n"]
         hub.leave("fleet", client)
         assert hub.clients == 0

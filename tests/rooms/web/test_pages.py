@@ -30,13 +30,14 @@ from edge.contract.types import (
     urgency_of,
 )
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, Sender, batch, block, cloud
+from tests.waiting import DEADLINE_S
 
 Story = Callable[[Sender, httpx.AsyncClient], Coroutine[Any, Any, None]]
 
 
 def tell(tmp_path: Path, story: Story) -> None:
     async def whole() -> None:
-        async with cloud(tmp_path) as sender, httpx.AsyncClient(base_url=sender.url) as client:
+        async with cloud(tmp_path) as sender, httpx.AsyncClient(base_url=sender.url, timeout=DEADLINE_S) as client:
             await story(sender, client)
 
     asyncio.run(whole())

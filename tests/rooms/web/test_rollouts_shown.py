@@ -14,6 +14,7 @@ from cloud.store.rollouts import Rollouts
 from edge.contract.types import BundleChange, BundleStep
 from tests import signed
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, block, cloud
+from tests.waiting import DEADLINE_S, until_async
 
 
 def test_who_gets_what_and_how_it_went_is_shown_in_words_that_cannot_run(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_who_gets_what_and_how_it_went_is_shown_in_words_that_cannot_run(tmp_pat
 async def story(folder: Path) -> None:
     key = signed.key(folder)
     bundle = signed.bundle(folder / "new", key)
-    async with cloud(folder, rollout_look_s=0.05) as sender, httpx.AsyncClient(timeout=20) as client:
+    async with cloud(folder, rollout_look_s=0.05) as sender, httpx.AsyncClient(timeout=DEADLINE_S) as client:
         await sender.send(block(1, records=[SPINDLE]))
         assert "Bundles" not in (await client.get(sender.url)).text
         with contextlib.closing(Rollouts(folder / "data")) as rollouts:
@@ -33,9 +34,12 @@ async def story(folder: Path) -> None:
             )  # fmt: skip
         step = BundleChange("spindle-1", START_NS, bundle, "", BundleStep.WATCHED, made.number, 0, "<b>retrained</b>")
         await sender.send(block(2, records=[step]))
-        async with asyncio.timeout(20):
-            while "1 watched" not in (page := (await client.get(sender.url)).text):  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+
+        async def watched() -> str | None:
+            page = (await client.get(sender.url)).text
+            return page if "1 watched" in page else None
+
+        page = await until_async(watched)
         assert "CNC spindle" in page
         assert bundle[:12] in page
         assert "rolling, stage 1 of 2" in page
