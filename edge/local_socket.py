@@ -55,8 +55,9 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
     try:
         yield
     finally:
-        server.close()
+        # In this order: once nobody listens here, the next one may have put its own there.
         path.unlink(missing_ok=True)  # noqa: ASYNC240
+        server.close()
 
 
 def ask(path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, **arguments: Any) -> Answer:
