@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,8 @@ class PageChild:
             return
         for end in (process.terminate, process.kill):
             end()
-            for _ in range(int(END_S / END_LOOK_S)):
+            ends_s = time.monotonic() + END_S
+            while time.monotonic() < ends_s:
                 if process.poll() is not None:
                     return
                 await asyncio.sleep(END_LOOK_S)
