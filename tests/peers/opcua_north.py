@@ -1,4 +1,8 @@
-"""The gateway's OPC UA server and a real alarm desk in a process: ``python -m tests.peers.opcua_north SITE [TAG]``.
+"""The gateway's OPC UA server and a real alarm desk in a process of their own.
+
+    python -m tests.peers.opcua_north SITE [TAG [IDLE]]
+
+``TAG`` may be written, as ASSET/TAG, where it is not empty; a connection may be without a session for ``IDLE`` s.
 
 It prints the line ``ready``, then answers each JSON line on its standard input by one on its standard output.
 """
@@ -29,7 +33,7 @@ from edge.ports import Finding
 from edge.runtime.alarms import AlarmAnswers
 
 LAG_TICK_S = 0.005
-IDLE_S = 3.0
+IDLE_S = 60.0
 
 
 class OneTag:
@@ -52,7 +56,7 @@ class OneTag:
 class Host:
     """What the runtime does for the room, driven from outside."""
 
-    def __init__(self, site: Site, allow: tuple[str, str] | None) -> None:
+    def __init__(self, site: Site, allow: tuple[str, str] | None, idle_s: float) -> None:
         self.clock = SystemClock("release")
         # Tests raise one alarm again and again: that is what they want to see.
         config = Alarms(chatter_raises=0)
@@ -66,7 +70,7 @@ class Host:
         self.lag_ms = 0.0
         self.room = OpcUaNorth(
             site, clock=self.clock, alarms=self.desk.every, figures=self._figures, acknowledge=self._acknowledge,
-            hands=AlarmAnswers(self.desk, self.clock, self._announce), guard=self.guard, idle_s=IDLE_S,
+            hands=AlarmAnswers(self.desk, self.clock, self._announce), guard=self.guard, idle_s=idle_s,
         )  # fmt: skip
 
     async def serve(self) -> None:
@@ -152,9 +156,10 @@ def _watched(site: Site, asset_id: str) -> Watched:
 
 
 def main() -> None:
-    allow = tuple(sys.argv[2].split("/")) if len(sys.argv) > 2 else None
+    allow = tuple(sys.argv[2].split("/")) if sys.argv[2:] and sys.argv[2] else None
+    idle_s = float(sys.argv[3]) if sys.argv[3:] else IDLE_S
     try:
-        asyncio.run(Host(load_site(Path(sys.argv[1])), allow).serve())  # type: ignore[arg-type]
+        asyncio.run(Host(load_site(Path(sys.argv[1])), allow, idle_s).serve())  # type: ignore[arg-type]
     except BabbittError as error:
         print(error, flush=True)
         sys.exit(error.exit_code)

@@ -111,10 +111,10 @@ def make_client(folder: Path, name: str) -> None:
 class Hosted:
     """``tests.peers.opcua_north`` on a site of its own."""
 
-    def __init__(self, folder: Path, opcua: str = "", *, allow: str = "") -> None:
+    def __init__(self, folder: Path, opcua: str = "", *, allow: str = "", idle_s: float = DEADLINE_S) -> None:
         self.folder = folder
         self.site, self.url = make_site(folder, opcua)
-        self.process = self.spawn(*([allow] if allow else []))
+        self.process = self.spawn(allow, str(idle_s))
         assert self._line() == "ready", "see the server's error output"
 
     def spawn(self, *arguments: str) -> subprocess.Popen[str]:

@@ -37,6 +37,14 @@ async def acknowledge(client: Client, event_id: bytes, comment: str = "on my way
     await client.get_node(CONDITION).call_method(ACKNOWLEDGE, ua.Variant(event_id, ua.VariantType.ByteString), comments)
 
 
+@contextlib.asynccontextmanager
+async def listening_once_calm(hosted: Hosted, client: Client) -> AsyncIterator[Watcher]:
+    """What calms it down is told of before anybody listens."""
+    await calm(hosted, client)
+    async with listening(client) as (watcher, _):
+        yield watcher
+
+
 async def calm(hosted: Hosted, client: Client) -> None:
     """Bring the condition back to where nothing is to be acknowledged."""
     hosted.deliver(level_m=1.0)
@@ -56,9 +64,7 @@ async def until_value(found: Any, *, wanted: Any) -> None:
 
 def test_an_alarm_is_seen_acknowledged_and_gone(strict: Hosted) -> None:
     async def play() -> None:
-        async with strict.connected() as client, listening(client) as (watcher, _):
-            await calm(strict, client)
-            watcher.events.clear()
+        async with strict.connected() as client, listening_once_calm(strict, client) as watcher:
             before = len(strict.ask("acknowledged"))
             strict.deliver(level_m=4.5)
             raised = await until_async(lambda: watcher.events and watcher.events[-1], "the alarm")
@@ -88,9 +94,7 @@ def test_an_alarm_is_seen_acknowledged_and_gone(strict: Hosted) -> None:
 
 def test_what_cannot_be_acknowledged_says_why(strict: Hosted) -> None:
     async def play() -> None:
-        async with strict.connected() as client, listening(client) as (watcher, _):
-            await calm(strict, client)
-            watcher.events.clear()
+        async with strict.connected() as client, listening_once_calm(strict, client) as watcher:
             with pytest.raises(ua.uaerrors.BadEventIdUnknown):
                 await acknowledge(client, b"no event")
             strict.deliver(level_m=4.5)
