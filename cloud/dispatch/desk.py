@@ -80,6 +80,8 @@ class Desk:
         return _sealed(Response(data, media_type="application/octet-stream", headers={"Cache-Control": "no-store"}))
 
     def _desired(self, gateway: str) -> Desired:
+        # When it was issued is read first: what is decided meanwhile is newer, and is asked for again.
+        issued_ns, now_ns = max(self._rollouts.changed_ns(), self._commands.changed_ns(gateway)), self._now_ns()
         rollouts = self._rollouts.all()
         reached = {
             rollout.number: {(m.gateway, m.asset) for m in self._rollouts.members(rollout.number, gateway=gateway)}
@@ -87,8 +89,6 @@ class Desk:
             if rollout.state == State.ROLLING
         }
         machines = {m.asset: m.asset_class for m in self._reader.machines(gateway)}
-        # When it was issued is read first: what is decided meanwhile is newer, and is asked for again.
-        issued_ns, now_ns = max(self._rollouts.changed_ns(), self._commands.changed_ns(gateway)), self._now_ns()
         bundles = wanted(
             gateway, machines, rollouts, lambda number, machine: machine in reached[number],
             issued_ns=issued_ns, now_ns=now_ns, records=tuple(self._records(gateway)),

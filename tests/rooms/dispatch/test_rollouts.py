@@ -18,6 +18,7 @@ from cloud.dispatch.watch import RolloutWatch
 from cloud.store.commands import Commands
 from cloud.store.reader import Reader
 from cloud.store.rollouts import FILE, Rollout, Rollouts, State
+from cloud.store.rows import MachineRow
 from cloud.store.writer import Seen, Writer
 from edge.contract import exchange
 from edge.contract.block import decode_block
@@ -27,6 +28,7 @@ from edge.contract.types import Asset, BundleChange, BundleStep, Urgency, Verdic
 from edge.errors import BabbittError, BundleError, ConfigError, StoreError
 from tests import signed
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, block, cloud
+from tests.waiting import DEADLINE_S, until_async
 
 NOW_NS = 1_900_000_000 * 10**9
 SPINDLES = [Asset(f"spindle-{i}", f"Spindle {i}", "cnc_spindle", (), 1000, 1) for i in range(4)]
@@ -280,19 +282,20 @@ def test_over_http(tmp_path: Path) -> None:
 async def over_http(tmp_path: Path) -> None:
     key = signed.key(tmp_path)
     bundle = signed.bundle(tmp_path / "new", key)
-    async with cloud(tmp_path, rollout_look_s=0.05) as sender, httpx.AsyncClient(timeout=20) as client:
+    async with cloud(tmp_path, rollout_look_s=0.05) as sender, httpx.AsyncClient(timeout=DEADLINE_S) as client:
         await sender.send(block(1, records=SPINDLES))
         with contextlib.closing(Rollouts(tmp_path / "data")) as rollouts:
             promote(tmp_path / "new", tmp_path / "data", rollouts, Plan(stages=(1.0,)), keys=[key.public], by="ada",
                     why="retrained", now_ns=NOW_NS)  # fmt: skip
         headers = {name: value for name, value in sender.headers().items() if name.lower().startswith(("auth", "babb"))}
         url = f"{sender.url}/api/v1"
-        while True:
-            answer = await client.get(f"{url}/desired", headers=headers)
-            desired = parse_desired(answer.content)
-            if desired.offers:
-                break
-            await asyncio.sleep(0.02)
+
+        async def offered() -> httpx.Response | None:
+            said = await client.get(f"{url}/desired", headers=headers)
+            return said if parse_desired(said.content).offers else None
+
+        answer: httpx.Response = await until_async(offered)
+        desired = parse_desired(answer.content)
         assert desired.gateway == GATEWAY
         assert desired.offers[0].assets == tuple(asset.asset for asset in SPINDLES)
         assert answer.headers[exchange.HEADER] == exchange.digest_of({}, answer.content)
@@ -313,6 +316,23 @@ async def over_http(tmp_path: Path) -> None:
             assert (await client.get(f"{url}/{path}")).status_code == 401
             other = {**headers, "Babbitt-Gateway": "somebody-else"}
             assert (await client.get(f"{url}/{path}", headers=other)).status_code == 403
+
+
+def test_what_is_decided_while_a_gateway_asks_is_newer_than_what_it_is_told(fleet: Fleet) -> None:
+    """Else it would take the old word for the newest, and not ask again at once."""
+    fleet.bundle("new")
+    commands, machines = Commands(fleet.data), fleet.reader.machines
+
+    def meanwhile(gateway: str | None = None) -> list[MachineRow]:
+        if not fleet.rollouts.all():
+            fleet.promote("new", Plan(stages=(1.0,)))
+        return machines(gateway)
+
+    fleet.reader.machines = meanwhile  # type: ignore[method-assign]
+    told = Desk(fleet.reader, fleet.rollouts, commands, fleet.data, lambda _: GATEWAY)._desired(GATEWAY)
+    assert told.offers == ()
+    assert told.issued_ns < fleet.rollouts.changed_ns()
+    commands.close()
 
 
 def test_a_desk_is_handed_what_it_tells_of_track_records(fleet: Fleet) -> None:
