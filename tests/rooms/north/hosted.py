@@ -181,6 +181,13 @@ def node(client: Client, path: str) -> Node:
     return client.get_node(f"ns=2;s={path}")
 
 
+async def refresh(client: Client, subscription: Any) -> None:
+    """Have ``subscription`` told what stands: it may have begun to do so before anybody listened."""
+    number = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
+    method = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
+    await client.get_node(ua.ObjectIds.ConditionType).call_method(method, number)
+
+
 def played(play: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a test's play within its deadline."""
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from tests.rooms.north.hosted import USER, Hosted, Watcher, becomes, node, played
+from tests.rooms.north.hosted import USER, Hosted, Watcher, becomes, node, played, refresh
 from tests.waiting import until_async
 
 CONDITION = "ns=2;s=Assets/tank-1/Alarms/level_high"
 ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
-REFRESH = ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh)
 LEVEL_TYPE = ua.NodeId(ua.ObjectIds.ExclusiveLevelAlarmType)
 
 
@@ -153,8 +152,7 @@ def test_who_comes_later_refreshes_and_sees_what_stands(strict: Hosted) -> None:
                 subscription = await client.create_subscription(100, watcher)
                 everything = ua.ObjectIds.BaseEventType
                 await subscription.subscribe_events(at, [everything], where_clause_generation=False)
-                number = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
-                await client.get_node(ua.ObjectIds.ConditionType).call_method(REFRESH, number)
+                await refresh(client, subscription)
                 await until_async(partial(has_events, watcher, 3), "start, alarm, end")
                 assert [event.EventType.Identifier for event in watcher.events] == [
                     ua.ObjectIds.RefreshStartEventType, LEVEL_TYPE.Identifier, ua.ObjectIds.RefreshEndEventType,

@@ -18,7 +18,7 @@ from edge.config.site import load_site
 from edge.errors import ConfigError
 from edge.local_socket import ask
 from edge.north.opcua.room import OpcUaNorth
-from tests.rooms.north.hosted import DEADLINE_S, PASSWORD, Hosted, Watcher, becomes, make_site, node, played
+from tests.rooms.north.hosted import DEADLINE_S, PASSWORD, Hosted, Watcher, becomes, make_site, node, played, refresh
 from tests.waiting import until_async
 
 ACKNOWLEDGE = ua.NodeId(ua.ObjectIds.AcknowledgeableConditionType_Acknowledge)
@@ -56,6 +56,7 @@ def test_an_operator_sees_a_dead_plc_and_acknowledges(tmp_path: Path) -> None:
         async with running.connected() as client:
             subscription = await client.create_subscription(100, watcher)
             await subscription.subscribe_events(ua.ObjectIds.Server, [ua.ObjectIds.OffNormalAlarmType])
+            await refresh(client, subscription)
 
             async def quality() -> str:
                 found = await node(client, "Assets/tank-1/level_m").read_data_value(raise_on_bad_status=False)
@@ -67,9 +68,10 @@ def test_an_operator_sees_a_dead_plc_and_acknowledges(tmp_path: Path) -> None:
             event_id = ua.Variant(raised.EventId, ua.VariantType.ByteString)
             comment = ua.Variant(ua.LocalizedText("an electrician is on the way"))
             await client.get_node(raised.NodeId).call_method(ACKNOWLEDGE, event_id, comment)
-            await until_async(lambda: len(watcher.events) > 1, "the acknowledgement is told")
+            await until_async(lambda: getattr(watcher.events[-1], "AckedState/Id"), "the acknowledgement is told")
             status = running.status()
-            assert [(alarm["rule"], alarm["state"]) for alarm in status["alarms"]] == [("no_data", "acknowledged")]
+            its = [alarm for alarm in status["alarms"] if alarm["asset"] == "tank-1"]
+            assert [(alarm["rule"], alarm["state"]) for alarm in its] == [("no_data", "acknowledged")]
             assert status["north"]["opcua"]["sessions"] == 1
 
             async def counted() -> bool:

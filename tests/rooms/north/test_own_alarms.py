@@ -9,7 +9,7 @@ from asyncua import ua
 
 from tests.peers.mosquitto import mosquitto
 from tests.peers.sparkplug_node import parsed
-from tests.rooms.north.hosted import Watcher, node, played
+from tests.rooms.north.hosted import Watcher, node, played, refresh
 from tests.rooms.north.test_opcua_alarms import states
 from tests.rooms.north.test_opcua_gateway import ACKNOWLEDGE, Running
 from tests.rooms.north.test_sparkplug import said
@@ -75,10 +75,7 @@ async def _play(running: Running, client: Any) -> None:
         for place, watcher in ((ua.ObjectIds.Server, at_server), (node(opcua, "Gateway"), at_gateway)):
             subscription = await opcua.create_subscription(100, watcher)
             await subscription.subscribe_events(place, types)
-            refreshed = ua.Variant(subscription.subscription_id, ua.VariantType.UInt32)
-            await opcua.get_node(ua.ObjectIds.ConditionType).call_method(
-                ua.NodeId(ua.ObjectIds.ConditionType_ConditionRefresh), refreshed
-            )
+            await refresh(opcua, subscription)
         raised = (await until_async(lambda: disk(at_gateway), "the disk's alarm"))[-1]
         await until_async(lambda: disk(at_server), "the disk's alarm at the server")
         assert raised.NodeId.to_string() == "ns=2;s=Gateway/Alarms/disk_low"

@@ -34,7 +34,7 @@ from tests.peers.mail import Mail, mail_server
 from tests.peers.mosquitto import certificates, mosquitto
 from tests.peers.webhooks import verified, webhook_receiver
 from tests.rooms.cloud.sending import EPOCH, GATEWAY, SECOND_NS, START_NS, block, cloud
-from tests.waiting import until_async
+from tests.waiting import DEADLINE_S, until_async
 
 PUMP = Asset("pump-1", "Pump 1", "centrifugal_pump", (), 1000, START_NS)
 RAISED = Alarm(
@@ -600,13 +600,13 @@ def test_a_cloud_that_reaches_nobody_says_so_on_its_page_and_is_degraded(tmp_pat
     async def story() -> None:
         async with (
             cloud(tmp_path, notify=tmp_path / "notify.toml") as sender,
-            httpx.AsyncClient(base_url=sender.url, timeout=20) as client,
+            httpx.AsyncClient(base_url=sender.url, timeout=DEADLINE_S) as client,
         ):
             assert (await client.get("/healthz")).json() == {"status": "ok"}
             async with client.stream("GET", "/events") as live:
                 assert (await sender.send(block(1, records=[PUMP, RAISED]))).status_code == 200
                 lines = live.aiter_lines()
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(DEADLINE_S):
                     while "Nobody is reached about" not in await anext(lines):
                         pass
             health = (await client.get("/healthz")).json()
