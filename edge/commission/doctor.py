@@ -253,7 +253,9 @@ def doubles(line: LineFacts) -> Iterator[Finding]:
 def foreign_frames(line: LineFacts) -> Iterator[Finding]:
     for unit in line.units:
         counts = unit.counts
-        strange = counts.foreign + (counts.mismatches if not counts.late else 0)
+        # What another unit answers too late comes to whoever is asked next: it is that unit's illness, not a stranger.
+        others_late = any(other.counts.late > 1 for other in line.units if other is not unit)
+        strange = (counts.foreign if not others_late else 0) + (counts.mismatches if not counts.late else 0)
         if strange >= FEW and strange >= SHARE * counts.requests:
             yield Finding(
                 "foreign", line.name, unit.unit, "fault",

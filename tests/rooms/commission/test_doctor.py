@@ -100,6 +100,7 @@ def doubled() -> UnitCounts:
         (line(with_(UnitCounts(), "line", 20)), [("line_down", None)]),
         (line(healthy(), of=TCP, reconnects=7), [("line_breaks_off", None)]),
         (line(late(), healthy()), [("timeout_too_short", 1)]),
+        (line(late(), with_(healthy(), "foreign", 10)), [("timeout_too_short", 1)]),
         (line(doubled(), healthy()), [("duplicate", 1)]),
         (line(duplicate(), healthy()), [("duplicate", 1)]),
         (line(duplicate(), duplicate()), [("garbled", None)]),
