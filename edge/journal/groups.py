@@ -20,6 +20,13 @@ DICTIONARIES_CACHED_MAX = 8
 log = logging.getLogger("babbitt.journal")
 
 
+class _Known(dict[int, ScanGroup]):
+    """By number. What the store names and does not know was lost with a page that stayed an old one."""
+
+    def __missing__(self, number: int) -> ScanGroup:
+        raise sqlite3.DatabaseError(f"scan group {number} is named and not there")
+
+
 class Groups:
     """By number and by name. ``of`` may be called from any thread, all else only under the store's lock."""
 
@@ -27,7 +34,7 @@ class Groups:
         """Raises ``sqlite3.DatabaseError`` where the stored ones cannot be."""
         self._connection = connection
         self._lock = threading.Lock()
-        self.by_id: dict[int, ScanGroup] = {}
+        self.by_id = _Known()
         self._by_name: dict[tuple[str, tuple[str, ...]], ScanGroup] = {}
         for number, asset, tags in connection.execute("SELECT id, asset, tags FROM scan_group ORDER BY id"):
             with stored_json():

@@ -160,6 +160,7 @@ ALTERED = {
     "the last number": "UPDATE store SET last_seq = 1",
     "what was handed out": "UPDATE store SET handed = replace(handed, '1', '2')",
     "the epoch": "UPDATE store SET epoch = printf('%032x', 1)",
+    "the last names": "DELETE FROM scan_group WHERE id = (SELECT max(id) FROM scan_group)",
 }
 
 
