@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.faults import real_cut
@@ -22,5 +24,7 @@ def test_no_real_power_cut_loses_a_reading_in_silence() -> None:
 
 
 def test_a_journal_that_syncs_less_is_caught_losing_on_a_real_disk() -> None:
-    """A few cuts may find that the kernel has written everything back by itself; not so many."""
-    assert real_cut.round(fresh_seed(), cuts=9, synchronous="NORMAL").undeclared_loss > 0
+    """One cut in four may find that the kernel has written everything back by itself, not 36 one after the other."""
+    chance = random.Random(fresh_seed())
+    rounds = (real_cut.round(chance.randrange(2**32), synchronous="NORMAL") for _ in range(12))
+    assert any(found.undeclared_loss for found in rounds)
