@@ -9,6 +9,7 @@
       LineError       a port or serial device cannot be opened
       StoreError      the store cannot be opened or is another program's
         BrokenStoreError   it was set aside; opening it anew makes a new one
+        UnwritableStoreError   its disk takes nothing now: a gateway goes on without it
       BundleError     a model bundle is missing, altered or made for something else
       PhysicsError    a law of physics was asked about what cannot be
       BlockError      bytes that are not a block, or not one that this version reads
@@ -59,6 +60,10 @@ class StoreError(BabbittError):
 
 class BrokenStoreError(StoreError):
     """The store at ``where`` cannot be read; it lies beside, renamed, and what it held is known by its recorder."""
+
+
+class UnwritableStoreError(StoreError):
+    """The disk is full, read-only or failing: that may pass, and no choice of a person's is in the way."""
 
 
 class BundleError(BabbittError):

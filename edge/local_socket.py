@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from edge.errors import BabbittError
+from edge.stand_in import answers_at, is_answered, made_stand_in, takes_nothing
 
 LINE_BYTES_MAX = 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
@@ -38,7 +39,8 @@ class UnknownCommandError(BabbittError):
 async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[None]:
     """Answer at ``path`` while the context lasts. A stale socket of a process that is gone is replaced.
 
-    Raises ``BabbittError`` where another process answers there already, or where no socket can be made.
+    Where its folder takes no socket, in the folder's stand-in, where ``ask`` finds it too. Raises ``BabbittError``
+    where another process answers there already, or where no socket can be made.
     """
     if is_alive(path):
         raise BabbittError(str(path), "another process answers here", "stop it, or name another folder")
@@ -51,12 +53,12 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
             writer.write(msgspec.json.encode(await _dispatch(line, handlers)) + b"\n")
             await asyncio.wait_for(writer.drain(), ANSWER_TIMEOUT_S)
 
-    server = await _listening(path, answer)
+    server, place = await _listening(path, answer)
     try:
         yield
     finally:
         # In this order: once nobody listens here, the next one may have put its own there.
-        path.unlink(missing_ok=True)  # noqa: ASYNC240
+        place.unlink(missing_ok=True)
         server.close()
 
 
@@ -68,7 +70,7 @@ def ask(path: Path, command: str, *, within_s: float = ANSWER_TIMEOUT_S, **argum
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(within_s)
-            connection.connect(str(path))
+            connection.connect(str(answers_at(path)))
             connection.sendall(_question(command, arguments))
             with connection.makefile("rb") as stream:
                 return _answer_of(path, command, stream.readline(LINE_BYTES_MAX))
@@ -82,7 +84,7 @@ async def asked(
     """``ask`` for who has other things to do meanwhile. ``within_s`` is for the whole, however slowly it comes."""
     try:
         async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_unix_connection(path, limit=bytes_max)
+            reader, writer = await asyncio.open_unix_connection(answers_at(path), limit=bytes_max)
             with contextlib.closing(writer):
                 writer.write(_question(command, arguments))
                 return _answer_of(path, command, await reader.readline())
@@ -117,29 +119,35 @@ def _nobody(path: Path, error: Exception) -> BabbittError:
     return BabbittError(str(path), f"nobody answers{why}", f"is it running, with this site file?{start}")
 
 
-async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:
+async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> tuple[asyncio.Server, Path]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # noqa: ASYNC240
-        old = os.umask(0o177)
         try:
-            return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
-        finally:
-            os.umask(old)
+            return await _bound(path, answer), path
+        except OSError as error:
+            if not takes_nothing(error):
+                raise
+            with contextlib.suppress(OSError):
+                place = made_stand_in(path.parent) / path.name
+                return await _bound(place, answer), place
+            raise
     except OSError as error:
         hint = "name a folder that may be written to, with a path of at most 90 characters"
         raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
 
 
+async def _bound(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240
+    old = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
+    finally:
+        os.umask(old)
+
+
 def is_alive(path: Path) -> bool:
-    """Whether a process answers at ``path``."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
+    """Whether a process answers that is to be found at ``path``."""
+    return is_answered(answers_at(path))
 
 
 async def _dispatch(line: bytes, handlers: dict[str, Handler]) -> Answer:

@@ -170,6 +170,10 @@ class Journal(Protocol):
     replaced: bool
     """Whether another store stood here before and cannot be read any more: what rooms kept in it is lost."""
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing is kept now, in words; empty while the disk takes all. Read from memory."""
+
     def offer(self, asset: str, tags: Sequence[str]) -> None:
         """Count a poll that is about to be asked, so that a crash before its answer is known at the next start."""
 

@@ -45,7 +45,7 @@ def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
       babbitt gateway doctor site.toml
       babbitt gateway doctor site.toml --seconds 60
     """
-    from edge.commission.doctor import findings, lost_store
+    from edge.commission.doctor import degraded, findings, lost_store
     from edge.commission.line_facts import facts
     from edge.commission.plan import plan
 
@@ -56,17 +56,18 @@ def doctor(config: Path, seconds: float | None, as_json: bool) -> None:
         before = ask(path, "counts")
         _wait(seconds, quiet=as_json)
     counts = ask(path, "counts")
-    own = lost_store(counts["store_lost_s"])
+    own = [*degraded(counts["degraded"]), *lost_store(counts["store_lost_s"])]
     examined = [(line, findings(line), plan(line)) for line in facts(counts, before)]
     if as_json:
-        found = [asdict(finding) for finding in own]
-        click.echo(json.dumps({"lines": [_as_json(*one) for one in examined], "findings": found}))
+        told = [asdict(finding) for finding in own]
+        click.echo(json.dumps({"lines": [_as_json(*one) for one in examined], "findings": told}))
     else:
         if own:
             click.echo("\n".join([f"gateway {site.file.gateway.id}", *_said(own), ""]))
         for one in examined:
             click.echo("\n".join(_shown(*one)))
-    sys.exit(1 if any(f.severity == "fault" for _, found, _ in examined for f in found) else 0)
+    found = [*own, *(finding for _, ailing, _ in examined for finding in ailing)]
+    sys.exit(1 if any(finding.severity == "fault" for finding in found) else 0)
 
 
 def _wait(seconds: float, *, quiet: bool) -> None:

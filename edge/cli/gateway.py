@@ -138,9 +138,10 @@ def data_dir(site: Site) -> Path:
     return site.resolve(site.file.gateway.data_dir)
 
 
-def _uplink_line(up: dict[str, Any]) -> str:
+def _uplink_line(up: dict[str, Any], *, kept: bool) -> str:
     if up["detail"] == "not configured":
-        return f"uplink none: all is kept here, {up['backlog_readings']:,} readings so far"
+        where = "all is kept here" if kept else "all that there is is in memory"
+        return f"uplink none: {where}, {up['backlog_readings']:,} readings so far"
     return f"uplink {'up' if up['up'] else 'DOWN: ' + up['detail']}   waiting {up['backlog_readings']:,} readings"
 
 
@@ -148,9 +149,10 @@ def status_lines(answer: dict[str, Any]) -> list[str]:
     """The running gateway's answer for a person: units, verdicts with lives, alarms with their names."""
     lines = [
         f"gateway {answer['gateway']}   up {answer['uptime_s']:.0f} s   {answer['rss_mb']:.0f} MB",
+        *_degraded_lines(answer),
         *_clock_lines(answer.get("clock", {})),
         *_trial_lines(answer.get("configuration", {})),
-        _uplink_line(answer["uplink"]),
+        _uplink_line(answer["uplink"], kept=not answer.get("degraded")),
         *_north_lines(answer.get("north", {})),
         *_page_lines(answer.get("page")),
         *_panel_lines(answer.get("panel", {})),
@@ -203,6 +205,11 @@ def _worked_lines(worked: dict[str, float]) -> list[str]:
         week.append(f"{worked['temperature_mean_c']:.1f} °C, peak {worked['temperature_peak_c']:.1f}{trend}")
     ran = f"    ran {worked['operating_h']:,.1f} h since it is watched"
     return [f"{ran}; last week: {'; '.join(week)}" if week else ran]
+
+
+def _degraded_lines(answer: dict[str, Any]) -> list[str]:
+    why = answer.get("degraded")
+    return [f"DEGRADED: nothing is kept but in memory, until it can be: {why}"] if why else []
 
 
 def _clock_lines(clock: dict[str, Any]) -> list[str]:

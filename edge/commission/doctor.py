@@ -64,6 +64,18 @@ def lost_store(lost_s: float | None) -> list[Finding]:
     )]  # fmt: skip
 
 
+def degraded(why: str) -> list[Finding]:
+    """What ails the gateway itself where its store takes nothing now, and why (empty: it does)."""
+    if not why:
+        return []
+    return [Finding(
+        "degraded", "", None, "fault", f"nothing is kept but in memory, until it can be: {why}",
+        "its disk is full, read-only or failing, or its folder is another user's",
+        "make room on the disk, have it mounted for writing, or replace it; it is taken up again within seconds. What"
+        " has not gone up by then is lost, and declared; a cut of the power takes it all",
+    )]  # fmt: skip
+
+
 def _shut(line: LineFacts, why: Mapping[str, str]) -> Finding:
     """Nothing else that a line says counts while it is not open."""
     return Finding(

@@ -12,6 +12,7 @@ HealthRule = Literal[
     "disk_low", "disk_full", "store_near_cap", "store_thins", "readings_lost", "ledger_unbalanced", "clock_unset",
     "clock_stepped", "backlog_old", "board_hot", "memory_low", "room_restarts", "judges_hang",
     "disk_hangs",
+    "nothing_kept",
 ]  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def concerns(health: Health, name: str) -> tuple[Concern, ...]:
         Concern("disk_low", Priority.MEDIUM, f"{name} has room on its disk again", 10.0, CALM_S),
         Concern("disk_full", Priority.HIGH, f"{name} has room for its store again", 0.0, CALM_S),
         Concern("disk_hangs", Priority.HIGH, f"The disk of {name} answers again", 0.0, CALM_S),
+        Concern("nothing_kept", Priority.HIGH, f"{name} keeps what it reads again", 0.0, CALM_S),
         Concern("store_near_cap", Priority.LOW, f"The store of {name} is well under its cap again", 0.0, CALM_S),
         Concern("store_thins", Priority.MEDIUM, f"{name} has thinned nothing for an hour"),
         Concern("readings_lost", Priority.HIGH, f"{name} has lost nothing for an hour"),
@@ -120,6 +121,15 @@ def _disk_hangs(case: _Case) -> Finding:
     )  # fmt: skip
 
 
+def _nothing_kept(case: _Case) -> Finding:
+    why = case.now.unkept
+    return case.found(
+        bool(why), 1.0, f"keeps nothing but in memory: {why}",
+        "its disk is full, read-only or failing, or its folder is another user's",
+        "make room on the disk, have it mounted for writing, or replace it; a cut of the power takes what is in memory",
+    )  # fmt: skip
+
+
 def _store_near_cap(case: _Case) -> Finding:
     share = 100.0 * case.now.store_mb / case.bounds.store_mb_max
     return case.found(
@@ -189,7 +199,7 @@ def _backlog_old(case: _Case) -> Finding:
         case.now.waiting > 0 and waited_s > limit_s, float(case.now.waiting),
         f"has {case.now.waiting:,} readings waiting to go up, the oldest for {waited}{why}",
         "the uplink is down or too slow, or the receiver refuses",
-        "check network, token and receiver; everything is kept meanwhile",
+        "check network, token and receiver" + ("" if case.now.unkept else "; everything is kept meanwhile"),
     )  # fmt: skip
 
 
@@ -239,8 +249,9 @@ def _judges_hang(case: _Case) -> Finding:
 
 
 _JUDGES = {
-    "disk_low": _disk_low, "disk_full": _disk_full, "disk_hangs": _disk_hangs, "store_near_cap": _store_near_cap,
-    "store_thins": _store_thins, "readings_lost": _readings_lost, "ledger_unbalanced": _ledger_unbalanced,
-    "clock_unset": _clock_unset, "clock_stepped": _clock_stepped, "backlog_old": _backlog_old, "board_hot": _board_hot,
-    "memory_low": _memory_low, "room_restarts": _room_restarts, "judges_hang": _judges_hang,
+    "disk_low": _disk_low, "disk_full": _disk_full, "disk_hangs": _disk_hangs, "nothing_kept": _nothing_kept,
+    "store_near_cap": _store_near_cap, "store_thins": _store_thins, "readings_lost": _readings_lost,
+    "ledger_unbalanced": _ledger_unbalanced, "clock_unset": _clock_unset, "clock_stepped": _clock_stepped,
+    "backlog_old": _backlog_old, "board_hot": _board_hot, "memory_low": _memory_low,
+    "room_restarts": _room_restarts, "judges_hang": _judges_hang,
 }  # fmt: skip

@@ -15,7 +15,7 @@ class Snapshot:
     ``waiting_s`` is for how long at least the oldest of the ``waiting`` readings has waited for the way up; None
     without an uplink. ``judged_s``: how long ago the judges last came round, None where nobody judges;
     ``late`` are the machines whose judge does not come back. ``disk_waits_s``: for how long the disk was asked without
-    an answer; what it tells is then as it was, and what is free on it is not known.
+    an answer; what it tells is then as it was, and what is free on it is not known. ``unkept``: why nothing is kept.
     """
 
     mono_ns: int
@@ -32,5 +32,6 @@ class Snapshot:
     judged_s: float | None = None
     late: tuple[str, ...] = ()
     disk_waits_s: float = 0.0
+    unkept: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)

@@ -25,6 +25,7 @@ Which faults it survives
 - A block that the disk altered, or whose names it altered, is declared with cause decode and never sent; its bytes are
   set aside in the store. Of the records in a lost block, alarms, names, corrections of the clock and declared losses go
   up with a later one; verdicts and snapshots are counted (``losses``).
+- A disk that takes no store at the start at all: ``open_unkept`` in its stead, in memory, until it does.
 - Another program's database, or another gateway's store, is refused and left as it is.
 - Near its cap, or where the disk has less free than its floor, the store thins the oldest telemetry that was never
   handed out; over it, it drops the oldest, declared with cause cap; alarms go last.
@@ -44,13 +45,29 @@ from edge.journal.ledger import stored_rows
 from edge.journal.limits import Limits
 from edge.journal.schema import read_beside
 from edge.journal.summary import Summary, read_summary
+from edge.journal.unkept import UnkeptJournal, open_unkept, take_over
 from edge.ports import Clock
 
-__all__ = ["ByException", "Limits", "SqliteJournal", "Summary", "open_journal", "read_ledger", "read_summary", "totals"]
+__all__ = [
+    "ByException",
+    "Limits",
+    "SqliteJournal",
+    "Summary",
+    "UnkeptJournal",
+    "open_journal",
+    "open_unkept",
+    "read_ledger",
+    "read_summary",
+    "take_over",
+    "totals",
+]
 
 
 def open_journal(path: Path, gateway: Gateway, *, clock: Clock) -> SqliteJournal:
-    """Open the store at ``path``, made where there is none. Raises ``StoreError``."""
+    """Open the store at ``path``, made where there is none.
+
+    Raises ``StoreError``, ``UnwritableStoreError`` where its disk takes nothing now.
+    """
     store_bytes_max = gateway.store_mb_max * 1024 * 1024
     limits = Limits(
         store_bytes_max=store_bytes_max,

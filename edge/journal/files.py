@@ -8,10 +8,11 @@ import os
 import sqlite3
 from pathlib import Path
 
-from edge.errors import StoreError
+from edge.errors import StoreError, UnwritableStoreError
 from edge.journal import schema
 from edge.journal.recorder import Recording
 from edge.journal.space import why_not_opened
+from edge.stand_in import takes_nothing
 
 log = logging.getLogger("babbitt.journal")
 
@@ -51,7 +52,11 @@ class Files:
             return schema.connect(self.path), lost
         except (sqlite3.Error, OSError) as error:
             why, hint = why_not_opened(self.path, error)
-            raise StoreError(str(self.path), f"cannot be opened: {why}", hint) from error
+            may_pass = isinstance(error, sqlite3.OperationalError) or (
+                isinstance(error, OSError) and takes_nothing(error)
+            )
+            kind_of = UnwritableStoreError if may_pass else StoreError
+            raise kind_of(str(self.path), f"cannot be opened: {why}", hint) from error
 
     def set_aside(self, problem: str) -> None:
         """Quarantine a store that cannot be read."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge.contract.types import Ack, Batch, Cause, Dropped, Lane, LedgerRow, Record
-from edge.errors import BrokenStoreError, StoreError
+from edge.errors import BrokenStoreError, StoreError, UnwritableStoreError
 from edge.journal import schema
 from edge.journal.blocks import Chosen
 from edge.journal.counts import Tally, hour_of, tally, totals
@@ -45,6 +45,7 @@ from edge.journal.space import free_for_opening, lacks_room, wal_bytes_max
 from edge.journal.states import read_states, sealed_states
 from edge.journal.stock import Stock
 from edge.ports import Clock, Losses, StoredBlock
+from edge.stand_in import takes_nothing
 
 log = logging.getLogger("babbitt.journal")
 
@@ -79,7 +80,12 @@ class SqliteJournal:
         except sqlite3.DatabaseError as error:
             self._failed(error)
             self._files.release()
-            raise StoreError(str(path), f"cannot be opened: {error}", "is the disk in order?") from error
+            raise UnwritableStoreError(str(path), f"cannot be opened: {error}", "is the disk in order?") from error
+        except OSError as error:
+            self._files.release()
+            if takes_nothing(error):
+                raise UnwritableStoreError(str(path), f"cannot be opened: {error.strerror}") from error
+            raise
         except BaseException:
             self._files.release()
             raise
@@ -128,6 +134,10 @@ class SqliteJournal:
         """Let the next commit send the changed ledger rows at once: for the last one before an end."""
         with self._lock:
             self._report_due_ns = self._clock.mono_ns()
+
+    @property
+    def trouble(self) -> str:
+        return self._trouble
 
     @property
     def last_seq(self) -> int:

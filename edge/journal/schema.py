@@ -233,14 +233,34 @@ def read_beside(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def _opened_read_only(path: Path) -> tuple[sqlite3.Connection, int]:
+    """The connection and the schema's version. Raises ``sqlite3.Error``."""
+    try:
+        return _opened_as(path, "mode=ro")
+    except sqlite3.OperationalError:
+        # SQLite writes beside a store even to read it. Where nothing may be written, and nobody left anything unfolded,
+        # nobody writes to it either.
+        if os.access(path.parent, os.W_OK) or wal_bytes(path):
+            raise
+        return _opened_as(path, "mode=ro&immutable=1")
+
+
+def _opened_as(path: Path, how: str) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        return connection, _pragma(connection, "user_version")
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
 def _connect_read_only(path: Path) -> sqlite3.Connection:
     kind = identify(path)
     if kind == "none":
         raise StoreError(str(path), "there is no store", "run the gateway once, or name its data_dir")
     refuse(path, kind)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-        version = _pragma(connection, "user_version")
+        connection, version = _opened_read_only(path)
     except sqlite3.Error as error:
         raise StoreError(str(path), f"cannot be read: {error}", "is it readable, and its folder writable?") from error
     if version != SCHEMA_VERSION:

@@ -55,10 +55,15 @@ def house(look: Look, data_dir: Path) -> list[Fact]:
     if not status:
         return [*_disk(data_dir)]
     return [
-        *_alarms(look.of("alarms").get("kpi", {})), *_panel(status["panel"]), *_uplink(status),
-        *_ledger(status["ledger"]), *_losses(status), *_disk(data_dir), *_clock(status), *_process(status),
+        *_degraded(status), *_alarms(look.of("alarms").get("kpi", {})), *_panel(status["panel"]),
+        *_uplink(status), *_ledger(status), *_losses(status), *_disk(data_dir), *_clock(status), *_process(status),
         *_board(look.of("health").get("seen") or {}), *_north(status), *_trial(status),
     ]  # fmt: skip
+
+
+def _degraded(status: Mapping[str, Any]) -> list[Fact]:
+    why = status.get("degraded")
+    return [Fact("DEGRADED", "nothing is kept but in memory, until it can be", "bad", why)] if why else []
 
 
 def _alarms(kpi: Mapping[str, Any]) -> list[Fact]:
@@ -92,13 +97,16 @@ def _uplink(status: Mapping[str, Any]) -> list[Fact]:
     up = status["uplink"]
     waiting = f"{words.number(up['backlog_readings'])} readings wait"
     if up["detail"] == "not configured":
-        return [Fact("Way up", "none configured", detail=f"all is kept here: {waiting}")]
-    state = Fact("Way up", "up") if up["up"] else Fact("Way up", "DOWN, nothing is lost", "warn", up["detail"])
+        where = "all that there is is in memory" if status.get("degraded") else "all is kept here"
+        return [Fact("Way up", "none configured", detail=f"{where}: {waiting}")]
+    down = "DOWN" if status.get("degraded") else "DOWN, nothing is lost"
+    state = Fact("Way up", "up") if up["up"] else Fact("Way up", down, "warn", up["detail"])
     return [state, Fact("Backlog", waiting, detail=f"in {words.number(up['backlog_blocks'])} blocks")]
 
 
-def _ledger(sums: Mapping[str, int]) -> list[Fact]:
+def _ledger(status: Mapping[str, Any]) -> list[Fact]:
     """The equation with its sums, and whether it holds."""
+    sums = status["ledger"]
     # As `LedgerRow.balanced`, whose module would bring numpy into this small process.
     balanced = (
         sums["offered"] == sums["good"] + sums["bad"]
@@ -110,8 +118,9 @@ def _ledger(sums: Mapping[str, int]) -> list[Fact]:
     lost = [f"{name.partition('_')[2]} {n[name]}" for name in sums if name.startswith("dropped_") and sums[name]]
     return [
         Fact("Readings due", n["offered"], detail=f"good {n['good']}, bad {n['bad']}" + _because(causes)),
-        Fact("Kept", n["kept"], detail=f"at the cloud {n['acknowledged']}, waiting {n['pending']}, thinned"
-             f" {n['thinned']}; unchanged {n['unchanged']}"),
+        Fact("Kept, or in memory" if status.get("degraded") else "Kept", n["kept"],
+             detail=f"at the cloud {n['acknowledged']}, waiting {n['pending']}, thinned {n['thinned']};"
+             f" unchanged {n['unchanged']}"),
         Fact("Lost", n["dropped"], "bad" if sums["dropped"] else "ok", _because(lost).strip(" ()")),
         Fact("Ledger", "balances" if balanced else "DOES NOT BALANCE", "ok" if balanced else "bad",
              "" if balanced else "`babbitt gateway ledger` shows where"),

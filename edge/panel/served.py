@@ -34,6 +34,7 @@ from edge.panel.wire import (
     to_panel,
 )
 from edge.ports import Panel, Press
+from edge.stand_in import answers_at, is_answered, made_stand_in, takes_nothing
 
 TICK_S = 0.25
 CONNECTIONS_MAX = 4
@@ -51,11 +52,11 @@ class Server:
     """
 
     def __init__(self, path: Path, config: PanelConfig, panel: Panel, *, of_gateway: bool) -> None:
-        self._path, self._config, self._panel, self._of_gateway = path, config, panel, of_gateway
+        self._config, self._panel, self._of_gateway = config, panel, of_gateway
         self._watch = Watch(panel.display, time.monotonic(), sounds=config.buzzer)
         self._selector = selectors.DefaultSelector()
-        self._listener = _listener(path)
-        self._inode = path.stat().st_ino
+        self._listener, self._path = _listener(path)
+        self._inode = self._path.stat().st_ino
         self._connections: list[_Connection] = []
         self._gateway: _Connection | None = None
         self._presses: deque[Press] = deque(maxlen=PRESSES_MAX)
@@ -212,21 +213,27 @@ class _Connection:
             self._unsent = data[sent:] if sent < len(data) else b""
 
 
-def _is_answered(path: Path) -> bool:
-    """As ``edge.local_socket.is_alive``, without asyncio's 6 MB."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
-
-
-def _listener(path: Path) -> socket.socket:
-    if _is_answered(path):
+def _listener(path: Path) -> tuple[socket.socket, Path]:
+    """It listens at ``path``, or in the stand-in of its folder where that takes no socket."""
+    if is_answered(answers_at(path)):
         hint = "a running gateway has its own, unless it was started with --panel-apart"
         raise BabbittError(str(path), "another panel answers here", hint)
+    try:
+        try:
+            return _bound(path), path
+        except OSError as error:
+            if not takes_nothing(error):
+                raise
+            with contextlib.suppress(OSError):
+                place = made_stand_in(path.parent) / path.name
+                return _bound(place), place
+            raise
+    except OSError as error:
+        hint = "name a folder that may be written to, with a path of at most 90 characters"
+        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
+
+
+def _bound(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -238,8 +245,7 @@ def _listener(path: Path) -> socket.socket:
             os.umask(old)
         listener.listen(CONNECTIONS_MAX)
         listener.setblocking(False)
-    except OSError as error:
+    except OSError:
         listener.close()
-        hint = "name a folder that may be written to, with a path of at most 90 characters"
-        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
+        raise
     return listener

@@ -28,7 +28,10 @@ class Gateway:
         self.rooms = Rooms(site, panel_apart=panel_apart)
 
     async def run(self, ready: Callable[[], None] | None, stop: asyncio.Event) -> None:
-        """Poll until ``stop``, then commit, give the uplink a moment, and end. Raises ``BabbittError``."""
+        """Poll until ``stop``, or until a store that took nothing does; then commit, give the uplink a moment, and end.
+
+        Raises ``BabbittError``.
+        """
         try:
             await self._run(ready, stop)
         finally:
@@ -52,13 +55,14 @@ class Gateway:
             watching = [start(name, run) for name, run in self._watching()]
             rooms.norths.serve(start)
             keeping = [start(name, run) for name, run in self._keeping()]
-            await _first_of(stop.wait(), rooms.poller.opened.wait())
+            await _first_of(stop.wait(), rooms.store.back.wait(), rooms.poller.opened.wait())
             if rooms.poller.opened.is_set():
                 manager.ready()
                 if ready is not None:
                     ready()
-            await stop.wait()
-            manager.stopping()
+            await _first_of(stop.wait(), rooms.store.back.wait())
+            if stop.is_set():
+                manager.stopping()
             log.info("stopping")
             await self._end(watching, keeping)
 
@@ -76,16 +80,20 @@ class Gateway:
             yield "watchdog", rooms.heartbeat.run
         if rooms.commanding.guard is not None:
             yield "command", rooms.commanding.run
-        if rooms.link is not None:
-            yield "downlink", rooms.downlink.run
         if rooms.judging.judges:
             yield "infer", rooms.judging.run
+        # What comes down waits above for who can keep what became of it.
+        if rooms.link is not None and rooms.store.is_kept:
+            yield "downlink", rooms.downlink.run
+        if rooms.judging.judges and rooms.store.is_kept:
             yield "bundles", rooms.bundles.run
 
     def _keeping(self) -> Iterator[tuple[str, Run]]:
         """What stores, sends and shows what came: it ends last, and so takes what the others leave."""
         rooms = self.rooms
         yield "commit", rooms.disk.run
+        if not rooms.store.is_kept:
+            yield "store", lambda: rooms.store.run(rooms.disk.call)
         if rooms.uplink is not None:
             yield "uplink", rooms.uplink.run
         if rooms.page is not None:

@@ -63,7 +63,7 @@ class Looking:
             waiting=waiting, waiting_s=waiting_s if up is not None else None,
             uplink_words=up[1] if up is not None and not up[0] else "", board_c=board_c,
             memory_percent=memory_percent, judged_s=self._judging.silent_s(now_ns), late=tuple(self._judging.late),
-            restarts=dict(self._restarts),
+            restarts=dict(self._restarts), unkept=self._journal.trouble,
             counts={
                 "thinned": ledger["thinned"], "lost": ledger["dropped"] - ledger["dropped_power"],
                 "lost_records": losses.records, "altered_blocks": losses.blocks, "clock_steps": self._stepped(),
@@ -112,7 +112,7 @@ class Looking:
             return
         if now.free_mb is not None:
             free = f"{now.free_mb / 1024:.0f} GB" if now.free_mb >= 10_240 else f"{now.free_mb:.0f} MB"
-            yield "disk", f"{free} free", ("disk_low", "disk_full", "store_near_cap", "store_thins")
+            yield "disk", f"{free} free", ("disk_low", "disk_full", "nothing_kept", "store_near_cap", "store_thins")
         if now.board_c is not None:
             yield "board", f"{now.board_c:.0f} C", ("board_hot",)
         if now.memory_percent is not None:

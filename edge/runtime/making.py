@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.config.site import Site
-from edge.errors import StoreError
+from edge.errors import StoreError, UnwritableStoreError
 from edge.ports import Clock, Journal, Link, North
 from edge.runtime.page_child import PageChild
+from edge.stand_in import takes_nothing
 from edge.update import Asker, Seats
 
 if TYPE_CHECKING:
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 
 def data_folder(site: Site) -> Path:
-    """Made where it is not there yet. Raises ``StoreError``."""
+    """Made where it is not there yet. Raises ``StoreError``, ``UnwritableStoreError`` where its disk is in the way."""
     folder = site.resolve(site.file.gateway.data_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         hint = "name a folder as `gateway.data_dir` that may be written to"
-        raise StoreError(str(folder), f"cannot be made: {error.strerror}", hint) from error
+        kind = UnwritableStoreError if takes_nothing(error) else StoreError
+        raise kind(str(folder), f"cannot be made: {error.strerror}", hint) from error
     return folder
 
 

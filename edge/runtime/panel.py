@@ -35,6 +35,7 @@ from edge.panel.wire import (
 )
 from edge.ports import Clock
 from edge.runtime.panel_child import PanelChild
+from edge.stand_in import answers_at
 
 BEAT_S = 0.5
 APART_NS = 10_000_000
@@ -138,11 +139,11 @@ class PanelProcess:
     async def _found(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """To one that answers, or to one that is started. Raises ``OSError`` or ``BabbittError`` for none."""
         with contextlib.suppress(FileNotFoundError, ConnectionError):
-            return await asyncio.open_unix_connection(self._path)
+            return await asyncio.open_unix_connection(answers_at(self._path))
         if self._apart:
             raise ConnectionRefusedError(f"nobody answers at {self._path}")
         await self._child.start()
-        return await asyncio.open_unix_connection(self._path)
+        return await asyncio.open_unix_connection(answers_at(self._path))
 
     async def _greeted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Frames:
         writer.write(frame(Hello(self._site.file.gateway.id, self._site.file.panel)))

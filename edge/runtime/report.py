@@ -45,6 +45,7 @@ class Report:
             health=(
                 Condition("clock", told, clock.trusted),
                 *(Condition(what, told, own.isdisjoint(rules)) for what, told, rules in rooms.looking.figures()),
+                *([Condition("store", "NOTHING IS KEPT", ok=False)] if rooms.journal.trouble else []),
                 *rooms.disk.hangs(),
                 *(Condition(f"line {name}", why.problem, ok=False) for name, why in rooms.poller.shut().items()),
                 *(Condition(what, "not served", ok=False) for what in self._unserved()),
@@ -66,6 +67,7 @@ class Report:
         view = self._console.view(stands, stands.elapsed_s, trouble=panel.get("trouble", ()))
         return {
             "gateway": self._gateway,
+            "degraded": rooms.journal.trouble,
             "uptime_s": self._uptime_s(),
             "rss_mb": status.rss_mb(),
             "cpu_s": time.process_time(),
@@ -102,7 +104,10 @@ class Report:
         """What the drivers counted since they were made, for the doctor."""
         shut = self._rooms.poller.shut()
         lines = [status.of_line(*line, shut.get(line[0].name)) for line in self._rooms.poller.counts()]
-        return {"uptime_s": self._uptime_s(), "lines": lines, "store_lost_s": self._store_lost_s()}
+        return {
+            "uptime_s": self._uptime_s(), "lines": lines, "store_lost_s": self._store_lost_s(),
+            "degraded": self._rooms.journal.trouble,
+        }  # fmt: skip
 
     def _store_lost_s(self) -> float | None:
         """How long ago it was found that the former store is lost; None where none is."""
@@ -126,7 +131,8 @@ class Report:
         """For the service manager, in a line."""
         way = self.way_up()
         uplink = "" if way is None else f", uplink {'up' if way[0] else 'down'}"
-        return f"{len(self._rooms.site.file.asset)} machines, {self._rooms.desk.sizes()[0]} alarms{uplink}"
+        degraded = "DEGRADED, nothing is kept: " if self._rooms.journal.trouble else ""
+        return f"{degraded}{len(self._rooms.site.file.asset)} machines, {self._rooms.desk.sizes()[0]} alarms{uplink}"
 
     def _uptime_s(self) -> float:
         return (self._rooms.clock.mono_ns() - self.started_ns) / 1e9

@@ -6,7 +6,9 @@ nothing that refuses leaves one open; then what lives on the store; last what wa
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from typing import Any
 
 from edge.alarm import AlarmDesk
 from edge.clock import SystemClock, boot_id
@@ -14,8 +16,9 @@ from edge.clock_watch import ClockWatch
 from edge.config.site import Site
 from edge.described import deadbands_of, signals, watched
 from edge.drivers import make_driver, make_source
+from edge.errors import BabbittError, UnwritableStoreError
 from edge.health import concerns
-from edge.journal import ByException, open_journal
+from edge.journal import ByException
 from edge.latest import Latest
 from edge.local_socket import Handler
 from edge.poll import Poller
@@ -34,6 +37,7 @@ from edge.runtime.norths import Norths
 from edge.runtime.panel import PanelProcess
 from edge.runtime.proof import Proof
 from edge.runtime.report import Report
+from edge.runtime.store import Store
 from edge.runtime.succession import Succession
 from edge.trust import configuration_trust_of, trust_of
 from edge.update import (
@@ -73,7 +77,9 @@ class Rooms:
 
         # What may refuse.
         self.page = make_page(site, clock=clock, died=lambda: self.restarts.update(page=1))
-        folder = data_folder(site)
+        folder = site.resolve(gateway.data_dir)
+        with contextlib.suppress(UnwritableStoreError):  # That is the store's to go on without.
+            data_folder(site)
         self.seats = Seats(site, Shelf(folder / BUNDLES, trust_of(site).check))
         self.judging = Judging(site, self.seats, clock=clock, tell=flow.judged)
         self.link = make_link(site)
@@ -86,7 +92,12 @@ class Rooms:
         prepared = prepare(site, clock)
 
         # The store, and what lives on it.
-        self.journal: Journal = open_journal(folder / "store.db", gateway, clock=clock)
+        self.store = Store(site, clock=clock)
+        self.journal: Journal = self.store.journal
+        if not self.store.is_kept and prepared is not None:
+            # What is not on the disk before a write may come twice: none is made.
+            prepared.enable.close()
+            prepared = None
         self.judging.keep_in(self.journal, gateway.id)
         self.watch = ClockWatch(clock, boot=self.boot, on_set=flow.clock_set, on_step=flow.clock_stepped)
         self.memory = Memory(self.journal, self.desk, self.watch, self.judging, flow.moment)
@@ -141,12 +152,18 @@ class Rooms:
         own: dict[str, Handler] = {
             "status": self.report.status, "counts": self.report.counts, "health": self.looking.health,
             **self.alarms.commands(), **self.commanding.commands(), **self.trials.commands(),
+            **({} if self.store.is_kept else dict.fromkeys(("command", "commanded", "contracts"), self._unkept)),
         }  # fmt: skip
         return Answers(lambda: self.site, self.latest, self.clock).over(own)
 
     def _nudge(self) -> None:
         if self.uplink is not None:
             self.uplink.nudge()
+
+    def _unkept(self, **_: object) -> dict[str, Any]:
+        """In the stead of what commands are asked by: one that is done and forgotten may be done twice."""
+        why = f"nothing is kept now, so nothing is written ({self.journal.trouble})"
+        raise BabbittError("commands", why, "give the disk of its store room, or what else it lacks")
 
     def _refusing(self) -> Refusing:
         """Takes every command, and does none: there is no table ``[command]``."""

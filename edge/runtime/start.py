@@ -1,4 +1,4 @@
-"""Runs a gateway until a signal ends it, and again where its store broke on the way."""
+"""Runs a gateway until a signal ends it, and again where its store broke on the way, or can be written again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ async def run(site: Site, *, ready: Callable[[], None] | None = None, panel_apar
     """Run the gateway of ``site`` until SIGINT or SIGTERM. Raises ``BabbittError`` where a person must act first.
 
     A store that breaks on the way was set aside: the gateway starts anew by itself, unless it was to end, or its disk
-    breaks every one. ``panel_apart``: somebody else runs the panel's process.
+    breaks every one. It does so too once a disk that took nothing at the start takes a store. ``panel_apart``: somebody
+    else runs the panel's process.
     """
     broken_s = -math.inf
     sys.setswitchinterval(SWITCH_S)
@@ -35,7 +36,10 @@ async def run(site: Site, *, ready: Callable[[], None] | None = None, panel_apar
     running = [site]
     while True:
         try:
-            return await _run_once(running, ready, stop, panel_apart=panel_apart)
+            await _run_once(running, ready, stop, panel_apart=panel_apart)
+            if stop.is_set():
+                return
+            log.warning("starting again: the store can be written")
         except BrokenStoreError as error:
             now_s = time.monotonic()
             if stop.is_set() or now_s - broken_s < BREAKS_APART_S_MIN:

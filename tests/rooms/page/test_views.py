@@ -248,6 +248,17 @@ def test_the_memory_that_is_told_is_what_is_free(tmp_path: Path) -> None:
     assert told == pytest.approx(100 * available / total, abs=5)
 
 
+def test_where_nothing_is_kept_nothing_is_said_to_be(tmp_path: Path) -> None:
+    for up in ({"up": False, "detail": "refused"}, {"up": False, "detail": "not configured"}):
+        uplink = {**up, "backlog_blocks": 2, "backlog_readings": 2000}
+        degraded, *rest = house(look(uplink=uplink, degraded="read-only file system"), tmp_path)
+        assert (degraded.name, degraded.mark, degraded.detail) == ("DEGRADED", "bad", "read-only file system")
+        said = " ".join(f"{fact.name} {fact.text} {fact.detail}" for fact in rest)
+        assert "kept here" not in said
+        assert "nothing is lost" not in said
+        assert "Kept, or in memory" in said
+
+
 def test_trouble_of_the_gateway_is_marked(tmp_path: Path) -> None:
     up = {"up": False, "detail": "refused", "backlog_blocks": 2, "backlog_readings": 2000}
     clock = {"trusted": False, "steps": 0, "words": ""}

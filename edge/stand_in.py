@@ -1,0 +1,64 @@
+"""Where a process answers, and keeps what it must, whose own folder takes nothing: a folder in memory in its stead.
+
+It is named after the folder that it stands for, so that whoever looks for the one finds the other. It outlives the
+process, and no cut of the power.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import zlib
+from pathlib import Path
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - memory is what it is for, and a folder there is its owner's alone
+_TAKES_NOTHING = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM}
+
+
+def takes_nothing(error: OSError) -> bool:
+    """Whether the disk or its rights are in the way, which may pass, and not the name."""
+    return error.errno in _TAKES_NOTHING
+
+
+def stand_in(folder: Path) -> Path:
+    """What would stand in for ``folder``."""
+    return MEMORY / f"babbitt-{zlib.crc32(os.fsencode(folder.absolute())):08x}"
+
+
+def made_stand_in(folder: Path) -> Path:
+    """``stand_in(folder)``, which is there from now on. Raises ``OSError``, also where it is somebody else's."""
+    place = stand_in(folder)
+    try:
+        place.mkdir(mode=0o700)
+    except FileExistsError:
+        if not _is_ours(place):
+            raise
+    return place
+
+
+def answers_at(path: Path) -> Path:
+    """Where the process answers that is to be found at the socket ``path``: there, or in its folder's stand-in."""
+    other = stand_in(path.parent) / path.name
+    return other if _is_ours(other.parent) and not is_answered(path) and is_answered(other) else path
+
+
+def is_answered(path: Path) -> bool:
+    """Whether a process answers at this very socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _is_ours(place: Path) -> bool:
+    """Anybody may make a folder in memory, by any name."""
+    try:
+        found = place.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and (found.st_uid == os.geteuid() or os.geteuid() == 0)
