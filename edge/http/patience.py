@@ -7,7 +7,10 @@ body may take is the receiver's own limit.
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
+import termios
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -60,14 +63,22 @@ class PatientProtocol(H11Protocol):
 
     def _await_reading(self) -> None:
         _ended(self._read_late)
-        waiting = self.transport.get_write_buffer_size()
-        self._read_late = self.loop.call_later(self.read_timeout_s, self._check_reading, waiting)
+        self._read_late = self.loop.call_later(self.read_timeout_s, self._check_reading, self._unread())
 
     def _check_reading(self, before: int) -> None:
-        if self.transport.get_write_buffer_size() < before:
+        if self._unread() < before:
             self._await_reading()
         else:
             self.transport.abort()
+
+    def _unread(self) -> int:
+        """Bytes that the peer has not taken. Those that wait here alone do not tell: of megabytes that the kernel holds
+        a third must be taken before it wants more."""
+        connection = self.transport.get_extra_info("socket")
+        held = array.array("i", [0])
+        if connection is not None and connection.fileno() >= 0:
+            fcntl.ioctl(connection, termios.TIOCOUTQ, held)
+        return self.transport.get_write_buffer_size() + held[0]
 
     @property
     def _is_answering(self) -> bool:
