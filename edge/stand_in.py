@@ -33,15 +33,21 @@ def made_stand_in(folder: Path) -> Path:
     try:
         place.mkdir(mode=0o700)
     except FileExistsError:
-        if not _is_ours(place):
+        if not _is_theirs(place, folder):
             raise
     return place
 
 
+def found_stand_in(folder: Path) -> Path | None:
+    """``stand_in(folder)`` where there is one; what anybody else put there by its name is none."""
+    place = stand_in(folder)
+    return place if _is_theirs(place, folder) else None
+
+
 def answers_at(path: Path) -> Path:
     """Where the process answers that is to be found at the socket ``path``: there, or in its folder's stand-in."""
-    other = stand_in(path.parent) / path.name
-    return other if _is_ours(other.parent) and not is_answered(path) and is_answered(other) else path
+    place = found_stand_in(path.parent)
+    return place / path.name if place and not is_answered(path) and is_answered(place / path.name) else path
 
 
 def is_answered(path: Path) -> bool:
@@ -55,10 +61,24 @@ def is_answered(path: Path) -> bool:
         return True
 
 
-def _is_ours(place: Path) -> bool:
-    """Anybody may make a folder in memory, by any name."""
+def _is_theirs(place: Path, folder: Path) -> bool:
+    """Anybody may make a folder in memory, by any name. This one is ours, or its owner's whose folder it stands for.
+
+    Only the latter is taken by root besides its own: whoever may write to the folder itself gains nothing by it.
+    """
     try:
         found = place.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and (found.st_uid == os.geteuid() or os.geteuid() == 0)
+    trusted = {os.geteuid()} | ({_owner(folder)} if os.geteuid() == 0 else set())
+    return stat.S_ISDIR(found.st_mode) and found.st_uid in trusted and not found.st_mode & 0o077
+
+
+def _owner(folder: Path) -> int:
+    """Of the folder, or of the nearest one above it that is there."""
+    for place in (folder, *folder.absolute().parents):
+        try:
+            return place.stat().st_uid
+        except OSError:
+            continue
+    return os.geteuid()

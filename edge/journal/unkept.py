@@ -19,7 +19,7 @@ from edge.journal.limits import Limits
 from edge.journal.schema import read_beside
 from edge.journal.states import read_states
 from edge.ports import Clock
-from edge.stand_in import made_stand_in, stand_in
+from edge.stand_in import found_stand_in, made_stand_in
 
 shutil = Deferred("shutil")
 
@@ -64,8 +64,8 @@ def open_unkept(path: Path, gateway: str, *, clock: Clock, why: str, remembered:
 
 def take_over(journal: SqliteJournal, path: Path, gateway: str, *, clock: Clock, remembered: Remembered) -> None:
     """Let ``journal``, open at ``path``, have what its stand-in left, if there was one. Raises ``BrokenStoreError``."""
-    place = stand_in(path.parent) / FILE
-    if not place.exists():
+    folder = found_stand_in(path.parent)
+    if folder is None or not (place := folder / FILE).exists():
         return
     try:
         left = UnkeptJournal(place, gateway=gateway, clock=clock, why="")
@@ -85,7 +85,7 @@ def take_over(journal: SqliteJournal, path: Path, gateway: str, *, clock: Clock,
     finally:
         left.close()
     if journal.is_durable(TAKEN):
-        shutil.rmtree(place.parent, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lost(left: SqliteJournal) -> list[Dropped]:

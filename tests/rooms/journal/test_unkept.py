@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,3 +146,22 @@ def test_a_folder_of_somebody_elses_in_memory_is_not_used(folder: Path) -> None:
         assert list(elsewhere.iterdir()) == []
     finally:
         stand_in(folder).unlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a folder to somebody else")
+@pytest.mark.parametrize("planted", ["somebody else's", "open to all"])
+def test_a_store_that_somebody_else_planted_there_is_not_taken_over(folder: Path, planted: str) -> None:
+    clock = BentClock()
+    journal = unkept(folder, clock)
+    polled(journal, clock, 5)
+    journal.close()
+    if planted == "open to all":
+        stand_in(folder).chmod(0o777)
+    else:
+        os.chown(stand_in(folder), 65534, 65534)
+    after = followed(folder, clock)
+    assert told(after) == []
+    after.close()
+    assert stand_in(folder).exists()
+    with pytest.raises(FileExistsError):
+        unkept(folder, clock)
