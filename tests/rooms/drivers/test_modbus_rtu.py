@@ -23,7 +23,7 @@ from edge.errors import LineError
 from edge.ports import Answer
 from tests.peers.hostile import GIVEN_UP, Asked, Hostile, Misdeed, honest, on_pty, sends, silent
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import pymodbus_rtu, rtu_line, wire
+from tests.peers.modbus_peers import Hasty, pymodbus_rtu, rtu_line, wire
 from tests.waiting import DEADLINE_S, until_async
 
 TIMEOUT_MS = 100
@@ -228,43 +228,46 @@ def never_wrong(answers: list[Answer], truth: list[Answer]) -> None:
 def test_the_silence_is_kept_before_every_request_and_the_line_is_used_well(baud: int) -> None:
     """What counts is what the wire saw: from the last byte that it gave to us to the first that we gave to it."""
     image, profile, truth = three_blocks()
-    polls = 10
-
-    async def run(ends_slave: str, ends_master: str) -> list[float]:
-        async with pymodbus_rtu(image, ends_slave, baud):
-            driver = ModbusRtuDriver(rtu_line(ends_master, baud, 1000), SystemClock())
-            await driver.open()
-            took_s = []
-            for _ in range(polls):
-                started = time.monotonic()
-                assert await driver.read(UNIT, profile) == truth
-                took_s.append(time.monotonic() - started)
-            await driver.close()
-            return took_s
-
-    with wire(baud) as ends:
-        took_s = asyncio.run(run(ends.slave, ends.master))
-    assert ends.saw["frames"] == 3 * polls
-    assert ends.saw["violations"] == 0, ends.saw
     line = rtu_line("x", baud)
     least_s = 3 * (17 * character_ns(line) + silence_ns(line)) / 1e9
-    assert polls * least_s < sum(took_s)
-    assert statistics.median(took_s) < 6 * least_s, "a busy machine delays some polls, not most"
+    rounds: list[list[float]] = []
+
+    async def run(ends_slave: str, ends_master: str) -> None:
+        async with pymodbus_rtu(image, ends_slave, baud):
+            driver = ModbusRtuDriver(rtu_line(ends_master, baud, 20_000), Hasty())
+            await driver.open()
+            # A busy machine delays some polls, and now and then most of a round, but not those of every round.
+            while len(rounds) < 10 and not (rounds and statistics.median(rounds[-1]) < 6 * least_s):
+                rounds.append([])
+                for _ in range(10):
+                    started = time.monotonic()
+                    assert await driver.read(UNIT, profile) == truth
+                    rounds[-1].append(time.monotonic() - started)
+            await driver.close()
+
+    with wire(baud) as ends:
+        asyncio.run(run(ends.slave, ends.master))
+    assert ends.saw["frames"] == 3 * 10 * len(rounds)
+    assert ends.saw["violations"] == 0, ends.saw
+    assert all(10 * least_s < sum(took_s) for took_s in rounds)
+    assert min(statistics.median(took_s) for took_s in rounds) < 6 * least_s
 
 
 def test_the_wire_sees_a_master_that_breaks_the_silence() -> None:
-    """The measurement can fail: pymodbus' asynchronous client is such a master."""
+    """The measurement can fail: pymodbus' asynchronous client is such a master. So slow is the line that also a busy
+    machine lets it ask too soon."""
     image, _, _ = three_blocks()
+    baud = 1200
 
     async def run(ends_slave: str, ends_master: str) -> None:
-        async with pymodbus_rtu(image, ends_slave, 9_600):
-            client = AsyncModbusSerialClient(ends_master, baudrate=9_600, stopbits=2, timeout=2)
+        async with pymodbus_rtu(image, ends_slave, baud):
+            client = AsyncModbusSerialClient(ends_master, baudrate=baud, stopbits=2, timeout=DEADLINE_S)
             assert await client.connect()
             for _ in range(10):
                 await client.read_holding_registers(0, count=2, device_id=UNIT)
             client.close()
 
-    with wire(9_600) as ends:
+    with wire(baud) as ends:
         asyncio.run(run(ends.slave, ends.master))
     assert ends.saw["violations"] > 5, ends.saw
 
@@ -342,7 +345,7 @@ def test_a_line_that_never_falls_silent_is_trouble_of_the_bus_and_holds_nobody_u
 
     async def run() -> None:
         master, slave = pty.openpty()
-        driver = ModbusRtuDriver(rtu_line(os.ttyname(slave), 1200, TIMEOUT_MS), SystemClock())
+        driver = ModbusRtuDriver(rtu_line(os.ttyname(slave), 300, TIMEOUT_MS), SystemClock())
         await driver.open()
 
         async def babble() -> None:
@@ -352,12 +355,15 @@ def test_a_line_that_never_falls_silent_is_trouble_of_the_bus_and_holds_nobody_u
 
         babbling = asyncio.create_task(babble())
         await until_async(lambda: driver._port is not None and len(driver._port.heard) > 5)
-        answers = await driver.read(UNIT, profile)
+        for _ in range(5):  # A machine that stands still for an eighth of a second is a silence.
+            answers = await driver.read(UNIT, profile)
+            assert {a.quality for a in answers} == {Quality.BAD_BUS}
+            if "did not fall silent" in answers[0].detail:
+                break
         babbling.cancel()
         await driver.close()
         os.close(master)
         os.close(slave)
-        assert {a.quality for a in answers} == {Quality.BAD_BUS}
         assert "did not fall silent" in answers[0].detail
 
     asyncio.run(run())
