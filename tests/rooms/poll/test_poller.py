@@ -144,11 +144,14 @@ def test_a_line_that_was_ended_amid_a_poll_polls_again_when_all_start_again() ->
 def test_an_answer_that_is_on_its_way_at_the_end_is_waited_for() -> None:
     world = World(site_of([tcp("l")], [asset(1, "l")]), takes_s=0.5)
 
-    def answer_soon() -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, world.clock.wake_all)  # Once the end has begun.
+    answering: list[asyncio.Task[None]] = []
 
-    world.play(3.2, answer_soon)
+    async def answer() -> None:
+        for _ in range(50):  # Once the end has begun.
+            await asyncio.sleep(0)
+        world.clock.wake_all()
+
+    world.play(3.2, lambda: answering.append(asyncio.create_task(answer())))
     assert not world.diary.open
     assert [b.quality[0] for b in world.diary.batches] == [Quality.GOOD] * 4
     assert not world.bus.is_open
