@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import fcntl
 import json
@@ -70,8 +71,12 @@ def test_bad_input_is_one_error_with_a_hint(arguments: tuple[str, ...], said: st
     assert said in str(error)
 
 
+def patient(port: int) -> tuple[str, ...]:
+    return ("--host", f"127.0.0.1:{port}", "--timeout-ms", "20000")
+
+
 def test_a_live_device_as_json(port: int) -> None:
-    done = babbitt("decode", "--host", f"127.0.0.1:{port}", "--count", "10", "--expect", "230.4", "--json")
+    done = babbitt("decode", *patient(port), "--count", "10", "--expect", "230.4", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["registers"][4:6] == [0x6666, 0x4366]
@@ -80,12 +85,10 @@ def test_a_live_device_as_json(port: int) -> None:
 
 
 def test_a_window_over_the_end_of_a_table_shows_what_there_is(port: int) -> None:
-    found = json.loads(
-        babbitt("decode", "--host", f"127.0.0.1:{port}", "--address", "1998", "--count", "4", "--json").stdout
-    )
+    found = json.loads(babbitt("decode", *patient(port), "--address", "1998", "--count", "4", "--json").stdout)
     assert found["registers"] == [0x0902, 1, None, None]
     assert "illegal data address" in found["trouble"]
-    nothing = babbitt("decode", "--host", f"127.0.0.1:{port}", "--address", "6000")
+    nothing = babbitt("decode", *patient(port), "--address", "6000")
     assert nothing.returncode == 1
     assert "illegal data address" in nothing.stderr
 
@@ -112,7 +115,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.before = termios.tcgetattr(slave)
         self.slave = slave
-        self.seen = ""
+        self._unread, self._decoder = "", codecs.getincrementaldecoder("utf-8")("replace")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "edge.cli", "decode", *arguments], stdin=slave, stdout=slave, stderr=slave,
             start_new_session=True, env=os.environ | {"TERM": "xterm"},
@@ -121,16 +124,18 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
-    def until(self, wanted: str) -> str:
-        """Read on until ``wanted`` was shown; what was shown since the last time."""
+    def until(self, wanted: str) -> None:
+        """Read on until what matches ``wanted`` was shown; what came behind it is still to be read."""
         end_s = time.monotonic() + DEADLINE_S
-        text = ""
-        while wanted not in text:
-            assert time.monotonic() < end_s, f"{wanted!r} never came in {text[-2000:]!r}"
+        while True:
+            # However the system cuts what is written: an escape or a letter is whole once its rest is there.
+            self._unread = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self._unread)
+            if found := re.search(wanted, self._unread):
+                self._unread = self._unread[found.end() :]
+                return
+            assert time.monotonic() < end_s, f"{wanted!r} never came in {self._unread[-2000:]!r}"
             if select.select([self._fd], [], [], 0.2)[0]:
-                text += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", os.read(self._fd, 65536).decode(errors="replace"))
-        self.seen += text
-        return text
+                self._unread += self._decoder.decode(os.read(self._fd, 65536))
 
     def end(self) -> int:
         code = self.process.wait(DEADLINE_S)
@@ -169,7 +174,7 @@ def test_a_person_finds_a_value_and_writes_it_into_the_profile(terminal: Opening
     person.until("type what it should read")
     person.type("230,4\r")
     person.until("nearest to 230.4 first")
-    assert re.search(r">\s+4\s+float32\s+CDAB", person.until("exact"))
+    person.until(r">\s+4\s+float32\s+CDAB[^\r\n]*exact")
     person.type("\r")
     person.until("tag, and if you like unit and title")
     person.type("Voltage\r")
@@ -191,7 +196,7 @@ def test_a_tag_that_is_there_already_is_refused_and_a_new_file_begun(
     terminal: Opening, port: int, tmp_path: Path
 ) -> None:
     profile = tmp_path / "new.toml"
-    person = terminal("--host", f"127.0.0.1:{port}", "--count", "2", "--profile", str(profile), "--every", "0.2")
+    person = terminal(*patient(port), "--count", "2", "--profile", str(profile), "--every", "0.2")
     person.until("type what it should read")
     for said in ("x added", "stands twice"):
         person.type("\r")
