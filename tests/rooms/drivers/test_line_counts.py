@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.drivers.modbus_rtu import ModbusRtuDriver
 from edge.drivers.modbus_tcp import ModbusTcpDriver
 from edge.line_counts import LineCounts, UnitCounts, between
 from tests.peers.hostile import GIVEN_UP, Act, Asked, Hostile, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import UNIT, rtu_line, tcp_line
+from tests.peers.modbus_peers import UNIT, Hasty, rtu_line, tcp_line
 from tests.waiting import until_async
 
 
@@ -35,8 +34,8 @@ def profile() -> ModbusProfile:
 Carrier = tuple[
     Callable[[Hostile], AbstractAsyncContextManager[Hostile]], Callable[[Hostile], ModbusRtuDriver | ModbusTcpDriver]
 ]
-RTU: Carrier = (on_pty, lambda h: ModbusRtuDriver(rtu_line(h.device, timeout_ms=150), SystemClock()))
-TCP: Carrier = (over_tcp, lambda h: ModbusTcpDriver(tcp_line(h.port, timeout_ms=150), SystemClock()))
+RTU: Carrier = (on_pty, lambda h: ModbusRtuDriver(rtu_line(h.device, timeout_ms=600), Hasty()))
+TCP: Carrier = (over_tcp, lambda h: ModbusTcpDriver(tcp_line(h.port, timeout_ms=600), Hasty()))
 
 
 def counted(carrier: Carrier, peer: Hostile, *, polls: int, pause_s: float = 0.0) -> UnitCounts:
