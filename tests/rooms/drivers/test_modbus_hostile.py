@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.clock import SystemClock
 from edge.config.profiles.modbus import ModbusProfile, Point
 from edge.contract.types import Quality
 from edge.drivers.modbus_driver import ModbusDriver
@@ -39,7 +38,7 @@ from tests.peers.hostile import (
     silent,
 )
 from tests.peers.image import Image, profile_of
-from tests.peers.modbus_peers import rtu_line, rtu_tcp_line, tcp_line
+from tests.peers.modbus_peers import Hasty, rtu_line, rtu_tcp_line, tcp_line
 from tests.waiting import DEADLINE_S, until_async
 
 UNIT = 17
@@ -47,9 +46,9 @@ TIMEOUT_MS = 60
 Serve = Callable[[Hostile], AbstractAsyncContextManager[Hostile]]
 Make = Callable[[Hostile, int], ModbusDriver]
 CARRIERS: dict[str, tuple[Serve, Make]] = {
-    "tcp": (over_tcp, lambda h, ms: ModbusTcpDriver(tcp_line(h.port, ms), SystemClock())),
-    "rtu": (on_pty, lambda h, ms: ModbusRtuDriver(rtu_line(h.device, 115_200, ms), SystemClock())),
-    "rtu over tcp": (as_device_server, lambda h, ms: ModbusRtuTcpDriver(rtu_tcp_line(h.port, ms), SystemClock())),
+    "tcp": (over_tcp, lambda h, ms: ModbusTcpDriver(tcp_line(h.port, ms), Hasty())),
+    "rtu": (on_pty, lambda h, ms: ModbusRtuDriver(rtu_line(h.device, 115_200, ms), Hasty())),
+    "rtu over tcp": (as_device_server, lambda h, ms: ModbusRtuTcpDriver(rtu_tcp_line(h.port, ms), Hasty())),
 }
 
 
@@ -222,7 +221,7 @@ def test_exceptions_of_every_code_are_told_for_every_kind_of_question(carrier: s
 
     async def scene() -> None:
         async with serve(Hostile(image)) as hostile:
-            driver = make(hostile, 500)
+            driver = make(hostile, 20_000)
             await driver.open()
             for code in (*range(1, 12), 0x7F, 0xFF):
                 words = f"exception {code:#04x} {EXCEPTION_WORDS.get(code, 'unknown code')}"

@@ -26,7 +26,7 @@ from tests.peers.image import Image, profile_of
 from tests.peers.modbus_peers import Hasty, pymodbus_rtu, rtu_line, wire
 from tests.waiting import DEADLINE_S, until_async
 
-TIMEOUT_MS = 100
+TIMEOUT_MS = 300
 UNIT = 17
 
 
@@ -44,7 +44,7 @@ def three_blocks() -> tuple[Image, ModbusProfile, list[Answer]]:
 def scene(play: Callable[[Hostile, ModbusRtuDriver], Awaitable[None]], timeout_ms: int = TIMEOUT_MS) -> None:
     async def run() -> None:
         async with on_pty(Hostile(three_blocks()[0])) as hostile:
-            driver = ModbusRtuDriver(rtu_line(hostile.device, 115_200, timeout_ms), SystemClock())
+            driver = ModbusRtuDriver(rtu_line(hostile.device, 115_200, timeout_ms), Hasty())
             await driver.open()
             try:
                 await play(hostile, driver)
@@ -104,14 +104,14 @@ def in_pieces(asked: Asked) -> list[tuple[float, bytes]]:
 
 
 MISDEEDS: dict[str, tuple[Misdeed, str]] = {
-    "wrong unit": (wrong_unit, "no answer within 102 ms, only a frame of unit 18"),
+    "wrong unit": (wrong_unit, f"no answer within {TIMEOUT_MS + 2} ms, only a frame of unit 18"),
     "wrong function": (wrong_function, "reply to function 4, asked 3"),
     "too short": (too_short, "reply of 2 bytes of data, asked for 4"),
-    "truncated": (truncated, "CRC error or cut off, 6 of 9 bytes within 102 ms"),
+    "truncated": (truncated, f"CRC error or cut off, 6 of 9 bytes within {TIMEOUT_MS + 2} ms"),
     "bad crc": (bad_crc, "CRC error"),
-    "noise": (noise, "no answer within 102 ms, only noise (3 bytes)"),
-    "late": (late, "no answer within 102 ms"),
-    "silent": (silent, "no answer within 102 ms"),
+    "noise": (noise, f"no answer within {TIMEOUT_MS + 2} ms, only noise (3 bytes)"),
+    "late": (late, f"no answer within {TIMEOUT_MS + 2} ms"),
+    "silent": (silent, f"no answer within {TIMEOUT_MS + 2} ms"),
 }
 FINE = [after_noise, after_a_foreign_reply, before_noise, in_pieces]
 
@@ -144,7 +144,7 @@ def test_noise_and_foreign_frames_around_a_reply_are_passed_over(fine: Misdeed) 
         for _ in range(3):
             assert await driver.read(UNIT, profile) == truth
 
-    scene(play, timeout_ms=300)
+    scene(play, timeout_ms=20_000)
 
 
 def test_a_late_reply_never_becomes_the_value_of_another_block() -> None:
@@ -160,7 +160,7 @@ def test_a_late_reply_never_becomes_the_value_of_another_block() -> None:
         hostile.misdeed = honest
         await until_good(driver, profile, truth)
 
-    scene(play)
+    scene(play, timeout_ms=100)
 
 
 def test_a_dead_unit_costs_one_timeout_a_poll_and_takes_no_other_with_it() -> None:
@@ -192,7 +192,7 @@ def test_an_exception_is_the_devices_word_and_its_neighbours_stay_good(code: int
         assert [a.quality for a in answers] == [Quality.GOOD] * 2 + [Quality.BAD_DEVICE] * 2 + [Quality.GOOD] * 2
         assert answers[2].detail.startswith(f"exception {code:#04x} ")
 
-    scene(play, timeout_ms=300)
+    scene(play, timeout_ms=20_000)
 
 
 @settings(max_examples=5)
@@ -209,7 +209,7 @@ def test_whatever_the_device_does_no_value_is_wrong_and_it_recovers(script: list
             never_wrong(await driver.read(UNIT, profile), truth)
         await until_good(driver, profile, truth)
 
-    scene(play)
+    scene(play, timeout_ms=100)
 
 
 async def until_good(driver: ModbusRtuDriver, profile: ModbusProfile, truth: list[Answer]) -> None:
@@ -385,4 +385,4 @@ def test_a_cancelled_read_leaves_the_line_in_step() -> None:
         only = profile_of(profile.point[2:4])
         assert await driver.read(UNIT, only) == truth[2:4]
 
-    scene(play, timeout_ms=300)
+    scene(play, timeout_ms=20_000)
