@@ -61,7 +61,7 @@ commit_interval_ms = 200
 kind = "modbus-tcp"
 name = "hall"
 port = {port}
-timeout_ms = 500
+timeout_ms = 5000
 [[asset]]
 id = "pump-1"
 unit = [{{ line = "hall", profile = "drive", period_ms = 100 }}]
@@ -178,7 +178,7 @@ class Killed:
         self.drive.put_float(1, PRESSURE, 3.0)
         await self.until(lambda told: not told["advice"], "advice", END_S)
         self.process.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(self.process.wait, 20)
+        await asyncio.to_thread(self.process.wait, END_S)
 
     def account(self, kills: int) -> Found:
         found = Found(kills=kills, given=len(self.given), writes=len(self.drive.log))

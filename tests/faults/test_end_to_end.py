@@ -44,9 +44,12 @@ def test_what_is_kept_by_exception_is_held_declared_or_counted_as_unchanged(tria
 @pytest.mark.timeout(180)
 def test_a_gateway_that_declared_nothing_would_be_caught(trial: Callable[[Manner], Trial]) -> None:
     made = trial(Manner())
-    made.world.gateway.process.kill()
-    made.world.gateway.process.wait(10)
-    made.world.gateway.start()
+    gateway = made.world.gateway
+    # What it has asked for by then it cannot have stored.
+    made.field.serves = lambda unit: gateway.process.kill()
+    gateway.process.wait()
+    made.field.serves = lambda unit: None
+    gateway.start()
     made.settle()
     assert made.account().settle().caught == 0
     assert made.account(believe=False).settle().undeclared_loss > 0
