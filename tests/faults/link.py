@@ -42,17 +42,17 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        self._server = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(60)
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def set(self, fault: Fault) -> None:
         """Change what happens. What a black hole swallowed stays swallowed: its connections are reset."""
-        asyncio.run_coroutine_threadsafe(self._set(fault), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._set(fault), self._loop).result(60)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _start(self) -> asyncio.Server:

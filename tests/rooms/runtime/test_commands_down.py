@@ -46,7 +46,7 @@ class Cable:
         self._relay, self._loop = Relay(port), asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._relay.start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._relay.start(), self._loop).result(60)
         self.port = self._relay.port
 
     def cut(self) -> None:
@@ -56,17 +56,23 @@ class Cable:
         self._call(self._relay.mend)
 
     def end(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._relay.stop(), self._loop).result(10)
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(60)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self._relay.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _call(self, what: Callable[[], None]) -> None:
         async def do() -> None:
             what()
 
-        asyncio.run_coroutine_threadsafe(do(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(do(), self._loop).result(60)
 
 
 class Hall(World):
