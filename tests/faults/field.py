@@ -21,7 +21,6 @@ from tests.faults.received import name_of
 UNITS = (1, 2)
 TAGS_A_UNIT = 8
 REGISTERS_A_TAG = 4
-NEVER_NS = 2**63 - 1
 PROFILE = "numbered-{unit}"
 _HEAD = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
@@ -34,17 +33,12 @@ def tags_of(unit: int) -> range:
 class Field:
     """Serves on ``port`` until ``close``. ``served``: by unit, the time (wall, ns) of each number.
 
-    It was asked for after ``since``, when anybody asked before, and whoever asked for it had read it, or was gone, by
-    ``until``, when anybody asked next: however long either side stood still. ``serves`` is called with the unit of each
-    before the answer leaves.
+    ``serves`` is called with the unit of each before the answer leaves.
     """
 
     def __init__(self) -> None:
         self.served: dict[int, list[int]] = defaultdict(list)
-        self.since: dict[int, list[int]] = defaultdict(list)
-        self.until: dict[int, list[int]] = defaultdict(list)
         self.serves: Callable[[int], object] = lambda unit: None
-        self._asked = 0, 0
         self._lock = threading.Lock()
         field = self
 
@@ -65,12 +59,8 @@ class Field:
 
     def next(self, unit: int) -> bytes:
         with self._lock:
-            now_ns, number = time.time_ns(), len(self.served[unit])
-            (before, before_ns), self._asked = self._asked, (unit, now_ns)
-            self.until[before][-1:] = [now_ns]
-            self.served[unit].append(now_ns)
-            self.since[unit].append(before_ns)
-            self.until[unit].append(NEVER_NS)
+            number = len(self.served[unit])
+            self.served[unit].append(time.time_ns())
         self.serves(unit)
         return b"".join(value_of(tag, number).to_bytes(8, "big") for tag in tags_of(unit))
 

@@ -11,7 +11,7 @@ from edge.journal import open_journal
 from edge.runtime import Gateway
 from tests.peers.mosquitto import mosquitto
 from tests.peers.sparkplug_node import DOUBLE, EdgeNode, parsed
-from tests.waiting import until_async
+from tests.waiting import until, until_async
 
 DEADLINE_S = 60.0
 SITE = """
@@ -64,8 +64,11 @@ def test_what_comes_from_brokers_is_in_the_ledger_and_goes_on_to_sparkplug_hosts
         gateway = Gateway(site)
 
         def act() -> None:
-            broker.publish("shellyplus1pm-1/status/switch:0", '{"output": true, "apower": 8.5, "voltage": "?"}')
+            # Retained by the broker: the gateway may subscribe a moment later.
+            status = '{"output": true, "apower": 8.5, "voltage": "?"}'
+            broker.publish("shellyplus1pm-1/status/switch:0", status, retain=True)
             node.start()
+            until(lambda: gateway.rooms.latest.of("press", "speed"))
             for i in range(1, 11):
                 node.say("press", "Motor/Speed", float(i))
 
