@@ -22,7 +22,10 @@ log = logging.getLogger("babbitt.watchdog")
 
 
 class Watchdog:
-    """Of ``environment``. None of its calls waits, and none raises: a manager that does not listen stops nothing."""
+    """Of ``environment``. None of its calls waits, and none raises: a manager that does not listen stops nothing.
+
+    What one that was busy could not take, but for beats, is told again with the next beat or word.
+    """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         path = environment.get("NOTIFY_SOCKET", "")
@@ -34,6 +37,7 @@ class Watchdog:
         """Between two beats; 0 where nobody asks for any."""
         self._beat_s = -self.interval_s
         self._said = ""
+        self._owed: dict[str, str] = {}
         self._failing = False
 
     @property
@@ -42,39 +46,53 @@ class Watchdog:
         return self._socket is not None
 
     def ready(self) -> None:
-        self._notify("READY=1")
+        self._tell("READY", "1")
 
     def stopping(self) -> None:
-        self._notify("STOPPING=1")
+        self._tell("STOPPING", "1")
 
     def say(self, words: str) -> None:
         """One line for a person who asks the manager; told where it has changed."""
         words = words.replace("\n", " ")
         if words != self._said:
-            self._said = words
-            self._notify(f"STATUS={words}")
+            self._said = self._owed["STATUS"] = words
+        self._pay()
 
     def beat(self) -> None:
         """It works. Call it as often as you like: one is sent an interval."""
         now_s = time.monotonic()
         if self.interval_s and now_s - self._beat_s >= self.interval_s:
             self._beat_s = now_s
-            self._notify("WATCHDOG=1")
+            self._pay()
+            self._sent("WATCHDOG", "1")
 
     def close(self) -> None:
         if self._socket is not None:
             self._socket.close()
 
-    def _notify(self, line: str) -> None:
+    def _tell(self, name: str, value: str) -> None:
+        self._owed[name] = value
+        self._pay()
+
+    def _pay(self) -> None:
+        while self._owed:
+            name = next(iter(self._owed))
+            if not self._sent(name, self._owed[name]):
+                return
+            del self._owed[name]
+
+    def _sent(self, name: str, value: str) -> bool:
         if self._socket is None:
-            return
+            return False
         try:
-            self._socket.sendto(line.encode(), self._address)
-            self._failing = False
+            self._socket.sendto(f"{name}={value}".encode(), self._address)
         except OSError as error:
             if not self._failing:
-                log.warning("the service manager cannot be told %s: %s", line.partition("=")[0], error)
+                log.warning("the service manager cannot be told %s: %s", name, error)
             self._failing = True
+            return False
+        self._failing = False
+        return True
 
 
 def _timeout_s(environment: Mapping[str, str]) -> float:

@@ -34,7 +34,8 @@ class Manager:
     def __init__(self, name: str) -> None:
         self.name = name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.address = "\0" + name[1:] if name.startswith("@") else name
+        self._socket.bind(self.address)
 
     def hears(self, line: str) -> float:
         """Wait for ``line``; the time at which it came."""
@@ -47,6 +48,11 @@ class Manager:
                 if heard[-1].startswith(line):
                     return time.monotonic()
         raise AssertionError(f"no {line}, but {heard}")
+
+    def hear(self) -> str:
+        """What comes next."""
+        self._socket.settimeout(DEADLINE_S)
+        return self._socket.recv(4096).decode()
 
     def hears_nothing_for(self, seconds: float, line: str = "") -> bool:
         """But what was on its way, and what does not begin with ``line``."""
@@ -116,6 +122,25 @@ def test_a_manager_that_is_gone_stops_nothing(tmp_path: Path, caplog: pytest.Log
     watchdog.stopping()
     watchdog.close()
     assert len(caplog.records) == 1
+
+
+def test_a_manager_that_is_busy_hears_all_but_beats_once_it_listens_again(manager: Manager) -> None:
+    """What it has not read yet is bounded: a notification beyond that is refused."""
+    watchdog = Watchdog({"NOTIFY_SOCKET": manager.name, "WATCHDOG_USEC": "1"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as others, contextlib.suppress(BlockingIOError):
+        others.setblocking(False)
+        while True:
+            others.sendto(b"OTHERS=1", manager.address)
+    watchdog.ready()
+    watchdog.say("3 machines")
+    watchdog.beat()
+    watchdog.say("4 machines")
+    assert manager.hears_nothing_for(0.1)
+    watchdog.beat()
+    watchdog.say("4 machines")
+    assert [manager.hear() for _ in range(3)] == ["READY=1", "STATUS=4 machines", "WATCHDOG=1"]
+    assert manager.hears_nothing_for(0.1)
+    watchdog.close()
 
 
 @pytest.mark.parametrize("program", [("run",), ("panel",)])
