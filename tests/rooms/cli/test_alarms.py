@@ -22,6 +22,7 @@ from edge.local_socket import answering, ask
 from edge.runtime.alarms import AlarmAnswers
 from tests.laws.journals import BentClock
 from tests.rooms.alarm.generator import LIMIT, History, S, batch_of
+from tests.waiting import DEADLINE_S
 
 SITE = """
 [gateway]
@@ -68,14 +69,14 @@ class Rig:
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()))
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(DEADLINE_S)
         try:
             yield
         finally:
             assert loop is not None
             assert stop is not None
             loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(DEADLINE_S)
 
     def babbitt(self, command: str, *arguments: str) -> Result:
         return CliRunner().invoke(gateway, [command, str(self.site), *arguments], catch_exceptions=True)

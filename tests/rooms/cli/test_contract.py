@@ -26,6 +26,7 @@ from edge.local_socket import answering
 from edge.trust import is_signed
 from tests.rooms.contract.contracts import KEYS, contract_text
 from tests.rooms.contract.sites import site_file
+from tests.waiting import DEADLINE_S
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LIVE = {
@@ -326,10 +327,10 @@ def gateway(plant: Path) -> Iterator[list[Command]]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(DEADLINE_S)
     yield took
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(DEADLINE_S)
     loop.close()
 
 

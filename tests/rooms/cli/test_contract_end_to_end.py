@@ -64,15 +64,15 @@ class Hall:
 
     def writes(self) -> int:
         """That the plant took, by its own count."""
-        found = ask(self.folder / "var/plant/plant.sock", "status")["written"]["pump-1"]
+        found = ask(self.folder / "var/plant/plant.sock", "status", within_s=WITHIN_S)["written"]["pump-1"]
         return int(found.get("speed_setpoint_rpm", 0))
 
     def setpoint(self) -> Any:
-        values = ask(self.folder / "var/gateway/gateway.sock", "values")["values"]
+        values = ask(self.folder / "var/gateway/gateway.sock", "values", within_s=WITHIN_S)["values"]
         return next((one["value"] for one in values if one["tag"] == "speed_setpoint_rpm"), None)
 
     def advice(self) -> list[Any]:
-        return list(ask(self.folder / "var/gateway/gateway.sock", "advice")["advice"])
+        return list(ask(self.folder / "var/gateway/gateway.sock", "advice", within_s=WITHIN_S)["advice"])
 
 
 @pytest.fixture

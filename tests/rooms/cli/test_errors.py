@@ -14,12 +14,13 @@ import pytest
 from cloud.demo.processes import write_site
 from edge.cli import babbitt
 from edge.config.site import profiles_root
+from tests.waiting import DEADLINE_S
 
 DEMO = profiles_root() / "sites/demo.toml"
 README = profiles_root().parent / "README.md"
 
 
-def run(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout_s: float = DEADLINE_S) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "edge.cli", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
     )
@@ -156,7 +157,7 @@ def test_a_package_that_is_not_installed_names_the_extra_that_brings_it(
 ) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from edge.cli import main; main()"
     found = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
     assert found.returncode == 1
     assert found.stderr == f"babbitt: {missing}: the package is not installed (pip install 'babbitt[{extra}]')\n"
