@@ -6,8 +6,8 @@
   const have = {};
   let answered = Date.now(), asking = false, pressed = null;
 
-  // A part that is renewed while it is pressed would swallow the click: it is asked for again once the press is over.
-  // Of the other button, which opens a menu, the end may never be told.
+  // What is renewed while something is pressed would swallow the click, or move it away from under the pointer: it is
+  // asked for again once the press is over. Of the other button, which opens a menu, the end may never be told.
   document.addEventListener("pointerdown", (event) => { pressed = event.button === 0 ? event : null; });
   const release = () => {
     const over = pressed;
@@ -40,7 +40,7 @@
       if (answer.ok) {
         for (const [name, told] of Object.entries(await answer.json())) {
           const part = document.getElementById(name);
-          if (part && !part.contains(pressed?.target)) { put(part, told.html); have[name] = told.is; }
+          if (part && !pressed) { put(part, told.html); have[name] = told.is; }
         }
         answered = Date.now();
       } else if (answer.status === 404) location.assign("/");

@@ -29,6 +29,7 @@ contract_keys = ["engineer.pub"]
 kind = "modbus-tcp"
 name = "hall"
 port = {port}
+timeout_ms = 10000
 [[asset]]
 id = "pump-1"
 class = "centrifugal_pump"
