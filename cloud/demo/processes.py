@@ -18,7 +18,7 @@ import tomli_w
 
 from edge.errors import BabbittError
 
-ENDS_WITHIN_S = 10.0
+ENDS_WITHIN_S = 30.0
 T = TypeVar("T")
 
 

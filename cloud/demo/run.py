@@ -31,11 +31,14 @@ from edge.errors import BabbittError
 from edge.local_socket import ask
 
 DEFAULT_STORY_S = 150.0
-READY_WITHIN_S = 45.0
-DRAINED_WITHIN_S = 20.0
+READY_WITHIN_S = 120.0
+DRAINED_WITHIN_S = 60.0
+ANSWERS_WITHIN_S = 30.0
 FRAME_S = 0.25
 WORN = "spindle-1"
 SILENCED = "extruder-1"
+ASKED_WITHIN_S = 10.0
+"""So long approvers wait to see that the gateway asks for them."""
 SEEN_AFTER_S = 4.0
 """How long an alarm of the worn machine stands before somebody acknowledges it."""
 OPERATOR = "dora"
@@ -135,7 +138,7 @@ class Demo:
             "cloud", "serve", "--port", str(port), "--data", str(self.folder / "cloud"), "--tokens", str(tokens)
         )
         self._spawn("plant", "run", str(self.site))
-        await self._until(stop, "the plant", lambda: ask(self.folder / "plant/plant.sock", "status"))
+        await self._until(stop, "the plant", lambda: _asked(self.folder / "plant/plant.sock", "status"))
         await self._until(stop, "the cloud", self._ask_cloud)
         self.gateway = self._spawn("gateway", "run", str(self.site), "--log-level", "info")
         await self._until(stop, "the gateway", self._ask_gateway)
@@ -157,7 +160,7 @@ class Demo:
                 elapsed_s = time.monotonic() - started
                 if self.seconds is not None and elapsed_s >= self.seconds:
                     break
-                while steps and steps[0].at_s <= elapsed_s:
+                while steps and self._is_due(steps[0], elapsed_s):
                     await self._do(steps.pop(0), elapsed_s)
                     elapsed_s = time.monotonic() - started
                 await self._look(elapsed_s)
@@ -170,6 +173,10 @@ class Demo:
                 tick += 1
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), FRAME_S)
+
+    def _is_due(self, step: Step, elapsed_s: float) -> bool:
+        is_asked = step.action != "approve" or "waiting" in self.setpoint.seen
+        return elapsed_s >= step.at_s + (0.0 if is_asked else ASKED_WITHIN_S)
 
     async def _do(self, step: Step, elapsed_s: float) -> None:
         self._tell(elapsed_s, step.words)
@@ -200,7 +207,7 @@ class Demo:
             child.sample_rss()
         known = {a["rule"] + a["asset"] for a in self.status.get("alarms", [])}
         await asyncio.to_thread(self._ask_gateway)
-        plant = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
+        plant = await asyncio.to_thread(_asked, self.folder / "plant/plant.sock", "status")
         self.truth = {machine["asset"]: machine for machine in plant["machines"]}
         for alarm in self.status["alarms"]:
             if alarm["rule"] + alarm["asset"] not in known:
@@ -228,7 +235,7 @@ class Demo:
             name = (alarm["asset"], alarm["rule"])
             if elapsed_s - self.raised_s.setdefault(name, elapsed_s) >= SEEN_AFTER_S:
                 asked = {"asset": name[0], "rule": name[1], "by": OPERATOR}
-                await asyncio.to_thread(ask, self.folder / "gateway/gateway.sock", "acknowledge", **asked)
+                await asyncio.to_thread(_asked, self.folder / "gateway/gateway.sock", "acknowledge", **asked)
                 self.acknowledged = name
                 self._tell(elapsed_s, f"{OPERATOR} acknowledges at the gateway: {alarm['sentence']}")
                 break
@@ -265,7 +272,7 @@ class Demo:
         self.children.remove(self.gateway)
         if code != 0:
             raise BabbittError("gateway", f"ended with {code} on SIGTERM", f"see {self.gateway.log}")
-        served = await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "status")
+        served = await asyncio.to_thread(_asked, self.folder / "plant/plant.sock", "status")
         ledger = json.loads(await self._quick("gateway", "ledger", str(self.site), "--json", may_fail=True))
         await asyncio.to_thread(self._ask_cloud)
         counts = tally.readings(ledger, self.stats)
@@ -288,7 +295,7 @@ class Demo:
         }  # fmt: skip
 
     async def _fault(self, asset: str, kind: str, **arguments: float) -> None:
-        await asyncio.to_thread(ask, self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind, **arguments)
+        await asyncio.to_thread(_asked, self.folder / "plant/plant.sock", "fault", asset=asset, kind=kind, **arguments)
 
     def _tell(self, elapsed_s: float, words: str) -> None:
         self.told.append((elapsed_s, words))
@@ -296,7 +303,7 @@ class Demo:
             click.echo(f"{elapsed_s:6.1f} s  {words}", err=self.quiet)
 
     def _ask_gateway(self) -> None:
-        self.status = ask(self.folder / "gateway/gateway.sock", "status")
+        self.status = _asked(self.folder / "gateway/gateway.sock", "status")
 
     def _ask_cloud(self) -> None:
         self.stats = self._json("/api/v1/stats")
@@ -304,7 +311,7 @@ class Demo:
 
     def _json(self, path: str) -> Any:
         try:
-            return httpx.get(f"{self.page}{path}", timeout=5.0).raise_for_status().json()
+            return httpx.get(f"{self.page}{path}", timeout=ANSWERS_WITHIN_S).raise_for_status().json()
         except httpx.HTTPError as error:
             raise BabbittError(self.page, f"the cloud does not answer: {error}") from error
 
@@ -350,6 +357,10 @@ class Demo:
                 "babbitt " + " ".join(arguments[:2]), err.decode().strip().removeprefix("babbitt: ") or "failed"
             )
         return out.decode()
+
+
+def _asked(socket: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    return ask(socket, command, within_s=ANSWERS_WITHIN_S, **arguments)
 
 
 def _rounded(value: float | None) -> float | None:
