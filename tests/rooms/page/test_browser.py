@@ -27,6 +27,7 @@ from tests.waiting import DEADLINE_S, until
 from tests.world.processes import DEMO, babbitt
 
 PIN = "7351"
+RELOADS = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
 
 
 class Hall:
@@ -122,12 +123,16 @@ def opened(
             return route.abort()
         if js or route.request.resource_type != "document":
             return route.continue_()
-        # A page without scripts loads itself anew, and would do so in the middle of a look.
         answer = route.fetch()
-        return route.fulfill(response=answer, body=answer.text().replace(RELOADS, RELOADS.replace("5", "3600")))
+        return route.fulfill(response=answer, body=at_rest(answer.text()))
 
     page.route("**/*", only_ours)
     return page, complaints
+
+
+def at_rest(html: str) -> str:
+    """A page without scripts loads itself anew, and would do so in the middle of a look."""
+    return html.replace(RELOADS, "")
 
 
 def test_the_overview_lives_without_a_reload_and_asks_nobody_else(browser: Browser, hall: Hall) -> None:
@@ -148,7 +153,6 @@ def test_the_overview_lives_without_a_reload_and_asks_nobody_else(browser: Brows
     page.context.close()
 
 
-RELOADS = '<noscript><meta http-equiv="refresh" content="5"></noscript>'
 COUNTS_ANSWERS = """() => {
     const ask = window.fetch;
     const told = document.body.dataset;
@@ -225,7 +229,7 @@ def test_names_and_words_of_any_length_stay_within_a_phone(browser: Browser, tmp
     found.answers["alarms"] = {"standing": standing, "held": [], "kpi": {}}
     drawing = Drawing("gw-1", tmp_path)
     parts = drawing.overview(found, Watching(tmp_path / "gateway.sock"), acts=True, locked=())
-    html = drawing.page("page.html", parts=parts, address="/", title="Overview", acts=True, session=None)
+    html = at_rest(drawing.page("page.html", parts=parts, address="/", title="Overview", acts=True, session=None))
 
     def answer(route: Route) -> None:
         name = route.request.url.rpartition("/")[2].partition("?")[0]
