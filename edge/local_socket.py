@@ -48,10 +48,12 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Whatever breaks in a handler, whoever asked is not left waiting.
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, TimeoutError, ValueError):
-            line = await asyncio.wait_for(reader.readline(), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                line = await reader.readline()
             # Not by the standard library: it takes 20 ms for half a megabyte, in which nothing else is done.
             writer.write(msgspec.json.encode(await _dispatch(line, handlers)) + b"\n")
-            await asyncio.wait_for(writer.drain(), ANSWER_TIMEOUT_S)
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await writer.drain()
 
     server, place = await _listening(path, answer)
     try:

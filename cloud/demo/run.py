@@ -172,7 +172,8 @@ class Demo:
                     ))  # fmt: skip
                 tick += 1
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), FRAME_S)
+                    async with asyncio.timeout(FRAME_S):
+                        await stop.wait()
 
     def _is_due(self, step: Step, elapsed_s: float) -> bool:
         is_asked = step.action != "approve" or "waiting" in self.setpoint.seen
@@ -351,7 +352,8 @@ class Demo:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(process.communicate(), READY_WITHIN_S)
+        async with asyncio.timeout(READY_WITHIN_S):
+            out, err = await process.communicate()
         if process.returncode != 0 and not may_fail:
             raise BabbittError(
                 "babbitt " + " ".join(arguments[:2]), err.decode().strip().removeprefix("babbitt: ") or "failed"

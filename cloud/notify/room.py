@@ -95,7 +95,8 @@ class Notifier:
     async def _look_forever(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._nudged.wait()
             self._nudged.clear()
             await asyncio.to_thread(self.look)
             self.ways.nudge()

@@ -104,7 +104,8 @@ class _Scan:
 
     async def over(self, wait_s: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._full.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._full.wait()
 
     async def ask_names(self) -> None:
         gate = asyncio.Semaphore(ASKED_AT_ONCE)
@@ -125,7 +126,9 @@ class _Scan:
         waiting = self._names[source, invoke % 256] = asyncio.get_running_loop().create_future()
         with contextlib.suppress(TimeoutError, OSError):
             self._ours.sendto(_read_property(station, invoke % 256, device.instance, prop), source)
-            return await asyncio.wait_for(waiting, NAME_WAIT_S)
+            async with asyncio.timeout(NAME_WAIT_S):
+                name: str = await waiting
+                return name
         return ""
 
     def _hear(self, data: bytes, source: tuple[str, int]) -> None:

@@ -51,7 +51,8 @@ async def browse(ask: Ask) -> AsyncIterator[Entry]:
         end = loop.time() + ask.listen_s
         while (left := end - loop.time()) > 0 and len(seen.entries) < ask.entries_max:
             try:
-                message = await asyncio.wait_for(arrived.get(), left)
+                async with asyncio.timeout(left):
+                    message = await arrived.get()
             except TimeoutError:
                 break
             for entry in seen.take(message):

@@ -192,7 +192,8 @@ class _Device:
         if self._subscribed:
             due.append(self._heard_ns + ALIVE_NS)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.0, (min(due) - self._clock.mono_ns()) / 1e9))
+            async with asyncio.timeout(max(0.0, (min(due) - self._clock.mono_ns()) / 1e9)):
+                await self._wake.wait()
         self._wake.clear()
 
     async def _introduced(self, address: Address) -> tuple[Reading, bool]:

@@ -109,7 +109,8 @@ class Watching:
             await self._ask()
             self._beat()
             try:
-                await asyncio.wait_for(self._wake.wait(), IDLE_INTERVAL_S - INTERVAL_S)
+                async with asyncio.timeout(IDLE_INTERVAL_S - INTERVAL_S):
+                    await self._wake.wait()
             except TimeoutError:
                 pass
             # Whoever looks, and however many: never more often than this.

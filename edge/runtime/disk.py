@@ -54,7 +54,8 @@ class Disk:
         kept_ns = self._clock.mono_ns()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), self._interval_s)
+                async with asyncio.timeout(self._interval_s):
+                    await self._urgent.wait()
             self._urgent.clear()
             if self._clock.mono_ns() - kept_ns > STATE_INTERVAL_S * 1e9:
                 kept_ns = self._clock.mono_ns()

@@ -281,7 +281,8 @@ class Trials:
 
     async def _stir(self, within_s: float) -> None:
         try:
-            await asyncio.wait_for(self._stirred.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._stirred.wait()
         except TimeoutError:
             return
         self._stirred.clear()

@@ -153,7 +153,8 @@ class OpcUaNorth:
         model, figures_ns = served.model, 0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), FIGURES_S)
+                async with asyncio.timeout(FIGURES_S):
+                    await self._wake.wait()
             self._wake.clear()
             served.server.sweep()
             while self._announced:
