@@ -31,7 +31,7 @@ class Users:
     def __init__(self, path: Path) -> None:
         """A file that is missing has no users. Raises ``ConfigError`` for one that is none, or that others may read."""
         self._path = path
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._known: dict[str, tuple[bytes, bytes]] = {}
         self._refresh()
 
@@ -57,9 +57,11 @@ class Users:
         except OSError:
             self._stamp, self._known = None, {}
             return
-        if (stat.st_mtime_ns, stat.st_size) != self._stamp:
+        # By its number too: it is replaced as a whole, and a file system's clock may tick more slowly than that.
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if stamp != self._stamp:
             self._known = read_users(self._path)
-            self._stamp = (stat.st_mtime_ns, stat.st_size)
+            self._stamp = stamp
 
 
 def read_users(path: Path) -> dict[str, tuple[bytes, bytes]]:

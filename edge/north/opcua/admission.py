@@ -36,7 +36,7 @@ class Trust:
         """Raises ``ConfigError`` where the folder cannot be made."""
         self._folder = folder
         self._rejected = folder.parent / "rejected"
-        self._stamp: tuple[tuple[str, int], ...] | None = None
+        self._stamp: tuple[tuple[str, int, int, int], ...] | None = None
         self._known: list[x509.Certificate] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class Trust:
 
     def _refreshed(self) -> list[x509.Certificate]:
         paths = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in _SUFFIXES)[:TRUSTED_MAX]
-        stamp = tuple((path.name, path.stat().st_mtime_ns) for path in paths)
+        stamp = tuple((path.name, *_stamp(path)) for path in paths)
         if stamp != self._stamp:
             self._known = [found for path in paths if (found := _readable(path)) is not None]
             self._stamp = stamp
@@ -98,6 +98,15 @@ class Gatekeeper:
         if not right:
             await asyncio.sleep(self._pause_s)
         return right
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Another one once the file is another, or more of it is there; of one that is gone meanwhile, all zero."""
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def _vouches(known: x509.Certificate, certificate: x509.Certificate) -> bool:

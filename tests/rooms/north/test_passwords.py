@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ def test_a_password_is_right_or_wrong(tmp_path: Path) -> None:
     for name, password in (("ada", "another one"), ("ada", ""), ("eve", RIGHT), ("", ""), ("ada", RIGHT + "x")):
         assert not users.verify(name, password)
     assert not set_password(path, "ada", "a newer one")
+    assert users.verify("ada", "a newer one")
+    assert not users.verify("ada", RIGHT)
+
+
+def test_a_password_that_was_changed_within_the_clocks_tick_is_the_new_one(tmp_path: Path) -> None:
+    """Two files of the same size and time: a file system's clock ticks every few milliseconds, or every second."""
+    path = tmp_path / "users"
+    set_password(path, "ada", RIGHT)
+    users, stamp = Users(path), path.stat()
+    set_password(path, "ada", "a newer one")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert path.stat().st_size == stamp.st_size
     assert users.verify("ada", "a newer one")
     assert not users.verify("ada", RIGHT)
 
