@@ -283,7 +283,9 @@ class Oracle:
         told = next((terms.told for terms in self.contracts if terms.hash == one.command.contract), None)
         if told is None:
             return  # That was wrong when it was written already.
-        watched = [said for said in self.said[unit] if here.began_ns < said.at_ns < now_ns - S // 2]
+        # A device that does not answer at the watch's end is waited for, and nothing that it says then aborts.
+        until_ns = min(now_ns - S // 2, here.began_ns + round(told["watch_s"] * S))
+        watched = [said for said in self.said[unit] if here.began_ns < said.at_ns < until_ns]
         answers = {
             "it stands elsewhere": abs(stands - one.command.value) > told["tolerance"],
             "the pressure was too high meanwhile": any(6.0 < said.pressure < inf for said in watched),
