@@ -51,8 +51,8 @@ def reason(contract: SetpointContract, watched: Watched) -> str:
 def _regretted(
     contract: SetpointContract, regret: Regret, before: float | None, now: float | None, for_s: float
 ) -> str:  # fmt: skip
-    """Judged once its while has passed since the write, or the watch is over."""
-    if for_s < min(regret.over_s, contract.watch_s):
+    """Judged once its while has passed since the write, which is within the watch."""
+    if for_s < regret.over_s:
         return ""
     if before is None or now is None:
         return f"{regret.tag} was not measured well enough to be compared" if for_s >= contract.watch_s else ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edge.contract.expression import TEXT_MAX, ExpressionError, parse_expression
@@ -27,6 +27,7 @@ CONDITIONS_MAX = 16
 REGRETS_MAX = 8
 PERSONS_MAX = 16
 DAY_S = 86_400.0
+OVER_S = 60.0
 LIFE_MAX_NS = 5 * 366 * 86_400 * 1_000_000_000
 """Longer than this nobody can answer for a machine."""
 ID = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -67,6 +68,9 @@ class Person:
 class Regret:
     """A figure that must not get worse: while it is watched, the mean of ``tag`` over the last ``over_s`` against that
     over as long before the write. ``percent`` of that worse, ``up`` or ``down``, is regretted: rolled back.
+
+    ``over_s`` is no longer than the watch: else what was read before the write would be in both, and after a restart
+    amid the watch there would be no mean at its end.
     """
 
     tag: TagRef
@@ -183,15 +187,17 @@ def _contract(table: Table, found: str) -> SetpointContract:
         abort=_conditions(table, "abort"),
         blind_s=table.real("blind_s", 0, 3600, 10.0, above=True),
         watch_s=table.real("watch_s", 0, 7 * DAY_S, 0.0),
-        regret=tuple(_regret(entry) for entry in table.tables("regret", REGRETS_MAX)),
+        regret=(),
         mode=Mode(table.choice("mode", tuple(Mode))),
         approvals=table.whole("approvals", 0, PERSONS_MAX, 0),
         valid_from_ns=table.moment("valid_from"),
         expires_ns=table.moment("expires"),
         person=tuple(_person(entry) for entry in table.tables("person", PERSONS_MAX)),
     )
+    over_s = min(OVER_S, contract.watch_s) if contract.watch_s >= 1 else OVER_S
+    regrets = tuple(_regret(entry, over_s) for entry in table.tables("regret", REGRETS_MAX))
     table.nothing_else()
-    return contract
+    return replace(contract, regret=regrets)
 
 
 def _conditions(table: Table, name: str) -> tuple[Expression, ...]:
@@ -204,11 +210,11 @@ def _conditions(table: Table, name: str) -> tuple[Expression, ...]:
     return tuple(found)
 
 
-def _regret(table: Table) -> Regret:
+def _regret(table: Table, over_s: float) -> Regret:
     asset, _, tag = table.text("tag", rf"({_NAME}\.)?{_TAG}", "`tag` or `asset.tag`").rpartition(".")
     found = Regret(
         TagRef(tag, asset), table.choice("worse", ("up", "down")), table.real("percent", 0, 1000, above=True),
-        table.real("over_s", 1, DAY_S, 60.0),
+        table.real("over_s", 1, DAY_S, over_s),
     )  # fmt: skip
     table.nothing_else()
     return found
@@ -246,6 +252,12 @@ def _check(contract: SetpointContract, table: Table) -> None:
         table.wrong("expires", "is more than five years after `valid_from`", "sign it anew when its time is over")
     if contract.watch_s == 0 and (contract.abort or contract.regret):
         table.wrong("watch_s", "found 0 with `abort` or `regret`", "say for how many seconds they are watched")
+    for i, regret in enumerate(contract.regret):
+        if 0 < contract.watch_s < regret.over_s:
+            table.wrong(
+                f"regret[{i}].over_s", f"found {regret.over_s:g}, `watch_s` is {contract.watch_s:g}",
+                "a figure is judged by what was read since the write: watch for longer, or take its mean over less",
+            )  # fmt: skip
     if TagRef(contract.tag, contract.asset) in [regret.tag.at(contract.asset) for regret in contract.regret]:
         table.wrong("regret", f"names {contract.tag}, which is what is written", "name a figure that follows from it")
     _check_persons(contract, table)

@@ -195,7 +195,7 @@ class World:
             "settle_s": 0.4, "watch_s": self.chance.choice([2.0, 6.0]), "blind_s": 1.5, "fresh_s": 5.0,
         }  # fmt: skip
         if self.chance.random() < self.mood.regretted:
-            terms["regret"] = [{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 10.0}]
+            terms |= {"watch_s": 10.0, "regret": [{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 10.0}]}
         if unit == 2:
             terms |= {"mode": "approve", "approvals": self.chance.choice([1, 1, 2])}
         if self.chance.random() < self.mood.early:

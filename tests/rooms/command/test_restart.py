@@ -15,6 +15,7 @@ from tests.laws.journals import BOOT
 from tests.peers.drive import MUTE, OTHER, Drive, Written, over_tcp
 from tests.rooms.command.rig import (
     ENABLED,
+    FLOW,
     GATEWAY,
     PRESSURE,
     SETPOINT,
@@ -153,6 +154,26 @@ def test_a_watch_begins_anew(tmp_path: Path) -> None:
 
     drive, _ = two_lives(tmp_path, killed_while_it_is_watched, later)
     assert [one.numbers for one in drive.log] == [(1250,)]
+
+
+@pytest.mark.parametrize("boot", [BOOT, OTHER_BOOT], ids=["process", "machine"])
+@pytest.mark.parametrize(("flow", "step"), [(96.0, Step.KEPT), (94.0, Step.ROLLED_BACK)])
+def test_a_figure_that_is_regretted_is_judged_over_what_was_read_since(
+    tmp_path: Path, flow: float, step: Step, boot: str
+) -> None:
+    """Of the whole watch, which is the longest that there may be: the means from before the write were kept."""
+    text = contract_text(regret=[{"tag": "flow", "worse": "down", "percent": 5.0, "over_s": 30.0}], watch_s=30.0)
+
+    async def killed(rig: Rig) -> None:
+        await rig.pass_s(32.0)
+        await killed_while_it_is_watched(rig)
+        rig.drive.put_float(1, FLOW, flow)
+
+    async def later(rig: Rig) -> None:
+        await rig.until(lambda: any(one.step.is_end for one in rig.told))
+        assert rig.told[-1].step is step, rig.told[-1].words
+
+    two_lives(tmp_path, killed, later, text, boot=boot)
 
 
 def test_a_restart_is_no_enable_switch_that_somebody_turned(tmp_path: Path) -> None:

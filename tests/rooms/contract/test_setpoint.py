@@ -107,7 +107,7 @@ def test_every_figure_is_checked_and_the_key_is_named(changed: dict[str, str], k
         {"step_max": "200"}, {"valid_from": "2026-03-01T00:00:00Z", "expires": "2031-03-05T00:00:00Z"},
         {"dwell_s": "0"},
         {"watch_s": "0", "abort": "", "regret": ""}, {"watch_s": "1", "regret": ""}, {"tolerance": "0"},
-        {"approvals": "1"},
+        {"approvals": "1"}, {"regret": '[{ tag = "power_kw", worse = "up", percent = 10.0, over_s = 600 }]'},
         {"version": "1"}, {"low": "-5", "high": "5"}, {"mode": '"shadow"', "approvals": ""}, {"step_max": "1.0000001"},
     ],
 )  # fmt: skip
@@ -115,12 +115,19 @@ def test_what_is_just_allowed_is(changed: dict[str, str]) -> None:
     assert not problems(**changed)
 
 
+@pytest.mark.parametrize(("watch_s", "over_s"), [(30.0, 30.0), (60.0, 60.0), (600.0, 60.0)])
+def test_a_figure_is_judged_over_a_minute_or_as_long_as_it_is_watched(watch_s: float, over_s: float) -> None:
+    assert [regret.over_s for regret in parsed(watch_s=str(watch_s)).regret] == [over_s]
+
+
 @pytest.mark.parametrize(
     ("changed", "key"),
     [
         ({"expires": "2026-03-01T00:00:00Z"}, "expires"), ({"low": "3000", "high": "3000"}, "low"),
         ({"expires": "2031-03-05T00:00:00.000001Z"}, "expires"), ({"watch_s": "0", "regret": ""}, "watch_s"),
-        ({"watch_s": "0", "abort": ""}, "watch_s"), ({"tolerance": "100"}, "tolerance"),
+        ({"watch_s": "0", "abort": ""}, "watch_s"),
+        ({"regret": '[{ tag = "power_kw", worse = "up", percent = 10.0, over_s = 600.1 }]'}, "regret[0].over_s"),
+        ({"tolerance": "100"}, "tolerance"),
         ({"person": '[{ name = "x", key = "AAAA", may = ["command"] }]'}, "person[0].key"),
     ],
 )  # fmt: skip
