@@ -307,13 +307,22 @@ def too_full(line: LineFacts) -> Iterator[Finding]:
     if answering < FULL and line.airtime > 2 * answering:
         return  # Waiting for what does not come is the consequence of another illness.
     if due and overruns >= max(FEW, SHARE * due):
+        if line.stood_still_s > SHARE * line.window_s and line.airtime_meanwhile <= FULL / 2:
+            yield Finding(
+                "no_time", line.name, None, "fault",
+                f"{overruns} of {due} polls had no time, and the gateway itself stood still for"
+                f" {line.stood_still_s:.1f} s of {line.window_s:.0f} s; the line had time",
+                "another program on its machine takes the time, or the machine is too slow for what is asked of it",
+                "who takes the time? `top`, `babbitt gateway health`; then longer periods, or fewer machines a gateway",
+            )  # fmt: skip
+            return
         yield Finding(
             "too_full", line.name, None, "fault",
             f"{overruns} of {due} polls had no time; the line was taken up for {100 * line.airtime:.0f} % of it",
             "more is asked than the line has time for" if line.airtime > FULL / 2
-            else "the gateway's machine had no time, or polls wait for a unit that answers slowly",
+            else "polls wait for a unit that answers slowly, or for the pauses that its profile wants",
             f"longer periods, fewer registers{_or_faster(line)}" if line.airtime > FULL / 2
-            else "longer periods; `babbitt gateway health` and the load of its machine; the unit's own speed",
+            else "longer periods; the unit's own speed; `quirks.pause_ms` in its profile",
         )  # fmt: skip
     elif line.counted and answering > FULL:
         yield Finding(

@@ -70,7 +70,8 @@ class UnitFacts:
 class LineFacts:
     """One line over ``window_s``. ``line`` is its table of the site file; ``counted``: whether its driver counts.
 
-    ``shut`` is why it is not open: where, problem and hint; None where it is.
+    ``shut`` is why it is not open: where, problem and hint; None where it is. ``stood_still_s`` is how long of the
+    window the gateway's own process did.
     """
 
     name: str
@@ -80,6 +81,7 @@ class LineFacts:
     reconnects: int
     units: tuple[UnitFacts, ...]
     shut: Mapping[str, str] | None = None
+    stood_still_s: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -102,6 +104,14 @@ class LineFacts:
     def airtime(self) -> float:
         """The share of the window in which the line was taken up, as measured."""
         return min(1.0, self.busy_s / self.window_s)
+
+    @property
+    def airtime_meanwhile(self) -> float:
+        """The share of the time in which the gateway did not stand still. A question that is open while it does seems
+        to take up the line for as long: all of that is taken off."""
+        return max(0.0, self.airtime * self.window_s - self.stood_still_s) / max(
+            self.window_s - self.stood_still_s, 1e-3
+        )
 
     def character_s(self, baud: int) -> float:
         """Wire time of one character: start bit, eight data bits, parity, stop bits."""
@@ -141,10 +151,12 @@ def facts(answer: Mapping[str, Any], before: Mapping[str, Any] | None = None) ->
     """From a gateway's answer to ``counts``, and an earlier one where only what came between is to be told."""
     then = {look.line["name"]: look for look in _looks(before)} if before is not None else {}
     elapsed_s = answer["uptime_s"] - (before["uptime_s"] if before is not None else 0.0)
-    return [_facts(look, then.get(look.line["name"]), max(elapsed_s, 1e-3)) for look in _looks(answer)]
+    # A gateway of before this was measured does not say it.
+    still_s = answer.get("stood_still_s", 0.0) - (before.get("stood_still_s", 0.0) if before is not None else 0.0)
+    return [_facts(look, then.get(look.line["name"]), max(elapsed_s, 1e-3), still_s) for look in _looks(answer)]
 
 
-def _facts(look: _Look, then: _Look | None, window_s: float) -> LineFacts:
+def _facts(look: _Look, then: _Look | None, window_s: float, stood_still_s: float) -> LineFacts:
     counts = look.counts
     if counts is not None and then is not None:
         counts = between(then.counts, counts)
@@ -158,7 +170,9 @@ def _facts(look: _Look, then: _Look | None, window_s: float) -> LineFacts:
         for device, unit in look.units.items()
     )  # fmt: skip
     reconnects = counts.reconnects if counts is not None else 0
-    return LineFacts(str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units, look.shut)
+    return LineFacts(
+        str(look.line["name"]), look.line, window_s, counts is not None, reconnects, units, look.shut, stood_still_s
+    )
 
 
 def _looks(answer: Mapping[str, Any]) -> list[_Look]:

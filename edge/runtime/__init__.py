@@ -6,6 +6,7 @@ says how they are, ``succession`` lets one site follow another, ``store`` opens 
 disk takes nothing, ``disk`` commits, and ``memory`` is what outlives a restart. The others look after one room each:
 ``judging`` (its ``rounds`` are done on the ``judges_thread``), ``commanding``, ``norths``, ``panel``, ``page_child``,
 ``looking``; ``proof`` says whether what is read becomes alarms, which ``heartbeat`` tells the service manager.
+``pulse`` is how long all of them stood still.
 """
 
 from edge.runtime.gateway import Gateway

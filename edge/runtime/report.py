@@ -105,8 +105,8 @@ class Report:
         shut = self._rooms.poller.shut()
         lines = [status.of_line(*line, shut.get(line[0].name)) for line in self._rooms.poller.counts()]
         return {
-            "uptime_s": self._uptime_s(), "lines": lines, "store_lost_s": self._store_lost_s(),
-            "degraded": self._rooms.journal.trouble,
+            "uptime_s": self._uptime_s(), "stood_still_s": self._rooms.pulse.stood_still_s, "lines": lines,
+            "store_lost_s": self._store_lost_s(), "degraded": self._rooms.journal.trouble,
         }  # fmt: skip
 
     def _store_lost_s(self) -> float | None:

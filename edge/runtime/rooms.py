@@ -36,6 +36,7 @@ from edge.runtime.memory import Memory
 from edge.runtime.norths import Norths
 from edge.runtime.panel import PanelProcess
 from edge.runtime.proof import Proof
+from edge.runtime.pulse import Pulse
 from edge.runtime.report import Report
 from edge.runtime.store import Store
 from edge.runtime.succession import Succession
@@ -115,6 +116,7 @@ class Rooms:
             make_source=make_source,
         )  # fmt: skip
         self.proof = Proof(clock, self.poller.overdue)
+        self.pulse = Pulse(clock)
         self.heartbeat = Heartbeat(clock, trouble=self.proof.trouble, brief=report.brief)
         self.panel = None if file.panel.kind == "none" else PanelProcess(
             site, clock=clock, state=report.panel_state, trouble=self.proof.trouble,

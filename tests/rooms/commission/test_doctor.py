@@ -158,13 +158,15 @@ def test_looks_are_added_up_by_device_and_taken_from_each_other() -> None:
         counts = {"reconnects": scale, "units": {"1": asdict(answered(10 * scale))}}
         asked = {"line": SERIAL, "counts": counts, "units": [row("a", 6 * scale, 0), row("a", 4 * scale, scale)]}
         heard = {"line": {"name": "mqtt"}, "counts": None, "units": [row("b", scale, 0), row("c", 2 * scale, 0)]}
-        return {"uptime_s": uptime_s, "lines": [asked, heard]}
+        return {"uptime_s": uptime_s, "stood_still_s": 2.0 * scale, "lines": [asked, heard]}
 
     since_start = facts(json.loads(json.dumps(look(100.0, 1))))
     window = facts(json.loads(json.dumps(look(130.0, 3))), json.loads(json.dumps(look(100.0, 1))))
     assert [(unit.assets, unit.polls.due, unit.counts.replies) for unit in since_start[0].units] == [(("a",), 10, 10)]
     assert [(unit.assets, unit.polls.due) for unit in since_start[1].units] == [(("b",), 1), (("c",), 2)]
-    assert (window[0].window_s, window[0].reconnects) == (30.0, 2)
+    assert (window[0].window_s, window[0].reconnects, window[0].stood_still_s) == (30.0, 2, 4.0)
+    [formerly] = facts({**look(100.0, 1), "stood_still_s": 7.0}, {"uptime_s": 90.0, "lines": []})[:1]
+    assert formerly.stood_still_s == 7.0
     [unit] = window[0].units
     assert (unit.polls, unit.counts.replies) == (Polls(20, 2), 20)
 
@@ -185,9 +187,26 @@ def test_what_is_tried_on_a_full_line_is_something_that_it_has(of: dict[str, Any
 
 def test_a_line_with_room_whose_polls_had_no_time_is_not_to_blame() -> None:
     [finding] = findings(line(answered(450, ms=20), polls=Polls(900, overruns=450)))
-    assert "the gateway's machine had no time" in finding.likely
-    assert "`babbitt gateway health`" in finding.advice
+    assert "answers slowly" in finding.likely
     assert "baud" not in finding.advice
+
+
+@pytest.mark.parametrize(("stood_still_s", "illness"), [(0.5, "too_full"), (20.0, "no_time")])
+def test_polls_that_had_no_time_while_the_gateway_stood_still_are_no_fault_of_the_line(
+    stood_still_s: float, illness: str
+) -> None:
+    """A question that was open meanwhile took up the line for as long as that: 29 s of 100 here, 20 of them so."""
+    facts = replace(line(answered(450, ms=65), polls=Polls(900, overruns=45)), stood_still_s=stood_still_s)
+    [finding] = findings(facts)
+    assert (finding.illness, finding.unit) == (illness, None)
+    if illness == "no_time":
+        assert finding.saw.startswith("45 of 900 polls had no time, and the gateway itself stood still for 20.0 s")
+        assert "`babbitt gateway health`" in finding.advice
+
+
+def test_a_line_that_is_too_full_is_so_also_where_the_gateway_stood_still() -> None:
+    full = line(answered(450, ms=220), polls=Polls(900, overruns=450))
+    assert named(replace(full, stood_still_s=30.0)) == [("too_full", None)]
 
 
 def test_the_timeout_is_reckoned_from_the_answers_and_the_wire() -> None:

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from cloud.demo.processes import Child
+from edge.commission.doctor import findings
+from edge.commission.line_facts import facts
 from edge.local_socket import ask
+from edge.runtime.pulse import BEAT_S
 from tests.peers.hostile import Act, Asked, Hostile, Misdeed, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image
 from tests.ports import free_port
+from tests.undelayed import Delays, undelayed
 from tests.waiting import until
 
 DEADLINE_S = 60.0
 SHORT, LONG = 2, 60
+STOPS, STOPPED_S = 5, 0.7
+PEERS_BEAR_S = 0.1
+"""Half a timeout: peers that stood still for longer than this were silent themselves."""
 WHILES_MAX = 8
 
 
@@ -80,12 +90,12 @@ ILL: dict[str, tuple[bool, Misdeed, set[tuple[str, int | None]]]] = {
 
 
 @contextmanager
-def ill_lines() -> Iterator[dict[str, Hostile]]:
-    """All of them at once, in a thread with a loop of its own."""
+def ill_lines(*names: str) -> Iterator[dict[str, Hostile]]:
+    """All of these at once, in a thread with a loop of its own."""
     image = Image()
     image.put(3, 0, bytes(2 * SHORT))
     image.put(3, 1000, bytes(2 * LONG))
-    peers = {name: Hostile(image, misdeed) for name, (_, misdeed, _) in ILL.items()}
+    peers = {name: Hostile(image, ILL[name][1]) for name in names}
     started, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -137,7 +147,7 @@ def site(folder: Path, peers: dict[str, Hostile]) -> Path:
 
 
 def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
-    with ill_lines() as peers:
+    with ill_lines(*ILL) as peers:
         path = site(tmp_path, peers)
         gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
 
@@ -170,6 +180,32 @@ def test_every_illness_of_a_running_gateway_is_named(tmp_path: Path) -> None:
     assert wrong == {}
     assert "likely: two devices have this unit id" in shown
     assert "█" in shown
+
+
+def test_polls_that_had_no_time_because_the_gateway_stood_still_are_no_illness_of_a_line(tmp_path: Path) -> None:
+    """Its answers lay there meanwhile: none of them is late, none missing."""
+    with ill_lines("well", "full") as peers:
+        path = site(tmp_path, peers)
+        gateway = Child("gateway", ["gateway", "run", str(path)], tmp_path / "gateway.log")
+        counts = partial(ask, tmp_path / "gw/gateway.sock", "counts")
+
+        def stood_still(_delays: Delays) -> None:
+            before = counts()
+            for _ in range(STOPS):
+                gateway.process.send_signal(signal.SIGSTOP)
+                time.sleep(STOPPED_S)
+                gateway.process.send_signal(signal.SIGCONT)
+                time.sleep(STOPPED_S)
+            well, full = facts(counts(), before)
+            assert [finding.illness for finding in findings(full)] == ["too_full"], full
+            assert [finding.illness for finding in findings(well)] == ["no_time"], well
+            assert well.stood_still_s > STOPS * (STOPPED_S - 2 * BEAT_S)
+
+        try:
+            until(lambda: polls_of_the_slowest(tmp_path) > 20)
+            undelayed(stood_still, PEERS_BEAR_S)
+        finally:
+            assert gateway.end() == 0
 
 
 def test_a_lost_store_is_told_and_no_other(tmp_path: Path) -> None:
