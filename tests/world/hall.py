@@ -19,6 +19,8 @@ TAGS = 10
 LIMIT = 100.0
 CALM, HOT = False, True
 """A calm machine gives anything below the limit, a hot one anything a little above it: no sensor that stands still."""
+OF_THE_MACHINE = ["disk_low", "disk_full", "disk_hangs", "board_hot", "memory_low", "clock_stepped"]
+"""Alarms about the machine that the tests run on: what else it has to do is none of theirs."""
 _HEAD = struct.Struct(">HHHB")
 _READ = struct.Struct(">BHH")
 
@@ -106,6 +108,7 @@ def describe(
             "id": "gw-1", "data_dir": "gateway", "commit_interval_ms": 200, "inference": False, **(gateway or {}),
         },
         "alarms": {"chatter_raises": 0, "flood_above": 1000},  # Machines are driven out of their limits all the time.
+        "health": {"off": OF_THE_MACHINE},
         "panel": panel or {"kind": "png", "png_path": "panel.png"},
         "line": [
             {"kind": "modbus-tcp", "name": f"line-{line}", "host": "127.0.0.1", "port": port, "timeout_ms": 500}

@@ -19,6 +19,9 @@ from edge.runtime import Gateway
 from tests.laws.journals import opened_block
 from tests.rooms.runtime.test_gateway import BrokenJudge, lonely_site, run_until
 
+OF_THE_MACHINE = 'off = ["memory_low", "disk_low", "disk_full"]'
+"""What else the tests' machine has to do is none of theirs."""
+
 
 def site(folder: Path, lines: str) -> Path:
     path = lonely_site(folder)
@@ -55,7 +58,7 @@ def test_a_gateway_that_is_well_raises_nothing(tmp_path: Path) -> None:
         running_ns = gateway.rooms.clock.mono_ns() - gateway.rooms.report.started_ns
         return gateway.rooms.looking.room.now is not None and running_ns > 10**9
 
-    gateway = run(site(tmp_path, 'off = ["memory_low", "disk_low"]'), looked)
+    gateway = run(site(tmp_path, f'board_path = "{tmp_path}/none"\n{OF_THE_MACHINE}'), looked)
     assert looks == []
     seen = gateway.rooms.looking.health()["seen"]
     assert seen["store_mb"] > 0
@@ -74,7 +77,7 @@ def test_a_hot_board_lights_the_lamp_and_is_in_the_journal(tmp_path: Path) -> No
         held.extend(told(gateway))
         return bool(found and found[0].holds)
 
-    gateway = run(site(tmp_path, f'board_path = "{tmp_path}/thermal"'), hot)
+    gateway = run(site(tmp_path, f'board_path = "{tmp_path}/thermal"\n{OF_THE_MACHINE}'), hot)
     assert gateway.rooms.looking.health()["findings"][0]["sentence"] == (
         "gw-1 is 91 °C hot, more than 80: it slows down to save itself"
     )
@@ -125,7 +128,10 @@ def test_a_part_that_breaks_again_and_again_is_an_alarm_that_names_it(tmp_path: 
 
     run(site(tmp_path, "restarts_an_hour = 2"), noticed, before=broken)
     [alarm] = [alarm for alarm in held if alarm.rule == "room_restarts"]
-    assert alarm.sentence == "gw-1 has started its part `infer` again 2 times within the hour"
+    # At least: it may break once more while the disk is looked at.
+    assert alarm.value is not None
+    assert alarm.value >= 2
+    assert alarm.sentence == f"gw-1 has started its part `infer` again {alarm.value:g} times within the hour"
 
 
 class Stepping:
@@ -142,14 +148,15 @@ class Stepping:
 
 
 def test_a_clock_that_is_set_while_it_was_believed_is_an_alarm(tmp_path: Path) -> None:
-    held: list[Alarm] = []
+    held, clocks = list[Alarm](), list[Stepping]()
 
     def bent(gateway: Gateway) -> None:
-        clock = Stepping(gateway.rooms.clock)
-        gateway.rooms.watch._clock = clock  # type: ignore[assignment]
-        asyncio.get_running_loop().call_later(0.7, setattr, clock, "by_ns", 3600 * 10**9)
+        clocks.append(Stepping(gateway.rooms.clock))
+        gateway.rooms.watch._clock = clocks[0]  # type: ignore[assignment]
 
     def noticed(gateway: Gateway) -> bool:
+        if gateway.rooms.looking.room.now is not None:
+            clocks[0].by_ns = 3600 * 10**9
         held[:] = told(gateway)
         return any(alarm.rule == "clock_stepped" for alarm in held)
 
@@ -209,7 +216,7 @@ def test_a_person_who_asks_sees_the_figures_and_what_is_wrong(tmp_path: Path) ->
     zone = tmp_path / "thermal/thermal_zone0"
     zone.mkdir(parents=True)
     (zone / "temp").write_text("91000")
-    path = site(tmp_path, f'board_path = "{tmp_path}/thermal"\noff = ["memory_low", "disk_low"]')
+    path = site(tmp_path, f'board_path = "{tmp_path}/thermal"\n{OF_THE_MACHINE}')
     said: list[tuple[int, str]] = []
 
     def asked(gateway: Gateway) -> bool:
