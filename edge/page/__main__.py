@@ -1,7 +1,7 @@
 """``python -m edge.page site.toml``: the page's process. It loads nothing of the gateway but what it needs itself.
 
-``--beside`` says that a gateway started it: one that is left over from a gateway that was killed goes on for a while to
-say so, and makes room for the next gateway's.
+``--beside`` names the gateway's process that started it: one that is left over from a gateway that was killed goes on
+for a while to say so, and makes room for the next gateway's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NICE = 10
 """Whatever is asked of the page, the gateway's polls go first."""
 
 
-def main(config: Path, *, beside: bool, tell: int | None = None) -> int:
+def main(config: Path, *, beside: int | None, tell: int | None = None) -> int:
     """Serve the page of the site file ``config`` until a signal; the exit code.
 
     ``tell`` is the descriptor of who wants to hear why it cannot, and says so once.
@@ -49,7 +49,7 @@ def main(config: Path, *, beside: bool, tell: int | None = None) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m edge.page")
     parser.add_argument("config", type=Path)
-    parser.add_argument("--beside", action="store_true")
+    parser.add_argument("--beside", type=int, metavar="PID", help="the gateway's process that starts it")
     parser.add_argument("--tell", type=int, help="the file descriptor to say at why it cannot serve")
     arguments = parser.parse_args()
     sys.exit(main(arguments.config, beside=arguments.beside, tell=arguments.tell))

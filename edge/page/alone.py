@@ -27,23 +27,24 @@ MAKES_ROOM_WITHIN_S, LOOK_ROOM_S = 5.0, 0.05
 log = logging.getLogger("babbitt.page")
 
 
-async def alone(path: Path, serving: Serving, *, beside: bool) -> int:
-    """Serve, unless another page does that stays; the exit code. Raises ``BabbittError`` where it cannot."""
+async def alone(path: Path, serving: Serving, *, beside: int | None) -> int:
+    """Serve, unless another page does that stays; the exit code. ``beside`` is the gateway's process that started it,
+    which may have gone by now; None where it runs by itself. Raises ``BabbittError`` where it cannot.
+    """
     if is_alive(path):
         told = await asked(path, "status")
-        if not told["beside"] and beside:
+        if not told["beside"] and beside is not None:
             log.info("another page serves already, by itself")
             return SERVED_CODE
         if not told["left_over"]:
             raise BabbittError(str(path), f"process {told['pid']} serves this page already", "stop that one first")
         await _makes_room(path)
-    parent = os.getppid()
 
     def left_over() -> bool:
-        return beside and os.getppid() != parent
+        return beside is not None and os.getppid() != beside
 
     def status() -> dict[str, Any]:
-        return {"pid": os.getpid(), "beside": beside, "left_over": left_over(), **serving.status()}
+        return {"pid": os.getpid(), "beside": beside is not None, "left_over": left_over(), **serving.status()}
 
     async with answering(path, {"status": status, "end": serving.end}):
         watching = asyncio.create_task(_ends_if_left_over(left_over, serving))

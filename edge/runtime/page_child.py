@@ -40,7 +40,7 @@ class PageChild:
 
     def __init__(self, config: Path, url: str, *, clock: Clock, died: Callable[[], None]) -> None:
         self._url = url
-        self._command = [sys.executable, "-P", "-m", "edge.page", str(config), "--beside"]
+        self._command = [sys.executable, "-P", "-m", "edge.page", str(config), "--beside", str(os.getpid())]
         self._clock, self._died = clock, died
         self._process: subprocess.Popen[bytes] | None = None
         self._told: int | None = None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -116,6 +119,14 @@ def test_one_that_outlives_a_killed_gateway_says_so_and_makes_room_for_the_next(
     floor.until(lambda: floor.page()["pid"] != first and floor.shown()["answers"])
 
 
+def test_one_whose_gateway_is_killed_while_it_still_begins_is_left_over_too(floor: Floor) -> None:
+    """Whoever takes in orphans was its parent from the start, and it kept the next gateway's page out for ever."""
+    page = shlex.join([sys.executable, "-P", "-m", "edge.page", str(floor.site), "--beside"])
+    subprocess.run(["sh", "-c", f"{page} $$ >/dev/null 2>&1 &"], check=True, timeout=DEADLINE_S)
+    floor.until(lambda: not floor.shown()["answers"])
+    assert floor.page()["left_over"]
+
+
 def test_one_that_was_left_over_ends_when_no_gateway_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alone, "LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(alone, "ORPHAN_S", 0.05)
@@ -162,7 +173,7 @@ def test_a_port_that_is_taken_stops_no_gateway_and_is_said(floor: Floor) -> None
         floor.until(lambda: taken in floor.gateway()["page"]["detail"])
         assert taken in (floor.folder / "run.log").read_text()
         assert floor.gateway()["restarts"] == {}, "it is no defect of ours"
-        assert floor.gateway()["panel"]["amber"] != "off"
-        assert floor.gateway()["units"][0]["polls"] > 0
+        floor.until(lambda: floor.gateway()["panel"]["amber"] != "off")
+        floor.until(lambda: floor.gateway()["units"][0]["polls"] > 0)
     floor.until(lambda: floor.shown()["answers"])
     assert floor.gateway()["page"]["detail"] == ""
