@@ -28,6 +28,7 @@ from edge.contract.types import (
 )
 from edge.journal import Limits, SqliteJournal, read_ledger, totals
 from tests.laws.journals import START_NS, TAGS, BentClock, batch, good_readings, opened, opened_block, poll
+from tests.waiting import DEADLINE_S
 
 HOUR_NS = 3600 * 10**9
 
@@ -261,7 +262,7 @@ def test_a_loop_that_appends_and_a_thread_that_commits_lose_nothing_between_them
         if number % 500 == 0:
             assert all(row.balanced for row in journal.ledger())
     done.set()
-    worker.join(30)
+    worker.join(DEADLINE_S)
     durable.append(journal.commit())
     drained(journal)
     sums = totals(journal.ledger())
