@@ -149,7 +149,7 @@ class Hosted:
         self, name: str = "client", *, mode: str = "SignAndEncrypt", user: str = USER, password: str = PASSWORD
     ) -> Client:
         """One that is not connected yet. ``mode`` "" is a plain channel, ``user`` "" an anonymous one."""
-        client = Client(self.url, timeout=DEADLINE_S)
+        client = patient_client(self.url)
         client.application_uri = f"urn:tests:{name}"
         if mode:
             files = str(self.folder / f"{name}.der"), str(self.folder / f"{name}.pem")
@@ -175,6 +175,11 @@ class Hosted:
         except (ConnectionError, TimeoutError, asyncio.CancelledError) as error:
             return f"connection: {type(error).__name__}"
         return ""
+
+
+def patient_client(url: str) -> Client:
+    """One that does not give up a server that stands still for a second: asyncua's does, and leaves its socket open."""
+    return Client(url, timeout=DEADLINE_S, watchdog_intervall=DEADLINE_S)
 
 
 def node(client: Client, path: str) -> Node:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asyncua import Client, ua
+from asyncua import ua
 
 from edge.clock import SystemClock
 from edge.config.site import load_site
@@ -18,7 +18,7 @@ from edge.contract.types import Alarm, AlarmState, Batch, Priority, Quality
 from edge.errors import LineError, StoreError
 from edge.north.opcua.room import UNTOLD_MAX, OpcUaNorth
 from edge.supervise import supervised
-from tests.rooms.north.hosted import DEADLINE_S, becomes, make_site, played
+from tests.rooms.north.hosted import becomes, make_site, patient_client, played
 from tests.waiting import until_async
 
 CLOCK = SystemClock("release")
@@ -53,7 +53,7 @@ def test_a_room_that_breaks_starts_again_with_what_stands(tmp_path: Path) -> Non
         serving = asyncio.create_task(supervised("opcua", room.run, CLOCK, restarts))
         try:
             await _look(url)
-            client = Client(url, timeout=DEADLINE_S)
+            client = patient_client(url)
             await client.connect()
             await until_async(lambda: not faults, "it asks for figures that cannot be read")
             faults.append(AssertionError("a figure broke"))
@@ -72,7 +72,7 @@ def test_a_room_that_breaks_starts_again_with_what_stands(tmp_path: Path) -> Non
 
 async def _look(url: str, *, level_m: float | None = None, offered: int | None = None) -> None:
     """Connect, which makes the room ask for figures; see what stands, and what is given."""
-    async with Client(url, timeout=DEADLINE_S) as client:
+    async with patient_client(url) as client:
         state = client.get_node("ns=2;s=Assets/tank-1/Alarms/level_high/AckedState/Id")
         assert await state.read_value() is True
         for path, wanted in (("Assets/tank-1/level_m", level_m), ("Gateway/Ledger/Offered", offered)):

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from asyncua import Client, ua
+from asyncua import ua
 
 from cloud.demo.processes import Child
 from edge.clock import SystemClock
@@ -30,6 +30,7 @@ from tests.faults.field import Field, describe
 from tests.faults.numbered import check
 from tests.laws.journals import opened_block
 from tests.ports import free_port
+from tests.rooms.north.hosted import patient_client
 from tests.waiting import until
 from tests.world.processes import ended
 
@@ -125,7 +126,7 @@ async def shown_by(port: int, path: str) -> bool:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
-                async with Client(f"opc.tcp://127.0.0.1:{port}/") as client:
+                async with patient_client(f"opc.tcp://127.0.0.1:{port}/") as client:
                     await client.get_node(f"ns=2;s={path}").read_browse_name()
                     return True
             except ua.UaStatusCodeError as error:
