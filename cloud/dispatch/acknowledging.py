@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cloud.dispatch.downward import awaits
+from dataclasses import replace
+
+from cloud.dispatch.downward import awaited
 from cloud.store.commands import Commands
 from cloud.store.reader import Reader
 from edge.contract.downlink import Acknowledged
@@ -12,21 +14,23 @@ from edge.errors import ConfigError
 def acknowledge(commands: Commands, reader: Reader, gateway: str, seen: Acknowledged) -> bool:
     """Ask the gateway for it; False where that was done already. Raises ``ConfigError`` where nothing awaits it."""
     where = f"{gateway}/{seen.asset}"
-    if not awaits(reader, gateway, seen):
+    alarm = awaited(reader, gateway, seen)
+    if alarm is None:
         raise ConfigError(where, "that alarm is not one that waits to be acknowledged", "load the page again")
+    # What it calls for later, nobody has seen.
+    seen = replace(seen, repeats=alarm.repeats)
     with commands.changing():
-        for held in commands.documents.acknowledged(gateway):
-            if (held.asset, held.rule, held.since_ns) == (seen.asset, seen.rule, seen.since_ns):
-                return False
+        if any(held.is_of(alarm) for held in commands.documents.acknowledged(gateway)):
+            return False
         commands.documents.acknowledge(gateway, seen)
         commands.write(gateway, seen.at_ns, f"acknowledged: {seen.rule}", f"{seen.asset}/{seen.rule}", seen.by, "")
     return True
 
 
-def asked(commands: Commands, gateway: str, asset: str) -> dict[tuple[str, int], str]:
-    """Who asked for it, by the alarm's rule and raising."""
+def asked(commands: Commands, gateway: str, asset: str) -> dict[tuple[str, int, int | None], str]:
+    """Who asked for it, by the alarm's rule, its raising, and how often it had called again by then."""
     return {
-        (seen.rule, seen.since_ns): seen.by
+        (seen.rule, seen.since_ns, seen.repeats): seen.by
         for seen in commands.documents.acknowledged(gateway)
         if seen.asset == asset
     }  # fmt: skip

@@ -25,6 +25,7 @@ from edge.contract.downlink import (
     WithdrawnCommand,
     WithdrawnContract,
 )
+from edge.contract.types import Alarm
 
 ACKNOWLEDGED_FOR_NS = 7 * 86_400 * 10**9
 """Whoever acknowledged an alarm a week ago has not seen how it is now."""
@@ -129,12 +130,14 @@ def _acknowledged(gateway: str, commands: Commands, reader: Reader, now_ns: int)
 
 def awaits(reader: Reader, gateway: str, seen: Acknowledged) -> bool:
     """Whether the very raising of the alarm that was acknowledged is not so yet, by its gateway's word."""
+    return awaited(reader, gateway, seen) is not None
+
+
+def awaited(reader: Reader, gateway: str, seen: Acknowledged) -> Alarm | None:
+    """The alarm that was acknowledged, while it is not so yet and has called for nothing since."""
     row = reader.asset(gateway, seen.asset)
     standing = reader.standing(row.id) if row is not None else []
-    return any(
-        (alarm.rule, alarm.since_ns) == (seen.rule, seen.since_ns) and alarm.state.awaits_a_person
-        for _, alarm in standing
-    )
+    return next((alarm for _, alarm in standing if seen.is_of(alarm) and alarm.state.awaits_a_person), None)
 
 
 class Issued:

@@ -21,22 +21,27 @@ BUSY_TIMEOUT_MS = 5000
 class Beside:
     """One connection behind a lock: may be used from any thread."""
 
-    def __init__(self, path: Path, *, application_id: int, version: int, tables: str) -> None:
-        """Opens the file, or makes it with ``tables``. Raises ``StoreError``; another's file is left untouched."""
+    def __init__(
+        self, path: Path, *, application_id: int, version: int, tables: str, steps: Sequence[str] = ()
+    ) -> None:  # fmt: skip
+        """Opens the file, or makes it with ``tables``. Raises ``StoreError``; another's file is left untouched.
+
+        ``steps`` bring a file of version 1 to 2, of 2 to 3, and so on.
+        """
         self._lock = threading.RLock()
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                self._open(application_id, version, tables)
+                self._open(application_id, version, tables, steps)
             except BaseException:
                 self._connection.close()
                 raise
         except (OSError, sqlite3.Error) as error:
             raise StoreError(str(path), f"cannot be opened: {error}", "name another folder with --data") from error
 
-    def _open(self, application_id: int, version: int, tables: str) -> None:
+    def _open(self, application_id: int, version: int, tables: str, steps: Sequence[str]) -> None:
         db = self._connection
         db.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         (mark,) = db.execute("PRAGMA application_id").fetchone()
@@ -53,6 +58,16 @@ class Beside:
         if not held:
             marks = f"PRAGMA application_id={application_id}; PRAGMA user_version={version};"
             db.executescript(f"BEGIN IMMEDIATE; {marks} {tables} COMMIT;")
+        elif found < version:
+            self._bring_to(version, steps)
+
+    def _bring_to(self, version: int, steps: Sequence[str]) -> None:
+        """In one transaction, unless another process was faster."""
+        with self.changing() as db:
+            (found,) = db.execute("PRAGMA user_version").fetchone()
+            for step in steps[found - 1 : version - 1]:
+                db.execute(step)
+            db.execute(f"PRAGMA user_version={version}")
 
     def close(self) -> None:
         with self._lock:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from cloud.store.beside import Beside
-from cloud.store.documents import DOCUMENT_TABLES, Documents
+from cloud.store.documents import DOCUMENT_STEPS, DOCUMENT_TABLES, Documents
 from edge.contract.commands import Command, Signed
 
 FILE = "commands.sqlite3"
 APPLICATION_ID = 0x4241424D  # "BABM"
-VERSION = 1
+VERSION = 2
 
 _TABLES = f"""
 -- `ord` is the order that the cloud gave. `served_ns`: when it first went down to its gateway. `ended`: the last step,
@@ -91,7 +91,9 @@ class Commands:
     """Safe for threads: one connection behind a lock. Raises ``StoreError`` for a file that cannot be used."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = Beside(folder / FILE, application_id=APPLICATION_ID, version=VERSION, tables=_TABLES)
+        self._file = Beside(
+            folder / FILE, application_id=APPLICATION_ID, version=VERSION, tables=_TABLES, steps=DOCUMENT_STEPS
+        )
         self.documents = Documents(self._file)
 
     def close(self) -> None:

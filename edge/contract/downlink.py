@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge.contract.commands import Command, Signed
 from edge.contract.fields import Fields
+from edge.contract.types import Alarm
 from edge.deferred import Deferred
 
 if TYPE_CHECKING:
@@ -97,13 +98,22 @@ def configuration_message(one: Configuration) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """``by`` has seen the alarm ``rule`` of ``asset`` that was raised at ``since_ns``, and no other raising of it."""
+    """``by`` has seen the alarm ``rule`` of ``asset`` that was raised at ``since_ns``, and no other raising of it.
+
+    Nor has who saw it after ``repeats`` calls seen a later one; None: whatever it has called for.
+    """
 
     asset: str
     rule: str
     since_ns: int
     by: str
     at_ns: int
+    repeats: int | None = None
+
+    def is_of(self, alarm: Alarm) -> bool:
+        """Whether ``alarm`` has called for nothing since."""
+        seen = (alarm.asset, alarm.rule, alarm.since_ns) == (self.asset, self.rule, self.since_ns)
+        return seen and (self.repeats is None or alarm.repeats <= self.repeats)
 
 
 def pack_configuration(one: Configuration) -> bytes:
@@ -175,7 +185,12 @@ def _unsigned(fields: Fields) -> Configuration:
 
 def acknowledged_of(fields: Fields) -> Acknowledged:
     return Acknowledged(
-        fields.name("asset"), fields.name("rule"), fields.whole("since_ns"), fields.name("by"), fields.whole("at_ns")
+        fields.name("asset"),
+        fields.name("rule"),
+        fields.whole("since_ns"),
+        fields.name("by"),
+        fields.whole("at_ns"),
+        fields.maybe_whole("repeats"),
     )
 
 

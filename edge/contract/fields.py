@@ -30,6 +30,9 @@ class Fields:
             raise ValueError(f"{self._where}.{name}: not a whole number from 0 on")
         return int(value)
 
+    def maybe_whole(self, name: str) -> int | None:
+        return None if self._found.get(name) is None else self.whole(name)
+
     def number(self, name: str) -> float:
         """Of either sign."""
         value: Json = self._found.get(name)

@@ -94,9 +94,9 @@ class Flow:
             self._rooms.panel.changed()
 
     def acknowledged_above(self, seen: Acknowledged) -> None:
-        """Somebody acknowledged in the cloud: the very raising that they saw, and no other."""
+        """Somebody acknowledged in the cloud: the very raising that they saw, and nothing that it called for since."""
         alarm = self._rooms.desk.find(seen.asset, seen.rule)
-        if alarm is not None and alarm.since_ns == seen.since_ns:
+        if alarm is not None and seen.is_of(alarm):
             self._rooms.alarms.acknowledge(seen.asset, seen.rule, by=seen.by, why="from the cloud")
 
     def acknowledged_at_the_panel(self, asset: str, rule: str) -> None:

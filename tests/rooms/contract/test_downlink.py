@@ -24,6 +24,7 @@ from edge.contract.downlink import (
     WithdrawnCommand,
     WithdrawnContract,
 )
+from edge.contract.types import Alarm, AlarmState, Priority
 
 SIGNATURE = "A" * 86 + "=="
 SIGNED = Signed("ab" * 8, 5, SIGNATURE)
@@ -184,3 +185,15 @@ def test_whatever_stands_in_place_of_any_part_it_is_read_or_refused_and_nothing_
     again = parse_desired(pack_desired(found))
     assert again == found
     assert [one.id for one in again.commands] == [one.id for one in found.commands]
+
+
+@pytest.mark.parametrize(
+    ("seen", "repeats", "is_of"),
+    [(None, 7, True), (0, 0, True), (1, 0, True), (0, 1, False), (2, 3, False)],
+)
+def test_an_acknowledgement_is_of_what_was_seen_of_an_alarm(seen: int | None, repeats: int, is_of: bool) -> None:
+    alarm = Alarm("pump-1", "hot", "t", Priority.HIGH, AlarmState.UNACKNOWLEDGED, 99, 100, 1.0, "hot", repeats=repeats)
+    told = Acknowledged("pump-1", "hot", 99, "ada", 101, repeats=seen)
+    assert told.is_of(alarm) is is_of
+    for other in ({"asset": "pump-2"}, {"rule": "cold"}, {"since_ns": 98}):
+        assert not replace(told, **other).is_of(alarm)

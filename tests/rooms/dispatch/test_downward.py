@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.dispatch.acknowledging import acknowledge
 from cloud.dispatch.downward import Issued
 from cloud.store.commands import FILE, Commands
 from cloud.store.documents import Offered
@@ -157,6 +159,31 @@ def test_an_acknowledgement_is_of_one_raising_alone_and_not_for_ever(fleet: Flee
     assert len(fleet.down().acknowledged) == 1
     fleet.now_ns += 8 * 86_400 * 10**9
     assert fleet.down().acknowledged == ()
+
+
+def test_an_acknowledgement_is_not_of_what_the_alarm_has_called_for_since(fleet: Fleet) -> None:
+    fleet.tell(alarm(AlarmState.UNACKNOWLEDGED))
+    assert acknowledge(fleet.commands, fleet.reader, GATEWAY, SEEN)
+    assert not acknowledge(fleet.commands, fleet.reader, GATEWAY, SEEN), "that was done"
+    [seen] = fleet.down().acknowledged
+    assert seen == replace(SEEN, repeats=0)
+    fleet.tell(replace(alarm(AlarmState.UNACKNOWLEDGED, at_ns=NOW_NS + 1), repeats=1))
+    assert acknowledge(fleet.commands, fleet.reader, GATEWAY, replace(SEEN, by="bob"))
+    assert fleet.down().acknowledged == (replace(SEEN, by="bob", repeats=1),)
+    fleet.tell(replace(alarm(AlarmState.UNACKNOWLEDGED, at_ns=NOW_NS + 2), repeats=2))
+    assert fleet.down().acknowledged == ()
+
+
+def test_acknowledgements_of_a_file_of_version_1_go_on(fleet: Fleet) -> None:
+    with contextlib.closing(sqlite3.connect(fleet.data / FILE)) as file:
+        file.execute("ALTER TABLE acknowledged DROP COLUMN repeats")
+        row = (GATEWAY, SEEN.asset, SEEN.rule, SEEN.since_ns, SEEN.by, SEEN.at_ns)
+        file.execute("INSERT INTO acknowledged VALUES (?,?,?,?,?,?)", row)
+        file.execute("PRAGMA user_version=1")
+        file.commit()
+    for _ in range(2):
+        with contextlib.closing(Commands(fleet.data)) as commands:
+            assert commands.documents.acknowledged(GATEWAY) == [SEEN]
 
 
 def test_nothing_changes_or_removes_what_was_drafted_signed_or_done(fleet: Fleet) -> None:

@@ -198,6 +198,35 @@ def test_whoever_acknowledges_here_has_taken_it_also_while_its_gateway_is_away(t
         assert [kind for kind, _, _ in plant.said()[4:]] == ["ended"], "the gateway's word is no news"
 
 
+def test_an_alarm_that_calls_again_after_it_was_acknowledged_here_asks_again_and_escalates_anew(
+    tmp_path: Path, mail: Mail
+) -> None:
+    """Its gateway was away and never heard of the acknowledgement: what it called for since is another call."""
+    route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
+    with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[route])) as plant:
+        seen: list[Acknowledged] = []
+
+        def notifier() -> Notifier:
+            return Notifier(
+                load_settings(tmp_path / "notify.toml"), plant.reader, plant.outbox, now_ns=lambda: plant.now_ns,
+                asked=lambda gateway: seen if gateway == GATEWAY else (),
+            )  # fmt: skip
+
+        plant.notifier = notifier()
+        plant.step(RAISED)
+        seen.append(Acknowledged("pump-1", RAISED.rule, RAISED.since_ns, "carol", plant.now_ns, repeats=0))
+        plant.step(minutes=5)
+        plant.step(replace(RAISED, repeats=1, at_ns=RAISED.at_ns + SECOND_NS), minutes=5)
+        plant.notifier = notifier()
+        plant.step(minutes=1)
+        plant.step(minutes=15)
+        told = [(kind, address[:3]) for kind, address, _ in plant.said()]
+        assert told == [("raised", "ada"), ("acknowledged", "ada"), ("raised", "ada"), ("escalated", "bob")]
+        seen[:] = [Acknowledged("pump-1", RAISED.rule, RAISED.since_ns, "carol", plant.now_ns, repeats=1)]
+        plant.step(minutes=60)
+        assert [kind for kind, _, _ in plant.said()[4:]] == ["acknowledged", "acknowledged"]
+
+
 def test_a_shelved_alarm_calls_nobody_until_it_is_off_the_shelf(tmp_path: Path, mail: Mail) -> None:
     route = {"to": ["ada"], "escalate": [{"after_min": 15, "to": ["bob"]}]}
     with contextlib.closing(Plant(tmp_path, smtp=smtp(mail), route=[route])) as plant:
