@@ -85,7 +85,10 @@ class Figures:
         self._count(raising)
 
     def report(self) -> dict[str, Any]:
-        """Plain data: counts and rates by window, shares, and the rules that raised most often in the last week."""
+        """Plain data: counts and rates by window, shares, and the rules that raised most often in the last week.
+
+        ``estimated`` are the rates that are none of a time so long as they speak of: a minute's alarms make no hour's.
+        """
         now = self._span().number
         windows = {name: [span for span in self._spans if span.number >= now - n] for name, n in WINDOWS.items()}
         week = windows["week"]
@@ -96,6 +99,10 @@ class Figures:
             "held_back": {name: int(_sum(spans, "held")) for name, spans in windows.items()},
             "alarms_per_h": {name: _rate(spans, 3600) for name, spans in windows.items()},
             "alarms_per_10_min": {name: _rate(spans, 600) for name, spans in windows.items()},
+            "estimated": {
+                "alarms_per_h": {name: _is_estimate(spans, 3600) for name, spans in windows.items()},
+                "alarms_per_10_min": {name: _is_estimate(spans, 600) for name, spans in windows.items()},
+            },
             "most_in_10_min": {name: max(span.called for span in spans) for name, spans in windows.items()},
             "flood_percent": {name: _percent(_sum(s, "flood_s"), _sum(s, "watched_s")) for name, s in windows.items()},
             "priority_percent": {str(p): _percent(_sum(week, p.value), called) for p in Priority},
@@ -175,6 +182,10 @@ def _rate(spans: list[Span], per_s: float) -> float | None:
     """Alarms in so many seconds; None where less than a minute was watched, of which nothing follows."""
     watched_s = _sum(spans, "watched_s")
     return round(_sum(spans, "called") * per_s / watched_s, 3) if watched_s >= 60 else None
+
+
+def _is_estimate(spans: list[Span], per_s: float) -> bool:
+    return _sum(spans, "watched_s") < per_s
 
 
 def _percent(part: float, whole: float) -> float | None:

@@ -172,8 +172,9 @@ WISHED = {
 }
 """What ISA-18.2 and EEMUA 191 hold a person to be able to take."""
 
+_WINDOWS = ("hour", "day", "week")
 _RATES = (
-    ("watched_h", "hours watched"), ("alarms", "alarms that called"), ("held_back", "held back"),
+    ("alarms", "alarms that called"), ("held_back", "held back"),
     ("alarms_per_h", "alarms an hour"), ("alarms_per_10_min", "alarms in 10 minutes"),
     ("most_in_10_min", "most in 10 minutes"), ("flood_percent", "% of time in flood"),
 )  # fmt: skip
@@ -181,10 +182,17 @@ _RATES = (
 
 def kpi_lines(kpi: dict[str, Any]) -> list[str]:
     """The gateway's figures of its alarms for a person; a dash where too little was watched to say."""
-    lines = [f"{'LAST':22}{'HOUR':>10}{'DAY':>10}{'WEEK':>10}  GOOD"]
+    watched = {window: _span(kpi["watched_h"][window]) for window in _WINDOWS}
+    lines = [
+        f"{'LAST':22}{'HOUR':>10}{'DAY':>10}{'WEEK':>10}  GOOD",
+        f"{'watched':22}{''.join(f'{words:>10}' for words in watched.values())}",
+    ]
     for name, title in _RATES:
-        row = "".join(f"{_figure(kpi[name][window]):>10}" for window in ("hour", "day", "week"))
-        lines.append(f"{title:22}{row}  {WISHED.get(name, '')}".rstrip())
+        guessed = [window for window in _WINDOWS if _is_guess(kpi, name, window)]
+        figures = [f"{'~' * (window in guessed)}{_figure(kpi[name][window])}" for window in _WINDOWS]
+        over = f"~ over {watched[guessed[0]]}" if guessed else ""
+        said = "; ".join(filter(None, (WISHED.get(name, ""), over)))
+        lines.append(f"{title:22}{''.join(f'{figure:>10}' for figure in figures)}  {said}".rstrip())
     shares = ", ".join(f"{_figure(share)} {name}" for name, share in kpi["priority_percent"].items())
     held = ", ".join(f"{count} {kind}" for kind, count in kpi["held"].items() if count)
     lines += [
@@ -200,6 +208,15 @@ def kpi_lines(kpi: dict[str, Any]) -> list[str]:
     for actor in kpi["bad_actors"]:
         lines.append(f"{actor['asset']:{asset}}{actor['rule']:{rule}}{actor['raised']:>8}{actor['percent']:>8.1f}")
     return lines
+
+
+def _is_guess(kpi: dict[str, Any], name: str, window: str) -> bool:
+    """Whether a rate is made of less time than it speaks of."""
+    return bool(kpi.get("estimated", {}).get(name, {}).get(window)) and kpi[name][window] is not None
+
+
+def _span(hours: float) -> str:
+    return f"{hours * 60:.0f} min" if hours < 1 else f"{_figure(round(hours, 1))} h"
 
 
 def _figure(number: float | None) -> str:

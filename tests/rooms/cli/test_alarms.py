@@ -186,6 +186,27 @@ def test_the_figures_are_a_table_or_json(rig: Rig) -> None:
     assert "RAISED MOST" in table
     told = json.loads(rig.babbitt("alarms", "--kpi", "--json").output)
     assert (told["standing"], told["alarms"]["hour"], told["flood"]) == (2, 2, False)
+    assert table.splitlines()[1].split() == ["watched", "1", "h", "1", "h", "1", "h"]
+    assert "~" not in table
+    assert told["estimated"]["alarms_per_h"] == {"hour": False, "day": False, "week": False}
+
+
+def test_what_minutes_say_of_an_hour_is_marked_as_a_guess(rig: Rig) -> None:
+    rig.clock.pass_s(720)
+    table = rig.babbitt("alarms", "--kpi").output.splitlines()
+    assert table[1].split() == ["watched", *("12", "min") * 3]
+    assert "alarms an hour               ~10       ~10       ~10  ~ over 12 min" in table
+    assert "alarms in 10 minutes        1.67      1.67      1.67  1 can be answered, 2 just so" in table
+    told = json.loads(rig.babbitt("alarms", "--kpi", "--json").output)
+    assert told["watched_h"]["hour"] == 0.2
+    guessed = {name: set(windows.values()) for name, windows in told["estimated"].items()}
+    assert guessed == {"alarms_per_h": {True}, "alarms_per_10_min": {False}}
+
+
+def test_of_less_than_a_minute_no_rate_is_told(rig: Rig) -> None:
+    rig.clock.pass_s(50)
+    table = rig.babbitt("alarms", "--kpi").output
+    assert "alarms an hour                 –         –         –" in table.splitlines()
 
 
 def test_a_name_however_long_ends_before_the_next_column() -> None:
