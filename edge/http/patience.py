@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import fcntl
 import termios
 from typing import Any
@@ -76,8 +77,9 @@ class PatientProtocol(H11Protocol):
         a third must be taken before it wants more."""
         connection = self.transport.get_extra_info("socket")
         held = array.array("i", [0])
-        if connection is not None and connection.fileno() >= 0:
-            fcntl.ioctl(connection, termios.TIOCOUTQ, held)
+        with contextlib.suppress(OSError):  # Other systems do not tell it of sockets.
+            if connection is not None and connection.fileno() >= 0:
+                fcntl.ioctl(connection, termios.TIOCOUTQ, held)
         return self.transport.get_write_buffer_size() + held[0]
 
     @property
