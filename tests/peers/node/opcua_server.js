@@ -14,6 +14,7 @@ const { nodesets } = require("node-opcua-nodesets");
 
 const [port, folder] = [Number(process.argv[2]), process.argv[3]];
 const URI = "urn:babbitt:test:plant";
+const STEP_MS = 20;
 const nodes = {};
 let most = 0;
 let counting = null;
@@ -89,16 +90,22 @@ async function obey(server, told) {
     if (told.ask === "count") return { count: counted };
     if (told.count_every_ms) {
         counted = 0;
-        counting = setInterval(() => {
-            nodes.Count.setValueFromSource({ dataType: DataType.Int32, value: ++counted });
-        }, told.count_every_ms);
+        countUp(told.count_every_ms / STEP_MS, told.count_every_ms / STEP_MS);
         return null;
     }
     if (told.stop_counting) {
-        clearInterval(counting);
+        clearTimeout(counting);
         return { count: counted };
     }
     throw new Error(JSON.stringify(told));
+}
+
+// In steps, so that while the machine stands still one of them passes at most: each count lasts until it was sampled.
+function countUp(steps, left) {
+    counting = setTimeout(() => {
+        if (left <= 1) nodes.Count.setValueFromSource({ dataType: DataType.Int32, value: ++counted });
+        countUp(steps, left <= 1 ? steps : left - 1);
+    }, STEP_MS);
 }
 
 function say(what) {
