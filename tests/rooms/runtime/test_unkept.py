@@ -64,7 +64,7 @@ def running(site: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         try:
-            process.wait(30)
+            process.wait(60)
         finally:
             process.kill()
             process.wait()
@@ -89,9 +89,11 @@ def babbitt(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def is_degraded(site: Path) -> dict[str, Any] | None:
+    """Once it says so, and everything goes on all the same: polls, alarms, the panel, the ledger."""
     told = status(site)
     wanted = {("pump-1", "no_data"), ("gw-1", "nothing_kept")}
-    return told if told["degraded"] and wanted <= alarms(told) and told["units"][0]["polls"] > 5 else None
+    is_whole = told["panel"]["pid"] and told["ledger"]["offered"] and told["units"][0]["polls"] > 5
+    return told if told["degraded"] and wanted <= alarms(told) and is_whole else None
 
 
 def test_a_read_only_disk_ends_no_gateway_and_is_taken_up_once_it_can_be_written(disk: Path, tmp_path: Path) -> None:
@@ -100,11 +102,9 @@ def test_a_read_only_disk_ends_no_gateway_and_is_taken_up_once_it_can_be_written
     with running(site, log) as process:
         told = until(lambda: is_degraded(site), log.read_text, meanwhile=lambda: alive(process, log))
         assert "read-only file system" in told["degraded"].lower()
-        assert told["panel"]["pid"], "the panel shows it"
         assert told["panel"]["red"] != "off"
         [sentence] = [alarm["sentence"] for alarm in told["alarms"] if alarm["rule"] == "nothing_kept"]
         assert sentence.startswith("gw-1 keeps nothing but in memory: ")
-        assert told["ledger"]["offered"] > 0
         said = babbitt("gateway", "status", str(site)).stdout
         assert "DEGRADED: nothing is kept but in memory, until it can be: " in said
         assert "all is kept here" not in said
@@ -179,7 +179,7 @@ def test_what_was_only_in_memory_is_declared_by_the_store_that_follows(disk: Pat
     with running(site, log) as process:
         until(lambda: is_degraded(site), log.read_text, meanwhile=lambda: alive(process, log))
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait()
     loaded = load_site(site)
     place = stand_in(disk / "gateway")
     assert place.exists(), "what is in memory outlives the process"
