@@ -28,23 +28,29 @@ def babbitt(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_sigterm_ends_it_at_once_with_pages_open(tmp_path: Path, free_port: int) -> None:
     with cloud_process(tmp_path, free_port) as process:
         asyncio.run(process.sender.send(telemetry(1)))
-        took = [seconds_to_end(process)]
-        while min(took) >= 3 and len(took) < 3:
+        took, alone_s = [seconds_with_a_page(process)], 0.0
+        while min(took) >= 3 + alone_s and len(took) < 3:
+            # A machine that is so busy ends nothing within that time: what counts is what the page adds.
             process.start()
-            took.append(seconds_to_end(process))
-        assert min(took) < 3
+            alone_s = seconds_to_end(process)
+            process.start()
+            took.append(seconds_with_a_page(process))
+        assert min(took) < 3 + alone_s
 
 
-def seconds_to_end(process: CloudProcess) -> float:
-    """Of one whose page is open."""
+def seconds_with_a_page(process: CloudProcess) -> float:
     with (
         httpx.Client(timeout=DEADLINE_S) as client,
         client.stream("GET", f"{process.sender.url}/events") as events,
     ):
         assert next(events.iter_lines()).startswith("retry:")
-        began_s = time.monotonic()
-        assert process.terminate() == 0
-        return time.monotonic() - began_s
+        return seconds_to_end(process)
+
+
+def seconds_to_end(process: CloudProcess) -> float:
+    began_s = time.monotonic()
+    assert process.terminate() == 0
+    return time.monotonic() - began_s
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ HOURS = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=i) for i in range(40
 def browser() -> Iterator[Browser]:
     if shutil.which(CHROMIUM) is None:
         pytest.skip("no Chromium; on Debian: apt install chromium")
-    expect.set_options(timeout=30_000)
+    expect.set_options(timeout=DEADLINE_S * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -66,7 +66,7 @@ def send_block(process: CloudProcess, data: bytes) -> None:
 def opened(browser: Browser, *, width: int = 1280, height: int = 800, dark: bool = False) -> tuple[Page, list[str]]:
     """A page and what it complains about."""
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(DEADLINE_S * 1000)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
