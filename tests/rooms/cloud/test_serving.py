@@ -43,7 +43,8 @@ def seconds_with_a_page(process: CloudProcess) -> float:
         httpx.Client(timeout=DEADLINE_S) as client,
         client.stream("GET", f"{process.sender.url}/events") as events,
     ):
-        assert next(events.iter_lines()).startswith("retry:")
+        lines = events.iter_lines()  # It is open for as long as this lives.
+        assert next(lines).startswith("retry:")
         return seconds_to_end(process)
 
 
