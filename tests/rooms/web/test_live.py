@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cloud.web.live import CLIENTS_MAX, QUEUE_EVENTS_MAX, Client, Event, Hub, To
 from edge.contract.types import LedgerRow, Quality
 from tests.rooms.cloud.sending import GATEWAY, SPINDLE, START_NS, Sender, batch, block, cloud, telemetry
 from tests.rooms.web.test_pages import verdict
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, until_async
 
 Events = AsyncIterator[tuple[str, str]]
 
@@ -195,6 +196,28 @@ def test_updates_are_bundled_however_fast_blocks_come(tmp_path: Path) -> None:
                     await sender.send(telemetry(seq))
                 updates = await counting
                 assert 1 <= updates <= 4 * (time.monotonic() - began) + 2
+
+    asyncio.run(story())
+
+
+def test_what_changes_all_the_time_is_drawn_four_times_a_second_at_most() -> None:
+    async def story() -> None:
+        drawn_s: list[float] = []
+
+        async def render() -> list[Event]:
+            drawn_s.append(time.monotonic())
+            return []
+
+        hub = Hub()
+        client = hub.join("fleet", render)
+
+        def changed() -> bool:
+            hub.touch("fleet")
+            return len(drawn_s) == 5
+
+        await until_async(changed)
+        assert min(after - before for before, after in pairwise(drawn_s)) > 0.249
+        hub.leave("fleet", client)
 
     asyncio.run(story())
 
