@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import policy
 from email.message import EmailMessage
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +82,25 @@ def mail_server(tls: tuple[Path, Path] | None = None, password: str = "") -> Ite
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
+    spoken: list[SMTP] = []
+
+    def made() -> SMTP:
+        spoken.append(SMTP(mail, hostname="mail.example", loop=loop, **settings))
+        return spoken[-1]
+
     async def listen() -> asyncio.Server:
-        made = partial(SMTP, mail, hostname="mail.example", loop=loop, **settings)
         return await loop.create_server(made, "127.0.0.1", 0)
 
     async def end(server: asyncio.Server) -> None:
+        """With whoever is connected still: a socket left open fails whichever test runs when it is collected."""
         server.close()
-        await server.wait_closed()
+        for one in spoken:
+            if isinstance(one.transport, asyncio.Transport):
+                one.transport.abort()
+        speaking = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in speaking:
+            task.cancel()
+        await asyncio.gather(*speaking, return_exceptions=True)
 
     server = asyncio.run_coroutine_threadsafe(listen(), loop).result(DEADLINE_S)
     try:
