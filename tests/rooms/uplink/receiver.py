@@ -86,7 +86,7 @@ class Receiver:
             server.close()
             for task, writer in tasks.items():
                 task.cancel()
-                writer.close()
+                writer.transport.abort()  # What the other end did not read would keep it open.
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
