@@ -1,4 +1,4 @@
-"""Alarms that people acknowledge in the cloud: asked for, until the gateway's own alarm shows it."""
+"""Alarms that people acknowledge or reset in the cloud: asked for, until the gateway's own alarm shows it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from edge.errors import ConfigError
 
 def acknowledge(commands: Commands, reader: Reader, gateway: str, seen: Acknowledged) -> bool:
     """Ask the gateway for it; False where that was done already. Raises ``ConfigError`` where nothing awaits it."""
-    where = f"{gateway}/{seen.asset}"
+    where, what = f"{gateway}/{seen.asset}", "reset" if seen.resets else "acknowledged"
     alarm = awaited(reader, gateway, seen)
     if alarm is None:
-        raise ConfigError(where, "that alarm is not one that waits to be acknowledged", "load the page again")
+        raise ConfigError(where, f"that alarm is not one that waits to be {what}", "load the page again")
     # What it calls for later, nobody has seen.
     seen = replace(seen, repeats=alarm.repeats)
     with commands.changing():
-        if any(held.is_of(alarm) for held in commands.documents.acknowledged(gateway)):
+        if any(held.is_of(alarm) and held.resets is seen.resets for held in commands.documents.acknowledged(gateway)):
             return False
         commands.documents.acknowledge(gateway, seen)
-        commands.write(gateway, seen.at_ns, f"acknowledged: {seen.rule}", f"{seen.asset}/{seen.rule}", seen.by, "")
+        commands.write(gateway, seen.at_ns, f"{what}: {seen.rule}", f"{seen.asset}/{seen.rule}", seen.by, "")
     return True
 
 
-def asked(commands: Commands, gateway: str, asset: str) -> dict[tuple[str, int, int | None], str]:
-    """Who asked for it, by the alarm's rule, its raising, and how often it had called again by then."""
+def asked(commands: Commands, gateway: str, asset: str) -> dict[tuple[str, int, int | None, bool], str]:
+    """Who asked for it, by the alarm's rule, its raising, how often it had called again, and whether it is a reset."""
     return {
-        (seen.rule, seen.since_ns, seen.repeats): seen.by
+        (seen.rule, seen.since_ns, seen.repeats, seen.resets): seen.by
         for seen in commands.documents.acknowledged(gateway)
         if seen.asset == asset
     }  # fmt: skip

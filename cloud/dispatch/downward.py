@@ -129,15 +129,15 @@ def _acknowledged(gateway: str, commands: Commands, reader: Reader, now_ns: int)
 
 
 def awaits(reader: Reader, gateway: str, seen: Acknowledged) -> bool:
-    """Whether the very raising of the alarm that was acknowledged is not so yet, by its gateway's word."""
+    """Whether the very raising of the alarm that was acknowledged, or reset, is not so yet, by its gateway's word."""
     return awaited(reader, gateway, seen) is not None
 
 
 def awaited(reader: Reader, gateway: str, seen: Acknowledged) -> Alarm | None:
-    """The alarm that was acknowledged, while it is not so yet and has called for nothing since."""
+    """The alarm that was acknowledged, or reset, while it is not so yet and has called for nothing since."""
     row = reader.asset(gateway, seen.asset)
     standing = reader.standing(row.id) if row is not None else []
-    return next((alarm for _, alarm in standing if seen.is_of(alarm) and alarm.state.awaits_a_person), None)
+    return next((alarm for _, alarm in standing if seen.is_awaited(alarm)), None)
 
 
 class Issued:

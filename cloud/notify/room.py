@@ -228,7 +228,7 @@ class Notifier:
 
 
 def _taken(one: Standing, seen: Acknowledged | None) -> Standing:
-    if seen is None or not one.alarm.state.awaits_a_person or not seen.is_of(one.alarm):
+    if seen is None or seen.resets or not seen.is_awaited(one.alarm):
         return one
     return replace(one, alarm=replace(one.alarm, state=AlarmState.ACKNOWLEDGED, by=seen.by, at_ns=seen.at_ns))
 

@@ -19,7 +19,7 @@ from edge.contract.commands import Command, Signed
 
 FILE = "commands.sqlite3"
 APPLICATION_ID = 0x4241424D  # "BABM"
-VERSION = 2
+VERSION = 3
 
 _TABLES = f"""
 -- `ord` is the order that the cloud gave. `served_ns`: when it first went down to its gateway. `ended`: the last step,

@@ -31,10 +31,13 @@ BEGIN SELECT RAISE(ABORT, 'a configuration is never altered'); END;
 -- Until the alarm itself shows it, or another raising has taken its place.
 CREATE TABLE IF NOT EXISTS acknowledged(
     gateway TEXT NOT NULL, asset TEXT NOT NULL, rule TEXT NOT NULL, since_ns INTEGER NOT NULL, by TEXT NOT NULL,
-    at_ns INTEGER NOT NULL, repeats INTEGER, PRIMARY KEY(gateway, asset, rule)
+    at_ns INTEGER NOT NULL, repeats INTEGER, resets INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(gateway, asset, rule)
 ) STRICT, WITHOUT ROWID;
 """
-DOCUMENT_STEPS = ("ALTER TABLE acknowledged ADD COLUMN repeats INTEGER",)
+DOCUMENT_STEPS = (
+    "ALTER TABLE acknowledged ADD COLUMN repeats INTEGER",
+    "ALTER TABLE acknowledged ADD COLUMN resets INTEGER NOT NULL DEFAULT 0",
+)
 """What brings a file of version 1 to 2, and so on."""
 
 
@@ -120,17 +123,26 @@ class Documents:
 
     def acknowledged(self, gateway: str) -> list[Acknowledged]:
         """The newest first."""
-        sql = "SELECT asset, rule, since_ns, by, at_ns, repeats FROM acknowledged WHERE gateway = ? ORDER BY at_ns DESC"
-        return [Acknowledged(*row) for row in self._file.rows(sql, (gateway,))]
+        sql = (
+            "SELECT asset, rule, since_ns, by, at_ns, repeats, resets FROM acknowledged WHERE gateway = ?"
+            " ORDER BY at_ns DESC"
+        )
+        return [
+            Acknowledged(asset, rule, since_ns, by, at_ns, repeats, bool(resets))
+            for asset, rule, since_ns, by, at_ns, repeats, resets in self._file.rows(sql, (gateway,))
+        ]
 
     def acknowledge(self, gateway: str, seen: Acknowledged) -> None:
-        row = (gateway, seen.asset, seen.rule, seen.since_ns, seen.by, seen.at_ns, seen.repeats)
-        self._file.write("REPLACE INTO acknowledged VALUES (?,?,?,?,?,?,?)", row)
+        row = (gateway, seen.asset, seen.rule, seen.since_ns, seen.by, seen.at_ns, seen.repeats, int(seen.resets))
+        self._file.write("REPLACE INTO acknowledged VALUES (?,?,?,?,?,?,?,?)", row)
 
     def drop(self, gateway: str, seen: Acknowledged) -> None:
         """It has come to its end; another one of the same rule stays."""
-        sql = "DELETE FROM acknowledged WHERE gateway = ? AND asset = ? AND rule = ? AND since_ns = ? AND repeats IS ?"
-        self._file.write(sql, (gateway, seen.asset, seen.rule, seen.since_ns, seen.repeats))
+        sql = (
+            "DELETE FROM acknowledged WHERE gateway = ? AND asset = ? AND rule = ? AND since_ns = ? AND repeats IS ?"
+            " AND resets = ?"
+        )
+        self._file.write(sql, (gateway, seen.asset, seen.rule, seen.since_ns, seen.repeats, int(seen.resets)))
 
 
 _CONTRACT = (

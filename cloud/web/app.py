@@ -44,6 +44,7 @@ def application(
             Route("/api/v1/assets/{gateway}/{asset}/outcomes", telling.told, methods=["POST"]),
             Route("/api/v1/assets/{gateway}/{asset}/record", api.record),
             Route("/api/v1/assets/{gateway}/{asset}/acknowledge", commanding.acknowledged, methods=["POST"]),
+            Route("/api/v1/assets/{gateway}/{asset}/reset", commanding.reset, methods=["POST"]),
             Route("/api/v1/commands", commanding.listed, methods=["GET"]),
             Route("/api/v1/commands", commanding.submitted, methods=["POST"]),
             Route("/api/v1/commands/draft", commanding.drafted, methods=["POST"]),

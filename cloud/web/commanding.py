@@ -101,22 +101,32 @@ class Commanding:
 
     async def acknowledged(self, request: Request) -> Response:
         """Takes ``rule`` and ``since_ns`` of an alarm that waits to be acknowledged."""
+        return await self._answered(request, resets=False)
+
+    async def reset(self, request: Request) -> Response:
+        """Takes ``rule`` and ``since_ns`` of an alarm that is acknowledged, and latched until it is reset."""
+        return await self._answered(request, resets=True)
+
+    async def _answered(self, request: Request, *, resets: bool) -> Response:
         try:
             person = bearer(self._people, request)
             fields = await json_object(request, {"rule", "since_ns"})
-            is_new = await self._acknowledge(request, person, str(fields.get("rule") or ""), whole(fields, "since_ns"))
+            rule, since_ns = str(fields.get("rule") or ""), whole(fields, "since_ns")
+            is_new = await self._acknowledge(request, person, rule, since_ns, resets=resets)
             return json_answer({"asked": True, "new": is_new}, 202)
         except RefusedError as error:
             return refused(error)
 
     async def form(self, request: Request) -> Response:
-        """The button beside an alarm."""
+        """A button beside an alarm, which acknowledges or resets it."""
         try:
             session = signed_in(self._people, request)
             fields = await form(request)
             check_word(session, fields)
-            since, _, rule = fields.get("alarm", "").partition(" ")
-            await self._acknowledge(request, session.person, rule, whole({"since_ns": since}, "since_ns"))
+            resets = "reset" in fields
+            since, _, rule = fields.get("reset" if resets else "alarm", "").partition(" ")
+            since_ns = whole({"since_ns": since}, "since_ns")
+            await self._acknowledge(request, session.person, rule, since_ns, resets=resets)
         except RefusedError as error:
             page: Response = await self._show(request, error.words, {"section": "alarms"})
             page.status_code = error.status
@@ -138,11 +148,13 @@ class Commanding:
             now_ns=self._now_ns(),
         ))  # fmt: skip
 
-    async def _acknowledge(self, request: Request, person: str, rule: str, since_ns: int | None) -> bool:
+    async def _acknowledge(
+        self, request: Request, person: str, rule: str, since_ns: int | None, *, resets: bool
+    ) -> bool:  # fmt: skip
         gateway, asset = place(request)
         if not rule or since_ns is None:
             raise RefusedError(400, "wants `rule` and `since_ns` of an alarm")
-        seen = Acknowledged(asset, rule, since_ns, person, self._now_ns())
+        seen = Acknowledged(asset, rule, since_ns, person, self._now_ns(), resets=resets)
         is_new: bool = await self._writing(
             person, lambda: acknowledge(self._commands, self._reader, gateway, seen), conflict=409
         )

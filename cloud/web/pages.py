@@ -88,7 +88,7 @@ class Pages:
         self, reader: Reader, books: Books, records: Records, hub: Hub, *, people: People | None = None,
         rollouts: Callable[[], tuple[Shown, ...]] = tuple,
         setpoints: Callable[[str, str], Setpoints] = lambda _gateway, _asset: Setpoints(),
-        asked: Callable[[str, str], Mapping[tuple[str, int, int | None], str]] = lambda _gateway, _asset: {},
+        asked: Callable[[str, str], Mapping[tuple[str, int, int | None, bool], str]] = lambda _gateway, _asset: {},
         now_ns: Callable[[], int] = time.time_ns, own: Callable[[], Raised] = lambda: NO_ALARMS,
         trouble: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:  # fmt: skip

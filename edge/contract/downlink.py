@@ -100,7 +100,8 @@ def configuration_message(one: Configuration) -> bytes:
 class Acknowledged:
     """``by`` has seen the alarm ``rule`` of ``asset`` that was raised at ``since_ns``, and no other raising of it.
 
-    Nor has who saw it after ``repeats`` calls seen a later one; None: whatever it has called for.
+    Nor has who saw it after ``repeats`` calls seen a later one; None: whatever it has called for. ``resets``: it was
+    acknowledged before and is latched, and ``by`` ends it.
     """
 
     asset: str
@@ -109,6 +110,12 @@ class Acknowledged:
     by: str
     at_ns: int
     repeats: int | None = None
+    resets: bool = False
+
+    def is_awaited(self, alarm: Alarm) -> bool:
+        """Whether ``alarm`` has not had it yet, and may have it."""
+        waits = alarm.state.awaits_a_person
+        return self.is_of(alarm) and (alarm.latched and not waits if self.resets else waits)
 
     def is_of(self, alarm: Alarm) -> bool:
         """Whether ``alarm`` has called for nothing since."""
@@ -191,6 +198,7 @@ def acknowledged_of(fields: Fields) -> Acknowledged:
         fields.name("by"),
         fields.whole("at_ns"),
         fields.maybe_whole("repeats"),
+        fields.flag("resets"),
     )
 
 

@@ -33,6 +33,13 @@ class Fields:
     def maybe_whole(self, name: str) -> int | None:
         return None if self._found.get(name) is None else self.whole(name)
 
+    def flag(self, name: str) -> bool:
+        """False where it is not said."""
+        value: Json = self._found.get(name, False)
+        if type(value) is not bool:
+            raise ValueError(f"{self._where}.{name}: not true or false")
+        return value
+
     def number(self, name: str) -> float:
         """Of either sign."""
         value: Json = self._found.get(name)

@@ -94,10 +94,11 @@ class Flow:
             self._rooms.panel.changed()
 
     def acknowledged_above(self, seen: Acknowledged) -> None:
-        """Somebody acknowledged in the cloud: the very raising that they saw, and nothing that it called for since."""
+        """Somebody acknowledged or reset it in the cloud: the very raising that they saw, and no call of it since."""
         alarm = self._rooms.desk.find(seen.asset, seen.rule)
-        if alarm is not None and seen.is_of(alarm):
-            self._rooms.alarms.acknowledge(seen.asset, seen.rule, by=seen.by, why="from the cloud")
+        if alarm is not None and seen.is_awaited(alarm):
+            do = self._rooms.alarms.reset if seen.resets else self._rooms.alarms.acknowledge
+            do(seen.asset, seen.rule, by=seen.by, why="from the cloud")
 
     def acknowledged_at_the_panel(self, asset: str, rule: str) -> None:
         self._rooms.alarms.acknowledge(asset, rule, by="panel")

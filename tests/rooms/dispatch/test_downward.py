@@ -176,7 +176,8 @@ def test_an_acknowledgement_is_not_of_what_the_alarm_has_called_for_since(fleet:
 
 def test_acknowledgements_of_a_file_of_version_1_go_on(fleet: Fleet) -> None:
     with contextlib.closing(sqlite3.connect(fleet.data / FILE)) as file:
-        file.execute("ALTER TABLE acknowledged DROP COLUMN repeats")
+        for column in ("repeats", "resets"):
+            file.execute(f"ALTER TABLE acknowledged DROP COLUMN {column}")
         row = (GATEWAY, SEEN.asset, SEEN.rule, SEEN.since_ns, SEEN.by, SEEN.at_ns)
         file.execute("INSERT INTO acknowledged VALUES (?,?,?,?,?,?)", row)
         file.execute("PRAGMA user_version=1")

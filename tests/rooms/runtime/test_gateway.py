@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +19,8 @@ from gpiozero.pins.mock import MockFactory
 from edge.alarm import AlarmDesk
 from edge.clock import SystemClock
 from edge.config.site import load_site
-from edge.contract.types import Alarm, Batch
+from edge.contract.downlink import Acknowledged
+from edge.contract.types import Alarm, AlarmState, Batch, Quality
 from edge.errors import BrokenStoreError, StoreError
 from edge.infer import Judge
 from edge.journal import open_journal, read_ledger, totals
@@ -337,3 +339,49 @@ def test_who_asks_on_and_on_while_the_disk_hangs_fills_no_queue(
 
     asyncio.run(scenario())
     gateway.close()
+
+
+def test_who_resets_in_the_cloud_resets_what_they_saw_and_nothing_that_is_not_seen_yet(tmp_path: Path) -> None:
+    path = lonely_site(tmp_path)
+    rule = (
+        'id = "hot", tag = "bearing_temperature_c", above = 80.0, deadband = 1.0, on_delay_s = 0.0, off_delay_s = 0.0'
+    )
+    more = 'priority = "high", sentence = "{name} is at {value}", latch = true'
+    path.write_text(path.read_text() + f"rule = [{{ {rule}, {more} }}]\n")
+    gateway = Gateway(load_site(path))
+    desk, flow = gateway.rooms.desk, gateway.rooms.flow
+
+    def read(value: float) -> None:
+        at_ns = gateway.rooms.clock.wall_ns()
+        mono_ns = gateway.rooms.clock.mono_ns()
+        flow.announce(
+            desk.observe(
+                Batch("pump-1", ("bearing_temperature_c",), (value,), (Quality.GOOD,), (at_ns,), at_ns, mono_ns)
+            )
+        )
+
+    def alarm() -> Alarm:
+        found = desk.find("pump-1", "hot")
+        assert found is not None
+        return found
+
+    async def story() -> None:
+        read(90.0)
+        read(20.0)
+        assert alarm().latched
+        seen = Acknowledged("pump-1", "hot", alarm().since_ns, "ada", 1, repeats=0)
+        flow.acknowledged_above(replace(seen, resets=True))
+        assert alarm().state is AlarmState.UNACKNOWLEDGED, "nobody has seen it yet"
+        flow.acknowledged_above(replace(seen, repeats=None, since_ns=seen.since_ns - 1))
+        assert alarm().state is AlarmState.UNACKNOWLEDGED, "another raising"
+        for _ in range(2):
+            flow.acknowledged_above(seen)
+            assert (alarm().state, alarm().latched) == (AlarmState.ACKNOWLEDGED, True)
+        for _ in range(2):
+            flow.acknowledged_above(replace(seen, resets=True))
+            assert (alarm().state, alarm().by) == (AlarmState.NORMAL, "ada")
+
+    try:
+        asyncio.run(story())
+    finally:
+        gateway.close()

@@ -176,6 +176,32 @@ def test_an_alarm_is_acknowledged_by_a_button_and_asked_for_until_its_gateway_sa
     told(tmp_path, story)
 
 
+def test_a_latched_alarm_that_is_acknowledged_is_reset_by_a_button_or_as_json(tmp_path: Path) -> None:
+    async def story(world: World) -> None:
+        url, fields = f"/api/v1{PAGE}/reset", {"rule": "hot", "since_ns": SINCE_NS}
+        early = await world.client.post(url, json=fields, headers=world.bearer)
+        assert (early.status_code, "waits to be reset" in early.json()["error"]) == (409, True), "not seen yet"
+        await world.client.post(f"{PAGE}/person", data={"token": world.token})
+        assert 'name="reset"' not in (await world.client.get(PAGE)).text
+        await world.tell(replace(HOT, state=AlarmState.ACKNOWLEDGED, latched=True, at_ns=SINCE_NS + 1, by="bob"))
+        page = (await world.client.get(PAGE)).text
+        word = re.search(r'id="acknowledge".*?name="word" value="([^"]+)"', page, re.DOTALL)
+        button = re.search(r'form="acknowledge" name="reset" value="([^"]+)"', page)
+        assert word is not None
+        assert button is not None
+        answer = await world.client.post(f"{PAGE}/acknowledge", data={"word": word[1], "reset": button[1]})
+        assert answer.status_code == 303
+        assert "Reset asked for by ada" in (await world.client.get(PAGE)).text
+        again = await world.client.post(url, json=fields, headers=world.bearer)
+        assert (again.status_code, again.json()) == (202, {"asked": True, "new": False})
+        (seen,) = (await world.desired()).acknowledged
+        assert (seen.rule, seen.by, seen.resets) == ("hot", "ada", True)
+        await world.tell(replace(HOT, state=AlarmState.NORMAL, at_ns=SINCE_NS + 2, by="ada"))
+        assert (await world.desired()).acknowledged == ()
+
+    told(tmp_path, story)
+
+
 def test_the_same_as_json_and_nobody_else(tmp_path: Path) -> None:
     async def story(world: World) -> None:
         url, fields = f"/api/v1{PAGE}/acknowledge", {"rule": "hot", "since_ns": SINCE_NS}
