@@ -23,6 +23,9 @@ from edge.drivers.serial_port import SerialPort
 from edge.line_counts import Fault, LineCounts
 from edge.ports import Answer, Clock
 
+DRAIN_NS = 10_000_000
+"""So long what came is read and dropped, however late it is: it lies in a buffer where this process stood still."""
+
 
 class SerialDriver:
     """The ``Driver`` of one such line. ``counts`` is what became of its questions."""
@@ -94,12 +97,14 @@ class SerialDriver:
         if answered:
             self._owed_until_ns = 0
             return question.said.result()
+        # It was open for longer where this process stood still.
+        self._owed_until_ns = self._clock.mono_ns() + int(allowed_s * 1e9)
         return self._port.trouble or question.silence(allowed_s)
 
     async def _let_late_answers_pass(self) -> None:
-        rest_ns = self._owed_until_ns - self._clock.mono_ns()
-        if rest_ns > 0:
-            await self._clock.sleep(rest_ns / 1e9)
+        if self._owed_until_ns:
+            rest_ns = self._owed_until_ns - self._clock.mono_ns()
+            await self._clock.sleep(max(rest_ns, DRAIN_NS) / 1e9)
         self._owed_until_ns = 0
 
     def _hear(self, data: bytes) -> None:

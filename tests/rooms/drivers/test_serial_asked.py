@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from edge.drivers import make_driver
 from edge.errors import LineError
 from edge.ports import Answer, Driver
 from tests.peers.serial_device import Reply, SerialDevice, behind_a_server, plugged_in
+from tests.undelayed import undelayed
+from tests.waiting import until_async
 
 TIMEOUT_MS = 150
 WEIGHT, TARE = b"S S     100.00 g\r\n", b"TA A      10.00 kg\r\n"
@@ -143,11 +146,41 @@ def test_a_late_answer_is_never_taken_for_that_of_the_next_question(tmp_path: Pa
     async def scene(device: SerialDevice, driver: Driver) -> None:
         assert (await driver.read(1, scale()))[0].quality == Quality.BAD_BUS
         device.reply = weight_is((0.0, b"S S     7.00 kg\r\n"))
+        device.write(WEIGHT)
+        assert (await driver.read(1, scale()))[0] == Answer(7.0, Quality.GOOD)
+
+    on_a_pty(tmp_path, lambda request: [], scene)
+
+
+def test_a_late_answer_that_lies_there_since_the_gateway_stood_still_is_none_to_the_next_question(
+    tmp_path: Path,
+) -> None:
+    async def scene(device: SerialDevice, driver: Driver) -> None:
+        assert (await driver.read(1, scale()))[0].quality == Quality.BAD_BUS
+        device.reply = weight_is((0.0, b"S S     7.00 kg\r\n"))
+        device.write(WEIGHT)
+        time.sleep(4 * TIMEOUT_MS / 1000)  # noqa: ASYNC251 (the whole process is meant)
+        assert (await driver.read(1, scale()))[0] == Answer(7.0, Quality.GOOD)
+
+    on_a_pty(tmp_path, lambda request: [], scene)
+
+
+def test_a_question_that_was_open_for_longer_since_the_gateway_stood_still_leaves_a_late_answer_its_time(
+    tmp_path: Path,
+) -> None:
+    allowed_s = TIMEOUT_MS / 1000 + 11 * 260 / 9600
+
+    async def scene(device: SerialDevice, driver: Driver) -> None:
+        reading = asyncio.create_task(driver.read(1, scale()))
+        await until_async(lambda: device.asked)
+        time.sleep(2.5 * allowed_s)  # noqa: ASYNC251
+        assert (await reading)[0].quality == Quality.BAD_BUS
+        device.reply = weight_is((0.0, b"S S     7.00 kg\r\n"))
         saying = asyncio.create_task(device.say(WEIGHT))
         assert (await driver.read(1, scale()))[0] == Answer(7.0, Quality.GOOD)
         await saying
 
-    on_a_pty(tmp_path, lambda request: [], scene)
+    undelayed(lambda _: on_a_pty(tmp_path, lambda request: [], scene), 3 * allowed_s)
 
 
 def test_a_device_that_is_unplugged_is_opened_again(tmp_path: Path) -> None:
