@@ -70,7 +70,7 @@ class Flow:
         """Delays elapse and data grow stale without any reading coming in. Until cancelled."""
         rooms, clock = self._rooms, self._rooms.clock
         while True:
-            await clock.sleep(TICK_S)
+            await rooms.pulse.sleep(TICK_S)
             self.announce(rooms.desk.tick(clock.wall_ns(), mono_ns=clock.mono_ns()))
             rooms.proof.ticked()
 

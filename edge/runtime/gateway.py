@@ -71,7 +71,6 @@ class Gateway:
         rooms = self.rooms
         yield "clock", rooms.watch.run
         yield "poll", rooms.poller.run
-        yield "pulse", rooms.pulse.run
         yield "alarm", rooms.flow.tick
         yield "update", rooms.trials.run
         yield "health", rooms.looking.room.run

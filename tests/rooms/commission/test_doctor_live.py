@@ -22,7 +22,7 @@ from cloud.demo.processes import Child
 from edge.commission.doctor import findings
 from edge.commission.line_facts import facts
 from edge.local_socket import ask
-from edge.runtime.pulse import BEAT_S
+from edge.runtime.flow import TICK_S
 from tests.peers.hostile import Act, Asked, Hostile, Misdeed, honest, on_pty, over_tcp, silent
 from tests.peers.image import Image
 from tests.ports import free_port
@@ -199,7 +199,7 @@ def test_polls_that_had_no_time_because_the_gateway_stood_still_are_no_illness_o
             well, full = facts(counts(), before)
             assert [finding.illness for finding in findings(full)] == ["too_full"], full
             assert [finding.illness for finding in findings(well)] == ["no_time"], well
-            assert well.stood_still_s > STOPS * (STOPPED_S - 2 * BEAT_S)
+            assert well.stood_still_s > STOPS * (STOPPED_S - 2 * TICK_S)
 
         try:
             until(lambda: polls_of_the_slowest(tmp_path) > 20)
