@@ -13,7 +13,7 @@ demo: .venv/ready $(VENDOR)/ready  ## plant, gateway and cloud on this machine: 
 	$(BIN)/babbitt demo $(ARGS)
 
 test: .venv/ready $(VENDOR)/ready $(PEERS)/node_modules/ready  ## the default suite, by WORKERS=3 processes
-	$(BIN)/pytest --numprocesses $(or $(WORKERS),3) --dist loadfile $(ARGS)
+	$(BIN)/pytest --numprocesses $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: .venv/ready $(VENDOR)/ready  ## kills, power cuts and every other fault for SECONDS=1800, each reading accounted for
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),1800) $(ARGS)
