@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 import msgspec
 
 from edge.errors import BabbittError
-from edge.stand_in import answers_at, is_answered, made_stand_in, takes_nothing
+from edge.stand_in import answers_at, bound_at, is_answered
 
 LINE_BYTES_MAX = 1024 * 1024
 ANSWER_TIMEOUT_S = 5.0
@@ -55,7 +54,8 @@ async def answering(path: Path, handlers: dict[str, Handler]) -> AsyncIterator[N
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await writer.drain()
 
-    server, place = await _listening(path, answer)
+    listener, place = bound_at(path)
+    server = await asyncio.start_unix_server(answer, sock=listener, limit=LINE_BYTES_MAX)
     try:
         yield
     finally:
@@ -119,32 +119,6 @@ def _nobody(path: Path, error: Exception) -> BabbittError:
     why = "" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else f": {error}"
     start = f" `babbitt {path.stem} run` starts it" if path.stem in _STARTED else ""
     return BabbittError(str(path), f"nobody answers{why}", f"is it running, with this site file?{start}")
-
-
-async def _listening(path: Path, answer: Callable[..., Awaitable[None]]) -> tuple[asyncio.Server, Path]:
-    try:
-        try:
-            return await _bound(path, answer), path
-        except OSError as error:
-            if not takes_nothing(error):
-                raise
-            with contextlib.suppress(OSError):
-                place = made_stand_in(path.parent) / path.name
-                return await _bound(place, answer), place
-            raise
-    except OSError as error:
-        hint = "name a folder that may be written to, with a path of at most 90 characters"
-        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
-
-
-async def _bound(path: Path, answer: Callable[..., Awaitable[None]]) -> asyncio.Server:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # noqa: ASYNC240
-    old = os.umask(0o177)
-    try:
-        return await asyncio.start_unix_server(answer, path, limit=LINE_BYTES_MAX)
-    finally:
-        os.umask(old)
 
 
 def is_alive(path: Path) -> bool:

@@ -6,12 +6,15 @@ process, and no cut of the power.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
 import zlib
 from pathlib import Path
+
+from edge.errors import BabbittError
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - memory is what it is for, and a folder there is its owner's alone
 _TAKES_NOTHING = {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM}
@@ -50,6 +53,25 @@ def answers_at(path: Path) -> Path:
     return place / path.name if place and not is_answered(path) and is_answered(place / path.name) else path
 
 
+def bound_at(path: Path) -> tuple[socket.socket, Path]:
+    """A socket for its owner alone, that blocks nobody, and where it is: at ``path``, or in its folder's stand-in where
+    that takes none. What was left there is replaced. Raises ``BabbittError``.
+    """
+    try:
+        try:
+            return _bound(path), path
+        except OSError as error:
+            if not takes_nothing(error):
+                raise
+            with contextlib.suppress(OSError):
+                place = made_stand_in(path.parent) / path.name
+                return _bound(place), place
+            raise
+    except OSError as error:
+        hint = "name a folder that may be written to, with a path of at most 90 characters"
+        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
+
+
 def is_answered(path: Path) -> bool:
     """Whether a process answers at this very socket."""
     with socket.socket(socket.AF_UNIX) as probe:
@@ -59,6 +81,22 @@ def is_answered(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def _bound(path: Path) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(old)
+    listener.setblocking(False)
+    return listener
 
 
 def _is_theirs(place: Path, folder: Path) -> bool:

@@ -34,7 +34,7 @@ from edge.panel.wire import (
     to_panel,
 )
 from edge.ports import Panel, Press
-from edge.stand_in import answers_at, is_answered, made_stand_in, takes_nothing
+from edge.stand_in import answers_at, bound_at, is_answered
 
 TICK_S = 0.25
 CONNECTIONS_MAX = 4
@@ -218,34 +218,6 @@ def _listener(path: Path) -> tuple[socket.socket, Path]:
     if is_answered(answers_at(path)):
         hint = "a running gateway has its own, unless it was started with --panel-apart"
         raise BabbittError(str(path), "another panel answers here", hint)
-    try:
-        try:
-            return _bound(path), path
-        except OSError as error:
-            if not takes_nothing(error):
-                raise
-            with contextlib.suppress(OSError):
-                place = made_stand_in(path.parent) / path.name
-                return _bound(place), place
-            raise
-    except OSError as error:
-        hint = "name a folder that may be written to, with a path of at most 90 characters"
-        raise BabbittError(str(path), f"no socket can be made: {error}", hint) from error
-
-
-def _bound(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        old = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(old)
-        listener.listen(CONNECTIONS_MAX)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    listener, place = bound_at(path)
+    listener.listen(CONNECTIONS_MAX)
+    return listener, place

@@ -15,7 +15,7 @@ EDGE_FLOORS: dict[str, int] = {
     "errors": -1, "contract": 0, "features": 0, "physics": 0,
     "config": 1, "ports": 1, "line_counts": -1, "clock": 1, "clock_watch": 2, "latest": 1, "registers": 1,
     "watchdog": 1, "local_socket": 1, "certificates": 1, "datagrams": 1, "mqtt": 1, "sparkplug": 1, "opcua": 1,
-    "http": 1, "setpoint": 1, "sparing": 1, "extras": -1, "deferred": -1, "stand_in": -1,
+    "http": 1, "setpoint": 1, "sparing": 1, "extras": -1, "deferred": -1, "stand_in": 0,
     "drivers": 2, "poll": 2, "journal": 2, "infer": 2, "alarm": 2, "panel": 2, "uplink": 2, "north": 2, "plant": 2,
     "commission": 2, "health": 2, "update": 2, "trust": 2, "keys": 2, "status": 2, "supervise": 2, "threads": 2,
     "command": 2, "described": 3, "page": 3, "runtime": 4, "cli": 5, "gateway": 5,
